@@ -1,0 +1,1 @@
+"""Database engine: Django's PostgreSQL, working under a role that row-level security holds."""

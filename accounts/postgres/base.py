@@ -1,0 +1,83 @@
+"""The connection that carries the customer scope into PostgreSQL (Django wants this module to be called `base`).
+
+Every statement runs under the role `rdmp_app`, which owns nothing and cannot bypass row-level security, and under the
+setting `rdmp.customers` that the row policies read. The setting follows the ContextVar statement by statement: it is
+compared before each one and sent only when it differs, because one connection serves many requests and scopes nest.
+"""
+
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from django.db.backends.postgresql import base as postgresql
+
+from accounts import scope
+
+APP_ROLE = "rdmp_app"
+MAINTENANCE_DATABASE = "postgres"
+
+Execute = Callable[[str, Any, bool, dict[str, Any]], Any]
+
+
+class DatabaseWrapper(postgresql.DatabaseWrapper):
+    """PostgreSQL under the application's role, inside the current scope."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._owner_depth = 0
+        self._applied: str | None = None
+        self.execute_wrappers.append(self._apply_scope)
+
+    def init_connection_state(self) -> None:
+        super().init_connection_state()
+        self._applied = None
+        if not self._owner_depth and self.settings_dict["NAME"] not in (None, MAINTENANCE_DATABASE):
+            self._set_role(APP_ROLE)
+
+    @contextmanager
+    def as_owner(self) -> Generator[None]:
+        """Work as the role that owns the tables: for migrations and the installation of the policies only."""
+        if self.connection is not None and not self._owner_depth:
+            self._set_role(None)
+        self._owner_depth += 1
+        try:
+            yield
+        finally:
+            self._owner_depth -= 1
+            if self.connection is not None and not self._owner_depth:
+                self._set_role(APP_ROLE)
+
+    def _set_role(self, role: str | None) -> None:
+        with self.connection.cursor() as cursor:
+            if role is None:
+                cursor.execute("RESET ROLE")
+            else:
+                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
+                if cursor.fetchone():  # absent only before the very first `migrate`
+                    cursor.execute(f'SET ROLE "{role}"')
+        if self.get_autocommit() and not self.in_atomic_block:
+            self.connection.commit()
+
+    def _apply_scope(self, execute: Execute, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        current = scope.current()
+        wanted = current.setting if current else ""
+        if wanted != self._applied and not self.needs_rollback:
+            with self.connection.cursor() as cursor:
+                cursor.execute("SELECT set_config('rdmp.customers', %s, false)", [wanted])
+            self._applied = wanted
+        return execute(sql, params, many, context)
+
+    # A rolled back transaction takes the setting back with it: what was applied is unknown afterwards.
+
+    def _rollback(self) -> None:
+        self._applied = None
+        super()._rollback()  # type: ignore[misc]  # private in the stubs
+
+    def _savepoint_rollback(self, sid: str) -> None:
+        self._applied = None
+        super()._savepoint_rollback(sid)  # type: ignore[misc]  # private in the stubs
+        self._applied = None
+
+    def close(self) -> None:
+        self._applied = None
+        super().close()

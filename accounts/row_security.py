@@ -1,0 +1,98 @@
+"""The wall inside PostgreSQL: roles, grants and row policies, derived from the models so that none can be forgotten.
+
+`manage.py migrate` calls `install()` after every run. Each table with a `customer_id` gets a policy; the application's
+role gets just the rights that its table allows.
+"""
+
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import models
+
+from accounts.postgres.base import APP_ROLE, DatabaseWrapper
+
+IN_SCOPE = (
+    "(CASE coalesce(current_setting('rdmp.customers', true), '') "
+    "WHEN '*' THEN true WHEN '' THEN false "
+    "ELSE {column} = ANY (string_to_array(current_setting('rdmp.customers', true), ',')::bigint[]) END)"
+)
+ANY_SCOPE = "(coalesce(current_setting('rdmp.customers', true), '') <> '')"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table behind the wall: its name, the column that names the customer, and whether NULL means everybody."""
+
+    name: str
+    column: str
+    shared: bool
+    append_only: bool
+
+
+def tables() -> list[Table]:
+    """Every tenant-owned table of the project, history tables and many-to-many tables included."""
+    customer = apps.get_model("accounts", "Customer")
+    found = [Table(customer._meta.db_table, customer._meta.pk.column, shared=False, append_only=False)]
+    for model in apps.get_models(include_auto_created=True):
+        field = next((f for f in model._meta.local_fields if f.name == "customer" and f.related_model is customer), None)
+        if field is None or not model._meta.managed or model._meta.proxy:
+            continue
+        append_only = bool(getattr(model, "APPEND_ONLY", False))
+        found.append(Table(model._meta.db_table, field.column, shared=_is_shared(model, field), append_only=append_only))
+    return found
+
+
+def _is_shared(model: type[models.Model], field: models.Field[object, object]) -> bool:
+    tracked = getattr(model, "instance_type", None)  # history rows follow the model that they remember
+    if tracked is not None:
+        field = tracked._meta.get_field("customer")
+    return bool(field.null)
+
+
+def install(connection: DatabaseWrapper) -> None:
+    """Create the role, grant its rights and lay the policies; safe to repeat and to run from two places at once."""
+    existing = set(connection.introspection.table_names())
+    with connection.as_owner(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
+        try:
+            cursor.execute(_ROLE)
+            cursor.execute(f'GRANT "{APP_ROLE}" TO CURRENT_USER')
+            cursor.execute(f'GRANT USAGE ON SCHEMA public TO "{APP_ROLE}"')
+            cursor.execute(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{APP_ROLE}"')
+            cursor.execute(f'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO "{APP_ROLE}"')
+            cursor.execute(f'REVOKE INSERT, UPDATE, DELETE ON "django_migrations" FROM "{APP_ROLE}"')
+            for table in tables():
+                if table.name in existing:
+                    for statement in _statements(table):
+                        cursor.execute(statement)
+        finally:
+            cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
+
+
+_LOCK = 0x72646D70
+# Two databases of one cluster may be installed at the same moment, and roles belong to the cluster.
+_ROLE = f"""
+DO $$ BEGIN
+    CREATE ROLE "{APP_ROLE}" NOLOGIN NOSUPERUSER NOBYPASSRLS;
+EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+END $$
+"""
+
+
+def _statements(table: Table) -> list[str]:
+    mine = IN_SCOPE.format(column=f'"{table.column}"')
+    readable = f'({mine} OR ("{table.column}" IS NULL AND {ANY_SCOPE}))' if table.shared else mine
+    # `mine` is NULL, hence false, for a NULL customer unless the scope is the whole platform.
+    policies = {
+        "rdmp_read": f"FOR SELECT USING ({readable})",
+        "rdmp_add": f"FOR INSERT WITH CHECK ({mine})",
+        "rdmp_change": f"FOR UPDATE USING ({mine}) WITH CHECK ({mine})",
+        "rdmp_remove": f"FOR DELETE USING ({mine})",
+    }
+    statements = [f'ALTER TABLE "{table.name}" ENABLE ROW LEVEL SECURITY']
+    for name, rule in policies.items():
+        statements.append(f'DROP POLICY IF EXISTS "{name}" ON "{table.name}"')
+        statements.append(f'CREATE POLICY "{name}" ON "{table.name}" {rule}')
+    if table.append_only:
+        statements.append(f'REVOKE UPDATE, DELETE, TRUNCATE ON "{table.name}" FROM "{APP_ROLE}"')
+    return statements

@@ -1,0 +1,61 @@
+"""The base of every tenant-owned model, and the managers that refuse to work without a scope."""
+
+from typing import Self, TypeVar
+
+from django.db import models
+
+from accounts import scope
+
+M = TypeVar("M", bound=models.Model)
+
+
+class TenantQuerySet(models.QuerySet[M]):
+    """Rows of the customers in scope. Subclass it for the reading vocabulary of a model."""
+
+    def in_scope(self, current: scope.Scope, *, shared: bool) -> Self:
+        if current.customer_ids is None:
+            return self
+        mine = models.Q(customer_id__in=current.customer_ids)
+        return self.filter(mine | models.Q(customer_id__isnull=True) if shared else mine)
+
+
+class ScopedManager(models.Manager[M]):
+    """Hands out rows within the current scope; raises `scope.ScopeRequired` when there is none."""
+
+    shared = False
+    _queryset_class: type[models.QuerySet[M]] = TenantQuerySet
+
+    def get_queryset(self) -> models.QuerySet[M]:
+        rows = super().get_queryset()
+        assert isinstance(rows, TenantQuerySet)  # noqa: S101 - narrows the type; from_queryset keeps it true
+        return rows.in_scope(scope.required(), shared=self.shared)
+
+
+class SharedManager(ScopedManager[M]):
+    """Like ScopedManager, and rows that belong to no customer are in reach of everybody."""
+
+    shared = True
+
+
+class TenantModel(models.Model):
+    """A row of one customer. The database holds the same wall by row-level security (`accounts.row_security`)."""
+
+    customer = models.ForeignKey("accounts.Customer", on_delete=models.PROTECT, related_name="+")
+
+    objects = ScopedManager()
+
+    class Meta:
+        abstract = True
+
+
+class SharedModel(models.Model):
+    """A row of one customer or, with no customer, of the whole platform: then readable by all, written only by it."""
+
+    customer = models.ForeignKey(
+        "accounts.Customer", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+
+    objects = SharedManager()
+
+    class Meta:
+        abstract = True
