@@ -1,0 +1,1 @@
+"""Monitoring: collectors, series and samples, rules, alerts, graphs."""

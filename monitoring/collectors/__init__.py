@@ -1,0 +1,119 @@
+"""What every collector speaks: series keys, columns of samples, jobs and outcomes.
+
+No Django in this package. A collector turns the outside world into columns; ``services.poll`` decides
+what to collect and hands the columns to the pipeline.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+C = TypeVar("C")
+
+State = Mapping[str, Any]
+"""What a collector remembers between two runs of one target: JSON, kept on the target's row."""
+
+SeriesKey = tuple[int, int, str, str]
+"""customer id, asset id, metric of the catalogue, labels as :func:`labels_text` writes them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Samples of one customer as columns; ``index`` points into ``keys``, one entry per sample."""
+
+    customer_id: int
+    keys: Sequence[SeriesKey]
+    index: NDArray[np.int32]
+    ts: NDArray[np.int64]
+    value: NDArray[np.float64]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a collector could not look. Never a statement about the customer's system."""
+
+    code: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of what "test now" shows: what was tried and what came of it."""
+
+    name: str
+    text: str
+    ok: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Job(Generic[C]):
+    """One target as its collector sees it."""
+
+    target_id: int
+    customer_id: int
+    asset_id: int
+    config: C
+    state: State = field(default_factory=dict)
+    allow_internal: bool = False
+    token: str = ""
+    period_s: float = 60.0
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one run of one target brought: columns, the next state, and a problem if it could not look."""
+
+    target_id: int
+    keys: list[SeriesKey] = field(default_factory=list)
+    ts: list[int] = field(default_factory=list)
+    value: list[float] = field(default_factory=list)
+    state: State | None = None
+    problem: Problem | None = None
+    steps: list[Step] = field(default_factory=list)
+    took_ms: float = 0.0
+
+    def add(self, job: Job[Any], metric: str, ts: int, value: float, labels: str = "") -> None:
+        """Append one sample. NaN and infinities say nothing and are left out."""
+        if math.isfinite(value):
+            self.keys.append((job.customer_id, job.asset_id, metric, labels))
+            self.ts.append(ts)
+            self.value.append(value)
+
+
+def labels_text(labels: Mapping[str, str]) -> str:
+    """The one spelling of a label set: sorted, quoted, comma-separated; '' for none."""
+    return ",".join(f'{name}="{_escaped(labels[name])}"' for name in sorted(labels))
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def batch_of(customer_id: int, outcomes: Iterable[Outcome]) -> Batch:
+    """Put the columns of many outcomes of one customer together."""
+    places: dict[SeriesKey, int] = {}
+    index: list[int] = []
+    ts: list[int] = []
+    value: list[float] = []
+    for outcome in outcomes:
+        index.extend([places.setdefault(key, len(places)) for key in outcome.keys])
+        ts.extend(outcome.ts)
+        value.extend(outcome.value)
+    if any(key[0] != customer_id for key in places):
+        raise ValueError("a batch holds samples of one customer only")
+    return Batch(
+        customer_id=customer_id,
+        keys=list(places),
+        index=np.asarray(index, dtype=np.int32),
+        ts=np.asarray(ts, dtype=np.int64),
+        value=np.asarray(value, dtype=np.float64),
+    )
