@@ -1,0 +1,124 @@
+"""The menu: which places a person sees, by role. Places are URL names, so that this floor needs to know no other app."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from django.urls import NoReverseMatch, reverse
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from accounts.permissions import is_admin, is_manager, is_provider
+
+Allowed = Callable[[User], bool]
+
+
+def is_customer(person: User) -> bool:
+    return not is_provider(person)
+
+
+def everybody(person: User) -> bool:
+    return True
+
+
+@dataclass(frozen=True)
+class Place:
+    route: str
+    label: str | Promise
+    icon: str
+    allowed: Allowed = everybody
+    go: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True)
+class Group:
+    label: str | Promise
+    places: tuple[Place, ...]
+
+
+@dataclass(frozen=True)
+class Item:
+    url: str
+    label: str | Promise
+    icon: str
+    go: str
+    key: str
+    active: bool = False
+
+
+@dataclass(frozen=True)
+class Section:
+    label: str | Promise
+    items: tuple[Item, ...]
+
+
+MENU = (
+    Group(
+        "",
+        (
+            Place("home", _("Home"), "home", is_customer, "home", "h"),
+            Place("incidents:board", _("Board"), "layout-kanban", is_provider, "board", "b"),
+            Place("incidents:list", _("Incidents"), "urgent", everybody, "incidents", "i"),
+            Place("monitoring:alerts", _("Alerts"), "bell-ringing", everybody, "alerts", "a"),
+            Place("assets:list", _("Assets"), "server-2", everybody, "assets", "s"),
+            Place("changes:list", _("Changes"), "git-pull-request", everybody),
+            Place("bastion:index", _("Bastion"), "terminal-2", everybody),
+            Place("reports:list", _("Reports"), "report", everybody),
+            Place("accounts:contract", _("Contract and contacts"), "file-certificate", is_customer),
+        ),
+    ),
+    Group(
+        _("Monitoring"),
+        (
+            Place("monitoring:targets", _("Monitored targets"), "radar-2", is_provider),
+            Place("monitoring:rules", _("Alert rules"), "adjustments-alt", is_provider),
+        ),
+    ),
+    Group(
+        _("Service"),
+        (
+            Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),
+            Place("accounts:roster", _("On-call roster"), "calendar-user", is_provider),
+            Place("assets:cloud_accounts", _("Cloud accounts"), "cloud-lock", is_provider),
+            Place("notify:channels", _("Robots and channels"), "robot", is_provider),
+            Place("accounts:calendars", _("Business calendars"), "calendar-month", is_provider),
+        ),
+    ),
+    Group(
+        _("Administration"),
+        (
+            Place("accounts:users", _("Users"), "users", is_manager),
+            Place("accounts:audit", _("Audit log"), "list-check", is_manager),
+            Place("rdmp:system", _("System state"), "activity-heartbeat", is_admin),
+        ),
+    ),
+)
+
+
+def menu(person: User, path: str) -> list[Section]:
+    """What one person sees; the place whose address is the longest beginning of `path` is the active one."""
+    sections = [(group.label, [item for place in group.places if (item := _item(place, person))]) for group in MENU]
+    here = max(
+        (item.url for _, items in sections for item in items if path.startswith(item.url) and item.url != "/"),
+        key=len,
+        default="/" if path == "/" else "",
+    )
+    return [
+        Section(
+            label,
+            tuple(Item(item.url, item.label, item.icon, item.go, item.key, item.url == here) for item in items),
+        )
+        for label, items in sections
+        if items
+    ]
+
+
+def _item(place: Place, person: User) -> Item | None:
+    if not place.allowed(person):
+        return None
+    try:
+        url = reverse(place.route)
+    except NoReverseMatch:
+        return None
+    return Item(url, place.label, place.icon, place.go, place.key)

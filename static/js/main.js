@@ -1,0 +1,15 @@
+// What every page loads.
+import "./theme.js";
+import "./toast.js";
+import "./forms.js";
+import "./keyboard.js";
+import "./countdown.js";
+import "./ago.js";
+import "./search.js";
+
+document.addEventListener("click", (event) => {
+  const closer = event.target.closest("[data-dismiss-alert]");
+  if (closer) closer.closest(".alert")?.remove();
+});
+window.addEventListener("offline", () => document.body.classList.add("is-offline"));
+window.addEventListener("online", () => document.body.classList.remove("is-offline"));
