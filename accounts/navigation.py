@@ -1,4 +1,4 @@
-"""The menu: which places a person sees, by role. Places are URL names, so that this floor needs to know no other app."""
+"""The menu: which places a person sees, by role. Places are URL names: this floor needs to know no other app."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ def is_customer(person: User) -> bool:
     return not is_provider(person)
 
 
-def everybody(person: User) -> bool:
+def everybody(_person: User) -> bool:
     return True
 
 

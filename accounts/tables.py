@@ -22,7 +22,7 @@ M = TypeVar("M", bound=Model)
 SIZE = 50
 EXPORT_LIMIT = 50_000
 # A cell that starts with one of these is a formula to a spreadsheet (OWASP, "CSV Injection").
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")  # noqa: RUF001 full-width forms count too
+FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 SortBy = str | Sequence[str]
 Text = str | Promise

@@ -170,6 +170,17 @@ def filesize_iec(size: int | float | None) -> str:
     return f"{value:.0f} {unit}" if unit == "B" else f"{value:.1f} {unit}"
 
 
+@register.filter
+def browser(user_agent: str) -> str:
+    """`Chrome · Windows` out of a User-Agent header; the header itself when it is none that we know."""
+    programs = (("Edg/", "Edge"), ("MicroMessenger", "微信"), ("DingTalk", "钉钉"), ("Firefox/", "Firefox"))
+    programs += (("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
+    systems = (("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"))
+    systems += (("Mac OS", "macOS"), ("Linux", "Linux"))
+    known = [next((name for mark, name in marks if mark in user_agent), "") for marks in (programs, systems)]
+    return " · ".join(filter(None, known)) or user_agent[:80]
+
+
 # --- lists ---------------------------------------------------------------------------------------------------------
 
 
@@ -240,4 +251,4 @@ def navigation(context: Context) -> list[menu_module.Section]:
 @register.simple_tag
 def emergency_contact() -> Emergency:
     """The card that stands on every page (R130); name, number and address are settings."""
-    return Emergency(settings.RDMP_EMERGENCY_NAME, settings.RDMP_EMERGENCY_PHONE, settings.RDMP_EMERGENCY_EMAIL)
+    return Emergency(settings.EMERGENCY_NAME, settings.EMERGENCY_PHONE, settings.EMERGENCY_EMAIL)

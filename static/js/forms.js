@@ -148,3 +148,11 @@ document.addEventListener("htmx:responseError", (event) => {
   }
   toast({ level: "danger", text: xhr.status === 403 ? words.wordForbidden : xhr.status === 404 ? words.wordGone : words.wordFailed });
 });
+
+/* A whole page where a fragment was asked for: the session has ended or a second factor is missing. */
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const { xhr, target } = event.detail;
+  if (target === document.body || !/^\s*<!doctype html/i.test(xhr.responseText)) return;
+  event.detail.shouldSwap = false;
+  if (new URL(xhr.responseURL, location.href).pathname.includes("/login")) location.reload();
+});

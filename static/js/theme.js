@@ -18,7 +18,7 @@ function apply(choice) {
 
 function remember(choice) {
   const secure = location.protocol === "https:" ? "; Secure" : "";
-  document.cookie = `rdmp_theme=${choice}; Path=/; Max-Age=${YEAR}; SameSite=Lax${secure}`;
+  document.cookie = `theme=${choice}; Path=/; Max-Age=${YEAR}; SameSite=Lax${secure}`;
 }
 
 document.addEventListener("click", (event) => {
