@@ -1,0 +1,400 @@
+"""The simulated Alibaba Cloud: accounts, checks of every request, faults on demand, and the counts of calls.
+
+``SimulatedCloud`` knows no sockets; ``demo.aliyun.server`` puts it on a port.
+"""
+
+import json
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from urllib.parse import parse_qsl, urlsplit
+from xml.sax.saxutils import escape
+
+from demo.aliyun import signature
+from demo.aliyun.account import (
+    ADMINISTRATOR_ACCESS,
+    ECS_FULL_ACCESS,
+    MONITOR_READ_ONLY,
+    READ_ONLY_ACCESS,
+    AccessKey,
+    CloudUid,
+    Policy,
+    RamUser,
+    policy_document,
+)
+from demo.aliyun.estate import Estate, demo_estate
+from demo.aliyun.metrics import MetricStore
+from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, ApiError, Call, Product, missing, oss_buckets
+
+CLOCK_TOLERANCE = timedelta(minutes=15)
+PRODUCT_CODES = (
+    "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
+)  # fmt: skip
+
+
+class FaultKind(StrEnum):
+    THROTTLE = "throttle"  # 400 Throttling.User
+    UNAVAILABLE = "unavailable"  # 503 ServiceUnavailable
+    ERROR = "error"  # 500 InternalError
+    TIMEOUT = "timeout"  # no answer for ``seconds``
+    HALF = "half"  # the connection breaks in the middle of the body
+    GARBAGE = "garbage"  # 200 with something that is not JSON
+    RESET = "reset"  # the connection closes before the first byte
+    LOST_PAGE = "lost-page"  # 200, but the list in it is empty: a page got lost
+
+
+_ERRORS = {
+    FaultKind.THROTTLE: (400, "Throttling.User", "Request was denied due to user flow control."),
+    FaultKind.UNAVAILABLE: (
+        503,
+        "ServiceUnavailable",
+        "The request has failed due to a temporary failure of the server.",
+    ),
+    FaultKind.ERROR: (500, "InternalError", "The request processing has failed due to some unknown error."),
+}
+
+
+@dataclass
+class Fault:
+    kind: FaultKind
+    remaining: int
+    product: str = ""
+    action: str = ""
+    uid: str = ""
+    region: str = ""
+    skip: int = 0  # let this many matching calls through first
+    seconds: float = 30.0
+
+    def matches(self, uid: str, product: str, action: str, region: str) -> bool:
+        pairs = ((self.uid, uid), (self.product, product), (self.action, action), (self.region, region))
+        return self.remaining > 0 and all(wanted in ("", given) for wanted, given in pairs)
+
+
+@dataclass(frozen=True)
+class Request:
+    method: str
+    target: str  # path and query as on the wire
+    headers: Mapping[str, str]  # names in lower case
+    body: bytes
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    body: bytes
+    content_type: str = "application/json;charset=utf-8"
+    request_id: str = ""
+    fault: Fault | None = None
+
+
+@dataclass
+class SimulatedCloud:
+    """All mutable state is guarded by ``_lock``; handlers only read the estates."""
+
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    accounts: dict[str, tuple[CloudUid, Estate]] = field(default_factory=dict)
+    metrics: MetricStore = field(default_factory=MetricStore)
+    faults: list[Fault] = field(default_factory=list)
+    _calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    _nonces: dict[tuple[str, str], datetime] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    # what tests and the demo do with it
+
+    def add_account(self, account: CloudUid, estate: Estate) -> None:
+        self.accounts[account.uid] = (account, estate)
+
+    def estate(self, uid: str) -> Estate:
+        return self.accounts[uid][1]
+
+    def fail(
+        self,
+        kind: FaultKind | str,
+        count: int = 1,
+        *,
+        product: str = "",
+        action: str = "",
+        uid: str = "",
+        region: str = "",
+        skip: int = 0,
+        seconds: float = 30.0,
+    ) -> Fault:
+        """The next ``count`` matching calls fail in this way."""
+        fault = Fault(FaultKind(kind), count, product, action, uid, region, skip, seconds)
+        with self._lock:
+            self.faults.append(fault)
+        return fault
+
+    def heal(self) -> None:
+        with self._lock:
+            self.faults.clear()
+
+    def calls(self, *, uid: str = "", product: str = "", action: str = "") -> int:
+        """How many requests arrived (refused and failed ones included)."""
+        with self._lock:
+            return sum(
+                count
+                for key, count in self._calls.items()
+                if all(wanted in ("", given) for wanted, given in zip((uid, product, action), key, strict=True))
+            )
+
+    def all_calls(self) -> dict[str, int]:
+        with self._lock:
+            return {"/".join(key): count for key, count in sorted(self._calls.items())}
+
+    def forget_calls(self) -> None:
+        with self._lock:
+            self._calls.clear()
+
+    # a request arrives
+
+    def handle(self, request: Request) -> Response:
+        request_id = f"SIMULATED-{uuid.uuid4()}".upper()
+        is_oss = request.headers.get("authorization", "").startswith("OSS4-")
+        try:
+            body, fault = self._oss(request) if is_oss else self._open_api(request, request_id)
+            kind = "application/xml" if is_oss else "application/json;charset=utf-8"
+            return Response(200, body, kind, request_id, fault)
+        except ApiError as error:
+            return _refuse(error, request_id, as_xml=is_oss)
+
+    def _open_api(self, request: Request, request_id: str) -> tuple[bytes, Fault | None]:
+        path = urlsplit(request.target).path
+        params = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
+        if path == "/":
+            if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+                params.update(parse_qsl(request.body.decode(), keep_blank_values=True))
+            product, action = _rpc_action(params)
+            account, estate, user, key = self._rpc_caller(request.method, params)
+        else:
+            product, action = _roa_action(request.method, path)
+            account, estate, user, key = self._roa_caller(request)
+            params.setdefault("RegionId", request.headers.get("x-acs-region-id", ""))
+        fault = self._arrived(account.uid, product.name, action, params.get("RegionId", ""))
+        self._authorise(user, product, action)
+        call = Call(params, account, user, key, estate, self.metrics, self.clock())
+        answer = product.actions[action](call)
+        key.last_used_at, key.last_service = self.clock(), product.name
+        if fault and fault.kind is FaultKind.LOST_PAGE:
+            answer = json.loads(json.dumps(answer), object_hook=_without_lists)
+        return json.dumps({"RequestId": request_id, **answer}, ensure_ascii=False).encode(), fault
+
+    def _oss(self, request: Request) -> tuple[bytes, Fault | None]:
+        account, estate, user, key = self._oss_caller(request)
+        fault = self._arrived(account.uid, "Oss", "ListBuckets", "")
+        if not user.allows("oss:ListBuckets"):
+            raise ApiError(403, "AccessDenied", "You have no right to access this object.")
+        params = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
+        return oss_buckets(Call(params, account, user, key, estate, self.metrics, self.clock())).encode(), fault
+
+    def _arrived(self, uid: str, product: str, action: str, region: str) -> Fault | None:
+        """Count the call; raise the error of a fault that is due, or return one that only spoils the answer."""
+        with self._lock:
+            self._calls[uid, product, action] += 1
+            due = None
+            for fault in self.faults:
+                if fault.matches(uid, product, action, region):
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
+                    fault.remaining -= 1
+                    due = fault
+                    break
+        if due and due.kind in _ERRORS:
+            raise ApiError(*_ERRORS[due.kind])
+        return due
+
+    def _authorise(self, user: RamUser, product: Product, action: str) -> None:
+        if product.name == "Sts" or user.allows(f"{product.grant}:{action}"):
+            return
+        if product.name == "Ram":
+            raise ApiError(403, "NoPermission", "You are not authorized to do this action.")
+        text = "User not authorized to operate on the specified resource, or this API doesn't support RAM."
+        raise ApiError(403, "Forbidden.RAM", text)
+
+    # signatures
+
+    def _find_key(self, access_key_id: str) -> tuple[CloudUid, Estate, RamUser, AccessKey]:
+        for account, estate in self.accounts.values():
+            found = account.find_key(access_key_id)
+            if found:
+                if not found[1].active:
+                    raise ApiError(400, "InvalidAccessKeyId.Inactive", "Specified access key is disabled.")
+                return account, estate, *found
+        raise ApiError(404, "InvalidAccessKeyId.NotFound", "Specified access key is not found.")
+
+    def _use_nonce(self, access_key_id: str, nonce: str) -> None:
+        now = self.clock()
+        with self._lock:
+            for old in [key for key, seen in self._nonces.items() if now - seen > 2 * CLOCK_TOLERANCE]:
+                del self._nonces[old]
+            if (access_key_id, nonce) in self._nonces:
+                raise ApiError(400, "SignatureNonceUsed", "Specified signature nonce was used already.")
+            self._nonces[access_key_id, nonce] = now
+
+    def _rpc_caller(self, method: str, params: Mapping[str, str]) -> tuple[CloudUid, Estate, RamUser, AccessKey]:
+        for name in ("AccessKeyId", "Signature", "Timestamp", "SignatureNonce", "SignatureMethod", "SignatureVersion"):
+            if not params.get(name):
+                raise missing(name)
+        caller = self._find_key(params["AccessKeyId"])
+        self._check_clock(params["Timestamp"], "%Y-%m-%dT%H:%M:%SZ")
+        if params["Signature"] != signature.rpc_signature(caller[3].secret, method, params):
+            raise _wrong_signature(signature.rpc_string_to_sign(method, params))
+        self._use_nonce(params["AccessKeyId"], params["SignatureNonce"])
+        return caller
+
+    def _roa_caller(self, request: Request) -> tuple[CloudUid, Estate, RamUser, AccessKey]:
+        scheme, _, rest = request.headers.get("authorization", "").partition(" ")
+        access_key_id, _, given = rest.partition(":")
+        if scheme != "acs" or not given:
+            raise missing("Authorization")
+        caller = self._find_key(access_key_id)
+        self._check_clock(request.headers.get("date", ""), "%a, %d %b %Y %H:%M:%S GMT")
+        if given != signature.roa_signature(caller[3].secret, request.method, request.target, request.headers):
+            text = signature.roa_string_to_sign(request.method, request.target, request.headers)
+            raise _wrong_signature(text)
+        return caller
+
+    def _oss_caller(self, request: Request) -> tuple[CloudUid, Estate, RamUser, AccessKey]:
+        text = request.headers["authorization"].partition(" ")[2]
+        parts = dict(part.partition("=")[::2] for part in text.split(","))
+        access_key_id, _, scope = parts.get("Credential", "").partition("/")
+        try:
+            caller = self._find_key(access_key_id)
+        except ApiError as error:
+            raise ApiError(403, "InvalidAccessKeyId", "The OSS Access Key Id you provided does not exist.") from error
+        try:
+            self._check_clock(request.headers.get("x-oss-date", ""), "%Y%m%dT%H%M%SZ")
+        except ApiError as error:
+            raise ApiError(
+                403, "RequestTimeTooSkewed", "The difference between the request time is too large."
+            ) from error
+        expected = signature.oss_v4_signature(
+            caller[3].secret,
+            request.method,
+            request.target,
+            request.headers,
+            scope=scope,
+            additional=[name for name in parts.get("AdditionalHeaders", "").split(";") if name],
+        )
+        if parts.get("Signature") != expected:
+            raise ApiError(403, "SignatureDoesNotMatch", "The request signature we calculated does not match.")
+        return caller
+
+    def _check_clock(self, text: str, form: str) -> None:
+        try:
+            moment = datetime.strptime(text, form).replace(tzinfo=UTC)
+        except ValueError as error:
+            raise ApiError(400, "InvalidTimeStamp.Format", "Specified time stamp is not well formatted.") from error
+        if abs(self.clock() - moment) > CLOCK_TOLERANCE:
+            raise ApiError(400, "InvalidTimeStamp.Expired", "Specified time stamp or date value is expired.")
+
+
+def _wrong_signature(string_to_sign: str) -> ApiError:
+    text = f"Specified signature is not matched with our calculation. server string to sign is:{string_to_sign}"
+    return ApiError(400, "SignatureDoesNotMatch", text)
+
+
+def _rpc_action(params: Mapping[str, str]) -> tuple[Product, str]:
+    for name in ("Action", "Version"):
+        if not params.get(name):
+            raise missing(name)
+    product = PRODUCTS.get(params["Version"])
+    if product is None:
+        raise ApiError(404, "NoSuchVersion", "Specified version does not exist.")
+    if params["Action"] not in product.actions:
+        raise ApiError(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
+    return product, params["Action"]
+
+
+def _roa_action(method: str, path: str) -> tuple[Product, str]:
+    if (method, path) == ("GET", "/openapi/instances"):
+        return ELASTICSEARCH, "ListInstance"
+    raise ApiError(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
+
+
+def _refuse(error: ApiError, request_id: str, *, as_xml: bool) -> Response:
+    if as_xml:
+        text = (
+            '<?xml version="1.0" encoding="UTF-8"?><Error>'
+            f"<Code>{error.code}</Code><Message>{escape(error.message)}</Message>"
+            f"<RequestId>{request_id}</RequestId><HostId>oss.simulated</HostId></Error>"
+        )
+        return Response(error.status, text.encode(), "application/xml", request_id)
+    body = {"RequestId": request_id, "HostId": "simulated", "Code": error.code, "Message": error.message}
+    return Response(error.status, json.dumps(body).encode(), request_id=request_id)
+
+
+def _without_lists(found: dict[str, object]) -> dict[str, object]:
+    return {key: [] if isinstance(value, list) else value for key, value in found.items()}
+
+
+# the cast of the demo
+
+JIA_UID, YI_UID = "1623400000000001", "1623400000000002"
+
+
+@dataclass(frozen=True)
+class Credentials:
+    access_key_id: str
+    access_key_secret: str
+
+
+def _credentials(name: str) -> Credentials:
+    return Credentials(f"LTAISIMULATED{name}", f"simulated-secret-of-{name.lower()}")
+
+
+READ_ONLY = _credentials("READONLY")  # as the SOW asks: ReadOnlyAccess (附件一 2.2)
+GROUPED = _credentials("GROUPED")  # ReadOnlyAccess through a group
+WRITER = _credentials("WRITER")  # may also write to ECS
+CUSTOM = _credentials("CUSTOM")  # a custom policy whose document has one write in it
+BLIND = _credentials("BLIND")  # may read metrics, but not its own policies
+REVOKED = _credentials("REVOKED")  # disabled in the RAM console
+OLD = _credentials("OLD")  # read-only, but more than 90 days old
+ROOT = _credentials("ROOT")  # of the main account: may do everything
+YI_READ_ONLY = _credentials("YIREADONLY")
+
+
+def _user(
+    name: str, credentials: Credentials, policies: Iterable[Policy], born: datetime, *, root: bool = False
+) -> RamUser:
+    key = AccessKey(credentials.access_key_id, credentials.access_key_secret, born)
+    number = f"2{sum(name.encode()):017}"
+    return RamUser(name, number, born, list(policies), keys=[key], is_root=root)
+
+
+def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> SimulatedCloud:
+    """Two customers' accounts; the first has every kind of AccessKey that a customer might hand over."""
+    now = clock()
+    young, old = now - timedelta(days=12), now - timedelta(days=200)
+    snapshot = Policy(
+        "jiahe-snapshots", "Custom", policy_document("ecs:Describe*", "ecs:CreateSnapshot", "ram:Get*", "ram:List*")
+    )
+    jia = CloudUid(
+        JIA_UID,
+        "jiahe",
+        [
+            _user("rdmp-readonly", READ_ONLY, [READ_ONLY_ACCESS, MONITOR_READ_ONLY], young),
+            _user("rdmp-writer", WRITER, [READ_ONLY_ACCESS, ECS_FULL_ACCESS], young),
+            _user("rdmp-custom", CUSTOM, [READ_ONLY_ACCESS, snapshot], young),
+            _user("rdmp-monitor", BLIND, [MONITOR_READ_ONLY], young),
+            _user("rdmp-revoked", REVOKED, [READ_ONLY_ACCESS], young),
+            _user("rdmp-old", OLD, [READ_ONLY_ACCESS], old),
+            _user("root", ROOT, [ADMINISTRATOR_ACCESS], old, root=True),
+        ],
+    )
+    jia.users.append(_user("rdmp-grouped", GROUPED, [], young))
+    jia.users[-1].groups["readers"] = [READ_ONLY_ACCESS]
+    jia.disable_key(REVOKED.access_key_id)
+    yi = CloudUid(YI_UID, "yishan", [_user("rdmp-readonly", YI_READ_ONLY, [READ_ONLY_ACCESS], young)])
+    small = Estate(now=now, salt="yi")
+    small.add_ecs("oa-01", private_ip="10.8.0.11")
+    small.add_rds("oa")
+    cloud = SimulatedCloud(clock=clock)
+    cloud.add_account(jia, demo_estate(now))
+    cloud.add_account(yi, small)
+    return cloud
