@@ -84,7 +84,7 @@ class Calendar:
 
 ALWAYS = Calendar(
     tz=ZoneInfo("Asia/Shanghai"),
-    week={weekday: ((0, MINUTES_PER_DAY),) for weekday in range(7)},
+    week=dict.fromkeys(range(7), ((0, MINUTES_PER_DAY),)),
     version="7x24",
 )
 """The 7x24 calendar of Disaster and High, and of every response clock (R56, R58)."""

@@ -19,6 +19,10 @@ IN_SCOPE = (
 ANY_SCOPE = "(coalesce(current_setting('rdmp.customers', true), '') <> '')"
 
 
+IDENTITY_TABLES = ("account_emailaddress", "mfa_authenticator", "usersessions_usersession")
+"""Tables of the sign-in library: their rows belong to a user, and through the user to a customer."""
+
+
 @dataclass(frozen=True)
 class Table:
     """A table behind the wall: its name, the column that names the customer, and whether NULL means everybody."""
@@ -34,15 +38,19 @@ def tables() -> list[Table]:
     customer = apps.get_model("accounts", "Customer")
     found = [Table(customer._meta.db_table, customer._meta.pk.column, shared=False, append_only=False)]
     for model in apps.get_models(include_auto_created=True):
-        field = next((f for f in model._meta.local_fields if f.name == "customer" and f.related_model is customer), None)
+        field = next(
+            (f for f in model._meta.local_fields if f.name == "customer" and f.related_model is customer), None
+        )
         if field is None or not model._meta.managed or model._meta.proxy:
             continue
         append_only = bool(getattr(model, "APPEND_ONLY", False))
-        found.append(Table(model._meta.db_table, field.column, shared=_is_shared(model, field), append_only=append_only))
+        found.append(
+            Table(model._meta.db_table, field.column, shared=_is_shared(model, field), append_only=append_only)
+        )
     return found
 
 
-def _is_shared(model: type[models.Model], field: models.Field[object, object]) -> bool:
+def _is_shared(model: type[models.Model], field: "models.Field[object, object]") -> bool:
     tracked = getattr(model, "instance_type", None)  # history rows follow the model that they remember
     if tracked is not None:
         field = tracked._meta.get_field("customer")
@@ -56,7 +64,6 @@ def install(connection: DatabaseWrapper) -> None:
         cursor.execute("SELECT pg_advisory_lock(%s)", [_LOCK])
         try:
             cursor.execute(_ROLE)
-            cursor.execute(f'GRANT "{APP_ROLE}" TO CURRENT_USER')
             cursor.execute(f'GRANT USAGE ON SCHEMA public TO "{APP_ROLE}"')
             cursor.execute(f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO "{APP_ROLE}"')
             cursor.execute(f'GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO "{APP_ROLE}"')
@@ -65,16 +72,34 @@ def install(connection: DatabaseWrapper) -> None:
                 if table.name in existing:
                     for statement in _statements(table):
                         cursor.execute(statement)
+            for name in IDENTITY_TABLES:
+                for statement in _identity_statements(name):
+                    cursor.execute(statement)
         finally:
             cursor.execute("SELECT pg_advisory_unlock(%s)", [_LOCK])
 
 
 _LOCK = 0x72646D70
-# Two databases of one cluster may be installed at the same moment, and roles belong to the cluster.
+# Two databases of one cluster may be installed at the same moment, and roles belong to the cluster: the slower one may
+# find the role there already, or PostgreSQL may refuse its grant as "tuple concurrently updated" (an internal_error).
 _ROLE = f"""
 DO $$ BEGIN
-    CREATE ROLE "{APP_ROLE}" NOLOGIN NOSUPERUSER NOBYPASSRLS;
-EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL;
+    IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = '{APP_ROLE}') THEN
+        CREATE ROLE "{APP_ROLE}" NOLOGIN NOSUPERUSER NOBYPASSRLS;
+    END IF;
+    IF NOT pg_has_role(current_user, '{APP_ROLE}', 'SET') THEN
+        GRANT "{APP_ROLE}" TO CURRENT_USER;
+    END IF;
+EXCEPTION WHEN duplicate_object OR unique_violation OR internal_error THEN NULL;
+END $$
+"""
+
+
+# For the owner as well, whom grants do not hold.
+_REFUSE = """
+CREATE OR REPLACE FUNCTION rdmp_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    RAISE EXCEPTION '% is append-only: % refused', TG_TABLE_NAME, TG_OP USING ERRCODE = 'insufficient_privilege';
 END $$
 """
 
@@ -95,4 +120,20 @@ def _statements(table: Table) -> list[str]:
         statements.append(f'CREATE POLICY "{name}" ON "{table.name}" {rule}')
     if table.append_only:
         statements.append(f'REVOKE UPDATE, DELETE, TRUNCATE ON "{table.name}" FROM "{APP_ROLE}"')
+        statements.append(_REFUSE)
+        statements.append(
+            f'CREATE OR REPLACE TRIGGER "rdmp_append_only" BEFORE UPDATE OR DELETE ON "{table.name}" '
+            "FOR EACH ROW EXECUTE FUNCTION rdmp_refuse()"
+        )
     return statements
+
+
+def _identity_statements(name: str) -> list[str]:
+    users = apps.get_model("accounts", "User")._meta.db_table
+    mine = f'EXISTS (SELECT 1 FROM "{users}" u WHERE u.id = user_id AND {IN_SCOPE.format(column="u.customer_id")})'
+    platform = "current_setting('rdmp.customers', true) = '*'"  # spares sign-in the look at the user's row
+    return [
+        f'ALTER TABLE "{name}" ENABLE ROW LEVEL SECURITY',
+        f'DROP POLICY IF EXISTS "rdmp_own" ON "{name}"',
+        f'CREATE POLICY "rdmp_own" ON "{name}" USING ({platform} OR {mine})',
+    ]

@@ -60,7 +60,8 @@ def required() -> Scope:
 
 
 @contextmanager
-def _entered(scope: Scope) -> Generator[Scope]:
+def entered(scope: Scope) -> Generator[Scope]:
+    """Work within a scope that was made before, for instance by the request that opened a stream."""
     token = _current.set(scope)
     try:
         yield scope
@@ -72,17 +73,21 @@ def _entered(scope: Scope) -> Generator[Scope]:
 def customer(customer: HasPk | int) -> Generator[Scope]:
     """Work for one customer and nobody else."""
     pk = customer if isinstance(customer, int) else customer.pk
-    with _entered(Scope(frozenset({pk}), f"customer {pk}")) as scope:
+    with entered(Scope(frozenset({pk}), f"customer {pk}")) as scope:
         yield scope
+
+
+def of(person: HasReach) -> Scope:
+    """What one person may see at this moment."""
+    with platform("who may see what"):
+        reach = person.reachable_customer_ids()
+        return Scope(None if reach is None else frozenset(reach), f"user {person.pk}")
 
 
 @contextmanager
 def user(person: HasReach) -> Generator[Scope]:
     """Work within what one person may see."""
-    with platform("who may see what"):
-        reach = person.reachable_customer_ids()
-        ids = None if reach is None else frozenset(reach)
-    with _entered(Scope(ids, f"user {person.pk}")) as scope:
+    with entered(of(person)) as scope:
         yield scope
 
 
@@ -91,5 +96,5 @@ def platform(why: str) -> Generator[Scope]:
     """Work across customers: sweepers, sign-in, administration. `why` is kept for the reader of the code and logs."""
     if not why:
         raise ValueError("a platform scope needs its reason")
-    with _entered(Scope(None, why)) as scope:
+    with entered(Scope(None, why)) as scope:
         yield scope

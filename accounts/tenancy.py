@@ -51,9 +51,7 @@ class TenantModel(models.Model):
 class SharedModel(models.Model):
     """A row of one customer or, with no customer, of the whole platform: then readable by all, written only by it."""
 
-    customer = models.ForeignKey(
-        "accounts.Customer", on_delete=models.PROTECT, related_name="+", null=True, blank=True
-    )
+    customer = models.ForeignKey("accounts.Customer", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
 
     objects = SharedManager()
 

@@ -55,8 +55,6 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
                 cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
                 if cursor.fetchone():  # absent only before the very first `migrate`
                     cursor.execute(f'SET ROLE "{role}"')
-        if self.get_autocommit() and not self.in_atomic_block:
-            self.connection.commit()
 
     def _apply_scope(self, execute: Execute, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         current = scope.current()

@@ -1,0 +1,67 @@
+"""The ground of the REST API: view sets over rows in scope, and problems said in one way."""
+
+from typing import Any, TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import Model, QuerySet
+from django.http import Http404
+from rest_framework import exceptions, status, views, viewsets
+from rest_framework.response import Response
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import User
+
+M = TypeVar("M", bound=Model)
+
+
+class TenantViewSet(viewsets.GenericViewSet[M]):
+    """A view set over rows in scope: foreign and unknown objects are 404.
+
+    Set `model`; override `rows()` for joins. The schema generator works on an empty set, outside any customer.
+    """
+
+    model: type[M]
+
+    def rows(self) -> QuerySet[M]:
+        return self.model._default_manager.all()
+
+    def get_queryset(self) -> QuerySet[M]:
+        if getattr(self, "swagger_fake_view", False):
+            with scope.platform("API schema"):
+                return self.rows().none()
+        return self.rows()
+
+    @property
+    def person(self) -> User:
+        if not isinstance(self.request.user, User):
+            raise exceptions.NotAuthenticated
+        return self.request.user
+
+
+def problem_details(problem: Exception, context: dict[str, Any]) -> Response | None:
+    """RFC 9457: every error of the API is `application/problem+json` with type, title, status and detail."""
+    if isinstance(problem, DomainError):
+        return _problem(status.HTTP_409_CONFLICT, problem.code, problem.message)
+    if isinstance(problem, Http404):
+        return _problem(status.HTTP_404_NOT_FOUND, "not_found", str(exceptions.NotFound.default_detail))
+    if isinstance(problem, PermissionDenied):
+        return _problem(status.HTTP_403_FORBIDDEN, "forbidden", str(exceptions.PermissionDenied.default_detail))
+    if not isinstance(problem, exceptions.APIException):
+        return None
+    views.set_rollback()
+    fields = problem.detail if isinstance(problem, exceptions.ValidationError) else None
+    detail = str(problem.detail) if fields is None else str(problem.default_detail)
+    response = _problem(problem.status_code, problem.default_code, detail, fields)
+    if isinstance(problem, exceptions.Throttled) and problem.wait is not None:
+        response["Retry-After"] = str(int(problem.wait) + 1)
+    if problem.status_code == status.HTTP_401_UNAUTHORIZED:
+        response["WWW-Authenticate"] = "Bearer"
+    return response
+
+
+def _problem(code: int, kind: str, detail: str, fields: Any = None) -> Response:
+    body = {"type": f"urn:rdmp:{kind}", "title": kind.replace("_", " "), "status": code, "detail": detail}
+    if fields is not None:
+        body["errors"] = fields
+    return Response(body, status=code, content_type="application/problem+json")

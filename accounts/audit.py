@@ -1,0 +1,114 @@
+"""Writing and verifying the audit log: append-only, one hash chain per customer and one for the platform."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from django.db import connection, models, transaction
+
+from accounts import scope
+from accounts.models import AuditEntry, Customer, User
+
+GENESIS = "0" * 64
+SYSTEM = "system"
+
+
+@transaction.atomic
+def record(
+    *,
+    action: str,
+    actor: User | None,
+    customer: Customer | None,
+    now: datetime,
+    obj: models.Model | None = None,
+    detail: Mapping[str, object] | None = None,
+) -> AuditEntry:
+    """Append one entry to the customer's chain, in the caller's transaction.
+
+    `detail` must be JSON and must hold no secret. Writers of one chain queue behind each other until they commit, so
+    that no two entries ever follow the same one.
+    """
+    customer_id = None if customer is None else customer.pk
+    with scope.platform("audit log"):
+        hold(customer_id)
+        last = AuditEntry.objects.filter(customer_id=customer_id).order_by("-sequence").first()
+        entry = AuditEntry(
+            customer_id=customer_id,
+            sequence=1 if last is None else last.sequence + 1,
+            at=now,
+            actor=actor,
+            actor_name=SYSTEM if actor is None else str(actor),
+            action=action,
+            object_type="" if obj is None else obj._meta.label_lower,
+            object_id="" if obj is None else str(obj.pk),
+            object_name="" if obj is None else str(obj)[:200],
+            detail=json.loads(json.dumps(dict(detail or {}), default=str)),
+            previous_hash=GENESIS if last is None else last.hash,
+        )
+        entry.hash = digest(entry)
+        entry.save(force_insert=True)
+    return entry
+
+
+def digest(entry: AuditEntry) -> str:
+    """SHA-256 over everything an entry says and the hash of the one before it, as lowercase hex."""
+    said = {
+        "customer": entry.customer_id,
+        "sequence": entry.sequence,
+        "at": entry.at.astimezone(UTC).isoformat(timespec="microseconds"),
+        "actor": entry.actor_id,
+        "actor_name": entry.actor_name,
+        "action": entry.action,
+        "object": [entry.object_type, entry.object_id, entry.object_name],
+        "detail": entry.detail,
+        "previous": entry.previous_hash,
+    }
+    return hashlib.sha256(json.dumps(said, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def hold(customer_id: int | None) -> None:
+    """Take this transaction's turn in the customer's chain now.
+
+    A service that locks rows and then records takes its turn first: everybody then queues in the same order, chain
+    before rows, and no two can wait for each other.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('audit'), %s)", [customer_id or 0])
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A place where a chain does not hold: `customer_id` None is the platform's own chain."""
+
+    customer_id: int | None
+    sequence: int
+    what: str
+
+
+def verify(customer_id: int | None) -> Iterator[Fault]:
+    """Walk one chain and yield every entry that is changed, missing or out of order. Needs a scope that reaches it.
+
+    Entries cut off at the very end leave no gap: compare the head (`sequence`, `hash`) with an exported one for that.
+    """
+    expected, previous = 1, GENESIS
+    for entry in AuditEntry.objects.filter(customer_id=customer_id).order_by("sequence").iterator():
+        if entry.sequence != expected:
+            yield Fault(customer_id, expected, f"missing: {expected} to {entry.sequence - 1}")
+        elif entry.previous_hash != previous:
+            yield Fault(customer_id, entry.sequence, "does not follow the entry before it")
+        if entry.hash != digest(entry):
+            yield Fault(customer_id, entry.sequence, "was changed")
+        expected, previous = entry.sequence + 1, entry.hash
+
+
+def said(*, action: str, customer: Customer | None, obj: models.Model, detail: Mapping[str, object]) -> bool:
+    """True when the log already holds this very entry, whoever made it. Needs a scope that reaches it."""
+    return AuditEntry.objects.filter(
+        customer=customer,
+        action=action,
+        object_type=obj._meta.label_lower,
+        object_id=str(obj.pk),
+        detail=dict(detail),
+    ).exists()

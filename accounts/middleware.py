@@ -1,0 +1,143 @@
+"""What every request passes: whose rows it may touch, the second factor, and refusals said in one way."""
+
+import json
+from collections.abc import Callable, Iterable, Iterator
+from datetime import timedelta
+
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.http import url_has_allowed_host_and_scheme
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import ApiToken, User
+from accounts.services import tokens
+
+GetResponse = Callable[[HttpRequest], HttpResponseBase]
+SIGN_IN_PATHS = "/accounts/"
+API_PATHS = "/api/"
+SEEN_EVERY = timedelta(minutes=1)
+
+
+class ScopeMiddleware:
+    """Derives the scope from the person alone, never from a parameter or header; nobody signed in means no scope.
+
+    The sign-in pages work on the platform's scope, because who is there is what they find out.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        with scope.platform("who is this"):
+            person = _person(request)
+        if request.path.startswith(SIGN_IN_PATHS):
+            reach = scope.Scope(None, "sign-in pages")
+        elif person is None:
+            return self.get_response(request)
+        else:
+            reach = scope.of(person)
+        with scope.entered(reach):
+            response = self.get_response(request)
+        if isinstance(response, StreamingHttpResponse) and not response.is_async:
+            content: Iterable[bytes] = response.streaming_content  # type: ignore[assignment]  # not async, see above
+            response.streaming_content = _streamed_within(reach, content)
+        return response
+
+
+def _person(request: HttpRequest) -> User | None:
+    token = _api_token(request)
+    if token is not None:
+        request.user = token.user
+        return token.user
+    if not isinstance(request.user, User) or not request.user.is_active:
+        return None
+    _note_activity(request)
+    return request.user
+
+
+def _api_token(request: HttpRequest) -> ApiToken | None:
+    if not request.path.startswith(API_PATHS):
+        return None
+    kind, _, key = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        return None
+    token = tokens.find(key.strip(), now=timezone.now())
+    request.api_token = token  # type: ignore[attr-defined]  # read by accounts.api
+    return token
+
+
+def _note_activity(request: HttpRequest) -> None:
+    """Keep the list of sessions that their owner can end, at most once a minute."""
+    now = timezone.now().timestamp()
+    if now - request.session.get("seen_at", 0) > SEEN_EVERY.total_seconds():
+        request.session["seen_at"] = now
+        UserSession.objects.create_from_request(request)
+
+
+def _streamed_within(reach: scope.Scope, content: Iterable[bytes]) -> Iterator[bytes]:
+    chunks = iter(content)
+    while True:
+        with scope.entered(reach):
+            chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+class SecondFactorMiddleware:
+    """The provider's people reach every customer, so they get nowhere without a second factor (N3)."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        if self._is_missing(request):
+            if request.path.startswith(API_PATHS):
+                return HttpResponse(status=403)
+            return redirect("mfa_index")
+        return self.get_response(request)
+
+    def _is_missing(self, request: HttpRequest) -> bool:
+        person = request.user
+        if not settings.RDMP_REQUIRE_SECOND_FACTOR or not isinstance(person, User) or not person.is_provider:
+            return False
+        if request.path.startswith((SIGN_IN_PATHS, settings.STATIC_URL)) or getattr(request, "api_token", None):
+            return False
+        if request.session.get("second_factor"):
+            return False
+        with scope.platform("second factor"):
+            has_one = Authenticator.objects.filter(user=person).exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+        request.session["second_factor"] = has_one
+        return not has_one
+
+
+class DomainErrorMiddleware:
+    """Shows a refusal once: a toast to htmx, otherwise a message on the page that the person came from."""
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DomainError):
+            return None
+        if getattr(request, "htmx", False):
+            toast = json.dumps({"toast": {"level": "error", "text": exception.message}})
+            return HttpResponse(status=422, headers={"HX-Trigger": toast, "HX-Reswap": "none"})
+        messages.error(request, exception.message)
+        return HttpResponseRedirect(_back(request))
+
+
+def _back(request: HttpRequest) -> str:
+    came_from = request.headers.get("Referer", "")
+    same_site = url_has_allowed_host_and_scheme(came_from, {request.get_host()}, require_https=request.is_secure())
+    return came_from if same_site else reverse("home")

@@ -1,0 +1,27 @@
+"""Customers, contracts, people, rosters, calendars, the audit log and the secrets."""
+
+from accounts.models.calendars import BusinessCalendar, CalendarDay, CalendarVersion
+from accounts.models.customers import Contact, Contract, Customer, ProviderContact, Severity, SlaTerm
+from accounts.models.people import ApiToken, Assignment, Invitation, Role, User
+from accounts.models.records import AuditEntry, Secret
+from accounts.models.roster import RosterShift
+
+__all__ = [
+    "ApiToken",
+    "Assignment",
+    "AuditEntry",
+    "BusinessCalendar",
+    "CalendarDay",
+    "CalendarVersion",
+    "Contact",
+    "Contract",
+    "Customer",
+    "Invitation",
+    "ProviderContact",
+    "Role",
+    "RosterShift",
+    "Secret",
+    "Severity",
+    "SlaTerm",
+    "User",
+]

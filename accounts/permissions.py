@@ -1,0 +1,70 @@
+"""Who may do what, as plain questions about a person; used by views, services and templates alike."""
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponseBase
+
+from accounts.models import Role, User
+
+P = ParamSpec("P")
+V = TypeVar("V", bound=HttpResponseBase)
+
+
+def is_provider(person: User) -> bool:
+    return person.is_provider
+
+
+def is_manager(person: User) -> bool:
+    """Service managers, and administrators who may do all that they may."""
+    return person.role in (Role.MANAGER, Role.ADMIN)
+
+
+def is_admin(person: User) -> bool:
+    return person.role == Role.ADMIN
+
+
+def is_customer_pm(person: User) -> bool:
+    return person.role == Role.CUSTOMER_PM
+
+
+def can_write(person: User) -> bool:
+    """Everybody but the read-only users of a customer."""
+    return person.role != Role.CUSTOMER_VIEWER
+
+
+def can_manage_contacts(person: User) -> bool:
+    """The customer's project managers keep their own contacts; the provider's managers keep everybody's."""
+    return is_manager(person) or is_customer_pm(person)
+
+
+def person_of(request: HttpRequest) -> User:
+    """The signed-in person. Raises PermissionDenied for anybody else; LoginRequiredMiddleware comes first."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+def require(
+    allowed: Callable[[User], bool],
+) -> Callable[[Callable[Concatenate[HttpRequest, P], V]], Callable[Concatenate[HttpRequest, P], V]]:
+    """View decorator: 403 unless the question is answered with yes."""
+
+    def decorate(view: Callable[Concatenate[HttpRequest, P], V]) -> Callable[Concatenate[HttpRequest, P], V]:
+        @wraps(view)
+        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> V:
+            if not allowed(person_of(request)):
+                raise PermissionDenied
+            return view(request, *args, **kwargs)
+
+        return guarded
+
+    return decorate
+
+
+def require_write(person: User) -> None:
+    """Raises PermissionDenied for a read-only user; services and POST views call it."""
+    if not can_write(person):
+        raise PermissionDenied

@@ -1,0 +1,128 @@
+"""Secrets of objects: put in, used by the platform, revealed to people with a reason; never read back otherwise."""
+
+from datetime import datetime
+from functools import lru_cache
+
+from django.conf import settings
+from django.db import models, transaction
+
+from accounts import audit, scope
+from accounts.models import Customer, Secret, User
+from accounts.vault import KeyRing, VaultError, key_id_of
+
+
+class Missing(LookupError):
+    """The object has no such secret."""
+
+
+@lru_cache(maxsize=4)
+def _parsed(text: str) -> KeyRing:
+    return KeyRing.parse(text)
+
+
+def key_ring() -> KeyRing:
+    """The configured keys. Raises VaultError when there are none or one is malformed."""
+    return _parsed(settings.RDMP_MASTER_KEYS)
+
+
+def _rows(obj: models.Model) -> models.QuerySet[Secret]:
+    return Secret.objects.filter(object_type=obj._meta.label_lower, object_id=str(obj.pk))
+
+
+def _bound_to(customer_id: int | None, object_type: str, object_id: str, field: str) -> str:
+    return f"{customer_id or '-'}|{object_type}|{object_id}|{field}"
+
+
+def _customer_of(obj: models.Model) -> Customer | None:
+    customer: Customer | None = getattr(obj, "customer", None)
+    return customer
+
+
+@transaction.atomic
+def put(*, obj: models.Model, field: str, value: str, actor: User | None, now: datetime) -> None:
+    """Seal a value for one field of a saved object, replacing the one before it. Audited."""
+    customer = _customer_of(obj)
+    object_type, object_id = obj._meta.label_lower, str(obj.pk)
+    ring = key_ring()
+    sealed = ring.seal(value, bound_to=_bound_to(customer and customer.pk, object_type, object_id, field))
+    Secret.objects.update_or_create(
+        object_type=object_type,
+        object_id=object_id,
+        field=field,
+        defaults={"customer": customer, "key_id": ring.primary, "sealed": sealed, "set_at": now, "set_by": actor},
+    )
+    audit.record(action="secret.set", actor=actor, customer=customer, obj=obj, detail={"field": field}, now=now)
+
+
+def is_set(obj: models.Model, field: str) -> bool:
+    return _rows(obj).filter(field=field).exists()
+
+
+def use(*, obj: models.Model, field: str, purpose: str, now: datetime, actor: User | None = None) -> str:
+    """Open a secret for the platform's own work. Audited once per object, field, purpose and hour.
+
+    Raises Missing when it was never set, VaultError when it does not open.
+    """
+    value = _open(obj, field)
+    customer = _customer_of(obj)
+    detail = {"field": field, "purpose": purpose, "hour": f"{now:%Y-%m-%dT%H}"}
+    with transaction.atomic(), scope.platform("audit of secrets"):
+        if not audit.said(action="secret.use", customer=customer, obj=obj, detail=detail):
+            audit.record(action="secret.use", actor=actor, customer=customer, obj=obj, detail=detail, now=now)
+    return value
+
+
+@transaction.atomic
+def reveal(*, obj: models.Model, field: str, reason: str, actor: User, now: datetime) -> str:
+    """Open a secret for a person to read. Every time is audited, with the reason they gave."""
+    value = _open(obj, field)
+    detail = {"field": field, "reason": reason}
+    audit.record(action="secret.reveal", actor=actor, customer=_customer_of(obj), obj=obj, detail=detail, now=now)
+    return value
+
+
+@transaction.atomic
+def drop(*, obj: models.Model, field: str, actor: User | None, now: datetime) -> None:
+    """Forget a secret. Audited when there was one."""
+    deleted, _ = _rows(obj).filter(field=field).delete()
+    if deleted:
+        detail = {"field": field}
+        audit.record(action="secret.drop", actor=actor, customer=_customer_of(obj), obj=obj, detail=detail, now=now)
+
+
+def _open(obj: models.Model, field: str) -> str:
+    row = _rows(obj).filter(field=field).first()
+    if row is None:
+        raise Missing(f"{obj._meta.label_lower}#{obj.pk} has no {field}")
+    return _open_row(row)
+
+
+def _open_row(row: Secret) -> str:
+    bound_to = _bound_to(row.customer_id, row.object_type, row.object_id, row.field)
+    return key_ring().open(bytes(row.sealed), bound_to=bound_to)
+
+
+def unknown_keys() -> set[str]:
+    """Ids of keys that sealed something and are not configured. Needs a platform scope."""
+    used = set(Secret.objects.values_list("key_id", flat=True).distinct())
+    return used - set(key_ring().keys)
+
+
+@transaction.atomic
+def rotate(*, now: datetime) -> int:
+    """Seal everything that names an older key with the primary one; returns how many. Needs a platform scope.
+
+    One transaction: a crash in the middle leaves every secret openable with the key it had.
+    """
+    ring = key_ring()
+    rows = list(Secret.objects.select_for_update().exclude(key_id=ring.primary))
+    for row in rows:
+        bound_to = _bound_to(row.customer_id, row.object_type, row.object_id, row.field)
+        if key_id_of(bytes(row.sealed)) != row.key_id:
+            raise VaultError(f"secret {row.pk} names two different keys")
+        row.sealed = ring.seal(_open_row(row), bound_to=bound_to)
+        row.key_id = ring.primary
+        row.save(update_fields=["sealed", "key_id"])
+    detail = {"key": ring.primary, "secrets": len(rows)}
+    audit.record(action="secret.rotate", actor=None, customer=None, detail=detail, now=now)
+    return len(rows)

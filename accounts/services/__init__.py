@@ -1,0 +1,1 @@
+"""The verbs of the ground floor, one module per noun."""

@@ -1,0 +1,88 @@
+"""Envelope encryption of single values: AES-256-GCM, a data key per value, wrapped by a key-encryption key.
+
+The blob is JSON-free and self-describing: version byte, length and text of the key id, wrapped data key, sealed value.
+Both seals carry the same associated data, so that a blob cannot be moved to another customer, object or field.
+"""
+
+import base64
+import binascii
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+VERSION = 1
+KEY_BYTES = 32
+NONCE_BYTES = 12
+TAG_BYTES = 16
+WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES
+
+
+class VaultError(RuntimeError):
+    """A key is unknown or malformed, or a sealed value does not belong where it was found."""
+
+
+@dataclass(frozen=True)
+class KeyRing:
+    """Key-encryption keys by id; new values are sealed with `primary`, old ones are opened with whichever they name."""
+
+    primary: str
+    keys: Mapping[str, bytes]
+
+    @classmethod
+    def parse(cls, text: str) -> "KeyRing":
+        """Read `id:base64key` entries separated by commas or lines; the first is the primary one.
+
+        Raises VaultError with the id of the entry at fault, never with key material.
+        """
+        keys: dict[str, bytes] = {}
+        for entry in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+            key_id, _, encoded = entry.partition(":")
+            try:
+                key = base64.b64decode(encoded, validate=True)
+            except (binascii.Error, ValueError):
+                raise VaultError(f"encryption key {key_id!r} is not base64") from None
+            if len(key) != KEY_BYTES or not key_id or not key_id.isascii() or len(key_id) > 32 or key_id in keys:
+                raise VaultError(f"encryption key {key_id!r} must be {KEY_BYTES} bytes under an id of its own")
+            keys[key_id] = key
+        if not keys:
+            raise VaultError("no encryption key is configured")
+        return cls(primary=next(iter(keys)), keys=keys)
+
+    def seal(self, value: str, *, bound_to: str) -> bytes:
+        """Encrypt `value` so that it opens only with the same `bound_to`."""
+        data_key = AESGCM.generate_key(bit_length=KEY_BYTES * 8)
+        aad = bound_to.encode()
+        key_id = self.primary.encode()
+        wrapped = _seal(self.keys[self.primary], data_key, aad)
+        return bytes([VERSION, len(key_id)]) + key_id + wrapped + _seal(data_key, value.encode(), aad)
+
+    def open(self, blob: bytes, *, bound_to: str) -> str:
+        """Decrypt a blob of `seal`. Raises VaultError for an unknown key, a damaged blob or another place."""
+        aad = bound_to.encode()
+        try:
+            id_length = blob[1]
+            body = blob[2 + id_length :]
+            key = self.keys[key_id_of(blob)]
+            data_key = _open(key, body[:WRAPPED_BYTES], aad)
+            return _open(data_key, body[WRAPPED_BYTES:], aad).decode()
+        except KeyError:
+            raise VaultError(f"sealed with the unknown key {key_id_of(blob)!r}") from None
+        except (InvalidTag, IndexError, ValueError):
+            raise VaultError(f"sealed value (format {blob[:1].hex() or 'empty'}) does not open here") from None
+
+
+def key_id_of(blob: bytes) -> str:
+    """The id of the key-encryption key that a blob names."""
+    return blob[2 : 2 + blob[1]].decode("ascii", "replace") if len(blob) > 2 else ""
+
+
+def _seal(key: bytes, plain: bytes, aad: bytes) -> bytes:
+    nonce = os.urandom(NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, aad)
+
+
+def _open(key: bytes, sealed: bytes, aad: bytes) -> bytes:
+    return AESGCM(key).decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], aad)

@@ -1,0 +1,46 @@
+"""The door of the WebSockets: signed-in people from our own pages only, inside their scope."""
+
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.security.websocket import AllowedHostsOriginValidator
+from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.utils.crypto import constant_time_compare
+
+from accounts import scope
+from accounts.models import User
+
+NOT_SIGNED_IN = 4401
+Asgi = Any  # Channels describes its applications without types
+
+
+@database_sync_to_async
+def person_of(session: Any) -> tuple[User, scope.Scope] | None:
+    """The person of a session and what they may see now, or None when it is over or their password has changed."""
+    if not session.get(BACKEND_SESSION_KEY):
+        return None
+    with scope.platform("who is at the socket"):
+        person = User.objects.filter(pk=session.get(SESSION_KEY), is_active=True).first()
+    if person is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), person.get_session_auth_hash()):
+        return None
+    return person, scope.of(person)
+
+
+class _SignedIn:
+    def __init__(self, inner: Asgi) -> None:
+        self.inner = inner
+
+    async def __call__(self, connection: dict[str, Any], receive: Any, send: Any) -> Any:
+        found = await person_of(connection["session"])
+        if found is None:
+            await send({"type": "websocket.close", "code": NOT_SIGNED_IN})
+            return None
+        person, reach = found
+        with scope.entered(reach):
+            return await self.inner({**connection, "user": person}, receive, send)
+
+
+def SignedInOnly(inner: Asgi) -> Asgi:  # noqa: N802 - an ASGI application, named like one
+    """Wrap the routes of the WebSockets; foreign origins are refused before anything is read."""
+    return AllowedHostsOriginValidator(CookieMiddleware(SessionMiddleware(_SignedIn(inner))))

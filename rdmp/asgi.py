@@ -1,0 +1,20 @@
+"""The ASGI entry: pages and API by Django, the live channel by Channels."""
+
+import os
+
+import django
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.core.asgi import get_asgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rdmp.settings")
+django.setup()
+
+from accounts.websockets import SignedInOnly  # noqa: E402 - needs the app registry
+from notify.routing import websocket_urlpatterns  # noqa: E402 - needs the app registry
+
+application = ProtocolTypeRouter(
+    {
+        "http": get_asgi_application(),
+        "websocket": SignedInOnly(URLRouter(websocket_urlpatterns)),
+    }
+)

@@ -1,0 +1,27 @@
+"""The address book: each app brings its own pages and its own part of the API."""
+
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView
+
+from rdmp import health, views
+
+api = [
+    path("", include("assets.api_urls")),
+    path("", include("monitoring.api_urls")),
+    path("", include("incidents.api_urls")),
+]
+
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("search/", views.search, name="search"),
+    path("healthz", health.healthz, name="healthz"),
+    path("accounts/", include("allauth.urls")),
+    path("", include("accounts.urls")),
+    path("", include("incidents.urls")),
+    path("assets/", include("assets.urls")),
+    path("monitoring/", include("monitoring.urls")),
+    path("notify/", include("notify.urls")),
+    path("api/v1/", include(api)),
+    path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
+    path("i18n/", include("django.conf.urls.i18n")),
+]

@@ -1,0 +1,140 @@
+"""Setting, cancelling, claiming and firing timers.
+
+A sweep claims what is due with a lease and tells Celery; a worker fires it: it runs the named task and marks the row in
+one transaction, provided the row is still as it was. So the effect happens exactly once: a worker that dies leaves the
+row unfired, the lease runs out and the next sweep claims it again; whoever finds the row marked, moved or cancelled at
+the end rolls back what the task did. The row is locked last, after whatever the task locks, which is the order in which
+services cancel timers too: no deadlock between an engineer who acknowledges and the timer that would have escalated.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timedelta
+
+from celery import current_app
+from django.db import transaction
+from django.db.models import QuerySet
+
+from accounts import scope
+from accounts.models import Customer
+from timers.models import Timer
+
+log = logging.getLogger(__name__)
+
+LEASE = timedelta(seconds=30)
+BATCH = 500
+FIRST_RETRY = timedelta(seconds=5)
+LONGEST_RETRY = timedelta(minutes=10)
+LATE = timedelta(seconds=10)
+KEPT_AFTER_FIRING = timedelta(days=90)
+
+
+def set(  # noqa: A001 - timers.services.set() is what the callers say
+    *,
+    key: str,
+    due_at: datetime,
+    task: str,
+    args: Mapping[str, int | str],
+    customer: Customer | int | None,
+) -> None:
+    """Arm the timer `key`, in the caller's transaction. Arming it again replaces when and what, and revives it."""
+    customer_id = customer.pk if isinstance(customer, Customer) else customer
+    with scope.platform("set a timer"):
+        Timer.objects.update_or_create(
+            key=key,
+            defaults={
+                "due_at": due_at,
+                "task": task,
+                "args": dict(args),
+                "customer_id": customer_id,
+                "leased_until": None,
+                "attempts": 0,
+                "last_error": "",
+                "fired_at": None,
+            },
+        )
+
+
+def cancel(*, prefix: str, wait: bool = True) -> int:
+    """Forget the pending timers whose key begins with `prefix`, in the caller's transaction; returns how many.
+
+    It waits for one that is firing right now: after it returns, none of them acts any more. A caller that already
+    holds a lock which the timer's task wants passes `wait=False` (the two would wait for each other); its task must
+    then look again, under that lock, whether there is still something to do.
+    """
+    with scope.platform("cancel timers"):
+        pending = Timer.objects.pending().filter(key__startswith=prefix)
+        if not wait:
+            pending = Timer.objects.filter(pk__in=list(_lockable(pending)))
+        deleted, _ = pending.delete()
+    return deleted
+
+
+def _lockable(rows: QuerySet[Timer]) -> QuerySet[Timer, int]:
+    return rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
+
+
+@transaction.atomic
+def claim(*, now: datetime, limit: int = BATCH) -> Sequence[int]:
+    """Lease the timers that are due, oldest first, skipping those that another sweep holds; returns their ids."""
+    due = Timer.objects.claimable(now).order_by("due_at", "pk").select_for_update(skip_locked=True)
+    ids = list(due.values_list("pk", flat=True)[:limit])
+    Timer.objects.filter(pk__in=ids).update(leased_until=now + LEASE)
+    return ids
+
+
+class _Superseded(Exception):
+    """The timer was fired, moved or cancelled while its task ran."""
+
+
+def fire(*, timer_id: int, now: datetime) -> bool:
+    """Run one timer's task and mark it, in one transaction. Returns False when there was nothing to do.
+
+    A task that fails is rolled back whole; the row keeps the error and comes back later, ever less often.
+    """
+    timer = Timer.objects.pending().filter(pk=timer_id, due_at__lte=now).first()
+    if timer is None:
+        return False
+    try:
+        with transaction.atomic():
+            _run(timer, now)
+            if not Timer.objects.pending().filter(pk=timer.pk, due_at=timer.due_at).update(fired_at=now):
+                raise _Superseded
+    except _Superseded:
+        return False
+    except Exception as problem:
+        log.exception("timer %s failed", timer.key)
+        _remember_failure(timer_id, problem, now)
+        return False
+    return True
+
+
+def _run(timer: Timer, now: datetime) -> None:
+    late_by = now - timer.due_at
+    if late_by > LATE:
+        log.warning("timer %s fires %.0f s late", timer.key, late_by.total_seconds())
+    task = current_app.tasks[timer.task]
+    with _reach(timer.customer_id):
+        task.run(due_at=timer.due_at, now=now, **timer.args)
+
+
+def _reach(customer_id: int | None) -> AbstractContextManager[scope.Scope]:
+    return scope.platform("platform timer") if customer_id is None else scope.customer(customer_id)
+
+
+def _remember_failure(timer_id: int, problem: Exception, now: datetime) -> None:
+    with transaction.atomic():
+        timer = Timer.objects.select_for_update().filter(pk=timer_id, fired_at=None).first()
+        if timer is None:
+            return
+        timer.attempts += 1
+        timer.last_error = f"{type(problem).__name__}: {problem}"[:2000]
+        timer.leased_until = now + min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(timer.attempts - 1, 10))
+        timer.save(update_fields=["attempts", "last_error", "leased_until"])
+
+
+def forget_fired(*, now: datetime) -> int:
+    """Delete timers that fired long ago; returns how many."""
+    deleted, _ = Timer.objects.filter(fired_at__lt=now - KEPT_AFTER_FIRING).delete()
+    return deleted
