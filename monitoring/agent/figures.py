@@ -156,7 +156,7 @@ def clock() -> Iterator[Metric]:
 
 
 def users() -> Iterator[Metric]:
-    yield GaugeMetricFamily("node_logged_in_users", "Sessions of signed-in users", value=len(psutil.users()))
+    yield GaugeMetricFamily("node_users", "Sessions of signed-in users", value=len(psutil.users()))
 
 
 def about() -> Iterator[Metric]:
