@@ -1,1 +1,0 @@
-"""Monitoring: collectors, series and samples, rules, alerts, graphs."""
