@@ -1,0 +1,229 @@
+"""What people are told about an incident, each in their own language, and who is told."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from accounts.models import Contact, Severity, User
+from incidents import duty
+from incidents.models import Clock, Incident, IncidentAlert
+from notify import services as notify
+from notify.services import Message
+
+Text = Callable[[], tuple[str, str]]
+"""Subject and text, written when called, in the language that is then active."""
+
+EXCERPT = 300
+
+
+def opened(incident: Incident, *, now: datetime) -> None:
+    """To the customer's groups and to whoever is on duty."""
+
+    def text() -> tuple[str, str]:
+        subject = _("%(severity)s: %(title)s") % {"severity": _severity(incident), "title": incident.title}
+        return subject, _lines(
+            f"**{incident.number}** {incident.customer}",
+            incident.description[:EXCERPT],
+            _("Opened at %(time)s") % {"time": _time(incident.opened_at)},
+            _response_line(incident),
+        )
+
+    topic = "alert" if incident.source == Incident.Source.MONITORING else "incident"
+    _broadcast(incident, "opened", topic, text, now=now)
+    _tell(incident, "opened", _first(incident, now), text, now=now)
+
+
+def alert_joined(incident: Incident, alert: IncidentAlert, body: str, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        subject = _("%(severity)s: %(title)s") % {"severity": Severity(alert.severity).label, "title": alert.title}
+        where = _("Part of %(number)s %(title)s") % {"number": incident.number, "title": incident.title}
+        return subject, _lines(where, body[:EXCERPT], _("Since %(time)s") % {"time": _time(alert.occurred_at)})
+
+    _broadcast(incident, f"alert:{alert.pk}", "alert", text, now=now, severity=alert.severity)
+
+
+def recovered(incident: Incident, alert: IncidentAlert, body: str, at: datetime, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        subject = _("Recovered: %(title)s") % {"title": alert.title}
+        return subject, _lines(
+            f"**{incident.number}** {incident.title}",
+            body[:EXCERPT],
+            _("Recovered at %(time)s") % {"time": _time(at)},
+        )
+
+    _broadcast(incident, f"recovery:{alert.pk}", "alert", text, now=now, severity=alert.severity)
+
+
+def escalated(incident: Incident, *, now: datetime) -> None:
+    """A worse alarm asks for a response again."""
+
+    def text() -> tuple[str, str]:
+        subject = _("%(number)s is now %(severity)s") % {"number": incident.number, "severity": _severity(incident)}
+        return subject, _lines(incident.title, _response_line(incident))
+
+    _tell(incident, f"escalated:{incident.version}", _first(incident, now), text, now=now)
+
+
+def acknowledged(incident: Incident, actor: User, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number, "name": actor.name}
+        return _("%(name)s has taken %(number)s") % names, incident.title
+
+    _broadcast(incident, f"acknowledged:{incident.version}", "incident", text, now=now)
+    _tell(incident, f"acknowledged:{incident.version}", _raiser(incident, but=actor), text, now=now)
+
+
+def assigned(incident: Incident, assignee: User, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        return _("%(number)s is yours") % {"number": incident.number}, _lines(incident.title, _response_line(incident))
+
+    _tell(incident, f"assigned:{incident.version}", [assignee], text, now=now)
+
+
+def commented(incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime) -> None:
+    """A customer's word goes to whoever has the incident in hand, the provider's to whoever raised it."""
+
+    def text() -> tuple[str, str]:
+        names = {"name": actor.name, "number": incident.number}
+        return _("%(name)s wrote on %(number)s") % names, _lines(incident.title, body[:EXCERPT])
+
+    people = _raiser(incident, but=actor) if actor.is_provider else _first(incident, now)
+    _tell(incident, f"comment:{entry_id}", people, text, now=now)
+
+
+def noted(incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime) -> None:
+    """An internal note, to the assignee only."""
+
+    def text() -> tuple[str, str]:
+        names = {"name": actor.name, "number": incident.number}
+        return _("%(name)s left a note on %(number)s") % names, _lines(incident.title, body[:EXCERPT])
+
+    assignee = incident.assignee
+    if assignee is not None and assignee.pk != actor.pk:
+        _tell(incident, f"note:{entry_id}", [assignee], text, now=now)
+
+
+def waiting(incident: Incident, actor: User, question: str, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number}
+        return _("%(number)s waits for your reply") % names, _lines(incident.title, question[:EXCERPT])
+
+    _broadcast(incident, f"waiting:{incident.version}", "incident", text, now=now)
+    people = {person.pk: person for person in [*_raiser(incident, but=actor), *_contacts(incident)]}
+    _tell(incident, f"waiting:{incident.version}", people.values(), text, now=now)
+
+
+def resolved(incident: Incident, actor: User, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        subject = _("%(number)s is resolved") % {"number": incident.number}
+        ask = _("Please confirm the solution, or reopen the incident if it is not solved.")
+        return subject, _lines(incident.title, incident.resolution[:EXCERPT], ask)
+
+    _broadcast(incident, f"resolved:{incident.version}", "incident", text, now=now)
+    _tell(incident, f"resolved:{incident.version}", _raiser(incident, but=actor), text, now=now)
+
+
+def reopened(incident: Incident, actor: User, reason: str, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"name": actor.name, "number": incident.number}
+        return _("%(name)s reopened %(number)s") % names, _lines(incident.title, reason[:EXCERPT])
+
+    _broadcast(incident, f"reopened:{incident.version}", "incident", text, now=now)
+    people = _raiser(incident, but=actor) if actor.is_provider else _first(incident, now)
+    _tell(incident, f"reopened:{incident.version}", people, text, now=now)
+
+
+def deadline_near(incident: Incident, clock: Clock, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number, "clock": clock.get_kind_display(), "time": _time(clock.due_at)}
+        return _("%(number)s: %(clock)s is due at %(time)s") % names, _lines(f"{incident.customer}", incident.title)
+
+    _tell(incident, f"near:{clock.pk}", _first(incident, now), text, now=now, topic="sla")
+
+
+def deadline_missed(incident: Incident, clock: Clock, *, now: datetime) -> None:
+    """To the second responder and the manager too, and by e-mail."""
+
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number, "clock": clock.get_kind_display(), "time": _time(clock.due_at)}
+        subject = _("%(number)s: %(clock)s was due at %(time)s and has been missed") % names
+        return subject, _lines(f"{incident.customer}", incident.title)
+
+    also = duty.also_when_missed(customer_id=incident.customer_id, at=now)
+    people = {person.pk: person for person in [*_first(incident, now), *also]}
+    _tell(incident, f"missed:{clock.pk}", people.values(), text, now=now, topic="sla", channels=("inbox", "email"))
+
+
+# --- how it is sent --------------------------------------------------------------------------------------------------
+
+
+def _broadcast(
+    incident: Incident, what: str, topic: str, text: Text, *, now: datetime, severity: int | None = None
+) -> None:
+    with translation.override(incident.customer.language):
+        message = _message(incident, topic, text(), severity)
+    notify.broadcast(customer=incident.customer, key=f"incident:{incident.pk}:{what}", message=message, now=now)
+
+
+def _tell(
+    incident: Incident,
+    what: str,
+    people: Iterable[User],
+    text: Text,
+    *,
+    now: datetime,
+    topic: str = "incident",
+    channels: tuple[str, ...] = ("inbox",),
+) -> None:
+    for person in people:
+        with translation.override(person.language):
+            message = _message(incident, topic, text(), None)
+        key = f"incident:{incident.pk}:{what}:{person.pk}"
+        notify.tell(user=person, key=key, message=message, now=now, channels=channels, customer=incident.customer)
+
+
+def _message(incident: Incident, topic: str, text: tuple[str, str], severity: int | None) -> Message:
+    subject, body = text
+    return Message(
+        topic=topic,
+        subject=subject,
+        text=body,
+        url=f"/incidents/{incident.pk}/",
+        severity=severity or incident.severity,
+    )
+
+
+def _first(incident: Incident, now: datetime) -> list[User]:
+    return duty.first_to_know(customer_id=incident.customer_id, assignee=incident.assignee, at=now)
+
+
+def _raiser(incident: Incident, *, but: User) -> list[User]:
+    person = incident.raised_by
+    return [] if person is None or person.pk == but.pk else [person]
+
+
+def _contacts(incident: Incident) -> list[User]:
+    """The customer's service contacts who are not away."""
+    named = Contact.objects.filter(customer_id=incident.customer_id, is_away=False).select_related("user")
+    return [contact.user for contact in named if contact.user.is_active]
+
+
+def _severity(incident: Incident) -> str:
+    return str(incident.level.label)
+
+
+def _response_line(incident: Incident) -> str:
+    clock = incident.response
+    if clock is None or clock.due_at is None or not clock.is_running:
+        return ""
+    return _("Response due at %(time)s") % {"time": _time(clock.due_at)}
+
+
+def _time(moment: datetime | None) -> str:
+    return "" if moment is None else f"{timezone.localtime(moment):%m-%d %H:%M}"
+
+
+def _lines(*lines: str) -> str:
+    return "\n\n".join(line for line in lines if line)

@@ -1,0 +1,359 @@
+"""Incidents, what they touch, their clocks and pauses, and the timeline that both sides read."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Severity
+from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from incidents import sla
+from incidents.states import UNSOLVED, State
+
+UNSOLVED_STATES = sorted(UNSOLVED)
+
+
+class IncidentState(models.TextChoices):
+    """The states of `incidents.states` with the words that people read."""
+
+    OPEN = State.OPEN, _("Open")
+    ACKNOWLEDGED = State.ACKNOWLEDGED, _("Acknowledged")
+    WAITING_CUSTOMER = State.WAITING_CUSTOMER, _("Waiting for customer")
+    RESOLVED = State.RESOLVED, _("Resolved")
+    CLOSED = State.CLOSED, _("Closed")
+
+
+class IncidentQuerySet(TenantQuerySet["Incident"]):
+    def unsolved(self) -> Self:
+        """Those on which the provider still owes work."""
+        return self.filter(state__in=UNSOLVED_STATES)
+
+    def by_urgency(self) -> Self:
+        """Nearest deadline first; those whose clocks carry no deadline now come last, the worst of them first."""
+        return self.order_by(F("next_due_at").asc(nulls_last=True), "severity", "opened_at", "pk")
+
+    def breaching(self, now: datetime) -> Self:
+        """Unsolved, with a running clock that is past its deadline."""
+        return self.unsolved().filter(next_due_at__lt=now)
+
+    def touching(self, asset_id: int) -> Self:
+        return self.filter(pk__in=IncidentAsset.objects.filter(asset_id=asset_id).values("incident_id"))
+
+    def for_lists(self) -> Self:
+        """With all that a row or card shows, in a constant number of queries."""
+        return self.select_related("customer", "assignee").prefetch_related("clocks", "assets", "pauses")
+
+
+class Incident(TenantModel):
+    """An abnormality that one side wants the provider to look at (事件; SOW table 1, note)."""
+
+    class Category(models.TextChoices):
+        """The classes of SOW §2.2.2 (R52)."""
+
+        SYSTEM = "system", _("System")
+        APPLICATION = "application", _("Application")
+        ALIYUN = "aliyun", _("Alibaba Cloud")
+        OTHER = "other", _("Other")
+
+    class Source(models.TextChoices):
+        MONITORING = "monitoring", _("Monitoring")
+        PORTAL = "portal", _("Portal")
+        API = "api", _("API")
+        PHONE = "phone", _("Phone")
+        EMAIL = "email", _("E-mail")
+        DINGTALK = "dingtalk", _("DingTalk")
+
+    class Cause(models.TextChoices):
+        """Whose side the cause was on: time that is not the provider's is shown apart (R14, R69)."""
+
+        SYSTEM = "system", _("Managed system")
+        CUSTOMER_APPLICATION = "customer_application", _("Customer's application")
+        ALIYUN = "aliyun", _("Alibaba Cloud")
+        THIRD_PARTY = "third_party", _("Third party")
+        UNKNOWN = "unknown", _("Not known")
+
+    title = models.CharField(_("title"), max_length=200)
+    description = models.TextField(_("description"), blank=True)
+    severity = models.PositiveSmallIntegerField(_("severity"), choices=Severity)
+    category = models.CharField(_("class"), max_length=20, choices=Category, default=Category.SYSTEM)
+    source = models.CharField(_("source"), max_length=20, choices=Source)
+    state = models.CharField(_("state"), max_length=20, choices=IncidentState, default=IncidentState.OPEN)
+    assignee = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    raised_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    acknowledged_by = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    storm_asset = models.ForeignKey(
+        "assets.Asset",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text=_("The asset whose alarms gather here while the incident is unsolved."),
+    )
+    assets = models.ManyToManyField(
+        "assets.Asset", through="IncidentAsset", through_fields=("incident", "asset"), related_name="+"
+    )
+    cause = models.CharField(_("cause"), max_length=30, choices=Cause, blank=True)
+    resolution = models.TextField(_("resolution"), blank=True)
+    policy = models.JSONField(
+        _("SLA terms"), default=dict, help_text=_("The contract's row as it was when the severity was set (R61).")
+    )
+    detected_at = models.DateTimeField(_("noticed at"), help_text=_("The alert's own time, or the time of the call."))
+    opened_at = models.DateTimeField(_("opened at"))
+    clock_started_at = models.DateTimeField(_("clock started at"))
+    acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True, blank=True)
+    resolved_at = models.DateTimeField(_("resolved at"), null=True, blank=True)
+    closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
+    changed_at = models.DateTimeField(_("changed at"))
+    next_due_at = models.DateTimeField(
+        _("next deadline"), null=True, blank=True, help_text=_("The nearest deadline of a running clock.")
+    )
+    version = models.PositiveIntegerField(default=0)
+
+    objects = ScopedManager.from_queryset(IncidentQuerySet)()
+
+    class Meta:
+        ordering = ("-opened_at", "-pk")
+        verbose_name = _("incident")
+        verbose_name_plural = _("incidents")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("storm_asset",),
+                condition=Q(state__in=UNSOLVED_STATES),
+                name="one_unsolved_incident_per_alarming_asset",
+            ),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="incident_severity_is_known"),
+            models.CheckConstraint(condition=Q(state__in=IncidentState.values), name="incident_state_is_known"),
+            models.CheckConstraint(condition=~Q(title=""), name="incident_has_a_title"),
+        )
+        indexes = (
+            models.Index(
+                F("next_due_at").asc(nulls_last=True),
+                "severity",
+                "opened_at",
+                condition=Q(state__in=UNSOLVED_STATES),
+                name="incident_board",
+            ),
+            models.Index(fields=("customer", "-opened_at"), name="incident_by_customer"),
+            models.Index(fields=("-opened_at", "-id"), name="incident_by_time"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.title}"
+
+    @property
+    def number(self) -> str:
+        """What people call it; one sequence for the whole platform."""
+        return f"INC-{self.pk:06d}" if self.pk else "INC-"
+
+    @property
+    def stage(self) -> State:
+        return State(self.state)
+
+    @property
+    def is_unsolved(self) -> bool:
+        return self.stage in UNSOLVED
+
+    @property
+    def level(self) -> Severity:
+        return Severity(self.severity)
+
+    def clock(self, kind: "Clock.Kind") -> "Clock | None":
+        """The latest clock of a kind; reads prefetched rows when they are there."""
+        return max((each for each in self.clocks.all() if each.kind == kind), key=lambda each: each.round, default=None)
+
+    @property
+    def response(self) -> "Clock | None":
+        return self.clock(Clock.Kind.RESPONSE)
+
+    @property
+    def handling(self) -> "Clock | None":
+        return self.clock(Clock.Kind.HANDLING)
+
+
+class IncidentAsset(TenantModel):
+    """An asset that the incident touches."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="+")
+    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("incident", "asset"), name="incident_asset_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.incident_id} → {self.asset_id}"
+
+
+class IncidentAlert(TenantModel):
+    """An alert on its incident: while it is open it belongs to exactly one."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="alerts")
+    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
+    alert_key = models.CharField(max_length=200)
+    title = models.CharField(max_length=200)
+    severity = models.PositiveSmallIntegerField(choices=Severity)
+    occurred_at = models.DateTimeField()
+    recovered_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("occurred_at", "pk")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "alert_key"), condition=Q(recovered_at=None), name="open_alert_has_one_incident"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+
+class Pause(TenantModel):
+    """A stretch in which the incident's clocks stand still. It belongs to the incident, not to a target (T2)."""
+
+    class Reason(models.TextChoices):
+        WAITING_CUSTOMER = "waiting_customer", _("Waiting for customer")
+        RESOLVED = "resolved", _("Resolved, later reopened")
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="pauses")
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason)
+    started_at = models.DateTimeField(_("from"))
+    ended_at = models.DateTimeField(_("until"), null=True, blank=True)
+
+    class Meta:
+        ordering = ("started_at", "pk")
+        constraints = (
+            models.UniqueConstraint(fields=("incident",), condition=Q(ended_at=None), name="one_open_pause"),
+            models.CheckConstraint(
+                condition=Q(ended_at=None) | Q(ended_at__gte=F("started_at")), name="pause_ends_after_it_starts"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.get_reason_display()} {self.started_at:%F %T}"
+
+    def as_interval(self) -> sla.Pause:
+        return sla.Pause(self.started_at, self.ended_at)
+
+
+class Clock(TenantModel):
+    """One promise that is being timed. Reports read what is stored here, never a recomputation (T12)."""
+
+    class Kind(models.TextChoices):
+        NOTICE = "notice", _("Notice")
+        RESPONSE = "response", _("Response")
+        HANDLING = "handling", _("Handling")
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="clocks")
+    kind = models.CharField(_("clock"), max_length=20, choices=Kind)
+    round = models.PositiveSmallIntegerField(
+        _("round"), default=1, help_text=_("Reopening, or a worse alert, asks for a response once more.")
+    )
+    started_at = models.DateTimeField(_("started at"))
+    target_minutes = models.PositiveIntegerField(_("target, minutes"), null=True, blank=True)
+    calendar_version = models.ForeignKey(
+        "accounts.CalendarVersion",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text=_("Empty: around the clock."),
+    )
+    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
+    stopped_at = models.DateTimeField(_("stopped at"), null=True, blank=True)
+    warned_at = models.DateTimeField(_("warned at"), null=True, blank=True)
+    breached_at = models.DateTimeField(_("breached at"), null=True, blank=True)
+    elapsed_seconds = models.PositiveBigIntegerField(
+        _("time used, seconds"), null=True, blank=True, help_text=_("Filled when the clock stops.")
+    )
+    is_provisional = models.BooleanField(
+        _("provisional"), default=False, help_text=_("Counted on a year whose holidays were not known.")
+    )
+
+    class Meta:
+        ordering = ("kind", "round")
+        verbose_name = _("clock")
+        verbose_name_plural = _("clocks")
+        constraints = (models.UniqueConstraint(fields=("incident", "kind", "round"), name="incident_clock_once"),)
+        indexes = (models.Index(fields=("customer", "kind", "started_at"), name="clock_for_reports"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.round}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.stopped_at is None
+
+    @property
+    def is_breached(self) -> bool:
+        return self.breached_at is not None
+
+    @property
+    def target(self) -> timedelta | None:
+        return None if self.target_minutes is None else timedelta(minutes=self.target_minutes)
+
+
+class TimelineEntry(TenantModel):
+    """One thing that happened, for both sides; internal ones are the provider's own. Never changed, never removed."""
+
+    APPEND_ONLY: ClassVar[bool] = True
+
+    class Kind(models.TextChoices):
+        OPENED = "opened", _("Opened")
+        ALERT = "alert", _("Alert")
+        RECOVERY = "recovery", _("Recovery")
+        ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        ASSIGNED = "assigned", _("Assigned")
+        SEVERITY = "severity", _("Severity changed")
+        COMMENT = "comment", _("Comment")
+        NOTE = "note", _("Internal note")
+        ATTACHMENT = "attachment", _("Attachment")
+        WAITING = "waiting", _("Waiting for customer")
+        RESUMED = "resumed", _("Work resumed")
+        RESOLVED = "resolved", _("Resolved")
+        CLOSED = "closed", _("Closed")
+        REOPENED = "reopened", _("Reopened")
+        WARNING = "warning", _("Deadline near")
+        BREACH = "breach", _("Deadline missed")
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="timeline")
+    at = models.DateTimeField(_("at"))
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    actor = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    is_internal = models.BooleanField(_("internal"), default=False)
+    body = models.TextField(_("text"), blank=True)
+    data = models.JSONField(default=dict)
+
+    class Meta:
+        ordering = ("at", "pk")
+        verbose_name = _("timeline entry")
+        verbose_name_plural = _("timeline")
+        indexes = (models.Index(fields=("incident", "at", "id"), name="timeline_of_incident"),)
+
+    def __str__(self) -> str:
+        return f"{self.at:%F %T} {self.get_kind_display()}"
+
+
+class Attachment(TenantModel):
+    """A file on an incident. Its bytes lie outside the web root under a name of our own; it is served as a download."""
+
+    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="attachments")
+    entry = models.ForeignKey(TimelineEntry, on_delete=models.PROTECT, related_name="attachments")
+    is_internal = models.BooleanField(_("internal"), default=False)
+    name = models.CharField(_("name"), max_length=200)
+    content_type = models.CharField(_("type"), max_length=100)
+    size = models.PositiveBigIntegerField(_("size"))
+    sha256 = models.CharField(max_length=64)
+    stored_name = models.CharField(max_length=80, unique=True)
+    uploaded_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    uploaded_at = models.DateTimeField(_("uploaded at"))
+
+    class Meta:
+        ordering = ("pk",)
+        verbose_name = _("attachment")
+        verbose_name_plural = _("attachments")
+
+    def __str__(self) -> str:
+        return self.name

@@ -1,0 +1,34 @@
+"""The verbs of the incident app: keyword-only, atomic, one function each, with `actor` and `now`."""
+
+from incidents.services.deadlines import breach, warn
+from incidents.services.handling import (
+    acknowledge,
+    assign,
+    change_severity,
+    close,
+    reopen,
+    resolve,
+    resume,
+    wait_for_customer,
+)
+from incidents.services.opening import log_contact, open_from_alert, raise_by_customer, record_recovery
+from incidents.services.talking import attach, comment
+
+__all__ = [
+    "acknowledge",
+    "assign",
+    "attach",
+    "breach",
+    "change_severity",
+    "close",
+    "comment",
+    "log_contact",
+    "open_from_alert",
+    "raise_by_customer",
+    "record_recovery",
+    "reopen",
+    "resolve",
+    "resume",
+    "wait_for_customer",
+    "warn",
+]

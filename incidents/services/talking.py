@@ -1,0 +1,142 @@
+"""Comments, internal notes and attachments."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from uuid import uuid4
+
+from django.core.files.storage import default_storage
+from django.core.files.uploadedfile import UploadedFile
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import User
+from incidents import locks, messages, timeline, uploads
+from incidents.models import Attachment, Incident, TimelineEntry
+from incidents.permissions import may
+from incidents.services.handling import take_reply
+from incidents.services.marks import allowed
+from incidents.states import Verb
+from notify import live
+
+LONGEST_COMMENT = 20_000
+
+
+@transaction.atomic
+def comment(
+    *,
+    incident: Incident,
+    body: str,
+    actor: User,
+    now: datetime,
+    is_internal: bool = False,
+    files: Sequence[UploadedFile] = (),
+) -> TimelineEntry:
+    """Write on the incident, for both sides or, internal, for the provider alone; files may come along.
+
+    A customer's comment on an incident that waits for them is the reply: the clocks run on.
+    """
+    incident = locks.hold(incident)
+    allowed(Verb.NOTE if is_internal else Verb.COMMENT, incident, actor)
+    body = body.strip()
+    if not body and not files:
+        raise DomainError(_("Please write something or attach a file."), code="text_missing")
+    if len(body) > LONGEST_COMMENT:
+        raise DomainError(_("This is too long. Nothing was saved: please attach it as a file."), code="too_long")
+    kind = TimelineEntry.Kind.NOTE if is_internal else TimelineEntry.Kind.COMMENT
+    if not body:
+        kind = TimelineEntry.Kind.ATTACHMENT
+    entry = timeline.write(
+        incident,
+        kind,
+        actor=actor,
+        now=now,
+        body=body,
+        data={"names": [uploads.safe_name(file.name or "") for file in files]} if files else {},
+        is_internal=is_internal,
+    )
+    keep_files(incident, entry, files, actor=actor, now=now)
+    audit.record(action="incident.comment", actor=actor, customer=incident.customer, obj=incident, now=now)
+    if is_internal:
+        messages.noted(incident, entry.pk, actor, body, now=now)
+    else:
+        messages.commented(incident, entry.pk, actor, body, now=now)
+        if may(actor, Verb.REPLY, incident):
+            take_reply(incident, actor=actor, now=now)
+    live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)
+    return entry
+
+
+def attach(
+    *, incident: Incident, files: Sequence[UploadedFile], actor: User, now: datetime, is_internal: bool = False
+) -> TimelineEntry:
+    """Add files without a word."""
+    return comment(incident=incident, body="", files=files, actor=actor, now=now, is_internal=is_internal)
+
+
+def keep_files(
+    incident: Incident, entry: TimelineEntry, files: Sequence[UploadedFile], *, actor: User, now: datetime
+) -> None:
+    """Judge all files, then store them under names of our own. One that is refused refuses all, and says which."""
+    if len(files) > uploads.MAX_FILES:
+        raise DomainError(_("At most %(count)d files at once. Nothing was saved.") % {"count": uploads.MAX_FILES})
+    verdicts = [_judge(file) for file in files]
+    stored: list[str] = []
+    try:
+        for file, verdict in zip(files, verdicts, strict=True):
+            name = default_storage.save(f"incidents/{incident.customer_id}/{uuid4().hex}", file)
+            stored.append(name)
+            Attachment.objects.create(
+                customer_id=incident.customer_id,
+                incident=incident,
+                entry=entry,
+                is_internal=entry.is_internal,
+                name=verdict.name,
+                content_type=verdict.content_type,
+                size=file.size or 0,
+                sha256=_digest(file),
+                stored_name=name,
+                uploaded_by=actor,
+                uploaded_at=now,
+            )
+    except BaseException:  # whatever went wrong, no byte stays behind without its row
+        _discard(stored)
+        raise
+
+
+def _judge(file: UploadedFile) -> uploads.Verdict:
+    name = uploads.safe_name(file.name or "")
+    if (file.size or 0) > uploads.MAX_BYTES:
+        limit = uploads.MAX_BYTES // (1024 * 1024)
+        raise DomainError(
+            _("“%(name)s” is larger than %(limit)d MB. Nothing was saved.") % {"name": name, "limit": limit},
+            code="too_large",
+        )
+    head = file.read(uploads.HEAD_BYTES)
+    file.seek(0)
+    try:
+        return uploads.judge(file.name or "", head)
+    except uploads.UnwelcomeFileError as refusal:
+        raise DomainError(_complaint(refusal.reason) % {"name": name}, code=f"file_{refusal.reason}") from None
+
+
+def _complaint(reason: str) -> str:
+    if reason == "empty":
+        return _("“%(name)s” is empty. Nothing was saved.")
+    if reason in ("active", "program"):
+        return _("“%(name)s” could run when opened, so it is not accepted. Nothing was saved: put it into a ZIP file.")
+    return _("“%(name)s” is of an unknown kind. Nothing was saved: put it into a ZIP file.")
+
+
+def _digest(file: UploadedFile) -> str:
+    digest = hashlib.sha256()
+    for chunk in file.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _discard(names: Iterable[str]) -> None:
+    for name in names:
+        default_storage.delete(name)

@@ -1,0 +1,151 @@
+"""Writing the timeline, and reading it aloud in the language of whoever looks."""
+
+from collections.abc import Callable, Mapping
+from datetime import datetime
+
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+
+from accounts.models import Severity, User
+from incidents.models import Clock, Incident, TimelineEntry
+
+Kind = TimelineEntry.Kind
+Data = Mapping[str, object]
+
+
+def write(
+    incident: Incident,
+    kind: Kind,
+    *,
+    actor: User | None,
+    now: datetime,
+    body: str = "",
+    data: Data | None = None,
+    is_internal: bool = False,
+) -> TimelineEntry:
+    """Add one entry, in the caller's transaction. Names go into `data` as they are now: history is not renamed."""
+    return TimelineEntry.objects.create(
+        customer_id=incident.customer_id,
+        incident=incident,
+        at=now,
+        kind=kind,
+        actor=actor,
+        body=body,
+        data=dict(data or {}),
+        is_internal=is_internal,
+    )
+
+
+def sentence(entry: TimelineEntry) -> str:
+    """What happened, as one sentence without the name of who did it."""
+    return SENTENCES[Kind(entry.kind)](entry.data)
+
+
+def _opened(data: Data) -> str:
+    if data.get("caller"):
+        return _("logged a call from %(caller)s at %(time)s, answered by %(callee)s") % {
+            "caller": data["caller"],
+            "callee": data.get("callee") or _("the service desk"),
+            "time": _clock_time(data.get("called_at")),
+        }
+    if data.get("earlier"):
+        return _("opened the incident; the asset had one before: %(number)s") % {"number": data["earlier"]}
+    return _("opened the incident")
+
+
+def _alert(data: Data) -> str:
+    return _("Alert: %(title)s (%(severity)s)") % {
+        "title": data.get("title", ""),
+        "severity": _severity(data.get("severity")),
+    }
+
+
+def _recovery(data: Data) -> str:
+    return _("Recovered: %(title)s") % {"title": data.get("title", "")}
+
+
+def _acknowledged(data: Data) -> str:
+    if data.get("by_resolving"):
+        return _("responded by resolving the incident")
+    return _("acknowledged the incident")
+
+
+def _assigned(data: Data) -> str:
+    if not data.get("name"):
+        return _("gave the incident back to the team")
+    return _("assigned the incident to %(name)s") % {"name": data["name"]}
+
+
+def _severity_changed(data: Data) -> str:
+    names = {"old": _severity(data.get("old")), "new": _severity(data.get("new"))}
+    if data.get("by_alert"):
+        return _("A worse alert raised the severity from %(old)s to %(new)s") % names
+    return _("changed the severity from %(old)s to %(new)s") % names
+
+
+def _attachment(data: Data) -> str:
+    names = data.get("names")
+    return _("attached %(names)s") % {"names": ", ".join(map(str, names)) if isinstance(names, list) else ""}
+
+
+def _resumed(data: Data) -> str:
+    return _("replied; work goes on") if data.get("by_reply") else _("took up work again")
+
+
+def _resolved(data: Data) -> str:
+    cause = data.get("cause")
+    if cause in Incident.Cause.values:
+        return _("resolved the incident (cause: %(cause)s)") % {"cause": Incident.Cause(cause).label}
+    return _("resolved the incident")
+
+
+def _closed(data: Data) -> str:
+    return _("confirmed the solution and closed the incident") if data.get("confirmed") else _("closed the incident")
+
+
+def _warning(data: Data) -> str:
+    return _("%(clock)s is due at %(time)s") % {
+        "clock": _clock_name(data.get("clock")),
+        "time": _clock_time(data.get("due_at")),
+    }
+
+
+def _breach(data: Data) -> str:
+    return _("%(clock)s was due at %(time)s and has been missed") % {
+        "clock": _clock_name(data.get("clock")),
+        "time": _clock_time(data.get("due_at")),
+    }
+
+
+SENTENCES: dict[Kind, Callable[[Data], str]] = {
+    Kind.OPENED: _opened,
+    Kind.ALERT: _alert,
+    Kind.RECOVERY: _recovery,
+    Kind.ACKNOWLEDGED: _acknowledged,
+    Kind.ASSIGNED: _assigned,
+    Kind.SEVERITY: _severity_changed,
+    Kind.COMMENT: lambda _data: _("commented"),
+    Kind.NOTE: lambda _data: _("wrote an internal note"),
+    Kind.ATTACHMENT: _attachment,
+    Kind.WAITING: lambda _data: _("asked the customer and waits for the reply"),
+    Kind.RESUMED: _resumed,
+    Kind.RESOLVED: _resolved,
+    Kind.CLOSED: _closed,
+    Kind.REOPENED: lambda _data: _("reopened the incident"),
+    Kind.WARNING: _warning,
+    Kind.BREACH: _breach,
+}
+
+
+def _severity(value: object) -> str:
+    return str(Severity(value).label) if isinstance(value, int) and value in Severity.values else ""
+
+
+def _clock_name(value: object) -> str:
+    return str(Clock.Kind(value).label) if isinstance(value, str) and value in Clock.Kind.values else ""
+
+
+def _clock_time(value: object) -> str:
+    moment = parse_datetime(value) if isinstance(value, str) else None
+    return f"{timezone.localtime(moment):%m-%d %H:%M}" if moment else ""
