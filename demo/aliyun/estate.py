@@ -54,7 +54,9 @@ class Estate:
         return name
 
     def _until(self, days: int | None) -> datetime | None:
-        return None if days is None else (self.now + timedelta(days=days)).replace(hour=16, minute=0, second=0)
+        if days is None:
+            return None
+        return (self.now + timedelta(days=days)).replace(hour=16, minute=0, second=0, microsecond=0)
 
     def remove(self, provider_id: str) -> Json:
         """Take a resource away as if it had been released; returns its row so that it can be put back."""
