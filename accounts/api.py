@@ -53,8 +53,9 @@ def problem_details(problem: Exception, context: dict[str, Any]) -> Response | N
     fields = problem.detail if isinstance(problem, exceptions.ValidationError) else None
     detail = str(problem.detail) if fields is None else str(problem.default_detail)
     response = _problem(problem.status_code, problem.default_code, detail, fields)
-    if isinstance(problem, exceptions.Throttled) and problem.wait is not None:
-        response["Retry-After"] = str(int(problem.wait) + 1)
+    wait: float | None = getattr(problem, "wait", None)  # of a throttled call
+    if wait is not None:
+        response["Retry-After"] = str(int(wait) + 1)
     if problem.status_code == status.HTTP_401_UNAUTHORIZED:
         response["WWW-Authenticate"] = "Bearer"
     return response

@@ -32,7 +32,7 @@ class SessionAuthentication(authentication.SessionAuthentication):
     """The browser's own session, with its CSRF token."""
 
 
-class BearerScheme(OpenApiAuthenticationExtension):
+class BearerScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # registers itself, untyped
     target_class = "accounts.api_access.TokenAuthentication"
     name = "token"
 
@@ -40,7 +40,7 @@ class BearerScheme(OpenApiAuthenticationExtension):
         return {"type": "http", "scheme": "bearer"}
 
 
-class SessionScheme(OpenApiAuthenticationExtension):
+class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]  # the same
     target_class = "accounts.api_access.SessionAuthentication"
     name = "session"
 

@@ -33,7 +33,7 @@ def record(
     customer_id = None if customer is None else customer.pk
     with scope.platform("audit log"):
         hold(customer_id)
-        last = AuditEntry.objects.filter(customer_id=customer_id).order_by("-sequence").first()
+        last = _chain(customer_id).order_by("-sequence").first()
         entry = AuditEntry(
             customer_id=customer_id,
             sequence=1 if last is None else last.sequence + 1,
@@ -50,6 +50,11 @@ def record(
         entry.hash = digest(entry)
         entry.save(force_insert=True)
     return entry
+
+
+def _chain(customer_id: int | None) -> models.QuerySet[AuditEntry]:
+    entries = AuditEntry.objects.all()
+    return entries.filter(customer=None) if customer_id is None else entries.filter(customer_id=customer_id)
 
 
 def digest(entry: AuditEntry) -> str:
@@ -79,6 +84,19 @@ def hold(customer_id: int | None) -> None:
 
 
 @dataclass(frozen=True)
+class Head:
+    """The last entry of a chain; keep it elsewhere to notice entries cut off at the end."""
+
+    sequence: int
+    hash: str
+
+
+def head(customer_id: int | None) -> Head:
+    last = _chain(customer_id).order_by("-sequence").first()
+    return Head(0, GENESIS) if last is None else Head(last.sequence, last.hash)
+
+
+@dataclass(frozen=True)
 class Fault:
     """A place where a chain does not hold: `customer_id` None is the platform's own chain."""
 
@@ -93,7 +111,7 @@ def verify(customer_id: int | None) -> Iterator[Fault]:
     Entries cut off at the very end leave no gap: compare the head (`sequence`, `hash`) with an exported one for that.
     """
     expected, previous = 1, GENESIS
-    for entry in AuditEntry.objects.filter(customer_id=customer_id).order_by("sequence").iterator():
+    for entry in _chain(customer_id).order_by("sequence").iterator():
         if entry.sequence != expected:
             yield Fault(customer_id, expected, f"missing: {expected} to {entry.sequence - 1}")
         elif entry.previous_hash != previous:

@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar, cast
 
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponseBase
 
 from accounts.models import Role, User
 
-P = ParamSpec("P")
-V = TypeVar("V", bound=HttpResponseBase)
+View = TypeVar("View", bound=Callable[..., HttpResponseBase])
 
 
 def is_provider(person: User) -> bool:
@@ -47,19 +46,17 @@ def person_of(request: HttpRequest) -> User:
     return request.user
 
 
-def require(
-    allowed: Callable[[User], bool],
-) -> Callable[[Callable[Concatenate[HttpRequest, P], V]], Callable[Concatenate[HttpRequest, P], V]]:
+def require(allowed: Callable[[User], bool]) -> Callable[[View], View]:
     """View decorator: 403 unless the question is answered with yes."""
 
-    def decorate(view: Callable[Concatenate[HttpRequest, P], V]) -> Callable[Concatenate[HttpRequest, P], V]:
+    def decorate(view: View) -> View:
         @wraps(view)
-        def guarded(request: HttpRequest, *args: P.args, **kwargs: P.kwargs) -> V:
+        def guarded(request: HttpRequest, *args: object, **kwargs: object) -> HttpResponseBase:
             if not allowed(person_of(request)):
                 raise PermissionDenied
             return view(request, *args, **kwargs)
 
-        return guarded
+        return cast(View, guarded)
 
     return decorate
 

@@ -28,7 +28,7 @@ class Table:
     """A table behind the wall: its name, the column that names the customer, and whether NULL means everybody."""
 
     name: str
-    column: str
+    column: str | None
     shared: bool
     append_only: bool
 
@@ -92,7 +92,7 @@ DO $$ BEGIN
     END IF;
 EXCEPTION WHEN duplicate_object OR unique_violation OR internal_error THEN NULL;
 END $$
-"""
+"""  # noqa: S608 - the name of our own role
 
 
 # For the owner as well, whom grants do not hold.
@@ -130,7 +130,8 @@ def _statements(table: Table) -> list[str]:
 
 def _identity_statements(name: str) -> list[str]:
     users = apps.get_model("accounts", "User")._meta.db_table
-    mine = f'EXISTS (SELECT 1 FROM "{users}" u WHERE u.id = user_id AND {IN_SCOPE.format(column="u.customer_id")})'
+    in_scope = IN_SCOPE.format(column="u.customer_id")
+    mine = f'EXISTS (SELECT 1 FROM "{users}" u WHERE u.id = user_id AND {in_scope})'  # noqa: S608 - names of our models
     platform = "current_setting('rdmp.customers', true) = '*'"  # spares sign-in the look at the user's row
     return [
         f'ALTER TABLE "{name}" ENABLE ROW LEVEL SECURITY',

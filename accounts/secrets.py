@@ -44,7 +44,9 @@ def put(*, obj: models.Model, field: str, value: str, actor: User | None, now: d
     customer = _customer_of(obj)
     object_type, object_id = obj._meta.label_lower, str(obj.pk)
     ring = key_ring()
-    sealed = ring.seal(value, bound_to=_bound_to(customer and customer.pk, object_type, object_id, field))
+    sealed = ring.seal(
+        value, bound_to=_bound_to(None if customer is None else customer.pk, object_type, object_id, field)
+    )
     Secret.objects.update_or_create(
         object_type=object_type,
         object_id=object_id,

@@ -1,4 +1,4 @@
-"""Typed readers of the environment, secrets also from `NAME_FILE`. Every variable the product reads goes through here."""
+"""Typed readers of the environment, secrets also from `NAME_FILE`. Every variable of the product goes through here."""
 
 import os
 from pathlib import Path

@@ -21,7 +21,7 @@ HTTPS = PUBLIC_URL.startswith("https://")
 
 SECRET_KEY = env.secret("RDMP_SECRET_KEY")
 RDMP_MASTER_KEYS = env.secret("RDMP_MASTER_KEYS")
-ALLOWED_HOSTS = env.words("RDMP_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or "") + ["127.0.0.1", "localhost"]
+ALLOWED_HOSTS = [*env.words("RDMP_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or ""), "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
 if not SECRET_KEY:
@@ -253,7 +253,7 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_QUEUES = {name: {} for name in ("default", "timers", "notify", "poll", "reports")}
+CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {name: {} for name in ("default", "timers", "notify", "poll", "reports")}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"

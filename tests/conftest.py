@@ -1,6 +1,6 @@
 """The cast of every test: two customers who must never meet, their people, and the provider's."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import pytest
@@ -21,9 +21,8 @@ ClientFor = Callable[[User], Client]
 
 
 @pytest.fixture(autouse=True)
-def _fresh_cache() -> Iterator[None]:
+def _fresh_cache() -> None:
     cache.clear()
-    yield
 
 
 @pytest.fixture

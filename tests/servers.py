@@ -1,4 +1,4 @@
-"""Starts the real PostgreSQL and Redis of a test run, before Django reads its settings (a pytest plugin, see pyproject).
+"""Starts the real PostgreSQL and Redis of a test run before Django reads its settings: a pytest plugin, see pyproject.
 
 The first process starts them and tells the others by environment, so that all workers of a parallel run share one
 PostgreSQL (each with a database of its own) and one Redis (each with a number of its own).

@@ -1,7 +1,7 @@
 """A durable timer: the row is the promise, and Celery only the engine that wakes up for it."""
 
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
@@ -31,7 +31,7 @@ class Timer(SharedModel):
     last_error = models.TextField(_("last error"), blank=True)
     fired_at = models.DateTimeField(_("fired at"), null=True, blank=True)
 
-    objects = SharedManager.from_queryset(TimerQuerySet)()
+    objects: ClassVar = SharedManager.from_queryset(TimerQuerySet)()
 
     class Meta:
         ordering = ("due_at", "pk")

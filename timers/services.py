@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 
 from celery import current_app
 from django.db import transaction
-from django.db.models import QuerySet
 
 from accounts import scope
 from accounts.models import Customer
@@ -56,23 +55,14 @@ def set(  # noqa: A001 - timers.services.set() is what the callers say
         )
 
 
-def cancel(*, prefix: str, wait: bool = True) -> int:
+def cancel(*, prefix: str) -> int:
     """Forget the pending timers whose key begins with `prefix`, in the caller's transaction; returns how many.
 
-    It waits for one that is firing right now: after it returns, none of them acts any more. A caller that already
-    holds a lock which the timer's task wants passes `wait=False` (the two would wait for each other); its task must
-    then look again, under that lock, whether there is still something to do.
+    It waits for one that is firing right now: after it returns, none of them acts any more.
     """
     with scope.platform("cancel timers"):
-        pending = Timer.objects.pending().filter(key__startswith=prefix)
-        if not wait:
-            pending = Timer.objects.filter(pk__in=list(_lockable(pending)))
-        deleted, _ = pending.delete()
+        deleted, _ = Timer.objects.pending().filter(key__startswith=prefix).delete()
     return deleted
-
-
-def _lockable(rows: QuerySet[Timer]) -> QuerySet[Timer, int]:
-    return rows.select_for_update(skip_locked=True).values_list("pk", flat=True)
 
 
 @transaction.atomic
@@ -84,7 +74,7 @@ def claim(*, now: datetime, limit: int = BATCH) -> Sequence[int]:
     return ids
 
 
-class _Superseded(Exception):
+class _SupersededError(Exception):
     """The timer was fired, moved or cancelled while its task ran."""
 
 
@@ -100,8 +90,8 @@ def fire(*, timer_id: int, now: datetime) -> bool:
         with transaction.atomic():
             _run(timer, now)
             if not Timer.objects.pending().filter(pk=timer.pk, due_at=timer.due_at).update(fired_at=now):
-                raise _Superseded
-    except _Superseded:
+                raise _SupersededError
+    except _SupersededError:
         return False
     except Exception as problem:
         log.exception("timer %s failed", timer.key)

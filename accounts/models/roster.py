@@ -1,7 +1,7 @@
 """Who is on duty: first responder, second responder, manager or acting manager (R62, R186)."""
 
 from datetime import datetime
-from typing import Self
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -37,7 +37,7 @@ class RosterShift(SharedModel):
     ends_at = models.DateTimeField(_("ends at"))
     history = HistoricalRecords()
 
-    objects = SharedManager.from_queryset(RosterShiftQuerySet)()
+    objects: ClassVar = SharedManager.from_queryset(RosterShiftQuerySet)()
 
     class Meta:
         ordering = ("starts_at", "duty")
