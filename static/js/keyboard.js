@@ -45,8 +45,10 @@ function help() {
   const list = dialog?.querySelector("[data-shortcut-list]");
   if (!dialog || !list || dialog.open) return;
   list.replaceChildren();
+  const seen = new Set();
   for (const element of document.querySelectorAll("[data-shortcut]")) {
-    if (!usable(element)) continue;
+    if (!usable(element) || seen.has(element.dataset.shortcut)) continue;
+    seen.add(element.dataset.shortcut);
     const label = element.dataset.shortcutLabel || element.getAttribute("aria-label") || element.textContent.trim() || element.placeholder;
     const row = document.createElement("tr");
     const what = document.createElement("td");
@@ -100,9 +102,10 @@ document.addEventListener("keydown", (event) => {
     open(row);
     return;
   }
-  // A row's own buttons come first, then the page's.
+  // The row's own buttons come first, then the page's; never those of a row that has no focus.
   const selector = `[data-shortcut="${CSS.escape(key)}"]`;
-  const button = [...(row?.querySelectorAll(selector) ?? []), ...document.querySelectorAll(selector)].find(usable);
+  const elsewhere = [...document.querySelectorAll(selector)].filter((element) => !element.closest("[data-row]"));
+  const button = [...(row?.querySelectorAll(selector) ?? []), ...elsewhere].find(usable);
   if (button) {
     event.preventDefault();
     press(button);
