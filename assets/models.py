@@ -1,0 +1,366 @@
+"""Cloud accounts with their credentials, the resources found in them, and the assets that people wrote down."""
+
+from datetime import datetime, timedelta
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+
+KEY_AGE_LIMIT = timedelta(days=90)
+EXPIRY_WARNING = timedelta(days=30)
+
+
+class Access(models.TextChoices):
+    """What a RAM user was seen to be allowed (R124)."""
+
+    READ_ONLY = "read_only", _("Read only")
+    WRITES = "writes", _("Can write")
+    UNKNOWN = "unknown", _("Not known")
+
+
+class CloudAccountQuerySet(TenantQuerySet["CloudAccount"]):
+    def existing(self) -> Self:
+        return self.filter(retired_at=None)
+
+    def due(self, now: datetime) -> Self:
+        """Accounts whose next synchronisation should have begun. A switched-off one never is."""
+        return self.existing().filter(is_enabled=True, next_sync_at__lte=now)
+
+
+class CloudAccount(TenantModel):
+    """An Alibaba Cloud account of a customer, with the two credentials of SOW 附件一 2.2 (R122).
+
+    The secrets `ram_password` and `access_key_secret` lie in the vault under these names.
+    """
+
+    PASSWORD = "ram_password"  # noqa: S105 - the name of a field
+    KEY_SECRET = "access_key_secret"  # noqa: S105 - the name of a field
+
+    class State(models.TextChoices):
+        WORKING = "working", _("Working")
+        FAILING = "failing", _("Failing")
+        REFUSED = "refused", _("Credentials refused")
+
+    name = models.CharField(_("name"), max_length=80)
+    account_uid = models.CharField(_("account UID"), max_length=40)
+    regions = models.JSONField(_("regions"), default=list)
+    endpoint_override = models.CharField(
+        _("API address"),
+        blank=True,
+        max_length=200,
+        help_text=_("Replaces the address of every Alibaba Cloud product. Empty: the public cloud."),
+    )
+    simulated = models.BooleanField(_("simulated"), default=False)
+
+    access_key_id = models.CharField(_("AccessKey ID"), max_length=64)
+    key_user = models.CharField(_("RAM user of the AccessKey"), max_length=64, blank=True)
+    key_access = models.CharField(_("access of the AccessKey"), max_length=10, choices=Access, default=Access.UNKNOWN)
+    key_findings = models.JSONField(_("what speaks against read-only"), default=list)
+    key_created_at = models.DateTimeField(_("AccessKey created at"), null=True)
+    key_accepted_by = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, verbose_name=_("accepted by")
+    )
+    key_accepted_reason = models.CharField(_("reason for accepting"), max_length=300, blank=True)
+
+    login_url = models.CharField(_("console sign-in address"), max_length=200, blank=True)
+    ram_username = models.CharField(_("console user"), max_length=128, blank=True)
+    console_access = models.CharField(
+        _("access of the console user"), max_length=10, choices=Access, default=Access.UNKNOWN
+    )
+
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WORKING)
+    verified_at = models.DateTimeField(_("verified at"), null=True)
+    last_error = models.CharField(_("last error"), max_length=400, blank=True)
+    is_enabled = models.BooleanField(_("synchronise"), default=True)
+    sync_minutes = models.PositiveIntegerField(_("synchronise every, minutes"), default=30)
+    next_sync_at = models.DateTimeField(_("next synchronisation"), null=True)
+    synced_at = models.DateTimeField(_("synchronised at"), null=True)
+    created_at = models.DateTimeField(_("created at"))
+    retired_at = models.DateTimeField(_("retired at"), null=True)
+
+    objects = ScopedManager.from_queryset(CloudAccountQuerySet)()
+
+    class Meta:
+        ordering = ("name", "pk")
+        verbose_name = _("cloud account")
+        verbose_name_plural = _("cloud accounts")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "account_uid"),
+                condition=Q(retired_at=None),
+                name="cloud_account_once_per_customer",
+                violation_error_message=_("This Alibaba Cloud account is registered already."),
+            ),
+            models.CheckConstraint(condition=Q(sync_minutes__gte=5), name="cloud_account_not_synced_too_often"),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def masked_key_id(self) -> str:
+        key = self.access_key_id
+        return f"{key[:6]}****{key[-4:]}" if len(key) > 12 else "****"
+
+    def key_age(self, now: datetime) -> timedelta | None:
+        return None if self.key_created_at is None else now - self.key_created_at
+
+    def key_is_old(self, now: datetime) -> bool:
+        """Older than the ninety days after which a key should be replaced (R124)."""
+        age = self.key_age(now)
+        return age is not None and age > KEY_AGE_LIMIT
+
+
+class Kind(models.TextChoices):
+    """What an asset is: first what Alibaba Cloud lists, then what people write down (R17–R19)."""
+
+    ECS = "ecs", _("ECS")
+    RDS = "rds", _("RDS")
+    SLB = "slb", _("SLB")
+    REDIS = "redis", _("Cloud Redis")
+    MONGODB = "mongodb", _("Cloud MongoDB")
+    OSS = "oss", _("OSS bucket")
+    CDN = "cdn", _("CDN domain")
+    DRDS = "drds", _("DRDS / PolarDB-X")
+    ELASTICSEARCH = "elasticsearch", _("Cloud Elasticsearch")
+    SERVER = "server", _("Server")
+    DATABASE = "database", _("Self-built database")
+    MIDDLEWARE = "middleware", _("Middleware")
+    URL = "url", _("URL")
+    PORT = "port", _("Port")
+    LOAD_BALANCER = "load_balancer", _("Load balancer")
+
+
+CLOUD_KINDS = (
+    Kind.ECS, Kind.RDS, Kind.SLB, Kind.REDIS, Kind.MONGODB, Kind.OSS, Kind.CDN, Kind.DRDS, Kind.ELASTICSEARCH,
+)  # fmt: skip
+MANUAL_KINDS = (Kind.SERVER, Kind.DATABASE, Kind.MIDDLEWARE, Kind.URL, Kind.PORT, Kind.LOAD_BALANCER)
+
+
+class Environment(models.TextChoices):
+    PRODUCTION = "production", _("Production")
+    TEST = "test", _("Test")
+    DEVELOPMENT = "development", _("Development")
+    UNKNOWN = "unknown", _("Not known")
+
+
+class AssetQuerySet(TenantQuerySet["Asset"]):
+    def active(self) -> Self:
+        return self.filter(retired_at=None)
+
+    def retired(self) -> Self:
+        return self.exclude(retired_at=None)
+
+    def cloud(self) -> Self:
+        return self.exclude(cloud_account=None)
+
+    def manual(self) -> Self:
+        return self.filter(cloud_account=None)
+
+    def incomplete(self) -> Self:
+        """Something that the customer should have told us is missing (R16)."""
+        return self.filter(
+            Q(owner_name="") | Q(owner_contact="") | Q(role_text="") | Q(environment=Environment.UNKNOWN)
+        )
+
+    def expiring(self, now: datetime, within: timedelta = EXPIRY_WARNING) -> Self:
+        return self.active().filter(expires_at__lte=now + within)
+
+
+class Asset(TenantModel):
+    """A thing that the provider looks after: a cloud resource, or what somebody wrote down."""
+
+    class Os(models.TextChoices):
+        NONE = "", "—"
+        LINUX = "linux", "Linux"
+        WINDOWS = "windows", "Windows"
+
+    class Status(models.TextChoices):
+        """What the provider of the resource says of it; manual assets stay unknown, monitoring knows better."""
+
+        RUNNING = "running", _("Running")
+        PENDING = "pending", _("Changing")
+        STOPPED = "stopped", _("Stopped")
+        LOCKED = "locked", _("Locked")
+        UNKNOWN = "unknown", _("Not known")
+
+    cloud_account = models.ForeignKey(
+        CloudAccount,
+        on_delete=models.PROTECT,
+        related_name="assets",
+        null=True,
+        blank=True,
+        verbose_name=_("cloud account"),
+    )
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    provider_id = models.CharField(_("instance ID"), max_length=128, blank=True)
+    name = models.CharField(_("name"), max_length=200)
+    region = models.CharField(_("region"), max_length=40, blank=True)
+    zone = models.CharField(_("zone"), max_length=60, blank=True)
+    spec = models.CharField(_("specification"), max_length=120, blank=True)
+    private_ip = models.GenericIPAddressField(_("private address"), null=True, blank=True)
+    public_ip = models.GenericIPAddressField(_("public address"), null=True, blank=True)
+    host = models.CharField(_("host"), max_length=253, blank=True)
+    port = models.PositiveIntegerField(_("port"), null=True, blank=True)
+    url = models.CharField(_("URL"), max_length=500, blank=True)
+    os = models.CharField(_("operating system"), max_length=10, choices=Os, blank=True, default="")
+    engine = models.CharField(_("engine and version"), max_length=80, blank=True)
+    product = models.CharField(_("product"), max_length=40, blank=True, help_text=_("nginx, tomcat, mysql …"))
+    status = models.CharField(_("status"), max_length=10, choices=Status, default=Status.UNKNOWN)
+    expires_at = models.DateTimeField(_("expires at"), null=True, blank=True)
+    tags = models.JSONField(_("tags"), default=dict, blank=True)
+    details = models.JSONField(_("details"), default=dict, blank=True)
+    environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.UNKNOWN)
+    owner_name = models.CharField(_("owner"), max_length=80, blank=True)
+    owner_contact = models.CharField(_("owner's phone or e-mail"), max_length=120, blank=True)
+    role_text = models.CharField(_("role"), max_length=200, blank=True, help_text=_("What it does for the business."))
+    notes = models.TextField(_("notes"), blank=True)
+    hardware_by_customer = models.BooleanField(
+        _("hardware by customer"),
+        default=False,
+        help_text=_(
+            "In the customer's own server room: racking, power and replacement parts are the customer's (SOW 假设 5)."
+        ),
+    )
+    hardened_at = models.DateTimeField(_("hardened at"), null=True, blank=True)
+    monitored_at = models.DateTimeField(_("monitoring deployed at"), null=True, blank=True)
+    managed_at = models.DateTimeField(
+        _("managed since"), null=True, blank=True, help_text=_("Once it is both hardened and monitored (R20).")
+    )
+    simulated = models.BooleanField(_("simulated"), default=False)
+    created_at = models.DateTimeField(_("created at"))
+    changed_at = models.DateTimeField(_("changed at"))
+    seen_at = models.DateTimeField(_("last seen at"), null=True, blank=True)
+    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True)
+
+    OWNER_FIELDS: ClassVar[tuple[str, ...]] = ("owner_name", "owner_contact", "role_text", "environment", "notes")
+
+    objects = ScopedManager.from_queryset(AssetQuerySet)()
+
+    class Meta:
+        ordering = ("kind", "name", "pk")
+        verbose_name = _("asset")
+        verbose_name_plural = _("assets")
+        indexes = (
+            models.Index(fields=("customer", "kind"), name="asset_customer_kind"),
+            models.Index(fields=("expires_at",), condition=Q(retired_at=None), name="asset_expiry"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "cloud_account", "kind", "provider_id"),
+                condition=Q(cloud_account__isnull=False),
+                name="cloud_asset_once",
+            ),
+            models.UniqueConstraint(
+                fields=("customer", "kind", "name"),
+                condition=Q(cloud_account=None, retired_at=None),
+                name="manual_asset_named_once",
+                violation_error_message=_("There is an asset of this kind with this name already."),
+            ),
+            models.CheckConstraint(
+                condition=Q(cloud_account=None) | ~Q(provider_id=""), name="cloud_asset_has_its_provider_id"
+            ),
+            models.CheckConstraint(
+                condition=Q(port=None) | Q(port__gte=1, port__lte=65535), name="asset_port_is_a_port"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_manual(self) -> bool:
+        return self.cloud_account_id is None
+
+    @property
+    def address(self) -> str:
+        """Where it answers, in the form people recognise."""
+        if self.url:
+            return self.url
+        host = self.host or self.public_ip or self.private_ip or ""
+        return f"{host}:{self.port}" if host and self.port else host
+
+    @property
+    def missing_facts(self) -> list[str]:
+        """Labels of what the completeness list still wants (R16)."""
+        fields = {name: self._meta.get_field(name) for name in ("owner_name", "owner_contact", "role_text")}
+        missing = [
+            str(getattr(field, "verbose_name", name)) for name, field in fields.items() if not getattr(self, name)
+        ]
+        if self.environment == Environment.UNKNOWN:
+            missing.append(str(self._meta.get_field("environment").verbose_name))
+        return missing
+
+    def expires_soon(self, now: datetime) -> bool:
+        return self.expires_at is not None and self.expires_at <= now + EXPIRY_WARNING
+
+
+class SyncRun(TenantModel):
+    """One pass over a cloud account, with a step per kind of resource."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        PARTIAL = "partial", _("Partly done")
+        FAILED = "failed", _("Failed")
+
+    class Trigger(models.TextChoices):
+        SCHEDULE = "schedule", _("By schedule")
+        PERSON = "person", _("By hand")
+
+    account = models.ForeignKey(CloudAccount, on_delete=models.PROTECT, related_name="runs")
+    trigger = models.CharField(_("started"), max_length=10, choices=Trigger)
+    actor = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    queued_at = models.DateTimeField(_("asked for at"))
+    started_at = models.DateTimeField(_("started at"), null=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True)
+    error = models.CharField(_("error"), max_length=400, blank=True)
+
+    OPEN: ClassVar[tuple[str, ...]] = (State.WAITING, State.RUNNING)
+
+    class Meta:
+        ordering = ("-queued_at", "-pk")
+        verbose_name = _("synchronisation")
+        verbose_name_plural = _("synchronisations")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("account",), condition=Q(state__in=("waiting", "running")), name="one_open_sync_per_account"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.account} {self.queued_at:%Y-%m-%d %H:%M}"
+
+    @property
+    def is_open(self) -> bool:
+        return self.state in self.OPEN
+
+
+class SyncStep(TenantModel):
+    """What one pass did with one kind of resource."""
+
+    run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="steps")
+    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    state = models.CharField(_("state"), max_length=10, choices=SyncRun.State, default=SyncRun.State.WAITING)
+    position = models.PositiveSmallIntegerField(default=0)
+    found = models.PositiveIntegerField(_("found"), default=0)
+    created = models.PositiveIntegerField(_("new"), default=0)
+    changed = models.PositiveIntegerField(_("changed"), default=0)
+    retired = models.PositiveIntegerField(_("gone"), default=0)
+    returned = models.PositiveIntegerField(_("back"), default=0)
+    error_code = models.CharField(max_length=80, blank=True)
+    error = models.CharField(_("error"), max_length=400, blank=True)
+
+    class Meta:
+        ordering = ("run", "position")
+        verbose_name = _("step of a synchronisation")
+        verbose_name_plural = _("steps of a synchronisation")
+        constraints = (models.UniqueConstraint(fields=("run", "kind"), name="one_step_per_kind"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()}: {self.get_state_display()}"
