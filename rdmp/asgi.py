@@ -11,6 +11,9 @@ django.setup()
 
 from accounts.websockets import SignedInOnly  # noqa: E402 - needs the app registry
 from notify.routing import websocket_urlpatterns  # noqa: E402 - needs the app registry
+from rdmp.safety import refuse_to_serve_insecurely  # noqa: E402 - needs the app registry
+
+refuse_to_serve_insecurely()
 
 application = ProtocolTypeRouter(
     {
