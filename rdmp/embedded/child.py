@@ -1,5 +1,7 @@
 """Starting a server process that never outlives us, and ending one that a killed predecessor left behind."""
 
+# ruff: noqa: S603 - fixed programs, never a shell
+
 import contextlib
 import ctypes
 import os
@@ -17,12 +19,12 @@ LOG_BYTES = 20_000_000
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def die_with_parent(death_signal: signal.Signals) -> Callable[[], None]:
+def die_with_parent(death_signal: signal.Signals, parent: int | None = None) -> Callable[[], None]:
     """A preexec function: the kernel sends `death_signal` to the child when we die, kill -9 included.
 
     It has to run after the change of user (which clears the wish), as subprocess does.
     """
-    parent = os.getpid()
+    parent = parent or os.getpid()
 
     def ask() -> None:
         _libc.prctl(PR_SET_PDEATHSIG, int(death_signal), 0, 0, 0)
@@ -39,22 +41,31 @@ def spawn(
     death_signal: signal.Signals,
     log: IO[bytes],
     cwd: Path,
-    stdin: int = subprocess.DEVNULL,
+    told: bytes = b"",
 ) -> subprocess.Popen[bytes]:
-    """Run a server as `owner`, in a session of its own so that Ctrl-C reaches only us and we stop it in order."""
-    return subprocess.Popen(
-        command,
-        stdin=stdin,
-        stdout=log,
-        stderr=log,
-        cwd=cwd,
-        env=clean_environment(),
-        start_new_session=True,
-        preexec_fn=die_with_parent(death_signal),
-        user=owner.uid if owner else None,
-        group=owner.gid if owner else None,
-        extra_groups=[owner.gid] if owner else None,
-    )
+    """Run a server as `owner`, in a session of its own so that Ctrl-C reaches only us and we stop it in order.
+
+    `told` is what it reads on standard input, some lines at most.
+    """
+    stdin, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        pipe.write(told)
+    try:
+        return subprocess.Popen(
+            command,
+            stdin=stdin,
+            stdout=log,
+            stderr=log,
+            cwd=cwd,
+            env=clean_environment(),
+            start_new_session=True,
+            preexec_fn=die_with_parent(death_signal),  # noqa: PLW1509 - one system call and no lock
+            user=owner.uid if owner else None,
+            group=owner.gid if owner else None,
+            extra_groups=[owner.gid] if owner else None,
+        )
+    finally:
+        os.close(stdin)
 
 
 def clean_environment() -> dict[str, str]:
@@ -75,7 +86,7 @@ def runs_in(pid: int, program: str, directory: Path) -> bool:
     """Is `pid` alive, the named program, and at home in `directory`? A number alone may be anybody's by now."""
     try:
         name = Path(f"/proc/{pid}/comm").read_text().strip()
-        return name == program and Path(os.readlink(f"/proc/{pid}/cwd")) == directory.resolve()
+        return name == program and Path(f"/proc/{pid}/cwd").readlink() == directory.resolve()
     except OSError:
         return False
 

@@ -6,6 +6,8 @@ opened wider for that: when the state directory or the virtual environment is ou
 program moves to a place of its own, and a link in the state directory tells where.
 """
 
+# ruff: noqa: S603 - fixed programs, never a shell
+
 import hashlib
 import os
 import pwd
@@ -73,7 +75,7 @@ def _new_account() -> Owner | None:
 
 def _no_account() -> Owner:
     raise StartError(
-        f"PostgreSQL 不能以 root 运行，且无法创建系统用户；请先执行 useradd --system {SYSTEM_USER}，或改用普通用户运行。",
+        f"PostgreSQL 不能以 root 运行，也无法创建系统用户；请执行 useradd --system {SYSTEM_USER}，或用普通用户运行。",
         f"PostgreSQL cannot run as root and no system user could be made: run 'useradd --system {SYSTEM_USER}' first, "
         "or start as an ordinary user.",
     )
@@ -142,7 +144,7 @@ def _public_place() -> Path:
             return place
     raise StartError(
         f"{PLACES[0]} 与 {PLACES[1]} 都无法使用；请用 RDMP_STATE_DIR 指定其他用户可进入的目录。",
-        f"Neither {PLACES[0]} nor {PLACES[1]} can be used: set RDMP_STATE_DIR to a directory that other users can enter.",
+        f"Neither {PLACES[0]} nor {PLACES[1]} can be used: set RDMP_STATE_DIR to a place that others can enter.",
     )
 
 

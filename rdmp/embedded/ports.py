@@ -3,7 +3,7 @@
 import random
 import socket
 
-# Below Linux's range for outgoing connections (32768-60999): a port found free here is not taken by one of them meanwhile.
+# Below Linux's range for outgoing connections (32768-60999): none of them takes a port found free here meanwhile.
 FIRST, LAST = 15000, 32000
 
 

@@ -5,6 +5,8 @@ embedded and for a managed server, and no path of a deep checkout breaks the 107
 The superuser has no way in at all; the platform's role owns its database and may make roles and databases.
 """
 
+# ruff: noqa: S603 - fixed programs, never a shell
+
 import fcntl
 import os
 import secrets
@@ -79,6 +81,13 @@ class Server:
 
     def start(self) -> None:
         """Returns when connections are answered; raises StartError with the reason otherwise."""
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _start(self) -> None:
         home, self._owner = lodging.data_dir(self._state_dir, "postgres")
         self._data = home / "data"
         self._lock = _lock(self._state_dir / "postgres.lock", self._state_dir)
@@ -91,7 +100,7 @@ class Server:
             self._initialise()
         elif is_new:
             self._leave_no_predecessor()
-            self._execute_alone(f"ALTER ROLE {ROLE} PASSWORD '{self._password}'")
+            self._execute_alone(self._data, f"ALTER ROLE {ROLE} PASSWORD '{self._password}'")
         self._check_version()
         self._leave_no_predecessor()
         self._launch()
@@ -120,19 +129,16 @@ class Server:
         command += ["--encoding", "UTF8", "--locale-provider", "builtin", "--locale", "C.UTF-8", "--auth", "reject"]
         self._run_as_owner(command if self._durable else [*command, "--no-sync"])
         (fresh / "pg_hba.conf").write_text(HBA)
+        self._execute_alone(
+            fresh,
+            f"CREATE ROLE {ROLE} LOGIN CREATEDB CREATEROLE BYPASSRLS PASSWORD '{self._password}'",
+            f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
+        )
         fresh.rename(self._data)
-        try:
-            self._execute_alone(
-                f"CREATE ROLE {ROLE} LOGIN CREATEDB CREATEROLE BYPASSRLS PASSWORD '{self._password}'",
-                f"CREATE DATABASE {DATABASE} OWNER {ROLE}",
-            )
-        except BaseException:
-            self._data.rename(fresh)
-            raise
 
-    def _execute_alone(self, *statements: str) -> None:
+    def _execute_alone(self, data: Path, *statements: str) -> None:
         """Statements of the superuser in single-user mode: he has no password and no other way in."""
-        command = [str(self._program), "--single", "-D", str(self._data), *self._options(), "postgres"]
+        command = [str(self._program), "--single", "-D", str(data), *self._options(), "postgres"]
         self._run_as_owner(command, stdin="".join(f"{each}\n" for each in statements))
 
     def _run_as_owner(self, command: list[str], stdin: str = "") -> None:
@@ -157,9 +163,9 @@ class Server:
         found = (self._data / "PG_VERSION").read_text().strip()
         if found != MAJOR:
             raise StartError(
-                f"{self._data} 是 PostgreSQL {found} 的数据，而本程序自带 PostgreSQL {MAJOR}；请先导出再导入，见 docs/operations.md。",
-                f"{self._data} holds data of PostgreSQL {found}, the program brings PostgreSQL {MAJOR}: dump and load it, "
-                "see docs/operations.md.",
+                f"{self._data} 是 PostgreSQL {found} 的数据，本程序自带 {MAJOR}；请按 docs/operations.md 导出再导入。",
+                f"{self._data} holds data of PostgreSQL {found}, the program brings {MAJOR}: dump and load it as "
+                "docs/operations.md tells.",
             )
 
     def _leave_no_predecessor(self) -> None:
@@ -205,7 +211,7 @@ class Server:
             if self._is_ready():
                 return True
             time.sleep(0.02)
-        self.stop()
+        child.stop(self._process, STOP_SIGNALS, patience=30)
         return False
 
     def _is_ready(self) -> bool:
@@ -245,7 +251,7 @@ def _installed() -> Path:
 
 
 def _lock(path: Path, state_dir: Path) -> IO[str]:
-    """Held while we live, so that a second start on the same data is refused instead of ending the first one's server."""
+    """Held while we live: a second start on the same data is refused instead of ending the first one's server."""
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

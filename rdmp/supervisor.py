@@ -1,0 +1,59 @@
+"""honcho, made to keep the promise that no process outlives the supervisor, not even when it is killed with -9."""
+
+import os
+import signal
+import subprocess
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from honcho.manager import Manager
+from honcho.process import Popen, Process
+
+from rdmp.embedded.child import die_with_parent
+
+
+class BoundProcess(Process):
+    """honcho runs each command under a small process of its own: that one dies with us, and the command with it."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._bind = die_with_parent(signal.SIGKILL)
+        self._child_ctor = self._open
+
+    def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        self._bind()
+        super().run(events, ignore_signals)
+
+    @staticmethod
+    def _open(command: str, *, env: Mapping[str, str], cwd: str | None) -> "subprocess.Popen[bytes]":
+        opened: subprocess.Popen[bytes] = Popen(
+            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM)
+        )
+        return opened
+
+
+class Supervisor(Manager):
+    """Starts the processes of a Procfile, calls `when_started` once they are running, stops all when one stops."""
+
+    def __init__(self, when_started: Callable[[], None]) -> None:
+        super().__init__()
+        self._process_ctor = BoundProcess
+        self._when_started = when_started
+
+    def _start(self) -> None:
+        super()._start()
+        self._when_started()  # not earlier: it starts a thread, and a process with threads should not fork
+
+    def loop(self) -> None:
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # a closed terminal; nohup ignores it
+            signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+        try:
+            super().loop()
+        except BaseException:
+            self.kill()
+            raise
+
+    def first_to_stop(self) -> str:
+        """The name of a process that ended by itself, for the message."""
+        ended = [name for name, process in self._processes.items() if process.get("returncode")]
+        return ended[0] if ended else ""
