@@ -5,7 +5,10 @@ was made from, so that a second run does nothing and takes no time.
 
     python3.11 scripts/bootstrap.py            what `make run` needs
     python3.11 scripts/bootstrap.py --test     also the system packages that the tests use
+    python scripts/bootstrap.py --image DIR    what the Dockerfile needs: npm's packages from DIR, and the catalogues
 """
+
+# ruff: noqa: S603 - fixed programs, never a shell
 
 import argparse
 import fcntl
@@ -19,9 +22,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-import packages  # noqa: E402 - a neighbour: scripts/ is no package
-import system  # noqa: E402
-from failure import Failure, say  # noqa: E402
+import packages
+import system
+from failure import Failure, say
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
@@ -31,8 +34,13 @@ VENDOR = ROOT / "static" / "vendor"
 def main(arguments: Sequence[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0] if __doc__ else None)
     parser.add_argument("--test", action="store_true", help="also install what the tests need")
+    parser.add_argument("--image", type=Path, metavar="NODE_MODULES", help="only what an image needs, into this tree")
     options = parser.parse_args(arguments)
     try:
+        if options.image:
+            packages.copy_vendor(ROOT, options.image, VENDOR)
+            compile_messages(sys.executable)
+            return 0
         require_python()
         require_space()
         with lock():
@@ -52,7 +60,7 @@ def prepare(*, test: bool) -> None:
     system.provide(system.FOR_TESTS if test else system.FOR_RUNNING, insist=test)
     once(VENV / ".installed", packages.python_sources(ROOT), lambda: packages.install_python(ROOT, VENV))
     once(VENDOR / ".installed", packages.vendor_sources(ROOT), lambda: packages.install_vendor(ROOT, VENV, VENDOR))
-    compile_messages()
+    compile_messages(VENV / "bin" / "python")
 
 
 def once(stamp: Path, sources: Sequence[bytes], step: Callable[[], None]) -> None:
@@ -66,7 +74,7 @@ def once(stamp: Path, sources: Sequence[bytes], step: Callable[[], None]) -> Non
 
 
 def require_python() -> None:
-    if sys.version_info < (3, 11):
+    if sys.version_info < (3, 11):  # noqa: UP036 - whoever calls this with an older one shall read a sentence
         found = ".".join(map(str, sys.version_info[:2]))
         raise Failure(
             f"需要 Python 3.11 或更高版本，当前为 {found}；可用 make run PYTHON=/路径/python3.11 指定。",
@@ -98,12 +106,12 @@ def lock() -> Iterator[None]:
         yield
 
 
-def compile_messages() -> None:
+def compile_messages(python: str | Path) -> None:
     """Every .po newer than its .mo, by polib: gettext's own programs are not on a bare machine."""
     catalogues = [po for po in ROOT.glob("locale/*/LC_MESSAGES/*.po") if is_older(po.with_suffix(".mo"), po)]
     if catalogues:
         program = "import sys, polib\nfor name in sys.argv[1:]: polib.pofile(name).save_as_mofile(name[:-2] + 'mo')"
-        subprocess.run([VENV / "bin" / "python", "-c", program, *catalogues], check=True)
+        subprocess.run([python, "-c", program, *catalogues], check=True)
 
 
 def is_older(made: Path, source: Path) -> bool:

@@ -1,4 +1,6 @@
-"""The two package sets: Python's from requirements.lock into .venv, the front end's from package-lock.json into static/."""
+"""Python's packages, from requirements.lock into .venv; the front end's, from package-lock.json into static/vendor."""
+
+# ruff: noqa: S603 - fixed programs, never a shell
 
 import ast
 import json
@@ -98,15 +100,20 @@ def is_absent_file(url: str) -> bool:
 
 def install_vendor(root: Path, venv: Path, vendor: Path) -> None:
     say("正在获取前端组件…", "Fetching the front-end packages…")
-    manifest = json.loads((root / "package.json").read_text(encoding="utf-8"))
     with tempfile.TemporaryDirectory(prefix="rdmp-npm-") as work:
         for name in ("package.json", "package-lock.json", ".npmrc"):
             shutil.copy(root / name, work)
         npm = machine_npm() or wheel_npm(root, venv, Path(work))
         run([*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"], cwd=Path(work))
-        shutil.rmtree(vendor, ignore_errors=True)
-        for target, source in manifest["vendor"].items():
-            copy_vendored(Path(work) / "node_modules" / source, vendor / target)
+        copy_vendor(root, Path(work) / "node_modules", vendor)
+
+
+def copy_vendor(root: Path, modules: Path, vendor: Path) -> None:
+    """The files that package.json lists under `vendor`, and no others."""
+    manifest = json.loads((root / "package.json").read_text(encoding="utf-8"))
+    shutil.rmtree(vendor, ignore_errors=True)
+    for target, source in manifest["vendor"].items():
+        copy_vendored(modules / source, vendor / target)
 
 
 def copy_vendored(source: Path, target: Path) -> None:
@@ -120,10 +127,13 @@ def copy_vendored(source: Path, target: Path) -> None:
 
 def machine_npm() -> list[str] | None:
     """The machine's own npm, when it and its Node.js are there and not ancient."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return None
     try:
-        version = subprocess.run(["node", "--version"], check=True, capture_output=True, text=True).stdout
-        subprocess.run(["npm", "--version"], check=True, capture_output=True)
-        return ["npm"] if int(version.strip().lstrip("v").split(".")[0]) >= OLDEST_NODE else None
+        version = subprocess.run([node, "--version"], check=True, capture_output=True, text=True).stdout
+        subprocess.run([npm, "--version"], check=True, capture_output=True)
+        return [npm] if int(version.strip().lstrip("v").split(".")[0]) >= OLDEST_NODE else None
     except (OSError, subprocess.CalledProcessError, ValueError):
         return None
 

@@ -1,5 +1,7 @@
 """Which system libraries and programs are needed, whether they are there, and how Debian's packages bring them."""
 
+# ruff: noqa: S603 - fixed programs, never a shell
+
 import ctypes
 import os
 import shutil
