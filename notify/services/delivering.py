@@ -1,0 +1,382 @@
+"""Taking deliveries out of the outbox: claim, call, settle, and what follows when a provider says no.
+
+A worker claims one delivery under a lease and writes its Attempt in the same transaction, before the provider is
+called; it settles both after the call. Between the two nothing is locked. A worker that dies in between leaves an
+expired lease: nobody can know whether the provider got the message, so it counts as an uncertain try
+(`notify.states.repeats` says which of those are made again).
+
+Robots have a budget per minute, counted from the Attempt rows of the same robot while its Channel rows are locked, so
+that any number of workers together never send more than it allows.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from accounts import scope
+from accounts.models import Customer, Role, Severity, User
+from notify import budget, providers, states
+from notify.channels.outcome import Outcome, Verdict
+from notify.models import Attempt, Channel, Delivery, Topic
+from notify.services.outbox import PERSONAL_MAIL, Message, tell, wake
+from notify.states import State
+
+logger = logging.getLogger(__name__)
+BUDGETED = frozenset({Channel.Kind.DINGTALK, Channel.Kind.WECOM})
+LEASE = timedelta(seconds=30)  # longer than any call to a robot or webhook can take (12 s)
+MAIL_LEASE = timedelta(minutes=3)
+AT_ONCE = 300  # waiting messages looked at, and merged into one digest, at a time
+SHOWN_IN_DIGEST = 20
+ROUNDS = 100  # messages of one lane per task; the sweep brings the next task
+NOT_SENT = "not sent"
+LOST = Outcome(Verdict.UNCERTAIN, "worker lost", "the worker stopped between the call and its answer")
+ALARM_EVERY_S = 900
+WHY = "the outbox serves every customer"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What one worker may do now: send this delivery and settle this attempt."""
+
+    delivery: Delivery
+    attempt: Attempt
+    maybe_repeat: bool
+
+
+def drain(*, lane: int, clock: Callable[[], datetime] = timezone.now) -> int:
+    """Send what is due on one channel (or, lane PERSONAL_MAIL, to single people); returns how many tries were made.
+
+    Stops when nothing is due, the budget is spent, or the provider did not accept: the rest waits for the sweep, so
+    that a provider in trouble costs one time-out per round and not one per message.
+    """
+    with scope.platform(WHY):
+        for tries in range(ROUNDS):
+            claim = claim_next(lane=lane, now=clock())
+            if claim is None:
+                return tries
+            outcome = send(claim, clock=clock)
+            if outcome.verdict not in (Verdict.ACCEPTED, Verdict.REFUSED):
+                return tries + 1
+    return ROUNDS
+
+
+def send(claim: Claim, *, clock: Callable[[], datetime] = timezone.now) -> Outcome:
+    """Call the provider for a claim and settle it. Needs a platform scope and must run outside a transaction."""
+    outcome = providers.send(claim.delivery, maybe_repeat=claim.maybe_repeat, now=clock())
+    settle(claim.attempt, outcome, now=clock())
+    return outcome
+
+
+@transaction.atomic
+def claim_next(*, lane: int, now: datetime) -> Claim | None:
+    """Lease the next due delivery of a lane, or None when there is none or the robot may not send now."""
+    with scope.platform(WHY):
+        if lane == PERSONAL_MAIL:
+            due = Delivery.objects.due(now).filter(channel=None).in_turn()
+            delivery = due.select_for_update(skip_locked=True).first()
+            return None if delivery is None else _lease(delivery, now)
+        channel = _lock_robot(lane)
+        if channel is None:
+            return None
+        due = Delivery.objects.due(now).filter(channel=channel).in_turn()
+        waiting = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
+        if not waiting:
+            return None
+        for row in waiting:
+            row.channel = channel
+        if channel.is_muted(now) or not channel.is_active:
+            _pass_on(channel, waiting, now)
+            return None
+        return _pick(channel, waiting, now)
+
+
+@transaction.atomic
+def claim_one(*, delivery_id: int, now: datetime) -> Claim | None:
+    """Lease this very delivery (a test by hand), within the robot's budget; None when it cannot go now."""
+    with scope.platform(WHY):
+        found = Delivery.objects.filter(pk=delivery_id).values_list("channel_id", flat=True).first()
+        channel = _lock_robot(found or 0)
+        if channel is None or channel.is_muted(now):
+            return None
+        limit = limit_of(channel)
+        if limit is not None and used_of(channel, now) >= limit:
+            return None
+        delivery = Delivery.objects.due(now).filter(pk=delivery_id).select_for_update(skip_locked=True).first()
+        return None if delivery is None else _lease(delivery, now)
+
+
+def limit_of(channel: Channel) -> int | None:
+    """Messages a minute, or None where the provider sets no limit."""
+    return budget.PER_MINUTE if channel.kind in BUDGETED else None
+
+
+def used_of(channel: Channel, now: datetime) -> int:
+    """Tries of the running minute that reached, or may still reach, the robot; whoever's channel they came through.
+
+    A try counts until a minute after it was settled, not after it began: a slow one arrives late.
+    """
+    if not channel.robot:
+        return 0
+    with scope.platform("a robot's budget is shared by all who use it"):
+        recent = Attempt.objects.filter(Q(settled_at=None) | Q(settled_at__gt=now - budget.WINDOW), robot=channel.robot)
+        return recent.exclude(code=NOT_SENT).count()
+
+
+def _lock_robot(channel_id: int) -> Channel | None:
+    """The channel, with every channel of the same robot locked, in one order for all."""
+    channel = Channel.objects.filter(pk=channel_id).first()
+    if channel is None:
+        return None
+    same = Q(pk=channel_id) | (Q(robot=channel.robot) & ~Q(robot=""))
+    locked = list(Channel.objects.filter(same).order_by("pk").select_for_update(no_key=True))
+    return next((row for row in locked if row.pk == channel_id), None)
+
+
+def _pick(channel: Channel, waiting: list[Delivery], now: datetime) -> Claim | None:
+    entries = [budget.Waiting(row.pk, row.priority, may_merge=not row.key.startswith("digest:")) for row in waiting]
+    choice = budget.plan(entries, used=used_of(channel, now), limit=limit_of(channel))
+    rows = {row.pk: row for row in waiting}
+    if choice.alone is not None:
+        return _lease(rows[choice.alone], now)
+    if not choice.merge:
+        return None
+    first = rows[choice.merge[0]]
+    parts = [rows[pk] for pk in choice.merge if rows[pk].customer_id == first.customer_id]
+    return _lease(_merge(channel, parts, now) if len(parts) > 1 else first, now)
+
+
+def _lease(delivery: Delivery, now: datetime) -> Claim:
+    maybe_repeat = (
+        delivery.attempts.exclude(verdict=Attempt.Verdicts.RATE)
+        .filter(Q(verdict=Attempt.Verdicts.UNCERTAIN) | Q(settled_at=None))
+        .exists()
+    )
+    number = delivery.attempts.count() + 1
+    delivery.state = State.SENDING
+    delivery.tries += 1
+    delivery.lease_until = now + (MAIL_LEASE if delivery.medium == Delivery.Medium.EMAIL else LEASE)
+    delivery.save(update_fields=["state", "tries", "lease_until"])
+    attempt = Attempt.objects.create(
+        customer_id=delivery.customer_id,
+        delivery=delivery,
+        channel=delivery.channel,
+        robot=delivery.channel.robot if delivery.channel else "",
+        number=number,
+        started_at=now,
+    )
+    return Claim(delivery, attempt, maybe_repeat)
+
+
+def _merge(channel: Channel, parts: list[Delivery], now: datetime) -> Delivery:
+    """One delivery that says what all of `parts` say, in place of them."""
+    with translation.override(channel.customer.language if channel.customer else settings.LANGUAGE_CODE):
+        subject, text = digest_text(parts)
+    worst = min(parts, key=lambda part: part.priority)
+    digest = Delivery.objects.create(
+        customer_id=parts[0].customer_id,
+        key=f"digest:{channel.pk}:{parts[0].pk}-{parts[-1].pk}",
+        medium=channel.kind,
+        channel=channel,
+        topic=worst.topic,
+        severity=worst.severity,
+        priority=worst.priority,
+        subject=subject,
+        text=text,
+        url=parts[0].url if len({part.url for part in parts}) == 1 else "/incidents/",
+        next_attempt_at=now,
+        created_at=now,
+    )
+    change = {"state": State.DIGESTED, "digest": digest, "next_attempt_at": None, "settled_at": now}
+    Delivery.objects.filter(pk__in=[part.pk for part in parts], state=State.PENDING).update(**change)
+    return digest
+
+
+def digest_text(parts: list[Delivery]) -> tuple[str, str]:
+    """Subject and markdown of a digest; the worst first, the rest counted."""
+    count = len(parts)
+    subject = ngettext("%(count)d message in one", "%(count)d messages in one", count) % {"count": count}
+    lines = []
+    for part in parts[:SHOWN_IN_DIGEST]:
+        severity = f"[{Severity(part.severity).label}] " if part.severity else ""
+        title = f"{severity}{part.subject}".replace("[", "【").replace("]", "】")
+        lines.append(f"- [{title}]({settings.PUBLIC_URL}{part.url})" if part.url else f"- {title}")
+    if count > SHOWN_IN_DIGEST:
+        lines.append(_("… and %(count)d more.") % {"count": count - SHOWN_IN_DIGEST})
+    return subject, "\n".join(lines)
+
+
+@transaction.atomic
+def settle(attempt: Attempt, outcome: Outcome, *, now: datetime) -> None:
+    """Write down how a try ended and take the delivery's next step.
+
+    A worker that comes back after its lease was given away only completes its own attempt; if the provider had
+    accepted after all, the delivery is not sent again.
+    """
+    with scope.platform(WHY):
+        delivery = Delivery.objects.select_for_update().get(pk=attempt.delivery_id)
+        open_attempt = Attempt.objects.filter(pk=attempt.pk, settled_at=None)
+        change = {"verdict": outcome.verdict.value, "code": outcome.code[:40], "detail": outcome.detail[:600]}
+        in_time = open_attempt.update(settled_at=now, provider_id=outcome.provider_id[:120], **change)
+        if in_time:
+            _step(delivery, outcome, now)
+        elif outcome.is_accepted:
+            Attempt.objects.filter(pk=attempt.pk).update(**change)
+            if delivery.state in (State.PENDING, State.UNCERTAIN):
+                _become(delivery, State.DELIVERED, now, outcome)
+
+
+def _step(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
+    channel = delivery.channel
+    situation = states.Situation(
+        priority=delivery.priority,
+        tries=delivery.tries,
+        has_fallback=bool(channel and channel.fallback_id),
+        repeat_is_safe=delivery.medium in (Delivery.Medium.EMAIL, Delivery.Medium.WEBHOOK),
+        is_test=delivery.topic == Topic.TEST,
+    )
+    step = states.next_step(situation, outcome)
+    if step.mute is not None and channel is not None:
+        mute(channel, until=now + step.mute, code=outcome.code)
+    _become(delivery, step.state, now, outcome, retry_at=now + step.wait)
+    if step.state is State.FAILED:
+        _after_failure(delivery, now)
+    elif step.state is State.PENDING and step.mute is not None:
+        wake([delivery.channel_id or PERSONAL_MAIL])  # the next round hands it to the next channel, if there is one
+
+
+def _become(
+    delivery: Delivery, state: State, now: datetime, outcome: Outcome, *, retry_at: datetime | None = None
+) -> None:
+    delivery.state = state
+    delivery.lease_until = None
+    delivery.next_attempt_at = retry_at if state is State.PENDING else None
+    delivery.settled_at = now if state in states.FINAL else None
+    delivery.last_code, delivery.last_detail = outcome.code[:40], outcome.detail[:600]
+    if outcome.verdict is Verdict.RATE and state is State.PENDING:
+        delivery.next_attempt_at = now  # the mute holds it back; a fallback takes it at once
+    delivery.save(update_fields=["state", "lease_until", "next_attempt_at", "settled_at", "last_code", "last_detail"])
+
+
+def mute(channel: Channel, *, until: datetime, code: str) -> None:
+    """Keep every channel of this robot silent until then: what we send in the meantime only makes it longer."""
+    same = Q(pk=channel.pk) | (Q(robot=channel.robot) & ~Q(robot=""))
+    with scope.platform("a robot is muted for all who use it"):
+        Channel.objects.filter(same).update(muted_until=until, muted_code=code[:40])
+    logger.warning("channel %s is muted until %s after answer %s", channel.pk, until.isoformat(), code)
+
+
+def _pass_on(channel: Channel, waiting: Iterable[Delivery], now: datetime) -> None:
+    """The robot may not send: the next channel takes over, or the messages wait until it may again."""
+    for delivery in waiting:
+        if channel.fallback_id is None and channel.is_active:
+            delivery.next_attempt_at = channel.muted_until
+            delivery.save(update_fields=["next_attempt_at"])
+            continue
+        code = "muted" if channel.is_active else "switched off"
+        _become(delivery, State.FAILED, now, Outcome(Verdict.RATE, code, channel.muted_code))
+        _after_failure(delivery, now)
+
+
+def _after_failure(delivery: Delivery, now: datetime) -> None:
+    if delivery.topic == Topic.TEST:
+        return
+    stand_in = _fall_back(delivery, now)
+    if stand_in is None and delivery.channel_id is not None and _nobody_heard(delivery):
+        _raise_the_alarm(delivery, now)
+
+
+def _fall_back(delivery: Delivery, now: datetime) -> Delivery | None:
+    """The same message to the next active channel down the chain; None when there is none left that lacks it."""
+    channel, seen = delivery.channel, set[int]()
+    while channel is not None and channel.fallback is not None and channel.pk not in seen:
+        seen.add(channel.pk)
+        channel = channel.fallback
+        if not channel.is_active:
+            continue
+        stand_in, created = Delivery.objects.get_or_create(
+            key=delivery.key,
+            channel=channel,
+            defaults={
+                "customer_id": delivery.customer_id,
+                "medium": channel.kind,
+                "topic": delivery.topic,
+                "severity": delivery.severity,
+                "priority": delivery.priority,
+                "subject": delivery.subject,
+                "text": delivery.text,
+                "url": delivery.url,
+                "next_attempt_at": now,
+                "created_at": now,
+                "stands_in_for": delivery,
+            },
+        )
+        if created or stand_in.state != State.FAILED:
+            wake([channel.pk])
+            return stand_in
+    return None
+
+
+def _nobody_heard(delivery: Delivery) -> bool:
+    """True when a message of the customer has now failed on every channel it was meant for."""
+    keys = {delivery.key, *delivery.parts.values_list("key", flat=True)}
+    same = Delivery.objects.filter(customer=delivery.customer, key__in=keys, channel__isnull=False)
+    hopeful = same.exclude(state=State.FAILED).exclude(digest__state=State.FAILED)
+    meant = keys if delivery.parts.exists() is False else keys - {delivery.key}
+    return bool(meant - set(hopeful.values_list("key", flat=True)))
+
+
+def _raise_the_alarm(delivery: Delivery, now: datetime) -> None:
+    """N7: every channel of a customer has failed. Its engineers and all managers hear it in their own inbox."""
+    logger.error(
+        "no channel of customer %s took delivery %s (%s)", delivery.customer_id, delivery.pk, delivery.last_code
+    )
+    if delivery.customer is None:
+        return
+    bucket = int(now.timestamp()) // ALARM_EVERY_S
+    for person in _responsible(delivery.customer):
+        with translation.override(person.language):
+            message = Message(
+                topic=Topic.SLA,
+                subject=_("No channel of %(customer)s can be reached") % {"customer": delivery.customer},
+                text=_("“%(subject)s” could not be delivered anywhere (last answer: %(code)s). Call the customer.")
+                % {"subject": delivery.subject, "code": delivery.last_code},
+                url=f"/notify/deliveries/{delivery.pk}/",
+                severity=Severity.HIGH,
+            )
+        key = f"unreachable:{delivery.customer_id}:{bucket}"
+        tell(user=person, key=key, message=message, now=now, channels=("inbox", "email"), customer=delivery.customer)
+
+
+def _responsible(customer: Customer) -> Iterable[User]:
+    people = User.objects.filter(is_active=True)
+    engineers = Q(role=Role.ENGINEER, assignments__customer=customer)
+    return people.filter(engineers | Q(role__in=(Role.MANAGER, Role.ADMIN))).distinct()
+
+
+@transaction.atomic
+def recover(*, now: datetime) -> int:
+    """Give back the deliveries whose worker died: an uncertain try each. Returns how many."""
+    with scope.platform(WHY):
+        lost = list(Delivery.objects.lease_over(now).select_for_update(skip_locked=True).select_related(None)[:AT_ONCE])
+        for delivery in lost:
+            change = {"verdict": LOST.verdict.value, "code": LOST.code, "detail": LOST.detail}
+            Attempt.objects.filter(delivery=delivery, settled_at=None).update(settled_at=now, **change)
+            _step(delivery, LOST, now)
+        return len(lost)
+
+
+def lanes_due(*, now: datetime) -> list[int]:
+    """The channels (PERSONAL_MAIL for single people) that have something to send."""
+    with scope.platform(WHY):
+        found = Delivery.objects.due(now).order_by().values_list("channel_id", flat=True).distinct()
+        return sorted({channel_id or PERSONAL_MAIL for channel_id in found})

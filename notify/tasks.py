@@ -1,0 +1,21 @@
+"""The queue's side of the outbox."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from notify.services import delivering
+
+
+@shared_task(name="notify.deliver", queue="notify")
+def deliver(lane: int) -> None:
+    """Send what is due on one channel."""
+    delivering.drain(lane=lane)
+
+
+@shared_task(name="notify.sweep", queue="notify")
+def sweep() -> None:
+    """The backstop: finds what a lost wake-up or a dead worker left behind."""
+    now = timezone.now()
+    delivering.recover(now=now)
+    for lane in delivering.lanes_due(now=now):
+        deliver.delay(lane)
