@@ -297,6 +297,10 @@ EMERGENCY_PHONE = env.text("RDMP_EMERGENCY_PHONE", "0571-56337786")
 EMERGENCY_EMAIL = env.text("RDMP_EMERGENCY_EMAIL", "service@trisfal.com")
 PROVIDER_NAME = env.text("RDMP_PROVIDER_NAME", "杭州济通科技斯法科技有限公司")
 
+# --- incidents ------------------------------------------------------------------------------------------------------
+
+INCIDENT_WARNING_SHARE = env.number("RDMP_WARNING_SHARE", 2 / 3)  # of a clock's time; then whoever has it is warned
+
 # --- monitoring -----------------------------------------------------------------------------------------------------
 
 CHECK_PERIOD_S = env.number("RDMP_CHECK_PERIOD_S", 0)  # shortens every check period; 0 keeps the rules' own
