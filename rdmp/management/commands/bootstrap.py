@@ -35,7 +35,7 @@ class Command(BaseCommand):
             call_command("demo")
         sign_in = _known_sign_in()
         if options["json"]:
-            self.stdout.write(json.dumps(sign_in, ensure_ascii=False))
+            self.stdout.write(json.dumps({"people": sign_in}, ensure_ascii=False))
         else:
             for entry in sign_in:
                 self.stdout.write(f"{entry['email']}  {entry['password']}")
