@@ -83,6 +83,10 @@ SAME_UNIT: Final[Mapping[str, str]] = {"M": "MiB", "G": "GiB"}
 """The SOW's units, as they are taken."""
 
 
+Codes = Mapping[str, Mapping[int, tuple[str, str]]]
+"""Per metric and value: its name in Chinese and English."""
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
     """One figure that collectors may bring, under our name and in our unit."""
@@ -242,6 +246,19 @@ def load_metrics(path: Path = DATA / "metrics.csv") -> Mapping[str, Metric]:
     return metrics
 
 
+def load_codes(path: Path = DATA / "codes.csv", metrics: Mapping[str, Metric] | None = None) -> Codes:
+    """What the values of state metrics mean, in Chinese and English. Raises CatalogueError."""
+    known = METRICS if metrics is None else metrics
+    codes: dict[str, dict[int, tuple[str, str]]] = {}
+    for where, row in _rows(path):
+        if row["metric"] not in known:
+            raise CatalogueError(f"{where}: metric {row['metric']!r} is not in the catalogue")
+        if not re.fullmatch(r"-?\d+", row["code"]):
+            raise CatalogueError(f"{where}: {row['code']!r} is not a code")
+        codes.setdefault(row["metric"], {})[int(row["code"])] = (row["name_zh"], row["name_en"])
+    return codes
+
+
 def load_rules(path: Path = DATA / "rules.csv", metrics: Mapping[str, Metric] | None = None) -> Mapping[str, Rule]:
     """The rules by id, in the SOW's order. Raises CatalogueError."""
     known = METRICS if metrics is None else metrics
@@ -366,6 +383,7 @@ def _count(where: str, row: Mapping[str, str], column: str, least: int = 1) -> i
 
 
 METRICS: Final[Mapping[str, Metric]] = load_metrics()
+CODES: Final = load_codes()
 RULES: Final[Mapping[str, Rule]] = load_rules()
 
 
