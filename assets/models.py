@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from assets.words import say
 
 KEY_AGE_LIMIT = timedelta(days=90)
 EXPIRY_WARNING = timedelta(days=30)
@@ -73,6 +74,7 @@ class CloudAccount(TenantModel):
 
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WORKING)
     verified_at = models.DateTimeField(_("verified at"), null=True)
+    last_error_code = models.CharField(max_length=80, blank=True)
     last_error = models.CharField(_("last error"), max_length=400, blank=True)
     is_enabled = models.BooleanField(_("synchronise"), default=True)
     sync_minutes = models.PositiveIntegerField(_("synchronise every, minutes"), default=30)
@@ -81,7 +83,7 @@ class CloudAccount(TenantModel):
     created_at = models.DateTimeField(_("created at"))
     retired_at = models.DateTimeField(_("retired at"), null=True)
 
-    objects = ScopedManager.from_queryset(CloudAccountQuerySet)()
+    objects: ClassVar = ScopedManager.from_queryset(CloudAccountQuerySet)()
 
     class Meta:
         ordering = ("name", "pk")
@@ -99,6 +101,11 @@ class CloudAccount(TenantModel):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def problem(self) -> str:
+        """The last error as a sentence in the reader's language."""
+        return say(self.last_error_code, self.last_error) if self.last_error_code else ""
 
     @property
     def masked_key_id(self) -> str:
@@ -238,7 +245,7 @@ class Asset(TenantModel):
 
     OWNER_FIELDS: ClassVar[tuple[str, ...]] = ("owner_name", "owner_contact", "role_text", "environment", "notes")
 
-    objects = ScopedManager.from_queryset(AssetQuerySet)()
+    objects: ClassVar = ScopedManager.from_queryset(AssetQuerySet)()
 
     class Meta:
         ordering = ("kind", "name", "pk")
@@ -286,13 +293,13 @@ class Asset(TenantModel):
     @property
     def missing_facts(self) -> list[str]:
         """Labels of what the completeness list still wants (R16)."""
-        fields = {name: self._meta.get_field(name) for name in ("owner_name", "owner_contact", "role_text")}
-        missing = [
-            str(getattr(field, "verbose_name", name)) for name, field in fields.items() if not getattr(self, name)
-        ]
-        if self.environment == Environment.UNKNOWN:
-            missing.append(str(self._meta.get_field("environment").verbose_name))
-        return missing
+        wanted = {
+            _("owner"): self.owner_name,
+            _("owner's phone or e-mail"): self.owner_contact,
+            _("role"): self.role_text,
+            _("environment"): "" if self.environment == Environment.UNKNOWN else self.environment,
+        }
+        return [str(label) for label, value in wanted.items() if not value]
 
     def expires_soon(self, now: datetime) -> bool:
         return self.expires_at is not None and self.expires_at <= now + EXPIRY_WARNING
@@ -319,6 +326,7 @@ class SyncRun(TenantModel):
     queued_at = models.DateTimeField(_("asked for at"))
     started_at = models.DateTimeField(_("started at"), null=True)
     finished_at = models.DateTimeField(_("finished at"), null=True)
+    error_code = models.CharField(max_length=80, blank=True)
     error = models.CharField(_("error"), max_length=400, blank=True)
 
     OPEN: ClassVar[tuple[str, ...]] = (State.WAITING, State.RUNNING)
@@ -340,6 +348,10 @@ class SyncRun(TenantModel):
     def is_open(self) -> bool:
         return self.state in self.OPEN
 
+    @property
+    def problem(self) -> str:
+        return say(self.error_code, self.error) if self.error_code else ""
+
 
 class SyncStep(TenantModel):
     """What one pass did with one kind of resource."""
@@ -355,6 +367,7 @@ class SyncStep(TenantModel):
     returned = models.PositiveIntegerField(_("back"), default=0)
     error_code = models.CharField(max_length=80, blank=True)
     error = models.CharField(_("error"), max_length=400, blank=True)
+    request_id = models.CharField(max_length=80, blank=True)
 
     class Meta:
         ordering = ("run", "position")
@@ -364,3 +377,7 @@ class SyncStep(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.get_state_display()}"
+
+    @property
+    def problem(self) -> str:
+        return say(self.error_code, self.error, self.request_id) if self.error_code else ""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 import alibabacloud_oss_v2 as oss
 
+from assets.aliyun.codes import is_unknown_region_code
 from assets.aliyun.listings import LISTINGS, Listing
 from assets.aliyun.resources import Resource, Row, number, parse_time, rows, text
 from assets.aliyun.resources import oss as read_bucket
@@ -24,6 +25,7 @@ class Identity:
     user_name: str  # empty for the main account and for roles
     is_root: bool
     arn: str
+    request_id: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,9 @@ class Client(Connection):
         found = self.call("Sts", "2015-04-01", "GetCallerIdentity")
         arn = text(found, "Arn")
         user = arn.partition(":user/")[2]
-        return Identity(text(found, "AccountId"), user, text(found, "IdentityType") == "Account", arn)
+        return Identity(
+            text(found, "AccountId"), user, text(found, "IdentityType") == "Account", arn, text(found, "RequestId")
+        )
 
     def policies(self, user_name: str) -> tuple[Policy, ...]:
         """Everything granted to a RAM user, directly and through its groups, with the documents that matter."""
@@ -136,7 +140,7 @@ class Client(Connection):
         found: dict[str, Resource] = {}
         for listing in LISTINGS[kind]:
             for region in [self.region] if listing.is_global else regions:
-                listed = [row for variant in listing.variants for row in self._rows(listing, region, variant)]
+                listed = self._listed(listing, region)
                 for resource in map(listing.read, self._joined(kind, region, listed)):
                     found[resource.provider_id] = resource
         return tuple(found.values())
@@ -173,6 +177,15 @@ class Client(Connection):
         listed = ports.get("ListenerPort") if isinstance(ports, Mapping) else None
         listeners = ",".join(map(str, listed)) if isinstance(listed, list) else ""
         return {**row, "EndTime": text(found, "EndTime") if prepaid else "", "Listeners": listeners}
+
+    def _listed(self, listing: Listing, region: str) -> list[Row]:
+        """All rows of a region; none where the product does not exist."""
+        try:
+            return [row for variant in listing.variants for row in self._rows(listing, region, variant)]
+        except AliyunError as error:
+            if is_unknown_region_code(error.code):
+                return []
+            raise
 
     def _rows(self, listing: Listing, region: str, variant: Mapping[str, str]) -> list[Row]:
         pages = self._by_token if listing.by_token else self._by_number

@@ -23,6 +23,7 @@ from aliyunsdkcore.request import AcsRequest, CommonRequest
 from aliyunsdkecs.request.v20140526.DescribeInstancesRequest import DescribeInstancesRequest
 from aliyunsdkecs.request.v20140526.DescribeRegionsRequest import DescribeRegionsRequest
 
+from assets.aliyun.codes import WRONG_SECRET, is_credential_code, is_permission_code, is_retryable_code
 from assets.aliyun.resources import Row, text
 
 T = TypeVar("T")
@@ -43,11 +44,6 @@ _REQUESTS: Mapping[tuple[str, str], type[AcsRequest]] = {
 }
 # Products that the SDK's own table does not know; it would ask the location service for them.
 _UNLISTED_ENDPOINTS = {"polardbx": "polardbx.{region}.aliyuncs.com"}
-_RETRYABLE = re.compile(
-    r"Throttling|ServiceUnavailable|InternalError|InternalServer|SystemBusy|SignatureNonceUsed|RequestTimeout"
-    r"|^(Timeout|Unreachable|InvalidResponse|IncompleteListing)$"
-)
-_WRONG_SECRET = ("SignatureDoesNotMatch", "InvalidAccessKeySecret")
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -59,17 +55,16 @@ class AliyunError(Exception):
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
-        self.retryable = bool(_RETRYABLE.search(code)) if retryable is None else retryable
+        self.retryable = is_retryable_code(code) if retryable is None else retryable
         self.request_id = request_id
 
     @property
     def is_credential_problem(self) -> bool:
-        """The key itself is unknown, disabled or wrong: no use in asking again with it."""
-        return self.code.startswith("InvalidAccessKeyId") or self.code in _WRONG_SECRET
+        return is_credential_code(self.code)
 
     @property
     def is_permission_problem(self) -> bool:
-        return self.code in ("Forbidden.RAM", "NoPermission", "AccessDenied") or self.code.startswith("Forbidden")
+        return is_permission_code(self.code)
 
 
 @dataclass(frozen=True)
@@ -202,11 +197,11 @@ class Connection:
         return found
 
     def _problem(self, code: str, message: str, request_id: str | None, status: int) -> AliyunError:
-        if code in _WRONG_SECRET:
+        if code in WRONG_SECRET:
             message = "The AccessKey secret does not belong to this AccessKey."  # the original quotes the signed string
         clean = message.replace(self._key[1], "***").replace(self._key[0], _mask(self._key[0]))
         clean = re.sub(r"https?://\S+|/\?\S+|Signature=\S+", "…", clean)[:300]
-        retryable = status >= 500 or status == 429 or bool(_RETRYABLE.search(code))
+        retryable = status >= 500 or status == 429 or is_retryable_code(code)
         return AliyunError(code or "Unknown", clean, retryable=retryable, request_id=request_id or "")
 
     def _repeat(self, send: Callable[[], T]) -> T:

@@ -1,0 +1,53 @@
+"""Codes of the pure modules and of Alibaba Cloud, said to a person."""
+
+from collections.abc import Mapping
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from assets.aliyun.codes import is_permission_code
+
+PROBLEMS: Mapping[str, Promise] = {
+    "required": gettext_lazy("This field is needed for this kind of asset."),
+    "empty": gettext_lazy("This field is needed for this kind of asset."),
+    "malformed": gettext_lazy("This is not a host name, IP address or URL."),
+    "number": gettext_lazy("Write an IP address in its usual form, such as 10.0.0.8."),
+    "forbidden": gettext_lazy("This address belongs to no server: it is link-local, multicast or a metadata service."),
+    "scheme": gettext_lazy("The URL must begin with http:// or https://."),
+    "userinfo": gettext_lazy(
+        "Leave user name and password out of the URL: it is shown to everybody who sees the asset."
+    ),
+    "port": gettext_lazy("A port is a number from 1 to 65535."),
+    "own_machine": gettext_lazy("This is the machine of the platform itself: only an administrator may add it."),
+    "servers_only": gettext_lazy("Only servers have hardware."),
+    "taken": gettext_lazy("There is an asset of this kind with this name already."),
+}
+
+
+def say(code: str, message: str = "", request_id: str = "") -> str:
+    """What happened between us and Alibaba Cloud, and what to do about it, in one or two sentences."""
+    known = {
+        "InvalidAccessKeyId.NotFound": _("Alibaba Cloud does not know this AccessKey. Was it deleted?"),
+        "InvalidAccessKeyId.Inactive": _("This AccessKey is disabled. Ask the customer to enable it, or replace it."),
+        "SignatureDoesNotMatch": _("The secret does not belong to this AccessKey. Please enter both again."),
+        "InvalidAccessKeySecret": _("The secret does not belong to this AccessKey. Please enter both again."),
+        "InvalidTimeStamp.Expired": _("The clock of this machine is more than 15 minutes wrong. Please correct it."),
+        "RequestTimeTooSkewed": _("The clock of this machine is more than 15 minutes wrong. Please correct it."),
+        "Timeout": _("Alibaba Cloud did not answer in time. Please try again."),
+        "Unreachable": _("Alibaba Cloud cannot be reached from here. Please check the network and try again."),
+        "InvalidResponse": _("Alibaba Cloud sent an answer that is cut off or unreadable. Please try again."),
+        "IncompleteListing": _("The list changed while it was read, so nothing was retired. It is read again."),
+        "interrupted": _("The worker stopped in the middle; the next pass begins again."),
+        "no_key": _("This cloud account has no AccessKey any more."),
+        "root_key": _("This AccessKey belongs to the main account and may do everything. It must be replaced."),
+    }
+    if code in known:
+        text = known[code]
+    elif code.startswith("Throttling"):
+        text = _("Alibaba Cloud limits the calls of this account at the moment. It is tried again.")
+    elif is_permission_code(code):
+        text = _("The AccessKey may not read this. ReadOnlyAccess is needed (SOW 附件一 2.2).")
+    else:
+        text = f"{code}: {message}" if message else code
+    return f"{text} [{request_id}]" if request_id else text
