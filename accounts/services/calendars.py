@@ -138,6 +138,27 @@ def add_version(
     return version
 
 
+@transaction.atomic
+def copy_for(*, customer: Customer, source: CalendarVersion, actor: User, now: datetime) -> BusinessCalendar:
+    """Give a customer a calendar of their own, which begins as a copy of another one."""
+    calendar, created = BusinessCalendar.objects.get_or_create(
+        customer=customer, name=source.calendar.name, defaults={"timezone": source.calendar.timezone}
+    )
+    if not created:
+        raise DomainError(_("This customer has a calendar of its own already."), code="duplicate")
+    add_version(
+        calendar=calendar,
+        week=source.week,
+        workday_hours=source.workday_hours,
+        days=days_of(source),
+        known_years=source.known_years,
+        reason=f"{source}",
+        actor=actor,
+        now=now,
+    )
+    return calendar
+
+
 def days_of(version: CalendarVersion) -> list[Day]:
     """The special days of a version, as the next version may begin with them."""
     return [Day(row.day, row.is_workday, row.name, row.source, row.is_approved) for row in version.days.all()]

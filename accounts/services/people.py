@@ -159,3 +159,15 @@ def reset_second_factor(*, person: User, actor: User, now: datetime) -> None:
         audit.record(
             action="person.reset_mfa", actor=actor, customer=person.customer, obj=person, detail=detail, now=now
         )
+
+
+@transaction.atomic
+def sign_out_everywhere(*, person: User, actor: User, now: datetime) -> None:
+    """End every session of a person, for a lost laptop or a doubt. Raises PermissionDenied."""
+    if not may_invite(actor, person.role, person.customer):
+        raise PermissionDenied
+    with scope.platform("sessions of a person"):
+        detail = {"sessions": end_sessions(person)}
+        audit.record(
+            action="person.sign_out", actor=actor, customer=person.customer, obj=person, detail=detail, now=now
+        )

@@ -1,0 +1,1 @@
+"""The pages of customers, people, rosters, calendars and the audit log."""
