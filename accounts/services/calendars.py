@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import chinese_calendar
@@ -230,14 +230,3 @@ def years_missing(*, today: date) -> list[int]:
     version = CalendarVersion.objects.filter(calendar__customer=None, calendar__name=DEFAULT_NAME).first()
     known = [] if version is None else version.known_years
     return [year for year in wanted if year not in known]
-
-
-def end_of_working_day(*, after: datetime, working_days: int, calendar: Calendar) -> datetime:
-    """The end of the n-th working day after a moment's own day: the two days of R183 (Q5)."""
-    day = calendar.local_day(after)
-    horizon = day + timedelta(days=366)
-    while working_days and day < horizon:
-        day += timedelta(days=1)
-        if calendar.intervals(day):
-            working_days -= 1
-    return calendar.intervals(day)[-1][1]
