@@ -1,5 +1,3 @@
-"""Pages of incidents."""
-
 from django.urls import URLPattern
 
 app_name = "incidents"

@@ -1,0 +1,147 @@
+"""The shape of what people type about incidents; what it means is decided in the services."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.core.files.uploadedfile import UploadedFile
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Customer, Severity, User
+from assets.models import Asset
+from incidents.models import Incident
+from incidents.services.talking import LONGEST_COMMENT
+
+Source = Incident.Source
+# Portal means: the customer is told about it and could have written it themselves.
+HEARD_BY = (Source.PHONE, Source.DINGTALK, Source.EMAIL, Source.PORTAL)
+LOCAL_TIME = "%Y-%m-%dT%H:%M"
+
+
+class FilesInput(forms.ClearableFileInput):
+    allow_multiple_selected = True
+
+
+class FilesField(forms.FileField):
+    """Several files in one field; each is judged by `incidents.uploads` in the service."""
+
+    widget = FilesInput
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(label=_("Attachments"), allow_empty_file=True, **options)
+
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+        files = data if isinstance(data, list | tuple) else [data] if data else []
+        return [super(FilesField, self).clean(file, initial) for file in files]
+
+
+class CommentForm(forms.Form):
+    body = forms.CharField(
+        label=_("Comment"), required=False, max_length=LONGEST_COMMENT, widget=forms.Textarea(attrs={"rows": 3})
+    )
+    files = FilesField(required=False)
+    is_internal = forms.BooleanField(label=_("Internal note: the customer does not see it"), required=False)
+
+
+class AssignForm(forms.Form):
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def __init__(self, *args: Any, people: QuerySet[User], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["assignee"] = forms.ModelChoiceField(
+            people, label=_("Assignee"), required=False, empty_label=_("The team")
+        )
+
+
+class SeverityForm(forms.Form):
+    severity = forms.TypedChoiceField(label=_("Severity"), choices=Severity.choices, coerce=int)
+    reason = forms.CharField(label=_("Reason"), max_length=1000, widget=forms.Textarea(attrs={"rows": 2}))
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+
+class WaitForm(forms.Form):
+    question = forms.CharField(
+        label=_("What do you need from the customer?"), max_length=4000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class ResolveForm(forms.Form):
+    resolution = forms.CharField(
+        label=_("What solved it?"),
+        max_length=8000,
+        widget=forms.Textarea(attrs={"rows": 4}),
+        help_text=_("The customer reads this."),
+    )
+    cause = forms.ChoiceField(label=_("Where was the cause?"), choices=[("", "—"), *Incident.Cause.choices])
+    version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+
+class CloseForm(forms.Form):
+    remark = forms.CharField(
+        label=_("Remark"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+
+class ReopenForm(forms.Form):
+    reason = forms.CharField(label=_("What is still wrong?"), max_length=4000, widget=forms.Textarea(attrs={"rows": 3}))
+
+
+class NoteForm(forms.Form):
+    note = forms.CharField(
+        label=_("What did the customer say?"), required=False, max_length=4000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class RaiseForm(forms.Form):
+    """What a customer tells when they raise an incident (R49, R52)."""
+
+    title = forms.CharField(
+        label=_("What is wrong?"), max_length=200, widget=forms.TextInput(attrs={"autofocus": True})
+    )
+    severity = forms.TypedChoiceField(
+        label=_("Severity"), choices=Severity.choices, coerce=int, widget=forms.RadioSelect
+    )
+    category = forms.ChoiceField(
+        label=_("Class"), choices=Incident.Category.choices, initial=Incident.Category.SYSTEM, widget=forms.RadioSelect
+    )
+    description = forms.CharField(
+        label=_("Description"),
+        required=False,
+        max_length=20_000,
+        widget=forms.Textarea(attrs={"rows": 6, "data-paste-files": "#id_files"}),
+        help_text=_("Since when, who is affected, what changed before. You can paste screenshots here."),
+    )
+    files = FilesField(required=False)
+
+    def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["assets"] = forms.ModelMultipleChoiceField(
+            Asset.objects.active().filter(customer=customer), label=_("Affected assets"), required=False
+        )
+
+
+class LogContactForm(RaiseForm):
+    """The same, written down by an engineer for a customer who called or wrote (R51)."""
+
+    source = forms.ChoiceField(label=_("Told us by"), choices=[(value, Source(value).label) for value in HEARD_BY])
+    contacted_at = forms.DateTimeField(
+        label=_("Time of the call or message"),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format=LOCAL_TIME),
+        input_formats=[LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"],
+        help_text=_("The clock starts at this time."),
+    )
+    caller = forms.CharField(label=_("Who called or wrote?"), max_length=80, required=False)
+    callee = forms.CharField(label=_("Who answered?"), max_length=80, required=False)
+    take = forms.BooleanField(label=_("I take it at once"), required=False)
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["contacted_at"].initial = timezone.localtime
+        self.order_fields(["source", "contacted_at", "caller", "callee", "title"])
+
+
+def chosen_assets(raw: Iterable[str]) -> list[int]:
+    """Asset numbers out of an address, whatever else stands there."""
+    return [int(value) for value in raw if value.isdecimal() and len(value) < 15]

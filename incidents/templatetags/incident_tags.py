@@ -1,0 +1,103 @@
+"""How incidents read on a page: clocks, sentences of the timeline, spans of time."""
+
+from datetime import datetime, timedelta
+
+from django import template
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from incidents import permissions, timeline
+from incidents.faces import Face, nearest
+from incidents.models import Attachment, Incident, TimelineEntry
+from incidents.states import State, Verb
+from incidents.uploads import PICTURES
+
+register = template.Library()
+
+STATE_TONES = {
+    State.OPEN: ("red", "bell-ringing"),
+    State.ACKNOWLEDGED: ("blue", "progress"),
+    State.WAITING_CUSTOMER: ("yellow", "hourglass"),
+    State.RESOLVED: ("green", "check"),
+    State.CLOSED: ("secondary", "lock"),
+}
+KIND_TONES = {
+    "opened": ("blue", "flag"),
+    "alert": ("red", "bell-ringing"),
+    "recovery": ("green", "heartbeat"),
+    "acknowledged": ("blue", "hand-stop"),
+    "assigned": ("blue", "user-check"),
+    "severity": ("orange", "arrows-up-down"),
+    "comment": ("secondary", "message"),
+    "note": ("yellow", "note"),
+    "attachment": ("secondary", "paperclip"),
+    "waiting": ("yellow", "hourglass"),
+    "resumed": ("blue", "player-play"),
+    "resolved": ("green", "check"),
+    "closed": ("secondary", "lock"),
+    "reopened": ("red", "rotate"),
+    "warning": ("yellow", "clock-exclamation"),
+    "breach": ("red", "clock-x"),
+}
+
+
+@register.filter
+def span(used: timedelta | None) -> str:
+    """A stretch of time in the two units that matter: `3 h 20 min`."""
+    if used is None:
+        return ""
+    minutes = int(used.total_seconds()) // 60
+    days, rest = divmod(minutes, 1440)
+    hours, minutes = divmod(rest, 60)
+    if days:
+        return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
+    if hours:
+        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
+    return _("%(minutes)d min") % {"minutes": minutes}
+
+
+@register.filter
+def seconds_span(seconds: int | None) -> str:
+    return "" if seconds is None else span(timedelta(seconds=seconds))
+
+
+@register.filter
+def state_tone(incident: Incident) -> str:
+    return STATE_TONES[incident.stage][0]
+
+
+@register.filter
+def state_icon(incident: Incident) -> str:
+    return STATE_TONES[incident.stage][1]
+
+
+@register.filter
+def kind_tone(entry: TimelineEntry) -> str:
+    return KIND_TONES[entry.kind][0]
+
+
+@register.filter
+def kind_icon(entry: TimelineEntry) -> str:
+    return KIND_TONES[entry.kind][1]
+
+
+@register.filter
+def sentence(entry: TimelineEntry) -> str:
+    return timeline.sentence(entry)
+
+
+@register.filter
+def is_picture(attachment: Attachment) -> bool:
+    return attachment.content_type in PICTURES
+
+
+@register.simple_tag
+def face(incident: Incident, now: datetime | None = None) -> Face | None:
+    """The clock of a card or row."""
+    return nearest(incident, now=now or timezone.now())
+
+
+@register.simple_tag
+def may(person: User, verb: str, incident: Incident) -> bool:
+    return permissions.may(person, Verb(verb), incident)
