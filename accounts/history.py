@@ -59,14 +59,14 @@ def _changes(obj: models.Model) -> Iterator[Change]:
         )
 
 
-def _lines(fields: Sequence[models.Field[Any, Any]], older: Any, newer: Any) -> Iterator[Line]:
+def _lines(fields: "Sequence[models.Field[Any, Any]]", older: Any, newer: Any) -> Iterator[Line]:
     for field in fields:
         before, after = getattr(older, field.attname), getattr(newer, field.attname)
         if before != after:
             yield Line(str(field.verbose_name), _shown(field, before), _shown(field, after))
 
 
-def _shown(field: models.Field[Any, Any], value: object) -> str:
+def _shown(field: "models.Field[Any, Any]", value: object) -> str:
     if value is None or value == "":
         return "—"
     if isinstance(value, bool):

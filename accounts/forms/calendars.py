@@ -31,10 +31,8 @@ class HoursField(forms.CharField):
             found = parse_hours(spans)
         except BadCalendar as problem:
             raise forms.ValidationError(_("“%(span)s” is not read. Write 09:00-12:00.") % {"span": problem}) from None
-        ends = [0, *(minute for span in found for minute in span)]
-        if any(later < earlier for earlier, later in zip(ends, ends[1:], strict=False)) or any(
-            a >= b for a, b in found
-        ):
+        ends = [minute for span in found for minute in span]
+        if any(start >= end for start, end in found) or ends != sorted(ends):
             raise forms.ValidationError(_("These hours overlap or run backwards."))
         return spans
 

@@ -1,6 +1,6 @@
 """Customers, contracts, SLA terms, contacts and the provider's team, as people type them."""
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from django import forms
 from django.utils.translation import gettext as _
@@ -9,10 +9,19 @@ from django.utils.translation import gettext_lazy
 from accounts.models import Contact, Contract, Customer, ProviderContact, Role, SlaTerm, User
 from accounts.models.people import PROVIDER_ROLES
 
+if TYPE_CHECKING:  # only type checkers know that a ModelForm has a parameter
+    CustomerBase = forms.ModelForm[Customer]
+    ContractBase = forms.ModelForm[Contract]
+    SlaTermBase = forms.ModelForm[SlaTerm]
+    ContactBase = forms.ModelForm[Contact]
+    ProviderContactBase = forms.ModelForm[ProviderContact]
+else:
+    CustomerBase = ContractBase = SlaTermBase = ContactBase = ProviderContactBase = forms.ModelForm
+
 DATE = forms.DateInput(attrs={"type": "date"}, format="%Y-%m-%d")
 
 
-class CustomerForm(forms.ModelForm[Customer]):
+class CustomerForm(CustomerBase):
     class Meta:
         model = Customer
         fields = ("name", "short_name", "code", "status", "language", "notes")
@@ -20,10 +29,10 @@ class CustomerForm(forms.ModelForm[Customer]):
             "language": forms.Select(choices=(("zh-hans", "简体中文"), ("en", "English"))),
             "notes": forms.Textarea(attrs={"rows": 3}),
         }
-        help_texts: ClassVar = {"code": gettext_lazy("Stands in file names and in the API; lower-case letters and digits.")}
+        help_texts: ClassVar = {"code": gettext_lazy("For file names and the API; lower-case letters and digits.")}
 
 
-class ContractForm(forms.ModelForm[Contract]):
+class ContractForm(ContractBase):
     class Meta:
         model = Contract
         fields = (
@@ -56,7 +65,7 @@ class ContractForm(forms.ModelForm[Contract]):
         return data
 
 
-class SlaTermForm(forms.ModelForm[SlaTerm]):
+class SlaTermForm(SlaTermBase):
     class Meta:
         model = SlaTerm
         fields = (
@@ -87,7 +96,7 @@ class SlaTermForm(forms.ModelForm[SlaTerm]):
             self.fields[name].widget.attrs["min"] = 1
 
 
-class ContactForm(forms.ModelForm[Contact]):
+class ContactForm(ContactBase):
     """Phone and e-mail are required: a disaster reaches its contacts around the clock (R181, R184)."""
 
     class Meta:
@@ -131,7 +140,7 @@ class ContactForm(forms.ModelForm[Contact]):
         return data
 
 
-class ProviderContactForm(forms.ModelForm[ProviderContact]):
+class ProviderContactForm(ProviderContactBase):
     class Meta:
         model = ProviderContact
         fields = ("kind",)

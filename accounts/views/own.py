@@ -2,15 +2,14 @@
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import get_object_or_404, redirect, render
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.forms.people import ProfileForm, TokenForm
-from accounts.models import ApiToken
 from accounts.permissions import person_of
 from accounts.services import profile as profiles
 from accounts.services import tokens as token_service
@@ -48,7 +47,7 @@ def tokens(request: HttpRequest) -> HttpResponse:
             actor=person, name=data["name"], scope=data["scope"], valid_for=form.valid_for(), now=now
         )
         form = TokenForm()
-    rows = ApiToken.objects.filter(user=person)
+    rows = token_service.of(person)
     status = 422 if form.errors else 200
     return render(
         request, "accounts/tokens.html", {"form": form, "tokens": rows, "key": key, "now": now}, status=status
@@ -57,7 +56,9 @@ def tokens(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def token_revoke(request: HttpRequest, pk: int) -> HttpResponse:
-    token = get_object_or_404(ApiToken.objects.filter(user=person_of(request)), pk=pk)
+    token = next((row for row in token_service.of(person_of(request)) if row.pk == pk), None)
+    if token is None:
+        raise Http404
     token_service.revoke(token=token, actor=person_of(request), now=timezone.now())
     messages.success(request, _("The token no longer works."))
     return redirect("accounts:tokens")
