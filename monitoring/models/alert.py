@@ -1,0 +1,125 @@
+"""An alert: a rule that held on something, from the sample that fired it to the one that ended it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Self
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Severity
+from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from monitoring.rules import RULES, Rule
+
+NO_DATA = "no-data"
+"""The rule id of alerts about silence."""
+
+
+class AlertQuerySet(TenantQuerySet["Alert"]):
+    def open(self) -> Self:
+        return self.filter(recovered_at=None)
+
+    def of_incident(self, incident_id: int) -> Self:
+        return self.filter(incident_id=incident_id)
+
+    def worst_first(self) -> Self:
+        return self.order_by("severity", "-opened_at", "-pk")
+
+
+class Alert(TenantModel):
+    """One rule on one thing, open until it recovers. `open_key` is unique among open alerts: two workers make one.
+
+    The moments of R44: `first_breach_at` (first bad data point), `opened_at` (the point that fired), `detected_at`
+    (when we knew), `notified_at` (first message handed over), `acknowledged_at`, `recovered_at`.
+    """
+
+    class Ending(models.TextChoices):
+        RECOVERED = "recovered", _("Values are good again")
+        PASSED = "passed", _("Ended by itself")
+        GONE = "gone", _("The monitored object is gone")
+        DATA_BACK = "data_back", _("Data arrives again")
+        RULE_OFF = "rule_off", _("The rule no longer applies")
+        RETIRED = "retired", _("The asset is retired")
+
+    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+", verbose_name=_("asset"))
+    series = models.ForeignKey("monitoring.Series", on_delete=models.PROTECT, related_name="+", null=True)
+    rule_id = models.CharField(_("rule"), max_length=60)
+    labels = models.CharField(_("labels"), max_length=1000, blank=True)
+    open_key = models.CharField(max_length=1200)
+    severity = models.PositiveSmallIntegerField(_("severity"), choices=Severity)
+    title = models.CharField(_("title"), max_length=300)
+    value = models.FloatField(_("value"), null=True)
+    condition = models.JSONField(_("condition"), default=dict)
+    samples = models.JSONField(_("samples"), default=list)
+    first_breach_at = models.DateTimeField(_("first bad point"))
+    opened_at = models.DateTimeField(_("opened at"))
+    detected_at = models.DateTimeField(_("detected at"))
+    notified_at = models.DateTimeField(_("notified at"), null=True, blank=True)
+    acknowledged_at = models.DateTimeField(_("acknowledged at"), null=True, blank=True)
+    recovered_at = models.DateTimeField(_("recovered at"), null=True, blank=True)
+    recovered_value = models.FloatField(_("value at recovery"), null=True)
+    ending = models.CharField(_("how it ended"), max_length=20, choices=Ending, blank=True)
+    stale_since = models.DateTimeField(_("no data since"), null=True, blank=True)
+    incident = models.ForeignKey("incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True)
+
+    objects: ClassVar = ScopedManager.from_queryset(AlertQuerySet)()
+
+    class Meta:
+        verbose_name = _("alert")
+        verbose_name_plural = _("alerts")
+        constraints = (
+            models.UniqueConstraint(fields=("open_key",), condition=Q(recovered_at=None), name="alert_open_once"),
+            models.CheckConstraint(condition=Q(severity__in=Severity.values), name="alert_severity_is_known"),
+            models.CheckConstraint(
+                condition=Q(recovered_at=None, ending="") | (Q(recovered_at__isnull=False) & ~Q(ending="")),
+                name="alert_ends_for_a_reason",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("customer", "-opened_at"), name="alert_by_customer"),
+            models.Index(fields=("-opened_at", "-id"), name="alert_by_time"),
+            models.Index(fields=("asset", "-opened_at"), name="alert_by_asset"),
+            models.Index(fields=("incident",), name="alert_by_incident"),
+            models.Index(fields=("customer",), condition=Q(recovered_at=None), name="alert_open"),
+        )
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def is_open(self) -> bool:
+        return self.recovered_at is None
+
+    @property
+    def key(self) -> str:
+        """Names this alert towards incidents and messages; never used twice."""
+        return f"alert:{self.pk}"
+
+    @property
+    def rule(self) -> Rule | None:
+        return RULES.get(self.rule_id)
+
+    @property
+    def level(self) -> Severity:
+        return Severity(self.severity)
+
+    @property
+    def rule_name(self) -> str:
+        rule = self.rule
+        return rule.name(get_language() or "zh") if rule else str(_("No data"))
+
+    @property
+    def ends_at(self) -> datetime | None:
+        return self.recovered_at
+
+    @property
+    def unit(self) -> str:
+        return str(self.condition.get("unit", ""))
+
+    def shown_samples(self) -> Sequence[tuple[int, float]]:
+        """The data points that fired it: Unix milliseconds and value."""
+        return [(int(ts), float(value)) for ts, value in self.samples]

@@ -1,0 +1,242 @@
+"""Opening and closing alerts, each together with its incident, in the transaction that judged the data."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.utils import translation
+
+from accounts.models import Customer, Severity
+from assets.models import Asset
+from incidents import services as incidents
+from monitoring import storage, wording
+from monitoring.evaluate import Transitions
+from monitoring.models import Alert, Series
+from monitoring.plan import Effective, Plan
+from monitoring.rules import Condition, Form
+from notify import live
+
+Ending = Alert.Ending
+SAMPLES_KEPT: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """An alert about to open, in words already."""
+
+    key: str
+    asset: Asset
+    rule_id: str
+    severity: Severity
+    title: str
+    text: str
+    first_breach_at: datetime
+    opened_at: datetime
+    series_id: int | None = None
+    labels: str = ""
+    value: float | None = None
+    condition: Mapping[str, object] = field(default_factory=dict)
+    samples: Sequence[tuple[int, float]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Closing:
+    """An open alert about to end."""
+
+    key: str
+    ended_at: datetime
+    ending: str
+    value: float | None = None
+    effective: Effective | None = None
+
+
+def apply(*, customer_id: int, plan: Plan, moved: Transitions, now: datetime) -> None:
+    """Carry out transitions in the order of their data points."""
+    customer = Customer.objects.get(pk=customer_id)
+    firsts = {int(plan.first[binding]) for binding in moved.binding.tolist()}
+    series = Series.objects.select_related("asset").in_bulk(firsts)
+    with translation.override(customer.language):
+        samples = _samples(plan, moved, series)
+        openings: dict[str, Opening] = {}
+        closings: dict[str, Closing] = {}
+        for at in moved.ts.argsort(kind="stable").tolist():
+            one = series[int(plan.first[moved.binding[at]])]
+            effective = plan.effective[int(moved.binding[at])]
+            key = open_key(effective.rule.id, one)
+            ts, value = int(moved.ts[at]), float(moved.value[at])
+            if moved.opens[at]:
+                if key in closings:
+                    close(customer=customer, closings=closings.values(), now=now)
+                    closings.clear()
+                run = _run(samples[one.pk], int(moved.first_ts[at]), ts)
+                openings[key] = _opening(one, effective, value, run)
+            else:
+                if key in openings:
+                    open_all(customer=customer, openings=openings.values(), now=now)
+                    openings.clear()
+                closings[key] = Closing(key, moment(ts), _ending(effective), value, effective)
+        open_all(customer=customer, openings=openings.values(), now=now)
+        close(customer=customer, closings=closings.values(), now=now)
+
+
+def open_key(rule_id: str, series: Series) -> str:
+    """What is unique among open alerts: the rule, the asset, and which of its parts."""
+    return f"{rule_id}/{series.asset_id}/{series.labels}"
+
+
+def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) -> list[Alert]:
+    """Open alerts that are not open yet, each with its incident. The customer's ledger must be held."""
+    wanted = {opening.key: opening for opening in openings}
+    known = Alert.objects.open().filter(open_key__in=wanted).values_list("open_key", flat=True)
+    for key in list(known):
+        del wanted[key]
+    alerts = Alert.objects.bulk_create(_alert(customer, opening, now) for opening in wanted.values())
+    for alert, opening in zip(alerts, wanted.values(), strict=True):
+        alert.incident = incidents.open_from_alert(
+            customer=customer,
+            asset=opening.asset,
+            severity=opening.severity,
+            title=opening.title,
+            text=opening.text,
+            alert_key=alert.key,
+            occurred_at=opening.opened_at,
+            now=now,
+        )
+    Alert.objects.bulk_update(alerts, ["incident"], batch_size=500)
+    _tell_pages(alerts)
+    return alerts
+
+
+def close(*, customer: Customer, closings: Iterable[Closing], now: datetime) -> list[Alert]:
+    """End open alerts and write it on their incidents. Those that are not open change nothing."""
+    wanted = {closing.key: closing for closing in closings}
+    alerts = list(Alert.objects.open().filter(open_key__in=wanted))
+    for alert in alerts:
+        closing = wanted[alert.open_key]
+        alert.recovered_at = max(closing.ended_at, alert.opened_at)
+        alert.recovered_value = closing.value
+        alert.ending = closing.ending
+        alert.stale_since = None
+    Alert.objects.bulk_update(alerts, ["recovered_at", "recovered_value", "ending", "stale_since"], batch_size=500)
+    for alert in alerts:
+        if alert.incident_id is not None and alert.recovered_at is not None:
+            closing = wanted[alert.open_key]
+            lasted = alert.recovered_at - alert.opened_at
+            incidents.record_recovery(
+                incident_id=alert.incident_id,
+                alert_key=alert.key,
+                text=_closing_text(closing, lasted),
+                occurred_at=alert.recovered_at,
+                now=now,
+            )
+    _tell_pages(alerts)
+    return alerts
+
+
+def moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)
+
+
+def describe(effective: Effective) -> dict[str, object]:
+    """The rule as it held, for the record and for the line on the graph."""
+    return {
+        "conditions": [_condition(each) for each in effective.conditions],
+        "recovery": [_condition(each) for each in effective.recovery],
+        "times": effective.times,
+        "period_s": effective.period_s,
+    }
+
+
+def _condition(condition: Condition) -> dict[str, object]:
+    return {
+        "subject": condition.subject,
+        "comparator": condition.comparator.value,
+        "threshold": condition.threshold,
+        "unit": condition.unit,
+        "limit": condition.limit if condition.form is Form.VALUE else None,
+    }
+
+
+Run = Sequence[tuple[int, float]]
+"""The data points from the first bad one to the one that fired."""
+
+
+def _run(column: storage.Column, first_ts: int, ts: int) -> Run:
+    within = (column.ts >= first_ts) & (column.ts <= ts)
+    return list(zip(column.ts[within].tolist(), column.value[within].tolist(), strict=True))
+
+
+def _opening(series: Series, effective: Effective, value: float, run: Run) -> Opening:
+    rule, asset = effective.rule, series.asset
+    return Opening(
+        key=open_key(rule.id, series),
+        asset=asset,
+        rule_id=rule.id,
+        severity=Severity[effective.severity.upper()],
+        title=wording.title(asset=asset.name, rule=rule, labels=series.labels),
+        text=wording.opened_text(value, effective),
+        first_breach_at=moment(run[0][0]),
+        opened_at=moment(run[-1][0]),
+        series_id=series.pk,
+        labels=series.labels,
+        value=value,
+        condition=describe(effective),
+        samples=run[-SAMPLES_KEPT:],
+    )
+
+
+def _samples(plan: Plan, moved: Transitions, series: Mapping[int, Series]) -> Mapping[int, storage.Column]:
+    """The stored points of every series that opens an alert, around the run that opened it."""
+    wanted: dict[int, dict[int, tuple[int, int]]] = {}
+    for at in moved.opens.nonzero()[0].tolist():
+        one = series[int(plan.first[moved.binding[at]])]
+        wanted.setdefault(one.asset_id, {})[one.pk] = (int(moved.first_ts[at]), int(moved.ts[at]))
+    found: dict[int, storage.Column] = {}
+    for asset_id, spans in wanted.items():
+        start, end = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
+        found |= storage.read(
+            asset_id=asset_id,
+            series_ids=spans,
+            start=moment(start),
+            end=moment(end) + timedelta(milliseconds=1),
+        )
+    return found
+
+
+def _alert(customer: Customer, opening: Opening, now: datetime) -> Alert:
+    return Alert(
+        customer=customer,
+        asset=opening.asset,
+        series_id=opening.series_id,
+        rule_id=opening.rule_id,
+        labels=opening.labels,
+        open_key=opening.key,
+        severity=opening.severity,
+        title=opening.title[:300],
+        value=opening.value,
+        condition=dict(opening.condition),
+        samples=list(opening.samples),
+        first_breach_at=opening.first_breach_at,
+        opened_at=opening.opened_at,
+        detected_at=now,
+    )
+
+
+def _ending(effective: Effective) -> str:
+    return Ending.RECOVERED if effective.recovery else Ending.PASSED
+
+
+def _closing_text(closing: Closing, lasted: timedelta) -> str:
+    text = wording.recovered_text(closing.value, closing.effective, lasted)
+    if closing.ending == Ending.RECOVERED:
+        return text
+    return f"{Ending(closing.ending).label}. {text}"
+
+
+def _tell_pages(alerts: Sequence[Alert]) -> None:
+    """One hint for the whole batch: pages ask for their list again, whatever changed."""
+    if alerts:
+        live.publish(customer_id=alerts[-1].customer_id, topic="alerts", object_id=alerts[-1].pk)
