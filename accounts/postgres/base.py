@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from django.db.backends.postgresql import base as postgresql
+from django.db.utils import OperationalError
+from psycopg2 import errors, extensions
 
 from accounts import scope
 
@@ -48,31 +50,38 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
                 self._set_role(APP_ROLE)
 
     def _set_role(self, role: str | None) -> None:
-        with self.connection.cursor() as cursor:
-            if role is None:
-                cursor.execute("RESET ROLE")
-            else:
-                cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role])
-                if cursor.fetchone():  # absent only before the very first `migrate`
-                    cursor.execute(f'SET ROLE "{role}"')
+        try:
+            with self.connection.cursor() as cursor:
+                cursor.execute("RESET ROLE" if role is None else f'SET ROLE "{role}"')
+        except errors.InvalidParameterValue:  # never as the owner instead: no policy would hold
+            raise OperationalError(f"The role {role} does not exist: run `manage.py migrate` first.") from None
 
     def _apply_scope(self, execute: Execute, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
         current = scope.current()
         wanted = current.setting if current else ""
         if wanted != self._applied and not self.needs_rollback:
-            with self.connection.cursor() as cursor:
+            with self.wrap_database_errors, self.connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('rdmp.customers', %s, false)", [wanted])
             self._applied = wanted
         return execute(sql, params, many, context)
 
-    # A rolled back transaction takes the setting back with it: what was applied is unknown afterwards.
+    # A rolled back transaction takes the setting back with it: what was applied is unknown afterwards. PostgreSQL
+    # answers COMMIT with a rollback, and no error, when a statement of the transaction has failed.
+
+    def _commit(self) -> None:
+        if self.connection is not None:
+            status = self.connection.info.transaction_status
+            if status == extensions.TRANSACTION_STATUS_INERROR:
+                self._applied = None
+        super()._commit()  # type: ignore[misc]  # private in the stubs
 
     def _rollback(self) -> None:
         self._applied = None
         super()._rollback()  # type: ignore[misc]  # private in the stubs
 
     def _savepoint_rollback(self, sid: str) -> None:
-        self._applied = None
+        current = scope.current()  # pretend it is applied: a failed transaction takes no statement before this one
+        self._applied = current.setting if current else ""
         super()._savepoint_rollback(sid)  # type: ignore[misc]  # private in the stubs
         self._applied = None
 
