@@ -28,12 +28,9 @@ from assets.aliyun.resources import Row, text
 
 T = TypeVar("T")
 
-# The SDK logs each failed request with its signed URL, and one of its modules installs a handler of its own.
-for _name in ("aliyunsdkcore", "aliyunsdkcore.client", "aliyunsdkcore.http.http_response"):
-    _logger = logging.getLogger(_name)
-    _logger.handlers.clear()
-    _logger.propagate = False
-    _logger.addHandler(logging.NullHandler())
+# The SDK logs each failed request with its signed URL, under several loggers; a filter outlives every configuration.
+for _name in [name for name in logging.root.manager.loggerDict if name.startswith("aliyunsdkcore")]:
+    logging.getLogger(_name).addFilter(lambda _: False)
 
 _REQUESTS: Mapping[tuple[str, str], type[AcsRequest]] = {
     ("Ecs", "DescribeRegions"): DescribeRegionsRequest,

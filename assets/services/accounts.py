@@ -12,7 +12,7 @@ from accounts import audit, secrets
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from assets.addresses import AddressError, clean_url, host_of, is_own_machine
-from assets.aliyun import Client
+from assets.aliyun import Client, Patience
 from assets.aliyun.codes import is_credential_code
 from assets.models import Access, CloudAccount
 from assets.services.verifying import QUICK, Verification, verify
@@ -24,6 +24,7 @@ PRODUCTS = (
 )  # fmt: skip
 DEFAULT_REGION = "cn-hangzhou"
 POOL_SIZE = 32
+PATIENCE = Patience()
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ def _make_client(
     region = regions[0] if regions else DEFAULT_REGION
     if quick:
         return Client(access_key_id, secret, region, endpoints, connect_timeout_s=3, read_timeout_s=5, patience=QUICK)
-    return Client(access_key_id, secret, region, endpoints, pool_size=POOL_SIZE)
+    return Client(access_key_id, secret, region, endpoints, pool_size=POOL_SIZE, patience=PATIENCE)
 
 
 # what registering, replacing and verifying share

@@ -384,6 +384,7 @@ def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Sim
             _user("rdmp-monitor", BLIND, [MONITOR_READ_ONLY], young),
             _user("rdmp-revoked", REVOKED, [READ_ONLY_ACCESS], young),
             _user("rdmp-old", OLD, [READ_ONLY_ACCESS], old),
+            RamUser("rdmp-admin", "20000000000000001", old, [ADMINISTRATOR_ACCESS]),  # signs in to the console only
             _user("root", ROOT, [ADMINISTRATOR_ACCESS], old, root=True),
         ],
     )
