@@ -3,7 +3,7 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 PY := .venv/bin/python
 
-.PHONY: setup run test check bench messages demo-alarm otp manage clean
+.PHONY: setup run test check bench messages demo-alarm demo-recover otp manage clean
 
 setup:
 	@$(PYTHON) scripts/bootstrap.py
@@ -21,8 +21,8 @@ check: setup
 bench: setup
 	@for file in benchmarks/[a-z]*.py; do $(PY) "$$file" || exit 1; done
 
-# A real alarm on the running platform, and the people's one-time codes for signing in to it.
-demo-alarm otp: setup
+# A real alarm on the running platform, its recovery, and the demo people's one-time codes for signing in.
+demo-alarm demo-recover otp: setup
 	@$(PY) -m rdmp.launch manage $(subst -,_,$@)
 
 # Any management command inside this installation: make manage CMD="audit verify"

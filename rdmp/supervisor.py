@@ -11,6 +11,8 @@ from honcho.process import Popen, Process
 
 from rdmp.embedded.child import die_with_parent
 
+PATIENCE_SECONDS = 10
+
 
 class BoundProcess(Process):
     """honcho runs each command under a small process of its own: that one dies with us, and the command with it."""
@@ -52,6 +54,20 @@ class Supervisor(Manager):
         except BaseException:
             self.kill()
             raise
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+
+    def terminate(self) -> None:
+        """honcho's own would fail while a process is being started, and wait for ever when none of them obeys."""
+        if self._all_started():
+            super().terminate()
+            self._call_later(self.kill, PATIENCE_SECONDS)
+        else:
+            self._call_later(self.terminate, 0.1)
+
+    def _call_later(self, action: Callable[[], None], seconds: float) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: action())
+        signal.setitimer(signal.ITIMER_REAL, seconds)
 
     def first_to_stop(self) -> str:
         """The name of a process that ended by itself, for the message."""

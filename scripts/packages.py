@@ -84,7 +84,9 @@ def uv_settings(pip: Sequence[str]) -> dict[str, str]:
     """pip's own settings (files and environment) as the environment of uv; uv's own variables win."""
     listed = subprocess.run([*pip, "config", "list"], check=False, capture_output=True, text=True).stdout
     settings = {"UV_INDEX_STRATEGY": "unsafe-best-match", "UV_LINK_MODE": "copy"}  # the hashes say what is right
-    for name, value in re.findall(r"^[\w:]+\.([\w-]+)=(.+)$", listed, re.MULTILINE):
+    # The environment has the last word.
+    entries = re.findall(r"^([\w:]+)\.([\w-]+)=(.+)$", listed, re.MULTILINE)
+    for _section, name, value in sorted(entries, key=lambda entry: entry[0] == ":env:"):
         if uv_name := UV_NAMES.get(name):
             words = str(ast.literal_eval(value)).split()
             settings[uv_name] = ("," if name == "find-links" else " ").join(words)
