@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 DEFAULT_BIND: Final = "127.0.0.1"
-DEFAULT_PORT: Final = 9310
+DEFAULT_PORT: Final = 9101
 MIN_TOKEN: Final = 16
 FILE_KEYS: Final = frozenset({"bind", "port", "token", "token_file", "tls_cert", "tls_key", "watch", "skip_mounts"})
 

@@ -72,7 +72,7 @@ class AgentServer(ThreadingHTTPServer):
         finally:
             self._places.release()
 
-    def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002  # the base class's signature
+    def handle_error(self, request: Any, client_address: Any) -> None:
         log.debug("request from %s ended early", client_address, exc_info=True)
 
 

@@ -14,6 +14,8 @@ HOST: Final = re.compile(
     r"(?=.{1,253}$)([A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.)*[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?\.?"
 )
 STATUS: Final = re.compile(r"([1-5]\d\d)(?:-([1-5]\d\d))?")
+LONGEST_WAIT_S: Final = 25
+"""A collector must be done within its lease (`services.poll`), even when nothing answers."""
 METHODS: Final = frozenset({"GET", "HEAD", "POST"})
 
 
@@ -65,7 +67,7 @@ class PrometheusConfig(_Base):
 
     def __post_init__(self) -> None:
         _url("url", self.url)
-        _number("timeout_s", self.timeout_s, 0.1, 60)
+        _number("timeout_s", self.timeout_s, 0.1, LONGEST_WAIT_S)
         _flag("verify_tls", self.verify_tls)
 
 
@@ -78,7 +80,7 @@ class TcpConfig(_Base):
     def __post_init__(self) -> None:
         _host("host", self.host)
         _port("port", self.port)
-        _number("timeout_s", self.timeout_s, 0.1, 60)
+        _number("timeout_s", self.timeout_s, 0.1, LONGEST_WAIT_S)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,7 @@ class HttpConfig(_Base):
         _text("keyword", self.keyword)
         _text("body", self.body)
         _headers("headers", self.headers)
-        _number("timeout_s", self.timeout_s, 0.1, 60)
+        _number("timeout_s", self.timeout_s, 0.1, LONGEST_WAIT_S)
         _number("max_redirects", self.max_redirects, 0, 10)
         _flag("verify_tls", self.verify_tls)
         object.__setattr__(self, "points", tuple(self.points))
@@ -133,7 +135,7 @@ class PingConfig(_Base):
     def __post_init__(self) -> None:
         _host("host", self.host)
         _number("count", self.count, 1, 10)
-        _number("timeout_s", self.timeout_s, 0.1, 10)
+        _number("timeout_s", self.timeout_s, 0.1, 3)
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,8 +42,9 @@ async def _one(job: Job[TcpConfig], guard: Guard, places: asyncio.Semaphore) -> 
             sock.close()
             took = (time.perf_counter() - began) * 1000
             outcome.steps.append(Step("connected", f"{address} {took:.1f} ms"))
-            outcome.add(job, "port.result_code", _now(), 0, labels)
-            outcome.add(job, "port.connect_ms", _now(), took, labels)
+            at = _now()
+            outcome.add(job, "port.result_code", at, 0, labels)
+            outcome.add(job, "port.connect_ms", at, took, labels)
         outcome.took_ms = (time.perf_counter() - began) * 1000
     return outcome
 

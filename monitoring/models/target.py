@@ -1,0 +1,160 @@
+"""Targets: what is collected from where, how often, and how that goes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import ExpressionWrapper, F, Q, Value
+from django.db.models.functions import Greatest
+from django.utils.translation import gettext_lazy as _
+
+from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from monitoring.collectors.config import Config, Kind, config_of
+
+LATE_AFTER_PERIODS = 3
+ALWAYS_IN_TIME = timedelta(seconds=15)
+
+
+class CollectorKind(models.TextChoices):
+    """The collectors, with the words that people read."""
+
+    PROMETHEUS = Kind.PROMETHEUS, _("Host agent or exporter")
+    TCP = Kind.TCP, _("TCP port")
+    HTTP = Kind.HTTP, _("URL")
+    PING = Kind.PING, _("Ping")
+    CMS = Kind.CMS, _("CloudMonitor")
+
+
+class Health(models.TextChoices):
+    """How collecting goes. It says nothing about the customer's system."""
+
+    OK = "ok", _("Working")
+    LATE = "late", _("Late")
+    FAILING = "failing", _("Failing")
+    WAITING = "waiting", _("Waiting for the first result")
+    DISABLED = "disabled", _("Switched off")
+
+
+class TargetQuerySet(TenantQuerySet["Target"]):
+    def enabled(self) -> Self:
+        return self.filter(is_enabled=True)
+
+    def claimable(self, now: datetime) -> Self:
+        """Due, and held by no living worker."""
+        return self.enabled().filter(Q(lease_until=None) | Q(lease_until__lte=now), next_due_at__lte=now)
+
+    def failing(self) -> Self:
+        return self.enabled().exclude(problem_code="")
+
+    def late(self, now: datetime) -> Self:
+        """Without a result for longer than a few periods, and without a reason given."""
+        several = timedelta(seconds=LATE_AFTER_PERIODS)
+        patience = ExpressionWrapper(F("period_s") * Value(several), output_field=models.DurationField())
+        silent_since = Greatest("last_ok_at", "changed_at")
+        quiet = self.enabled().filter(problem_code="").annotate(silent_since=silent_since, patience=patience)
+        return quiet.filter(silent_since__lt=Value(now - ALWAYS_IN_TIME) - F("patience"))
+
+    def for_lists(self) -> Self:
+        """With what a row shows, without the collector's memory."""
+        return self.select_related("customer", "asset", "cloud_account").defer("state")
+
+
+class Target(TenantModel):
+    """One thing to collect from: an exporter's page, a port, a URL, an address, a CloudMonitor namespace."""
+
+    TOKEN = "token"  # noqa: S105 - the name of the field in the vault
+
+    asset = models.ForeignKey(
+        "assets.Asset", on_delete=models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("asset")
+    )
+    cloud_account = models.ForeignKey(
+        "assets.CloudAccount",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("cloud account"),
+    )
+    kind = models.CharField(_("collector"), max_length=12, choices=CollectorKind)
+    name = models.CharField(_("name"), max_length=200)
+    key = models.CharField(max_length=600, help_text=_("What makes it the same target when it is created again."))
+    config = models.JSONField(_("configuration"), default=dict)
+    period_s = models.PositiveIntegerField(_("every, seconds"), default=60)
+    is_enabled = models.BooleanField(_("enabled"), default=True)
+    allow_internal = models.BooleanField(
+        _("internal address allowed"),
+        default=False,
+        help_text=_("May be on the platform's own machine or network. Only an administrator can allow it."),
+    )
+    token_set_at = models.DateTimeField(_("token set at"), null=True, blank=True)
+
+    phase = models.FloatField(default=0.0, help_text=_("Where in its period the target is due, 0 to 1."))
+    next_due_at = models.DateTimeField(_("next due at"))
+    lease_until = models.DateTimeField(null=True, blank=True)
+    state = models.JSONField(default=dict)
+    last_run_at = models.DateTimeField(_("last run at"), null=True, blank=True)
+    last_ok_at = models.DateTimeField(_("last result at"), null=True, blank=True)
+    last_duration_ms = models.FloatField(_("took, ms"), null=True, blank=True)
+    last_samples = models.PositiveIntegerField(_("figures in the last run"), default=0)
+    problem_code = models.CharField(_("problem"), max_length=40, blank=True)
+    problem_detail = models.CharField(_("what the collector said"), max_length=400, blank=True)
+    problem_since = models.DateTimeField(_("problem since"), null=True, blank=True)
+    failures = models.PositiveIntegerField(_("failed in a row"), default=0)
+    created_at = models.DateTimeField(_("created at"))
+    changed_at = models.DateTimeField(_("changed at"))
+
+    objects = ScopedManager.from_queryset(TargetQuerySet)()
+
+    class Meta:
+        ordering = ("name", "pk")
+        verbose_name = _("target")
+        verbose_name_plural = _("targets")
+        indexes = (
+            models.Index(fields=("next_due_at",), condition=Q(is_enabled=True), name="target_due"),
+            models.Index(fields=("customer", "asset"), name="target_of_asset"),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "key"),
+                name="target_once",
+                violation_error_message=_("This is collected already: the same target exists."),
+            ),
+            models.CheckConstraint(condition=Q(period_s__gte=1), name="target_period_positive"),
+            models.CheckConstraint(
+                condition=Q(kind="cms", asset=None, cloud_account__isnull=False)
+                | (~Q(kind="cms") & Q(asset__isnull=False, cloud_account=None)),
+                name="target_of_an_asset_or_of_an_account",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def parsed_config(self) -> Config:
+        """The configuration, typed. Raises ConfigError."""
+        return config_of(self.kind, self.config)
+
+    @property
+    def interval(self) -> timedelta:
+        """Time between two runs; the setting RDMP_CHECK_PERIOD_S shortens it for trials."""
+        return timedelta(seconds=effective_period(self.period_s))
+
+    def health(self, now: datetime) -> Health:
+        if not self.is_enabled:
+            return Health.DISABLED
+        if self.problem_code:
+            return Health.FAILING
+        silent = now - max(self.last_ok_at or self.changed_at, self.changed_at)
+        if silent > self.interval * LATE_AFTER_PERIODS + ALWAYS_IN_TIME:
+            return Health.LATE
+        return Health.WAITING if self.last_ok_at is None else Health.OK
+
+
+def effective_period(period_s: float) -> float:
+    """Seconds between two runs of a target that wants one every ``period_s``."""
+    cap = float(settings.CHECK_PERIOD_S)
+    return min(float(period_s), cap) if cap else float(period_s)

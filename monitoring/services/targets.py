@@ -1,0 +1,315 @@
+"""Creating, changing and trying targets."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit, secrets
+from accounts.errors import DomainError
+from accounts.models import Contract, Customer, User
+from accounts.permissions import is_admin, is_provider
+from assets.models import Asset, CloudAccount
+from assets.models import Kind as AssetKind
+from monitoring.collectors import Outcome, cms
+from monitoring.collectors.config import Config, ConfigError, HttpConfig, Kind, TcpConfig, config_of
+from monitoring.models import Target
+from monitoring.problems import config_error_text
+from monitoring.services import poll
+
+PERIOD_S: Final = 60
+CMS_PERIOD_S: Final = 120
+GROUP: Final = 200
+"""Targets of one customer and kind that are due in the same second, so that they travel in one batch."""
+
+
+@transaction.atomic
+def create(
+    *,
+    asset: Asset,
+    kind: str,
+    config: Mapping[str, Any],
+    actor: User | None,
+    now: datetime,
+    name: str = "",
+    period_s: int = PERIOD_S,
+    token: str = "",
+    allow_internal: bool = False,
+) -> Target:
+    """Begin to collect from an asset. ``actor`` None is the platform itself (set-up). The first run is at once."""
+    _check_right(actor, allow_internal=allow_internal)
+    checked = _checked(kind, config)
+    return _insert(
+        Target(
+            customer_id=asset.customer_id,
+            asset=asset,
+            kind=kind,
+            name=name or _name(asset, checked),
+            key=_key(asset, checked),
+            config=checked.as_json(),
+            period_s=period_s,
+            allow_internal=allow_internal,
+        ),
+        token=token,
+        actor=actor,
+        now=now,
+    )
+
+
+@transaction.atomic
+def create_for_account(*, account: CloudAccount, actor: User | None, now: datetime) -> list[Target]:
+    """One CloudMonitor target for every namespace in which the account has resources; those there are stay."""
+    _check_right(actor)
+    kinds = Asset.objects.filter(cloud_account=account).active().values_list("kind", flat=True).distinct()
+    there = set(Target.objects.filter(cloud_account=account).values_list("key", flat=True))
+    created = []
+    for namespace in cms.wanted_namespaces(kinds):
+        key = f"cms:{account.pk}:{namespace}"
+        if key not in there:
+            config = _checked(Kind.CMS, {"cloud_account_id": account.pk, "namespace": namespace})
+            target = Target(
+                customer_id=account.customer_id,
+                cloud_account=account,
+                kind=Kind.CMS,
+                name=f"{account.name} {namespace}",
+                key=key,
+                config=config.as_json(),
+                period_s=CMS_PERIOD_S,
+            )
+            created.append(_insert(target, token="", actor=actor, now=now))
+    return created
+
+
+@dataclass(frozen=True, slots=True)
+class Suggestion:
+    """A target that suits an asset."""
+
+    kind: Kind
+    config: Mapping[str, Any]
+
+
+def suggestions(asset: Asset) -> list[Suggestion]:
+    """What is worth collecting from an asset, by what it is and what is known of it."""
+    host = asset.host or asset.public_ip or asset.private_ip or ""
+    found = []
+    if agent_url := str(asset.details.get("agent_url", "")):
+        found.append(Suggestion(Kind.PROMETHEUS, {"url": agent_url}))
+    if asset.kind == AssetKind.URL and asset.url:
+        found.append(Suggestion(Kind.HTTP, {"url": asset.url}))
+    if asset.port and host:
+        found.append(Suggestion(Kind.TCP, {"host": host, "port": asset.port}))
+    elif asset.kind in (AssetKind.SERVER, AssetKind.ECS) and host:
+        found.append(Suggestion(Kind.PING, {"host": host}))
+    return found
+
+
+def create_defaults(
+    *, asset: Asset, actor: User | None, now: datetime, token: str = "", allow_internal: bool = False
+) -> list[Target]:
+    """Create what `suggestions` says and is not there yet. Ask `quota_warnings` afterwards what to tell people."""
+    there = set(Target.objects.filter(asset=asset).values_list("key", flat=True))
+    return [
+        create(
+            asset=asset,
+            kind=suggestion.kind,
+            config=suggestion.config,
+            token=token if suggestion.kind is Kind.PROMETHEUS else "",
+            allow_internal=allow_internal,
+            actor=actor,
+            now=now,
+        )
+        for suggestion in suggestions(asset)
+        if _key(asset, _checked(suggestion.kind, suggestion.config)) not in there
+    ]
+
+
+@transaction.atomic
+def change(
+    *,
+    target: Target,
+    config: Mapping[str, Any],
+    name: str,
+    period_s: int,
+    actor: User,
+    now: datetime,
+    token: str = "",
+) -> Target:
+    """Change what is collected; an empty token keeps the one that is stored. The next run is at once."""
+    _check_right(actor)
+    target = Target.objects.select_for_update(of=("self",)).get(pk=target.pk)
+    checked = _checked(target.kind, config)
+    before = {"name": target.name, "config": target.config, "period_s": target.period_s}
+    if checked.as_json() != target.config and target.allow_internal and not is_admin(actor):
+        raise DomainError(
+            _("This target may reach the platform's own network, so only an administrator can change its address."),
+            code="not_allowed",
+        )
+    if checked.as_json() != target.config:
+        target.state = {}
+    if target.asset is not None:
+        target.key = _key(target.asset, checked)
+    target.name, target.config, target.period_s = name or target.name, checked.as_json(), period_s
+    target.next_due_at = target.changed_at = now
+    target.lease_until = None
+    try:
+        with transaction.atomic():
+            target.save()
+    except IntegrityError:
+        raise _exists() from None
+    if token:
+        _store_token(target, token, actor, now)
+    after = {"name": target.name, "config": target.config, "period_s": target.period_s}
+    _audit("target.change", target, actor, now, {"before": before, "after": after})
+    return target
+
+
+@transaction.atomic
+def set_enabled(*, target: Target, enabled: bool, actor: User, now: datetime) -> None:
+    """Switch collecting on or off. Off keeps the target, its figures and its settings."""
+    _check_right(actor)
+    changed = Target.objects.filter(pk=target.pk, is_enabled=not enabled).update(
+        is_enabled=enabled, next_due_at=now, lease_until=None, problem_code="", problem_detail="",
+        problem_since=None, failures=0, changed_at=now,
+    )  # fmt: skip
+    if changed:
+        _audit("target.enable" if enabled else "target.disable", target, actor, now, {})
+
+
+@transaction.atomic
+def set_internal(*, target: Target, allowed: bool, reason: str, actor: User, now: datetime) -> None:
+    """Let a target reach the platform's own machine or network, or no longer. Administrators only."""
+    if not is_admin(actor):
+        raise DomainError(_("Only an administrator can allow internal addresses."), code="not_allowed")
+    if allowed and not reason.strip():
+        raise DomainError(_("Say why this target may reach the platform's own network."), code="reason_needed")
+    Target.objects.filter(pk=target.pk).update(allow_internal=allowed, next_due_at=now, changed_at=now)
+    _audit("target.allow_internal", target, actor, now, {"allowed": allowed, "reason": reason.strip()})
+
+
+@transaction.atomic
+def remove(*, target: Target, actor: User, now: datetime) -> None:
+    """Stop collecting for good. The figures collected so far stay."""
+    _check_right(actor)
+    _audit("target.remove", target, actor, now, {"kind": target.kind, "config": target.config})
+    secrets.drop(obj=target, field=Target.TOKEN, actor=actor, now=now)
+    target.delete()
+
+
+@transaction.atomic
+def retire_asset(*, asset: Asset, actor: User | None, now: datetime) -> int:
+    """An asset is gone: nothing is collected from it any more. Returns how many targets were switched off."""
+    return Target.objects.filter(asset=asset).enabled().update(is_enabled=False, changed_at=now)
+
+
+def test_now(*, target: Target, actor: User, now: datetime) -> Outcome:
+    """Run the collector once, now, and say what came of it. Nothing is stored and no alarm comes of it."""
+    _check_right(actor)
+    _audit("target.test", target, actor, now, {})
+    return poll.run(target.kind, [target], now=now)[0]
+
+
+def quota_warnings(customer: Customer, *, now: datetime) -> list[str]:
+    """Where more is watched than the contract counts. Watching goes on: the contract is talked about, not cut."""
+    contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
+    if contract is None:
+        return []
+    watched = Target.objects.filter(customer=customer).enabled()
+    urls = watched.filter(kind=Kind.HTTP).count()
+    found = []
+    if contract.url_quota and urls > contract.url_quota:
+        found.append(
+            _("%(count)d URLs are watched; the contract counts %(quota)d.")
+            % {"count": urls, "quota": contract.url_quota}
+        )
+    wide = [
+        target.name
+        for target in watched.filter(kind=Kind.HTTP)
+        if isinstance(config := target.parsed_config, HttpConfig) and len(config.points) > contract.probe_points_per_url
+    ]
+    if wide:
+        found.append(
+            _("More than %(quota)d probe points: %(names)s.")
+            % {"quota": contract.probe_points_per_url, "names": ", ".join(wide[:5])}
+        )
+    if contract.port_quota and (ports := watched.filter(kind=Kind.TCP).count()) > contract.port_quota:
+        found.append(
+            _("%(count)d ports are watched; the contract counts %(quota)d.")
+            % {"count": ports, "quota": contract.port_quota}
+        )
+    return found
+
+
+def _check_right(actor: User | None, *, allow_internal: bool = False) -> None:
+    if actor is None:
+        return
+    if not is_provider(actor):
+        raise DomainError(_("Only the service team can change what is collected."), code="not_allowed")
+    if allow_internal and not is_admin(actor):
+        raise DomainError(_("Only an administrator can allow internal addresses."), code="not_allowed")
+
+
+def _checked(kind: str, config: Mapping[str, Any]) -> Config:
+    try:
+        return config_of(kind, config)
+    except ConfigError as error:
+        message = f"{error.field}: {config_error_text(error.code)}"
+        raise DomainError(message, code="config") from error
+
+
+def _insert(target: Target, *, token: str, actor: User | None, now: datetime) -> Target:
+    target.next_due_at = target.created_at = target.changed_at = now
+    target.phase = phase(target.customer_id, target.kind, _ordinal(target))
+    try:
+        with transaction.atomic():
+            target.save(force_insert=True)
+    except IntegrityError:
+        raise _exists() from None
+    if token:
+        _store_token(target, token, actor, now)
+    _audit("target.create", target, actor, now, {"kind": target.kind, "config": target.config})
+    return target
+
+
+def _ordinal(target: Target) -> int:
+    return Target.objects.filter(customer_id=target.customer_id, kind=target.kind).count()
+
+
+def phase(customer_id: int, kind: str, ordinal: int) -> float:
+    """Where in its period a target is due: the same for a group that travels together, spread between groups."""
+    return (zlib.crc32(f"{customer_id}:{kind}:{ordinal // GROUP}".encode()) % 1000) / 1000
+
+
+def _exists() -> DomainError:
+    return DomainError(_("This is collected already: the same target exists."), code="exists")
+
+
+def _store_token(target: Target, token: str, actor: User | None, now: datetime) -> None:
+    secrets.put(obj=target, field=Target.TOKEN, value=token, actor=actor, now=now)
+    target.token_set_at = now
+    target.save(update_fields=["token_set_at"])
+
+
+def _audit(action: str, target: Target, actor: User | None, now: datetime, detail: Mapping[str, object]) -> None:
+    audit.record(action=action, actor=actor, customer=target.customer, obj=target, detail=detail, now=now)
+
+
+def _name(asset: Asset, config: Config) -> str:
+    """Asset and port are what people recognise; the collector is shown beside it."""
+    return f"{asset.name}:{config.port}" if isinstance(config, TcpConfig) and not asset.port else asset.name
+
+
+def _key(asset: Asset, config: Config) -> str:
+    match config:
+        case TcpConfig():
+            what = f"tcp:{config.host}:{config.port}"
+        case HttpConfig():
+            what = f"http:{config.method}:{config.url}"
+        case _:
+            what = f"{type(config).__name__}:{getattr(config, 'url', '') or getattr(config, 'host', '')}"
+    return f"{asset.pk}:{what}"[:600]

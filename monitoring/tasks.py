@@ -1,0 +1,28 @@
+"""Entries for Celery: each opens a scope and calls one service."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from celery import shared_task
+from django.utils import timezone
+
+from accounts import scope
+from monitoring.services import poll as polling
+
+
+@shared_task(name="monitoring.poll", queue="poll")
+def poll() -> None:
+    """Claim what is due and spread it over the workers."""
+    with scope.platform("claim due targets"):
+        batches = polling.claim(now=timezone.now())
+    for work in batches:
+        lease = polling.lease_of(work.kind).total_seconds()
+        collect.apply_async((work.customer_id, work.kind, work.target_ids, work.lease.isoformat()), expires=lease)
+
+
+@shared_task(name="monitoring.collect", queue="poll")
+def collect(customer_id: int, kind: str, target_ids: list[int], lease: str) -> None:
+    """Collect one claimed batch."""
+    with scope.customer(customer_id):
+        polling.collect(polling.Work(customer_id, kind, target_ids, datetime.fromisoformat(lease)))
