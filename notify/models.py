@@ -10,8 +10,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from accounts.models import Severity, User
+from accounts.models import Role, Severity, User
 from accounts.tenancy import SharedManager, SharedModel, TenantQuerySet
+from notify import markdown
 from notify.states import State
 
 
@@ -31,6 +32,11 @@ def all_topics() -> list[str]:
 
 
 class ChannelQuerySet(TenantQuerySet["Channel"]):
+    def shown_to(self, person: User) -> Self:
+        """Those in scope; the provider's own channels only to its managers."""
+        rows = self.existing()
+        return rows if person.role in (Role.MANAGER, Role.ADMIN) else rows.exclude(customer=None)
+
     def existing(self) -> Self:
         return self.filter(retired_at=None)
 
@@ -99,11 +105,20 @@ class Channel(SharedModel):
         return self.muted_until is not None and now < self.muted_until
 
     @property
-    def severity_text(self) -> str:
-        return str(Severity(self.min_severity).label) if self.min_severity else ""
+    def topic_labels(self) -> list[str]:
+        return [str(topic.label) for topic in CHOSEN_TOPICS if topic.value in self.topics]
 
 
 class DeliveryQuerySet(TenantQuerySet["Delivery"]):
+    def shown_to(self, person: User) -> Self:
+        """The log: what left the house. A customer sees what went through its own channels, and no one's mail."""
+        rows = self.exclude(medium=Delivery.Medium.INBOX)
+        if person.role in (Role.MANAGER, Role.ADMIN):
+            return rows
+        if person.is_provider:
+            return rows.exclude(customer=None)
+        return rows.filter(channel__customer=person.customer)
+
     def due(self, now: datetime) -> Self:
         return self.filter(state=State.PENDING, next_attempt_at__lte=now)
 
@@ -205,6 +220,10 @@ class Delivery(SharedModel):
     @property
     def destination(self) -> str:
         return str(self.channel or self.user)
+
+    @property
+    def excerpt(self) -> str:
+        return markdown.plain(self.text)
 
 
 class Attempt(SharedModel):

@@ -1,4 +1,25 @@
-from django.urls import URLPattern
+"""Addresses of channels, the delivery log and the inbox, under /notify/."""
+
+from django.urls import path
+
+from notify.views import channels, deliveries, inbox
 
 app_name = "notify"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("channels/", channels.index, name="channels"),
+    path("channels/new/", channels.add, name="channel_add"),
+    path("channels/<int:pk>/", channels.show, name="channel"),
+    path("channels/<int:pk>/edit/", channels.edit, name="channel_edit"),
+    path("channels/<int:pk>/test/", channels.test, name="channel_test"),
+    path("channels/<int:pk>/unmute/", channels.unmute, name="channel_unmute"),
+    path("channels/<int:pk>/retire/", channels.retire, name="channel_retire"),
+    path("channels/<int:pk>/gauge/", channels.gauge, name="channel_gauge"),
+    path("deliveries/", deliveries.index, name="deliveries"),
+    path("deliveries/<int:pk>/", deliveries.show, name="delivery"),
+    path("deliveries/<int:pk>/resend/", deliveries.resend, name="delivery_resend"),
+    path("inbox/", inbox.index, name="inbox"),
+    path("inbox/badge/", inbox.badge, name="inbox_badge"),
+    path("inbox/read/", inbox.read_all, name="inbox_read"),
+    path("inbox/<int:pk>/open/", inbox.open_message, name="inbox_open"),
+    path("preferences/", inbox.preferences, name="preferences"),
+]

@@ -1,0 +1,1 @@
+"""Pages of channels, of the delivery log and of the inbox."""
