@@ -9,12 +9,24 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts.forms.calendars import WEEKDAYS, DayForm, WeekForm
 from accounts.models import BusinessCalendar, CalendarDay, CalendarVersion, Customer
 from accounts.permissions import is_manager, is_provider, person_of, require
 from accounts.services import calendars
+
+HOLIDAYS = (
+    gettext_noop("New Year's Day"),
+    gettext_noop("Spring Festival"),
+    gettext_noop("Tomb-sweeping Day"),
+    gettext_noop("Labour Day"),
+    gettext_noop("Dragon Boat Festival"),
+    gettext_noop("Mid-autumn Festival"),
+    gettext_noop("National Day"),
+)
+"""What the published calendars call the days; the pages translate them."""
 
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -173,6 +185,7 @@ def _cell(day: date, month: int, version: CalendarVersion, special: CalendarDay 
         return None
     if special is not None and special.is_approved:
         kind = "makeup" if special.is_workday else "holiday"
-        return DayCell(day, kind, f"{special.name} · {special.source}")
+        name = _(special.name) if special.name else ""
+        return DayCell(day, kind, f"{name} · {special.source}")
     doubt = _("not in force: the sources differ") if special is not None else ""
     return DayCell(day, "work" if version.week[day.weekday()] else "off", doubt)
