@@ -59,9 +59,6 @@ BEGIN
         RAISE EXCEPTION 'no partition for %', wanted USING ERRCODE = 'check_violation';
     END IF;
     PERFORM pg_advisory_xact_lock(hashtext('samples.block'), wanted - date '2000-01-01');
-    IF to_regclass('samples.' || name) IS NOT NULL THEN
-        RETURN false;
-    END IF;
     -- made apart and attached, which lets readers and writers of the other days go on
     EXECUTE format('CREATE TABLE samples.%I (LIKE samples.block INCLUDING ALL)', name);
     EXECUTE format(
@@ -69,6 +66,8 @@ BEGIN
         name, wanted || ' 00:00+00', (wanted + 1) || ' 00:00+00'
     );
     RETURN true;
+EXCEPTION WHEN duplicate_table THEN
+    RETURN false;  -- somebody else was faster
 END $$;
 
 CREATE FUNCTION samples.drop_days_before(oldest date) RETURNS int

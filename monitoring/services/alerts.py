@@ -43,6 +43,15 @@ class Opening:
 
 
 @dataclass(frozen=True, slots=True)
+class Move:
+    """One transition: the first bad data point, the one that decided, and its value. Unix milliseconds."""
+
+    first_ts: int
+    ts: int
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
 class Closing:
     """An open alert about to end."""
 
@@ -66,18 +75,17 @@ def apply(*, customer_id: int, plan: Plan, moved: Transitions, now: datetime) ->
             one = series[int(plan.first[moved.binding[at]])]
             effective = plan.effective[int(moved.binding[at])]
             key = open_key(effective.rule.id, one)
-            ts, value = int(moved.ts[at]), float(moved.value[at])
+            move = Move(int(moved.first_ts[at]), int(moved.ts[at]), float(moved.value[at]))
             if moved.opens[at]:
                 if key in closings:
                     close(customer=customer, closings=closings.values(), now=now)
                     closings.clear()
-                run = _run(samples[one.pk], int(moved.first_ts[at]), ts)
-                openings[key] = _opening(one, effective, value, run)
+                openings[key] = _opening(one, effective, move, samples[one.pk])
             else:
                 if key in openings:
                     open_all(customer=customer, openings=openings.values(), now=now)
                     openings.clear()
-                closings[key] = Closing(key, moment(ts), _ending(effective), value, effective)
+                closings[key] = Closing(key, moment(move.ts), _ending(effective), move.value, effective)
         open_all(customer=customer, openings=openings.values(), now=now)
         close(customer=customer, closings=closings.values(), now=now)
 
@@ -160,31 +168,24 @@ def _condition(condition: Condition) -> dict[str, object]:
     }
 
 
-Run = Sequence[tuple[int, float]]
-"""The data points from the first bad one to the one that fired."""
-
-
-def _run(column: storage.Column, first_ts: int, ts: int) -> Run:
-    within = (column.ts >= first_ts) & (column.ts <= ts)
-    return list(zip(column.ts[within].tolist(), column.value[within].tolist(), strict=True))
-
-
-def _opening(series: Series, effective: Effective, value: float, run: Run) -> Opening:
+def _opening(series: Series, effective: Effective, move: Move, column: storage.Column) -> Opening:
     rule, asset = effective.rule, series.asset
+    run = (column.ts >= move.first_ts) & (column.ts <= move.ts)
+    samples = list(zip(column.ts[run].tolist(), column.value[run].tolist(), strict=True))
     return Opening(
         key=open_key(rule.id, series),
         asset=asset,
         rule_id=rule.id,
         severity=Severity[effective.severity.upper()],
         title=wording.title(asset=asset.name, rule=rule, labels=series.labels),
-        text=wording.opened_text(value, effective),
-        first_breach_at=moment(run[0][0]),
-        opened_at=moment(run[-1][0]),
+        text=wording.opened_text(move.value, effective),
+        first_breach_at=moment(move.first_ts),
+        opened_at=moment(move.ts),
         series_id=series.pk,
         labels=series.labels,
-        value=value,
+        value=move.value,
         condition=describe(effective),
-        samples=run[-SAMPLES_KEPT:],
+        samples=samples[-SAMPLES_KEPT:],
     )
 
 
@@ -193,7 +194,10 @@ def _samples(plan: Plan, moved: Transitions, series: Mapping[int, Series]) -> Ma
     wanted: dict[int, dict[int, tuple[int, int]]] = {}
     for at in moved.opens.nonzero()[0].tolist():
         one = series[int(plan.first[moved.binding[at]])]
-        wanted.setdefault(one.asset_id, {})[one.pk] = (int(moved.first_ts[at]), int(moved.ts[at]))
+        spans = wanted.setdefault(one.asset_id, {})
+        first, last = int(moved.first_ts[at]), int(moved.ts[at])
+        low, high = spans.get(one.pk, (first, last))
+        spans[one.pk] = (min(low, first), max(high, last))
     found: dict[int, storage.Column] = {}
     for asset_id, spans in wanted.items():
         start, end = min(low for low, _ in spans.values()), max(high for _, high in spans.values())

@@ -1,0 +1,14 @@
+"""Each test begins with a process that remembers nothing."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from monitoring import registry
+
+
+@pytest.fixture(autouse=True)
+def _forgetful_process() -> Iterator[None]:
+    registry.forget()
+    yield
+    registry.forget()
