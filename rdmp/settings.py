@@ -69,7 +69,6 @@ MIDDLEWARE = [
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
-    "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
@@ -78,6 +77,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.ScopeMiddleware",
+    "accounts.language.LanguageMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "accounts.middleware.SecondFactorMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -305,6 +305,8 @@ INCIDENT_WARNING_SHARE = env.number("RDMP_WARNING_SHARE", 2 / 3)  # of a clock's
 
 CHECK_PERIOD_S = env.number("RDMP_CHECK_PERIOD_S", 0)  # shortens every check period; 0 keeps the rules' own
 RETENTION_DAYS = int(env.number("RDMP_RETENTION_DAYS", 35))
+PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local")  # names of the places that URLs are asked from
+PLATFORM_NETWORKS = env.words("RDMP_PLATFORM_NETWORKS", "own")  # closed to collectors; own: those of this machine
 AGENT_TOKEN = env.secret("RDMP_AGENT_TOKEN")
 AGENT_URL = env.text("RDMP_AGENT_URL", f"http://127.0.0.1:{env.text('RDMP_AGENT_PORT', '9101')}/metrics")
 DEMO_PORT = int(env.number("RDMP_DEMO_PORT", 9180))
