@@ -12,10 +12,15 @@ from accounts.postgres.base import DatabaseWrapper
 class Command(migrate.Command):
     """Django's own migrate, inside the owner's role."""
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        connection = connections[options["database"]]
+        assert isinstance(connection, DatabaseWrapper)  # noqa: S101 - the only engine of this project
+        with connection.as_owner(), scope.platform("migrate"):  # the checks before it connect, too
+            return super().execute(*args, **options)
+
     def handle(self, *args: Any, **options: Any) -> None:
         connection = connections[options["database"]]
         assert isinstance(connection, DatabaseWrapper)  # noqa: S101 - the only engine of this project
-        with connection.as_owner(), scope.platform("migrate"):
-            super().handle(*args, **options)
-            if not options["check_unapplied"] and not options["plan"]:
-                row_security.install(connection)
+        super().handle(*args, **options)
+        if not options["check_unapplied"] and not options["plan"]:
+            row_security.install(connection)
