@@ -111,8 +111,8 @@ def quietly(directory: Path, environment: Mapping[str, str], *arguments: str) ->
     if done.returncode:
         log = directory / f"{arguments[0]}.log"
         installation.write_private(log, done.stdout + done.stderr)
-        lines = [line for line in done.stderr.splitlines() if line.strip()]
-        reason = lines[-1].strip() if lines else f"exit {done.returncode}"
+        lines = [line for line in done.stderr.splitlines() if line and not line[0].isspace()]  # indented: the trace
+        reason = lines[-1] if lines else f"exit {done.returncode}"
         raise StartError(
             f"manage.py {arguments[0]} 失败：{reason}（完整输出：{log}）",
             f"manage.py {arguments[0]} failed: {reason} (full output: {log})",
