@@ -20,8 +20,9 @@ from notify import live
 from notify.services import Message, broadcast
 
 State = SyncRun.State
-ABANDONED_AFTER = timedelta(minutes=10)
-"""Longer than Celery lets a task live: whoever ran it is dead."""
+ABANDONED_AFTER = timedelta(minutes=20)
+"""Longer than Celery lets the task live: whoever ran it is dead."""
+KEPT = timedelta(days=30)
 UNHEARD_AFTER = timedelta(minutes=2)
 """A waiting pass that no worker took: the queue lost it."""
 NAMES_IN_AUDIT = 50
@@ -72,6 +73,7 @@ def ask_for_due(*, now: datetime) -> int:
         _end_abandoned(run, now)
     for run in SyncRun.objects.filter(state=State.WAITING, queued_at__lt=now - UNHEARD_AFTER):
         publish(run)
+    SyncRun.objects.filter(queued_at__lt=now - KEPT).exclude(state__in=SyncRun.OPEN).delete()
     due = list(CloudAccount.objects.due(now).select_related("customer"))
     for account in due:
         ask(account=account, trigger=SyncRun.Trigger.SCHEDULE, actor=None, now=now)

@@ -1,5 +1,6 @@
 """What a pass over a cloud account does to its assets."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -19,7 +20,7 @@ LATER = NOW + timedelta(hours=1)
 
 
 @pytest.fixture(autouse=True)
-def _scope(jia: Customer):
+def _scope(jia: Customer) -> Iterator[None]:
     with scope.customer(jia):
         yield
 
@@ -195,7 +196,7 @@ def test_a_pass_whose_worker_died_is_ended_and_asked_for_again(account: CloudAcc
 
     with scope.platform("test"):
         assert syncing.ask_for_due(now=NOW + timedelta(minutes=5)) == 0
-        assert syncing.ask_for_due(now=NOW + timedelta(minutes=11)) == 1
+        assert syncing.ask_for_due(now=NOW + timedelta(minutes=21)) == 1
 
     run.refresh_from_db()
     assert (run.state, run.error_code) == (State.FAILED, "interrupted")

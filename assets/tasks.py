@@ -1,0 +1,20 @@
+"""What workers do for assets: each opens a scope and calls one service."""
+
+from celery import shared_task
+from django.utils import timezone
+
+from accounts import scope
+from assets.services import syncing
+
+
+# A real account has some thirty regions and ten products: longer than the platform's usual limit of five minutes.
+@shared_task(name="assets.sync_account", queue="default", soft_time_limit=840, time_limit=900)
+def sync_account(customer_id: int, run_id: int) -> None:
+    with scope.customer(customer_id):
+        syncing.run(run_id=run_id, clock=timezone.now)
+
+
+@shared_task(name="assets.sync_due", queue="default")
+def sync_due() -> None:
+    with scope.platform("due synchronisations"):
+        syncing.ask_for_due(now=timezone.now())
