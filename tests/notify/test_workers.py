@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,13 +75,13 @@ def test_threads_on_two_channels_of_one_robot_share_its_budget(jia: Customer, yi
         finally:
             connections.close_all()
 
-    with ThreadPoolExecutor(4) as pool:
-        tries = sum(pool.map(work, lanes * 2))
+    with ThreadPoolExecutor(8) as pool:
+        tries = sum(pool.map(work, lanes * 4))
     assert tries == budget.PER_MINUTE == len(robots.received)
     assert robots.refused == []
 
 
-def kill(process: worker.subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[bytes]) -> None:
     os.kill(process.pid, signal.SIGKILL)
     process.wait(10)
 
