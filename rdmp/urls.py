@@ -1,6 +1,8 @@
 """The address book: each app brings its own pages and its own part of the API."""
 
+from django.contrib.auth.decorators import login_not_required
 from django.urls import include, path
+from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView
 
 from rdmp import health, views
@@ -23,5 +25,5 @@ urlpatterns = [
     path("notify/", include("notify.urls")),
     path("api/v1/", include(api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
-    path("i18n/", include("django.conf.urls.i18n")),
+    path("i18n/setlang/", login_not_required(set_language), name="set_language"),
 ]
