@@ -17,7 +17,7 @@ from rdmp.embedded.ports import free_port, is_free
 
 ROOT = Path(__file__).resolve().parent.parent
 # Ports that the database remembers in the demo customer's assets: kept from start to start.
-KEPT_PORTS = ("RDMP_AGENT_PORT", "RDMP_DEMO_PORT")
+KEPT_PORTS = ("RDMP_AGENT_PORT", "RDMP_DEMO_PORT", "RDMP_DEMO_CLOUD_PORT", "RDMP_DEMO_ROBOTS_PORT")
 
 
 @dataclass(frozen=True)
@@ -103,11 +103,16 @@ def environment(directory: Path, urls: Mapping[str, str]) -> dict[str, str]:
     }
     if not given("RDMP_PUBLIC_URL"):
         defaults["RDMP_DEMO"] = "1"  # no public address: a trial on this machine, plain http is fine
+        robots = f"127.0.0.1:{os.environ.get('RDMP_DEMO_ROBOTS_PORT') or defaults['RDMP_DEMO_ROBOTS_PORT']}"
+        base = f"http://{robots}"
+        defaults |= {"NOTIFY_DINGTALK_BASE": base, "NOTIFY_WECOM_BASE": base, "NOTIFY_ALLOWED_HOSTS": robots}
     chosen = {name: value for name, value in os.environ.items() if value}
     settings = {**defaults, **chosen, **urls, "RDMP_STATE_DIR": str(directory), "PYTHONUNBUFFERED": "1"}
     for name, make in SECRETS.items():
         if not given(name):
             settings[f"{name}_FILE"] = str(_secret_file(directory, name, make()))
+    if os.geteuid() == 0:  # whoever starts the platform as root has decided so; one would read it at each start
+        settings.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser privileges")
     settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     return settings
 

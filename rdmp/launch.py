@@ -23,6 +23,7 @@ from rdmp.embedded import lodging
 from rdmp.embedded.child import die_with_parent
 from rdmp.embedded.errors import StartError
 from rdmp.embedded.ports import is_free
+from rdmp.preparation import prepare
 from rdmp.supervisor import Supervisor
 
 ROOT = installation.ROOT
@@ -92,40 +93,14 @@ def require_port() -> None:
         )
 
 
-def prepare(directory: Path, environment: Mapping[str, str]) -> str:
-    """Tables, the first people and the demo customers. Returns what `bootstrap --json` printed."""
-    quietly(directory, environment, "migrate", "--no-input", "--verbosity", "0")
-    return quietly(directory, environment, "bootstrap", "--json")
-
-
-def quietly(directory: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    """A management command whose trace goes into a file; the person gets its last line."""
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
-        check=False,
-        env=environment,
-        capture_output=True,
-        text=True,
-        preexec_fn=die_with_parent(signal.SIGTERM),
-    )
-    if done.returncode:
-        log = directory / f"{arguments[0]}.log"
-        installation.write_private(log, done.stdout + done.stderr)
-        lines = [line for line in done.stderr.splitlines() if line and not line[0].isspace()]  # indented: the trace
-        reason = lines[-1] if lines else f"exit {done.returncode}"
-        raise StartError(
-            f"manage.py {arguments[0]} 失败：{reason}（完整输出：{log}）",
-            f"manage.py {arguments[0]} failed: {reason} (full output: {log})",
-        )
-    return done.stdout
-
-
 def supervise(directory: Path, environment: dict[str, str], facts: str) -> int:
     procfile = parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8"))
     url = environment.get("RDMP_PUBLIC_URL") or f"http://{_reachable(environment)}"
     watch = threading.Thread(target=announce, args=(directory, url, environment, facts), daemon=True)
     supervisor = Supervisor(when_started=watch.start)
     for name, command in procfile.processes.items():
+        if name == "demo" and environment.get("RDMP_DEMO") != "1":
+            continue
         supervisor.add_process(name, command, env=environment, cwd=str(ROOT))
     try:
         supervisor.loop()

@@ -12,7 +12,7 @@ from honcho.environ import parse_procfile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 # Runs on the hosts that are watched, not beside the portal.
-ONLY_IN_PROCFILE = {"agent"}
+ONLY_IN_PROCFILE = {"agent", "demo"}
 SERVERS = {"postgres", "redis", "proxy"}
 # What uvicorn reads by itself.
 OF_LIBRARIES = {"FORWARDED_ALLOW_IPS"}

@@ -55,7 +55,10 @@ def remember_sign_in(person: User, password: str) -> None:
     """Keep a generated password where only the operator reads it, so that a later start can say it again."""
     path = Path(settings.STATE_DIR) / SIGN_IN_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
-    entries = [*_known_sign_in(), {"role": person.role, "email": person.email, "name": person.name, "password": password}]
+    entries = [
+        *_known_sign_in(),
+        {"role": person.role, "email": person.email, "name": person.name, "password": password},
+    ]
     path.touch(mode=0o600)
     path.write_text(json.dumps(entries, ensure_ascii=False, indent=1), encoding="utf-8")
 

@@ -1,0 +1,161 @@
+"""Fills a fresh installation with the demo: two customers, their people, this machine, a simulated cloud account."""
+
+import secrets
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from allauth.account.models import EmailAddress
+from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
+from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
+from django.conf import settings
+from django.db import transaction
+
+from accounts.models import Contact, Customer, ProviderContact, Role, RosterShift, User
+from accounts.services import customers, roster
+from assets.facts import Facts
+from assets.models import Asset, CloudAccount, SyncRun
+from assets.services import accounts as cloud_accounts
+from assets.services import inventory, syncing
+from demo.aliyun import cloud
+from demo.aliyun.server import CloudServer
+from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
+from monitoring.services import targets
+from notify.services import channels
+
+REGIONS = ("cn-hangzhou", "cn-shanghai")
+ROSTER_WEEKS = 12
+QUICK_S = 10  # the port that people close by hand: nobody likes to wait three minutes for an alarm
+ROSTER = ("chen@rdmp.example", "zhou@rdmp.example", "lin@rdmp.example")
+
+Remember = Callable[[User, str], None]
+
+
+def seed(*, remember: Remember, now: datetime) -> bool:
+    """Create the demo once; False when it is there. `remember` is told each person's password. Needs platform scope."""
+    if Customer.objects.filter(code=CUSTOMERS[0].code).exists():
+        return False
+    with CloudServer(cloud.demo_cloud(), port=settings.DEMO_CLOUD_PORT), transaction.atomic():
+        for admin in User.objects.filter(role=Role.ADMIN):
+            _second_factor(admin)
+        staff = {person.email: _join(person, None, remember) for person in PROVIDER}
+        _roster(staff, now)
+        for entry in CUSTOMERS:
+            customer = _customer(entry, staff, remember, now)
+            _cloud_account(entry, customer, now)
+            if entry is CUSTOMERS[0]:
+                _this_machine(customer, now)
+    return True
+
+
+def _join(person: Person, customer: Customer | None, remember: Remember) -> User:
+    password = secrets.token_urlsafe(9)
+    user = User.objects.create_user(
+        person.email, password, name=person.name, phone=person.phone, role=person.role, customer=customer
+    )
+    EmailAddress.objects.create(user=user, email=user.email, verified=True, primary=True)
+    if user.is_provider:
+        _second_factor(user)
+    remember(user, password)
+    return user
+
+
+def _second_factor(user: User) -> None:
+    TOTP.activate(user, generate_totp_secret())
+    RecoveryCodes.activate(user)
+
+
+def _roster(staff: dict[str, User], now: datetime) -> None:
+    first, second, manager = (staff[email] for email in ROSTER)
+    monday = (now - timedelta(days=now.weekday())).replace(hour=1, minute=0, second=0, microsecond=0)
+    for week in range(ROSTER_WEEKS):
+        starts = monday + timedelta(weeks=week)
+        takers = {
+            RosterShift.Duty.FIRST: (first, second)[week % 2],
+            RosterShift.Duty.SECOND: (second, first)[week % 2],
+            RosterShift.Duty.MANAGER: manager,
+        }
+        for duty, user in takers.items():
+            roster.add_shift(
+                duty=duty, user=user, starts_at=starts, ends_at=starts + timedelta(weeks=1), customer=None, actor=None,
+                now=now,
+            )  # fmt: skip
+
+
+def _customer(entry: DemoCustomer, staff: dict[str, User], remember: Remember, now: datetime) -> Customer:
+    customer = customers.create(
+        name=entry.name, short_name=entry.short_name, code=entry.code, actor=None, now=now, notes="演示数据 · demo data"
+    )
+    customers.sign_default_contract(
+        customer=customer, number=entry.contract, signed_on=now.date() - timedelta(days=30), actor=None, now=now
+    )
+    Customer.objects.filter(pk=customer.pk).update(status=Customer.Status.IN_SERVICE)
+    for person in entry.people:
+        user = _join(person, customer, remember)
+        for duty in person.duties:
+            Contact.objects.create(customer=customer, kind=duty, user=user, phone=user.phone, email=user.email)
+    for user in staff.values():
+        if user.role == Role.ENGINEER:
+            customers.assign(customer=customer, engineer=user, actor=None, now=now)
+        kind = ProviderContact.Kind.OPERATIONS if user.role == Role.ENGINEER else ProviderContact.Kind.PROJECT_OWNER
+        ProviderContact.objects.create(customer=customer, kind=kind, user=user)
+    channels.create(
+        customer=customer,
+        kind="dingtalk",
+        details=channels.Details(name="运维钉钉群（模拟）", purpose="ops"),
+        values={"access_token": entry.robot, "secret": robot_secret(entry.robot)},
+        actor=None,
+        now=now,
+    )
+    return customer
+
+
+def _cloud_account(entry: DemoCustomer, customer: Customer, now: datetime) -> None:
+    key = getattr(cloud, entry.account)
+    account: CloudAccount = cloud_accounts.register_account(
+        customer=customer,
+        name=f"{entry.short_name}（模拟）",
+        credentials=cloud_accounts.Credentials(key.access_key_id, key.access_key_secret),
+        regions=REGIONS,
+        endpoint_override=f"http://127.0.0.1:{settings.DEMO_CLOUD_PORT}",
+        actor=None,
+        now=now,
+    )
+    run = syncing.ask(account=account, trigger=SyncRun.Trigger.SCHEDULE, actor=None, now=now)
+    syncing.run(run_id=run.pk, clock=lambda: now)
+    targets.create_for_account(account=account, actor=None, now=now)
+
+
+def _this_machine(customer: Customer, now: datetime) -> None:
+    """The first asset is the machine that the platform runs on: everything about it is real."""
+    owner = {"owner_name": "王敏", "owner_contact": "13800000001", "environment": "production"}
+    facts = (
+        Facts(kind="server", name="本机", host="127.0.0.1", os="linux", role_text="RDMP 演示主机", **owner),
+        Facts(kind="port", name="演示服务", host="127.0.0.1", port=settings.DEMO_PORT, role_text="演示端口", **owner),
+        Facts(kind="url", name="服务中台", url=f"{settings.LOCAL_URL}/healthz", role_text="门户自身", **owner),
+    )
+    for entry in facts:
+        asset = inventory.create_manual(customer=customer, facts=entry, actor=None, now=now)
+        _watch(asset, now)
+
+
+def _watch(asset: Asset, now: datetime) -> None:
+    if asset.kind == "server":
+        targets.create(
+            asset=asset,
+            kind="prometheus",
+            config={"url": settings.AGENT_URL},
+            token=settings.AGENT_TOKEN,
+            allow_internal=True,
+            actor=None,
+            now=now,
+        )
+    for suggestion in targets.suggestions(asset):
+        targets.create(
+            asset=asset,
+            kind=suggestion.kind,
+            config=suggestion.config,
+            period_s=QUICK_S if asset.kind == "port" else targets.PERIOD_S,
+            allow_internal=True,
+            actor=None,
+            now=now,
+        )
