@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from allauth.account.models import EmailAddress
@@ -127,11 +128,13 @@ def _cloud_account(entry: DemoCustomer, customer: Customer, now: datetime) -> No
 
 def _this_machine(customer: Customer, now: datetime) -> None:
     """The first asset is the machine that the platform runs on: everything about it is real."""
-    owner = {"owner_name": "王敏", "owner_contact": "13800000001", "environment": "production"}
+    owned = Facts(
+        kind="", name="", host="127.0.0.1", owner_name="王敏", owner_contact="13800000001", environment="production"
+    )
     facts = (
-        Facts(kind="server", name="本机", host="127.0.0.1", os="linux", role_text="RDMP 演示主机", **owner),
-        Facts(kind="port", name="演示服务", host="127.0.0.1", port=settings.DEMO_PORT, role_text="演示端口", **owner),
-        Facts(kind="url", name="服务中台", url=f"{settings.LOCAL_URL}/healthz", role_text="门户自身", **owner),
+        replace(owned, kind="server", name="本机", os="linux", role_text="RDMP 演示主机"),
+        replace(owned, kind="port", name="演示服务", port=settings.DEMO_PORT, role_text="演示端口"),
+        replace(owned, kind="url", name="服务中台", host="", url=f"{settings.LOCAL_URL}/healthz", role_text="门户自身"),
     )
     for entry in facts:
         asset = inventory.create_manual(customer=customer, facts=entry, actor=None, now=now)
