@@ -253,7 +253,9 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {name: {} for name in ("default", "timers", "notify", "poll", "reports")}
+CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {
+    name: {} for name in ("default", "timers", "notify", "poll", "reports")
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"
