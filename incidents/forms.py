@@ -1,5 +1,7 @@
 """The shape of what people type about incidents; what it means is decided in the services."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable
 from typing import Any
 
@@ -32,7 +34,7 @@ class FilesField(forms.FileField):
     def __init__(self, **options: Any) -> None:
         super().__init__(label=_("Attachments"), allow_empty_file=True, **options)
 
-    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile]:
+    def clean(self, data: Any, initial: Any = None) -> list[UploadedFile[Any]]:
         files = data if isinstance(data, list | tuple) else [data] if data else []
         return [super(FilesField, self).clean(file, initial) for file in files]
 
@@ -41,7 +43,7 @@ class CommentForm(forms.Form):
     body = forms.CharField(
         label=_("Comment"), required=False, max_length=LONGEST_COMMENT, widget=forms.Textarea(attrs={"rows": 3})
     )
-    files = FilesField(required=False)
+    attachments = FilesField(required=False)
     is_internal = forms.BooleanField(label=_("Internal note: the customer does not see it"), required=False)
 
 
@@ -110,10 +112,10 @@ class RaiseForm(forms.Form):
         label=_("Description"),
         required=False,
         max_length=20_000,
-        widget=forms.Textarea(attrs={"rows": 6, "data-paste-files": "#id_files"}),
+        widget=forms.Textarea(attrs={"rows": 6, "data-paste-files": "#id_attachments"}),
         help_text=_("Since when, who is affected, what changed before. You can paste screenshots here."),
     )
-    files = FilesField(required=False)
+    attachments = FilesField(required=False)
 
     def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from assets.models import Asset
 from incidents import sla
 from incidents.states import UNSOLVED, State
 
@@ -74,6 +75,8 @@ class Incident(TenantModel):
         THIRD_PARTY = "third_party", _("Third party")
         UNKNOWN = "unknown", _("Not known")
 
+    objects: ClassVar = ScopedManager.from_queryset(IncidentQuerySet)()
+
     title = models.CharField(_("title"), max_length=200)
     description = models.TextField(_("description"), blank=True)
     severity = models.PositiveSmallIntegerField(_("severity"), choices=Severity)
@@ -93,7 +96,7 @@ class Incident(TenantModel):
         blank=True,
         help_text=_("The asset whose alarms gather here while the incident is unsolved."),
     )
-    assets = models.ManyToManyField(
+    assets: "models.ManyToManyField[Asset, IncidentAsset]" = models.ManyToManyField(
         "assets.Asset", through="IncidentAsset", through_fields=("incident", "asset"), related_name="+"
     )
     cause = models.CharField(_("cause"), max_length=30, choices=Cause, blank=True)
@@ -112,8 +115,6 @@ class Incident(TenantModel):
         _("next deadline"), null=True, blank=True, help_text=_("The nearest deadline of a running clock.")
     )
     version = models.PositiveIntegerField(default=0)
-
-    objects = ScopedManager.from_queryset(IncidentQuerySet)()
 
     class Meta:
         ordering = ("-opened_at", "-pk")

@@ -39,8 +39,9 @@ class Policy:
         return self.monitoring_response_minutes if source == Incident.Source.MONITORING else self.response_minutes
 
     @property
-    def runs_always(self) -> bool:
-        return self.handling_calendar == SlaTerm.HandlingCalendar.ALWAYS
+    def hours(self) -> str:
+        """The hours of handling as people read them: 7 × 24 or 5 × 8."""
+        return str(SlaTerm.HandlingCalendar(self.handling_calendar).label)
 
 
 def freeze(*, customer: Customer, severity: Severity, now: datetime) -> Policy:

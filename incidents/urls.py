@@ -1,4 +1,27 @@
-from django.urls import URLPattern
+"""Pages of incidents."""
+
+from django.urls import path
+
+from incidents.states import Verb
+from incidents.views import board, files, incident, lists, verbs
 
 app_name = "incidents"
-urlpatterns: list[URLPattern] = []
+urlpatterns = [
+    path("board/", board.board, name="board"),
+    path("incidents/", lists.index, name="list"),
+    path("incidents/search/", lists.search, name="search"),
+    path("incidents/for-asset/<int:asset_id>/", lists.for_asset, name="for-asset"),
+    path("incidents/raise/", incident.raise_incident, name="raise"),
+    path("incidents/raise/assets/", incident.pick_assets, name="pick-assets"),
+    path("incidents/<int:pk>/", incident.detail, name="detail"),
+    path("incidents/<int:pk>/acknowledge/", verbs.press, {"verb": Verb.ACKNOWLEDGE}, name="acknowledge"),
+    path("incidents/<int:pk>/assign/", verbs.press, {"verb": Verb.ASSIGN}, name="assign"),
+    path("incidents/<int:pk>/severity/", verbs.press, {"verb": Verb.CHANGE_SEVERITY}, name="severity"),
+    path("incidents/<int:pk>/wait/", verbs.press, {"verb": Verb.WAIT}, name="wait"),
+    path("incidents/<int:pk>/resume/", verbs.press, {"verb": Verb.RESUME}, name="resume"),
+    path("incidents/<int:pk>/resolve/", verbs.press, {"verb": Verb.RESOLVE}, name="resolve"),
+    path("incidents/<int:pk>/close/", verbs.press, {"verb": Verb.CLOSE}, name="close"),
+    path("incidents/<int:pk>/reopen/", verbs.press, {"verb": Verb.REOPEN}, name="reopen"),
+    path("incidents/<int:pk>/comment/", verbs.comment, name="comment"),
+    path("incidents/<int:pk>/files/<int:attachment_id>/", files.download, name="file"),
+]

@@ -1,10 +1,14 @@
 """Every way in which an incident begins: an alert, the customer, or an engineer who heard of it by phone."""
 
-from collections.abc import Iterable
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -16,7 +20,9 @@ from assets.models import Asset
 from incidents import clocks, locks, messages, states, timeline
 from incidents.models import UNSOLVED_STATES, Incident, IncidentAlert, IncidentAsset, IncidentState, TimelineEntry
 from incidents.policy import freeze
+from incidents.services.handling import acknowledge
 from incidents.services.marks import touch
+from incidents.services.talking import keep_files
 from incidents.states import Side, Verb
 from notify import live
 
@@ -113,6 +119,7 @@ def raise_by_customer(
     actor: User,
     now: datetime,
     source: str = Source.PORTAL,
+    files: Sequence[UploadedFile[Any]] = (),
 ) -> Incident:
     """A customer asks for help: the response clock runs from this moment, 15 minutes whatever the severity (R55)."""
     require_write(actor)
@@ -130,7 +137,7 @@ def raise_by_customer(
         detected_at=now,
         clock_started_at=now,
     )
-    return _create(incident, assets=assets, actor=actor, data={}, now=now)
+    return _create(incident, assets=assets, actor=actor, data={}, files=files, now=now)
 
 
 @transaction.atomic
@@ -148,8 +155,13 @@ def log_contact(
     callee: str,
     actor: User,
     now: datetime,
+    files: Sequence[UploadedFile[Any]] = (),
+    take: bool = False,
 ) -> Incident:
-    """An engineer logs what a customer said by phone, mail or chat. The clock starts at the call (R51)."""
+    """An engineer logs what a customer said by phone, mail or chat. The clock starts at the call (R51).
+
+    With `take` the engineer has it in hand from now on.
+    """
     if not actor.is_provider:
         raise PermissionDenied
     if contacted_at > now + timedelta(minutes=1):
@@ -172,11 +184,18 @@ def log_contact(
     data: dict[str, object] = {}
     if caller.strip():
         data = {"caller": caller.strip(), "callee": callee.strip() or actor.name, "called_at": began.isoformat()}
-    return _create(incident, assets=assets, actor=actor, data=data, now=now)
+    _create(incident, assets=assets, actor=actor, data=data, files=files, now=now)
+    return acknowledge(incident=incident, actor=actor, now=now) if take else incident
 
 
 def _create(
-    incident: Incident, *, assets: Iterable[Asset], actor: User | None, data: dict[str, object], now: datetime
+    incident: Incident,
+    *,
+    assets: Iterable[Asset],
+    actor: User | None,
+    data: dict[str, object],
+    now: datetime,
+    files: Sequence[UploadedFile[Any]] = (),
 ) -> Incident:
     customer = incident.customer
     incident.state = IncidentState.OPEN
@@ -189,7 +208,9 @@ def _create(
         IncidentAsset(customer=customer, incident=incident, asset=asset) for asset in dict.fromkeys(assets)
     )
     body = "" if incident.source == Source.MONITORING else incident.description
-    timeline.write(incident, TimelineEntry.Kind.OPENED, actor=actor, now=now, body=body, data=data)
+    entry = timeline.write(incident, TimelineEntry.Kind.OPENED, actor=actor, now=now, body=body, data=data)
+    if actor is not None:
+        keep_files(incident, entry, files, actor=actor, now=now)
     detail = {"severity": incident.severity, "source": incident.source, "policy": incident.policy}
     audit.record(action="incident.open", actor=actor, customer=customer, obj=incident, detail=detail, now=now)
     messages.opened(incident, now=now)

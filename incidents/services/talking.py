@@ -1,8 +1,11 @@
 """Comments, internal notes and attachments."""
 
+from __future__ import annotations
+
 import hashlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 from uuid import uuid4
 
 from django.core.files.storage import default_storage
@@ -32,7 +35,7 @@ def comment(
     actor: User,
     now: datetime,
     is_internal: bool = False,
-    files: Sequence[UploadedFile] = (),
+    files: Sequence[UploadedFile[Any]] = (),
 ) -> TimelineEntry:
     """Write on the incident, for both sides or, internal, for the provider alone; files may come along.
 
@@ -70,14 +73,14 @@ def comment(
 
 
 def attach(
-    *, incident: Incident, files: Sequence[UploadedFile], actor: User, now: datetime, is_internal: bool = False
+    *, incident: Incident, files: Sequence[UploadedFile[Any]], actor: User, now: datetime, is_internal: bool = False
 ) -> TimelineEntry:
     """Add files without a word."""
     return comment(incident=incident, body="", files=files, actor=actor, now=now, is_internal=is_internal)
 
 
 def keep_files(
-    incident: Incident, entry: TimelineEntry, files: Sequence[UploadedFile], *, actor: User, now: datetime
+    incident: Incident, entry: TimelineEntry, files: Sequence[UploadedFile[Any]], *, actor: User, now: datetime
 ) -> None:
     """Judge all files, then store them under names of our own. One that is refused refuses all, and says which."""
     if len(files) > uploads.MAX_FILES:
@@ -106,7 +109,7 @@ def keep_files(
         raise
 
 
-def _judge(file: UploadedFile) -> uploads.Verdict:
+def _judge(file: UploadedFile[Any]) -> uploads.Verdict:
     name = uploads.safe_name(file.name or "")
     if (file.size or 0) > uploads.MAX_BYTES:
         limit = uploads.MAX_BYTES // (1024 * 1024)
@@ -130,7 +133,7 @@ def _complaint(reason: str) -> str:
     return _("“%(name)s” is of an unknown kind. Nothing was saved: put it into a ZIP file.")
 
 
-def _digest(file: UploadedFile) -> str:
+def _digest(file: UploadedFile[Any]) -> str:
     digest = hashlib.sha256()
     for chunk in file.chunks():
         digest.update(chunk)

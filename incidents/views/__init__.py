@@ -1,0 +1,1 @@
+"""Pages of incidents: the board, lists and forms, the incident itself, its verbs and its files."""

@@ -1,0 +1,64 @@
+"""The engineer's board: unsolved incidents, nearest deadline first."""
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts import tables
+from accounts.models import Customer, Severity, User
+from accounts.permissions import is_provider, person_of, require
+from incidents.models import Incident, IncidentState
+from incidents.views.lists import numbered
+
+CARDS = 200
+COLUMNS = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.WAITING_CUSTOMER)
+
+
+@require_safe
+@require(is_provider)
+def board(request: HttpRequest) -> HttpResponse:
+    """The page, or only its cards for the browser that refreshes itself."""
+    person = person_of(request)
+    page = tables.page(
+        request,
+        numbered(Incident.objects.unsolved().for_lists(), request.GET.get("q", "")),
+        sort={"urgency": ("next_due_at", "severity", "opened_at")},
+        default="urgency",
+        filters=filters(person),
+        size=CARDS,
+    )
+    layout = "columns" if request.GET.get("view") == "columns" else "rows"
+    context = {
+        "page": page,
+        "layout": layout,
+        "columns": _columns(page.rows) if layout == "columns" else [],
+        "now": timezone.now(),
+        "waiting_for_response": sum(1 for row in page.rows if row.state == IncidentState.OPEN),
+        "rows_url": page.url(view=None, page=None),
+        "columns_url": page.url(view="columns", page=None),
+    }
+    return render(request, "incidents/_board.html" if is_fragment(request) else "incidents/board.html", context)
+
+
+def filters(person: User) -> dict[str, tables.Filter]:
+    """What board and list are narrowed by; all of it stands in the address."""
+    customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+    states = [(state.value, IncidentState(state).label) for state in COLUMNS]
+    whose = {"me": Q(assignee=person), "nobody": Q(assignee=None)}
+    return {
+        "customer": tables.Choice(_("Customer"), customers, "customer_id"),
+        "severity": tables.Choice(_("Severity"), Severity.choices, "severity"),
+        "state": tables.Choice(_("State"), states, "state"),
+        "who": tables.Choice(_("Assignee"), [("me", _("Mine")), ("nobody", _("Nobody"))], lambda value: whose[value]),
+    }
+
+
+def is_fragment(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
+
+
+def _columns(rows: list[Incident]) -> list[tuple[IncidentState, list[Incident]]]:
+    return [(state, [row for row in rows if row.state == state]) for state in COLUMNS]

@@ -1,0 +1,167 @@
+"""One incident, and the forms that raise one."""
+
+from dataclasses import dataclass
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.models import Contact, Customer, ProviderContact, Severity, SlaTerm, User
+from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.services import customers, roster
+from assets.models import Asset
+from incidents import services
+from incidents.faces import faces
+from incidents.forms import CommentForm, LogContactForm, RaiseForm, chosen_assets
+from incidents.models import Attachment, Incident, TimelineEntry
+from incidents.permissions import sees_internal, side_of
+from incidents.policy import Policy
+from incidents.states import verbs
+from incidents.views.board import is_fragment
+
+MATCHES = 20
+form_view = require_http_methods(["GET", "HEAD", "POST"])
+
+
+@require_safe
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """The page, or only what changes for the browser that refreshes itself."""
+    incident = get_incident(pk)
+    context = about(request, incident)
+    if is_fragment(request):
+        return render(request, "incidents/_live.html", context)
+    return render(request, "incidents/incident.html", {**context, "comment_form": CommentForm()})
+
+
+def get_incident(pk: int) -> Incident:
+    """Unknown or foreign is 404."""
+    rows = Incident.objects.for_lists().select_related("raised_by", "acknowledged_by")
+    return get_object_or_404(rows, pk=pk)
+
+
+def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
+    """Everything that the incident's page shows to this person."""
+    person, now = person_of(request), timezone.now()
+    contacts = Contact.objects.filter(customer=incident.customer).select_related("user")
+    return {
+        "incident": incident,
+        "now": now,
+        "faces": faces(incident, now=now),
+        "policy": Policy.from_json(incident.policy),
+        "entries": visible_entries(incident, person),
+        "files": visible_files(incident, person),
+        "verbs": [verb.value for verb in verbs(incident.stage, side_of(person))],
+        "contacts": contacts,
+        "team": ProviderContact.objects.filter(customer=incident.customer).select_related("user"),
+        "on_duty": roster.on_duty(customer_id=incident.customer_id, at=now),
+    }
+
+
+def visible_entries(incident: Incident, person: User) -> QuerySet[TimelineEntry]:
+    """The timeline as this person may read it: internal entries are the provider's own."""
+    rows = TimelineEntry.objects.filter(incident=incident).select_related("actor").prefetch_related("attachments")
+    return rows if sees_internal(person) else rows.filter(is_internal=False)
+
+
+def visible_files(incident: Incident, person: User) -> QuerySet[Attachment]:
+    rows = Attachment.objects.filter(incident=incident).select_related("uploaded_by")
+    return rows if sees_internal(person) else rows.filter(is_internal=False)
+
+
+@form_view
+@require(can_write)
+def raise_incident(request: HttpRequest) -> HttpResponse:
+    """The form of the customer, or the engineer's log of a call when the engineer has said which customer."""
+    person = person_of(request)
+    customer = _customer_of(request, person)
+    if customer is None:
+        return render(request, "incidents/choose_customer.html", {"customers": Customer.objects.all()})
+    form_class = LogContactForm if is_provider(person) else RaiseForm
+    form = form_class(request.POST or None, request.FILES or None, customer=customer, initial=_asked_for(request))
+    if request.method == "POST" and form.is_valid():
+        incident = _open(customer, form, person)
+        messages.success(request, _("%(number)s is open.") % {"number": incident.number})
+        return redirect("incidents:detail", incident.pk)
+    context = {"form": form, "customer": customer, "offers": offers(customer), **_picker(request, customer)}
+    return render(request, "incidents/raise.html", context, status=422 if form.errors else 200)
+
+
+def _open(customer: Customer, form: RaiseForm, person: User) -> Incident:
+    said = dict(form.cleaned_data)
+    said["severity"] = Severity(said["severity"])
+    said["files"] = said.pop("attachments")
+    if isinstance(form, LogContactForm):
+        return services.log_contact(customer=customer, actor=person, now=timezone.now(), **said)
+    return services.raise_by_customer(customer=customer, actor=person, now=timezone.now(), **said)
+
+
+@require_safe
+@require(can_write)
+def pick_assets(request: HttpRequest) -> HttpResponse:
+    """Assets to tick: the chosen ones and those that match, for the form's search field."""
+    customer = _customer_of(request, person_of(request))
+    if customer is None:
+        return HttpResponse(status=204)
+    return render(request, "incidents/_asset_options.html", _picker(request, customer))
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A severity as somebody who raises an incident reads it: what it means and what they get (R52, R53)."""
+
+    value: int
+    label: str
+    definition: str
+    response_minutes: int
+    handling: str
+
+
+def offers(customer: Customer) -> list[Offer]:
+    """The four severities in the words of the customer's contract, or of the SOW while there is none."""
+    contract = customers.contract_in_force(customer, timezone.localdate())
+    terms = {} if contract is None else {term.severity: term for term in contract.sla_terms.all()}
+    language = "zh" if customer.language.startswith("zh") else "en"
+    shown = []
+    for default, severity in zip(customers.default_terms(), Severity, strict=True):
+        term = terms.get(severity.value)
+        handling = term.handling_calendar if term else default["handling_calendar"]
+        shown.append(
+            Offer(
+                value=severity.value,
+                label=str(severity.label),
+                definition=term.definition if term else default["definition"][language],
+                response_minutes=term.response_minutes if term else default["response_minutes"],
+                handling=str(SlaTerm.HandlingCalendar(handling).label),
+            )
+        )
+    return shown
+
+
+def _customer_of(request: HttpRequest, person: User) -> Customer | None:
+    """A customer's own; for the provider the one asked for, the asset's, or the only one in reach."""
+    if not is_provider(person):
+        return person.customer
+    asked = (request.POST or request.GET).get("customer", "")
+    if asked.isdecimal() and len(asked) < 15:
+        return get_object_or_404(Customer.objects, pk=int(asked))
+    for asset in Asset.objects.filter(pk__in=chosen_assets(request.GET.getlist("asset"))).select_related("customer"):
+        return asset.customer
+    reach = list(Customer.objects.all()[:2])
+    return reach[0] if len(reach) == 1 else None
+
+
+def _asked_for(request: HttpRequest) -> dict[str, object]:
+    return {"title": request.GET.get("title", "")[:200], "severity": request.GET.get("severity", "")[:1]}
+
+
+def _picker(request: HttpRequest, customer: Customer) -> dict[str, object]:
+    raw = request.POST.getlist("assets") or [*request.GET.getlist("assets"), *request.GET.getlist("asset")]
+    chosen = Asset.objects.active().filter(customer=customer, pk__in=chosen_assets(raw)[:MATCHES])
+    query = request.GET.get("asset_q", "").replace("\x00", "").strip()[:100]
+    matches = Asset.objects.active().filter(customer=customer).exclude(pk__in=chosen)
+    matches = matches.filter(name__icontains=query) if query else matches
+    return {"chosen": chosen, "matches": matches[:MATCHES], "customer": customer, "asset_query": query}

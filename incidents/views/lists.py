@@ -1,0 +1,135 @@
+"""The list of incidents, and the pieces of other pages that show incidents."""
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts import tables
+from accounts.models import Customer, Severity, User
+from accounts.permissions import is_provider, person_of
+from assets.models import Asset
+from incidents.models import Clock, Incident, IncidentQuerySet, IncidentState
+from incidents.states import UNSOLVED
+
+SORT: dict[str, tables.SortBy] = {
+    "number": "pk",
+    "opened": "opened_at",
+    "severity": ("severity", "-opened_at"),
+    "state": ("state", "-opened_at"),
+    "customer": ("customer__name", "-opened_at"),
+    "due": ("next_due_at", "severity"),
+    "title": "title",
+}
+FOUND = 8
+OF_ASSET = 10
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    page = tables.page(
+        request,
+        numbered(Incident.objects.for_lists(), request.GET.get("q", "")),
+        sort=SORT,
+        default="-opened",
+        filters=_filters(person),
+        exports=True,
+    )
+    if tables.wants_csv(request):
+        return export(page.all())
+    context = {"page": page, "now": timezone.now(), "shows_customer": is_provider(person)}
+    return render(request, "incidents/list.html", context)
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """The incidents part of the search over everything, best eight."""
+    query = request.GET.get("q", "").strip()[:100]
+    found = numbered(Incident.objects.for_lists(), query).order_by("-opened_at")[:FOUND] if query else []
+    return render(request, "incidents/_search.html", {"incidents": found, "query": query})
+
+
+@require_safe
+def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """The incidents of one asset, for the asset's page (R24)."""
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    incidents = Incident.objects.touching(asset.pk).for_lists().order_by("-opened_at")[: OF_ASSET + 1]
+    return render(
+        request,
+        "incidents/_for_asset.html",
+        {"asset": asset, "incidents": incidents[:OF_ASSET], "more": len(incidents) > OF_ASSET, "now": timezone.now()},
+    )
+
+
+def numbered(rows: IncidentQuerySet, query: str) -> IncidentQuerySet:
+    """Rows that hold every word of the query in title, description, asset or customer; `INC-000123` is a word too."""
+    for word in query.replace("\x00", "").split()[:8]:
+        anywhere = Q(title__icontains=word) | Q(description__icontains=word) | Q(customer__name__icontains=word)
+        anywhere |= Q(pk__in=Incident.assets.through.objects.filter(asset__name__icontains=word).values("incident_id"))
+        number = word.upper().removeprefix("INC-")
+        if number.isdecimal() and len(number) < 15:
+            anywhere |= Q(pk=int(number))
+        rows = rows.filter(anywhere)
+    return rows
+
+
+def export(rows: QuerySet[Incident]) -> HttpResponse:
+    """What both sides may read of each incident; internal notes are on no row of it."""
+    columns = {
+        _("Number"): lambda row: row.number,
+        _("Title"): lambda row: row.title,
+        _("Customer"): lambda row: row.customer.name,
+        _("Severity"): lambda row: row.get_severity_display(),
+        _("State"): lambda row: row.get_state_display(),
+        _("Class"): lambda row: row.get_category_display(),
+        _("Source"): lambda row: row.get_source_display(),
+        _("Assets"): lambda row: ", ".join(asset.name for asset in row.assets.all()),
+        _("Assignee"): lambda row: row.assignee,
+        _("Opened at"): lambda row: row.opened_at,
+        _("Acknowledged at"): lambda row: row.acknowledged_at,
+        _("Resolved at"): lambda row: row.resolved_at,
+        _("Closed at"): lambda row: row.closed_at,
+        _("Response due at"): lambda row: row.response and row.response.due_at,
+        _("Response missed"): lambda row: bool(row.response and row.response.is_breached),
+        _("Handling, minutes"): lambda row: row.handling and _minutes(row.handling.elapsed_seconds),
+        _("Cause"): lambda row: row.get_cause_display(),
+        _("Resolution"): lambda row: row.resolution,
+    }
+    return tables.export_csv(rows, columns, "incidents")
+
+
+def _late() -> QuerySet[Clock, int]:
+    return Clock.objects.exclude(breached_at=None).values_list("incident_id", flat=True)
+
+
+def _minutes(seconds: int | None) -> int | None:
+    return None if seconds is None else seconds // 60
+
+
+def _filters(person: User) -> dict[str, tables.Filter]:
+    phases = {
+        "unsolved": Q(state__in=sorted(UNSOLVED)),
+        "done": ~Q(state__in=sorted(UNSOLVED)),
+        **{state: Q(state=state) for state in IncidentState.values},
+    }
+    groups: list[tuple[object, tables.Text]] = [
+        ("unsolved", _("Unsolved")),
+        ("done", _("Resolved or closed")),
+        *IncidentState.choices,
+    ]
+    whose = {"me": Q(assignee=person) | Q(raised_by=person), "nobody": Q(assignee=None)}
+    chosen: dict[str, tables.Filter] = {
+        "state": tables.Choice(_("State"), [*groups, *IncidentState.choices], lambda value: phases[value]),
+        "severity": tables.Choice(_("Severity"), Severity.choices, "severity"),
+        "source": tables.Choice(_("Source"), Incident.Source.choices, "source"),
+        "who": tables.Choice(_("Whose"), [("me", _("Mine")), ("nobody", _("Nobody's"))], lambda value: whose[value]),
+        "missed": tables.Choice(_("Deadlines"), [("1", _("Missed"))], lambda _value: Q(pk__in=_late())),
+        "asset": "assets",
+    }
+    if is_provider(person):
+        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+        chosen = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **chosen}
+    return chosen

@@ -1,0 +1,208 @@
+"""What people press on an incident: each verb is a small form, on its own page or in a dialog of the incident's."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from accounts.models import Severity, User
+from accounts.permissions import person_of
+from incidents import services
+from incidents.duty import eligible_assignees
+from incidents.forms import (
+    AssignForm,
+    CloseForm,
+    CommentForm,
+    NoteForm,
+    ReopenForm,
+    ResolveForm,
+    SeverityForm,
+    WaitForm,
+)
+from incidents.models import Incident
+from incidents.permissions import may_ever
+from incidents.states import Verb
+from incidents.views.board import is_fragment
+from incidents.views.incident import about, get_incident
+
+Said = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A verb as people meet it: its form, what it does, and the words around it."""
+
+    verb: Verb
+    title: str | Promise
+    button: str | Promise
+    done: str | Promise
+    make_form: Callable[[Any, Incident], forms.Form]
+    act: Callable[[Incident, Said, User, datetime], object]
+
+
+def _assign(incident: Incident, said: Said, actor: User, now: datetime) -> object:
+    return services.assign(incident=incident, assignee=said["assignee"], version=said["version"], actor=actor, now=now)
+
+
+def _severity(incident: Incident, said: Said, actor: User, now: datetime) -> object:
+    return services.change_severity(
+        incident=incident,
+        severity=Severity(said["severity"]),
+        reason=said["reason"],
+        version=said["version"],
+        actor=actor,
+        now=now,
+    )
+
+
+def _resolve(incident: Incident, said: Said, actor: User, now: datetime) -> object:
+    return services.resolve(
+        incident=incident,
+        resolution=said["resolution"],
+        cause=said["cause"],
+        version=said["version"],
+        actor=actor,
+        now=now,
+    )
+
+
+PRESSES = {
+    press.verb: press
+    for press in (
+        Press(
+            Verb.ACKNOWLEDGE,
+            _("Acknowledge"),
+            _("Acknowledge"),
+            _("You have it: the response clock has stopped."),
+            lambda data, _incident: forms.Form(data),
+            lambda incident, _said, actor, now: services.acknowledge(incident=incident, actor=actor, now=now),
+        ),
+        Press(
+            Verb.ASSIGN,
+            _("Assign"),
+            _("Assign"),
+            _("Assigned."),
+            lambda data, incident: AssignForm(
+                data,
+                people=eligible_assignees(incident.customer_id),
+                initial={"assignee": incident.assignee_id, "version": incident.version},
+            ),
+            _assign,
+        ),
+        Press(
+            Verb.CHANGE_SEVERITY,
+            _("Change severity"),
+            _("Change severity"),
+            _("The severity is changed and the clocks are counted anew."),
+            lambda data, incident: SeverityForm(
+                data, initial={"severity": incident.severity, "version": incident.version}
+            ),
+            _severity,
+        ),
+        Press(
+            Verb.WAIT,
+            _("Ask the customer"),
+            _("Ask and wait"),
+            _("The customer is asked; the clocks stand still until the reply."),
+            lambda data, _incident: WaitForm(data),
+            lambda incident, said, actor, now: services.wait_for_customer(
+                incident=incident, question=said["question"], actor=actor, now=now
+            ),
+        ),
+        Press(
+            Verb.RESUME,
+            _("Resume work"),
+            _("Resume work"),
+            _("The clocks run on."),
+            lambda data, _incident: NoteForm(data),
+            lambda incident, said, actor, now: services.resume(
+                incident=incident, note=said["note"], actor=actor, now=now
+            ),
+        ),
+        Press(
+            Verb.RESOLVE,
+            _("Resolve"),
+            _("Resolve"),
+            _("Resolved. The customer is asked to confirm."),
+            lambda data, incident: ResolveForm(data, initial={"version": incident.version}),
+            _resolve,
+        ),
+        Press(
+            Verb.CLOSE,
+            _("Confirm and close"),
+            _("Confirm and close"),
+            _("Closed."),
+            lambda data, _incident: CloseForm(data),
+            lambda incident, said, actor, now: services.close(
+                incident=incident, remark=said["remark"], actor=actor, now=now
+            ),
+        ),
+        Press(
+            Verb.REOPEN,
+            _("Reopen"),
+            _("Reopen"),
+            _("Open again."),
+            lambda data, _incident: ReopenForm(data),
+            lambda incident, said, actor, now: services.reopen(
+                incident=incident, reason=said["reason"], actor=actor, now=now
+            ),
+        ),
+    )
+}
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def press(request: HttpRequest, pk: int, verb: Verb) -> HttpResponse:
+    """Show the verb's form, or do what it says."""
+    incident, person = get_incident(pk), person_of(request)
+    if not may_ever(person, verb):
+        raise PermissionDenied
+    pressed = PRESSES[verb]
+    form = pressed.make_form(request.POST if request.method == "POST" else None, incident)
+    if request.method == "POST" and form.is_valid():
+        pressed.act(incident, form.cleaned_data, person, timezone.now())
+        return answer(request, incident, str(pressed.done))
+    context = {"incident": incident, "form": form, "press": pressed, "asks": bool(form.visible_fields())}
+    name = "incidents/_press.html" if is_fragment(request) else "incidents/press.html"
+    return render(request, name, context, status=422 if form.errors else 200)
+
+
+@require_POST
+def comment(request: HttpRequest, pk: int) -> HttpResponse:
+    incident, person = get_incident(pk), person_of(request)
+    form = CommentForm(request.POST, request.FILES)
+    if not form.is_valid():
+        context = {**about(request, incident), "comment_form": form}
+        return render(request, "incidents/incident.html", context, status=422)
+    services.comment(
+        incident=incident,
+        body=form.cleaned_data["body"],
+        files=form.cleaned_data["attachments"],
+        is_internal=form.cleaned_data["is_internal"],
+        actor=person,
+        now=timezone.now(),
+    )
+    return answer(request, incident, "", anchor="#last")
+
+
+def answer(request: HttpRequest, incident: Incident, done: str, *, anchor: str = "") -> HttpResponse:
+    """Back to the incident; htmx gets the news as an event and refreshes what it shows."""
+    if is_fragment(request):
+        events: dict[str, object] = {"incident:changed": {"id": incident.pk}}
+        if done:
+            events["toast"] = {"level": "success", "text": done}
+        return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})
+    if done:
+        messages.success(request, done)
+    return redirect(f"/incidents/{incident.pk}/{anchor}")

@@ -1,0 +1,165 @@
+// The board and the incident's page keep themselves true: they ask again when the server says that something
+// changed, mark what is new, count in the title, and ring if wanted. Focus and selection stay: the answer is morphed in.
+// <div data-live="incidents" [data-live-id="7"] hx-get=… hx-trigger="refresh, …"> is asked again on live:incidents.
+const PAUSE_MS = 250;
+const SOUND_KEY = "rdmp.board.sound";
+const waiting = new Map();
+
+/* One request for many events: the first waits a moment, those in between are covered by it. */
+function refreshSoon(element) {
+  if (waiting.has(element)) return;
+  waiting.set(
+    element,
+    setTimeout(() => {
+      waiting.delete(element);
+      if (element.isConnected) window.htmx.trigger(element, "refresh");
+    }, PAUSE_MS),
+  );
+}
+
+function refreshAll(topic, id) {
+  for (const element of document.querySelectorAll(`[data-live~="${CSS.escape(topic)}"]`)) {
+    if (!element.dataset.liveId || !id || element.dataset.liveId === String(id)) refreshSoon(element);
+  }
+}
+
+for (const topic of ["incidents", "alerts"]) {
+  document.addEventListener(`live:${topic}`, (event) => refreshAll(topic, event.detail?.id));
+}
+document.addEventListener("incident:changed", (event) => refreshAll("incidents", event.detail?.id));
+// What happened while the laptop slept or the tab was hidden.
+document.addEventListener("live:connected", () => refreshAll("incidents"));
+window.addEventListener("online", () => refreshAll("incidents"));
+document.addEventListener("countdown:late", () => refreshAll("incidents"));
+
+/* --- new cards, title, sound ---------------------------------------------------------- */
+const board = document.getElementById("board");
+const plainTitle = document.title;
+let known = new Set();
+
+const cards = () => [...(board?.querySelectorAll("[data-incident]") ?? [])];
+const isUrgent = (card) => card.dataset.state === "open";
+
+function soundIsOn() {
+  return localStorage.getItem(SOUND_KEY) === "on";
+}
+
+let audio = null;
+function ring() {
+  try {
+    audio ??= new AudioContext();
+    const start = audio.currentTime;
+    for (const [at, pitch] of [[0, 880], [0.18, 1175]]) {
+      const tone = audio.createOscillator();
+      const volume = audio.createGain();
+      tone.frequency.value = pitch;
+      volume.gain.setValueAtTime(0.0001, start + at);
+      volume.gain.exponentialRampToValueAtTime(0.2, start + at + 0.02);
+      volume.gain.exponentialRampToValueAtTime(0.0001, start + at + 0.3);
+      tone.connect(volume).connect(audio.destination);
+      tone.start(start + at);
+      tone.stop(start + at + 0.32);
+    }
+  } catch {
+    // A browser without sound: the card and the title still tell.
+  }
+}
+
+function count() {
+  const open = cards().filter(isUrgent).length;
+  document.title = open ? `(${open}) ${plainTitle}` : plainTitle;
+}
+
+function welcome() {
+  let rings = false;
+  for (const card of cards()) {
+    // A card that must be seen again (reopened, worse alarm) counts as new.
+    const key = `${card.id}:${isUrgent(card)}`;
+    if (known.has(key) || (!isUrgent(card) && known.has(`${card.id}:true`))) continue;
+    card.classList.add("is-new");
+    card.addEventListener("animationend", () => card.classList.remove("is-new"), { once: true });
+    rings ||= isUrgent(card);
+  }
+  if (rings && soundIsOn()) ring();
+  remember();
+  count();
+}
+
+function remember() {
+  known = new Set(cards().map((card) => `${card.id}:${isUrgent(card)}`));
+}
+
+if (board) {
+  remember();
+  count();
+  board.addEventListener("htmx:afterSettle", welcome);
+  const button = document.querySelector("[data-sound]");
+  const show = () => {
+    button.setAttribute("aria-pressed", String(soundIsOn()));
+    button.querySelector(".ti").className = `ti icon ${soundIsOn() ? "ti-volume" : "ti-volume-off"}`;
+  };
+  button?.addEventListener("click", () => {
+    localStorage.setItem(SOUND_KEY, soundIsOn() ? "off" : "on");
+    if (soundIsOn()) ring();
+    show();
+  });
+  if (button) show();
+}
+
+/* When the focused card leaves the board, the one that took its place gets the focus. */
+let focusedAt = -1;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (event.target === board) focusedAt = cards().indexOf(document.activeElement?.closest("[data-incident]"));
+});
+document.addEventListener("htmx:afterSettle", (event) => {
+  if (event.target !== board || focusedAt < 0 || document.querySelector("dialog[open]")) return;
+  if (cards().includes(document.activeElement?.closest("[data-incident]"))) return;
+  const all = cards();
+  all[Math.min(focusedAt, all.length - 1)]?.focus({ preventScroll: true });
+});
+
+/* --- the dialog of a verb --------------------------------------------------------------- */
+const dialog = document.getElementById("press-dialog");
+document.addEventListener("htmx:afterSwap", (event) => {
+  if (event.target.id !== "press-body" || !dialog) return;
+  if (!dialog.open) dialog.showModal();
+  dialog.querySelector(".is-invalid, textarea, select, input:not([type=hidden])")?.focus();
+});
+document.addEventListener("incident:changed", () => dialog?.open && dialog.close());
+dialog?.addEventListener("close", () => document.getElementById("press-body").replaceChildren());
+
+/* --- the composer: files by drag, Ctrl+Enter, internal notes look different -------------- */
+const composer = document.querySelector("[data-composer]");
+if (composer) {
+  const files = composer.querySelector("input[type=file]");
+  const chosen = composer.querySelector("[data-chosen-files]");
+  const internal = composer.querySelector("[name=is_internal]");
+  const name = () => {
+    if (chosen) chosen.textContent = [...files.files].map((file) => file.name).join(", ");
+  };
+  const paint = () => composer.classList.toggle("is-internal", Boolean(internal?.checked));
+  files?.addEventListener("change", name);
+  internal?.addEventListener("change", paint);
+  paint();
+  for (const type of ["dragover", "dragleave", "drop"]) {
+    composer.addEventListener(type, (event) => {
+      if (!event.dataTransfer?.types.includes("Files")) return;
+      event.preventDefault();
+      composer.classList.toggle("is-dragging", type === "dragover");
+      if (type !== "drop") return;
+      const all = new DataTransfer();
+      for (const file of [...files.files, ...event.dataTransfer.files]) all.items.add(file);
+      files.files = all.files;
+      name();
+    });
+  }
+  composer.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) composer.requestSubmit();
+  });
+}
+
+/* Only what people said, or everything that happened. */
+document.addEventListener("change", (event) => {
+  const only = event.target.closest("[data-only-talk]");
+  if (only) document.getElementById("timeline")?.classList.toggle("timeline-only-talk", only.checked);
+});
