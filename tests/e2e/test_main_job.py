@@ -1,0 +1,98 @@
+"""The main job on real input: a port closes, and everything that the contract promises about it happens."""
+
+import re
+import time
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from demo.cast import CUSTOMERS, robot_secret
+from demo.robots import Received, Robots
+from rdmp.embedded.ports import free_port
+from tests.e2e.browser import PHONE, chromium, shoot, signed_in
+from tests.e2e.stack import Stack, running
+
+pytestmark = pytest.mark.e2e
+
+PERIOD_S = 1
+FAILED_CHECKS = 3
+WITHIN_S = 10
+ENGINEER, PM, STRANGER = "chen@rdmp.example", "wang@xinghai.example", "sun@yuanfan.example"
+PORT_ASSET = "演示服务"
+
+
+def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_same_incident() -> None:
+    robots_port = free_port()
+    ours = {
+        "RDMP_CHECK_PERIOD_S": str(PERIOD_S),
+        "NOTIFY_DINGTALK_BASE": f"http://127.0.0.1:{robots_port}",
+        "NOTIFY_ALLOWED_HOSTS": f"127.0.0.1:{robots_port}",
+    }
+    with Robots(port=robots_port) as robots, running(**ours) as stack, chromium() as browser:
+        for customer in CUSTOMERS:
+            robots.add_dingtalk(customer.robot, secret=robot_secret(customer.robot))
+        board = signed_in(browser, stack, ENGINEER)
+        expect(board).to_have_url(re.compile("/board/"))
+        card = board.locator(".incident-card", has_text=PORT_ASSET)
+        expect(card).to_have_count(0)
+
+        closed_at = time.monotonic()
+        stack.manage("demo_alarm")
+        limit_s = FAILED_CHECKS * PERIOD_S + WITHIN_S
+        expect(card).to_have_count(1, timeout=limit_s * 1000)
+        assert time.monotonic() - closed_at < limit_s + 5, "the command itself took too long to say anything"
+        assert_clock_runs(board)
+        shoot(board, "board-alarm")
+
+        message = wait_for_message(robots, PORT_ASSET)
+        assert message.robot == CUSTOMERS[0].robot
+        assert not robots.refused, "the robot checks the signature and refused a message"
+
+        card.click()
+        board.keyboard.press("a")
+        expect(card.locator("[data-countdown][data-stopped-at], .ic-state", has_text="已确认")).to_have_count(
+            1, timeout=5000
+        )
+        card.locator(".ic-title").click()
+        board.wait_for_url(re.compile(r"/incidents/\d+/"))
+        shoot(board, "incident-acknowledged")
+        address = board.url
+
+        customer = signed_in(browser, stack, PM, size=PHONE)
+        customer.goto(address)
+        timeline = customer.locator("#timeline")
+        expect(timeline).to_contain_text("陈硕")
+        shoot(customer, "incident-customer-phone")
+
+        stranger = signed_in(browser, stack, STRANGER)
+        answer = stranger.goto(address)
+        assert answer is not None
+        assert answer.status == 404
+
+        stack.manage("demo_recover")
+        recovered = board.locator("#timeline", has_text="恢复")
+        expect(recovered).to_have_count(1, timeout=(FAILED_CHECKS * PERIOD_S + WITHIN_S) * 1000)
+        shoot(board, "incident-recovered")
+        assert_one_incident(board, stack)
+
+
+def assert_clock_runs(board: Page) -> None:
+    figure = board.locator(".incident-card", has_text=PORT_ASSET).locator("[data-countdown-figure]")
+    before = figure.inner_text()
+    board.wait_for_timeout(1500)
+    assert figure.inner_text() != before
+
+
+def wait_for_message(robots: Robots, words: str, timeout_s: float = WITHIN_S) -> Received:
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        for message in robots.received:
+            if words in message.title + message.text:
+                return message
+        time.sleep(0.1)
+    raise AssertionError(f"no message with {words!r} among {[m.title for m in robots.received]}; {robots.refused}")
+
+
+def assert_one_incident(page: Page, stack: Stack) -> None:
+    page.goto(f"{stack.url}/incidents/?q={PORT_ASSET}")
+    expect(page.locator("tbody tr", has_text=PORT_ASSET)).to_have_count(1)
