@@ -1,5 +1,9 @@
 """The API of assets."""
 
-from django.urls import URLPattern
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from assets.api import AssetViewSet
+
+router = SimpleRouter(use_regex_path=False)
+router.register("assets", AssetViewSet, basename="asset")
+urlpatterns = router.urls

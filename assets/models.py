@@ -379,5 +379,9 @@ class SyncStep(TenantModel):
         return f"{self.get_kind_display()}: {self.get_state_display()}"
 
     @property
+    def is_open(self) -> bool:
+        return self.state in SyncRun.OPEN
+
+    @property
     def problem(self) -> str:
         return say(self.error_code, self.error, self.request_id) if self.error_code else ""

@@ -62,10 +62,13 @@ def test_the_preview_touches_nothing(jia: Customer, chen: User) -> None:
 
 
 def test_errors_are_named_by_line_and_nothing_is_imported(jia: Customer, chen: User) -> None:
-    text = (
-        FILE
-        + "server,bad,999.1.1.1,,,linux,,,,\nport,p,10.0.0.1,http,,,,,,\nrouter,r,10.0.0.1,,,,,,,\nserver,erp-01,10.0.0.8,,,linux,,,,\n"
-    )
+    wrong = [
+        "server,bad,999.1.1.1,,,linux,,,,",
+        "port,p,10.0.0.1,http,,,,,,",
+        "router,r,10.0.0.1,,,,,,,",
+        "server,erp-01,10.0.0.8,,,linux,,,,",
+    ]
+    text = FILE + "\n".join(wrong)
 
     plan = look(jia, chen, text)
 

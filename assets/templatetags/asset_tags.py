@@ -1,0 +1,89 @@
+"""How assets and cloud accounts look: icons, colours, and questions of permission."""
+
+from datetime import datetime
+
+from django import template
+from django.contrib.auth.models import AnonymousUser
+
+from accounts.models import User
+from assets import permissions
+from assets.models import Access, Asset, CloudAccount, Kind, SyncRun
+
+register = template.Library()
+
+_ICONS = {
+    Kind.ECS: "server", Kind.RDS: "database", Kind.SLB: "arrows-split", Kind.REDIS: "bolt", Kind.MONGODB: "leaf",
+    Kind.OSS: "bucket", Kind.CDN: "world-share", Kind.DRDS: "database-share", Kind.ELASTICSEARCH: "search",
+    Kind.SERVER: "server-2", Kind.DATABASE: "database", Kind.MIDDLEWARE: "stack-2", Kind.URL: "world-www",
+    Kind.PORT: "plug-connected", Kind.LOAD_BALANCER: "arrows-split-2",
+}  # fmt: skip
+_STATUS_TONES = {"running": "success", "pending": "info", "stopped": "secondary", "locked": "danger"}
+_ACCESS_TONES = {Access.READ_ONLY: "success", Access.WRITES: "danger", Access.UNKNOWN: "warning"}
+_ACCOUNT_TONES = {
+    CloudAccount.State.WORKING: "success", CloudAccount.State.FAILING: "warning", CloudAccount.State.REFUSED: "danger",
+}  # fmt: skip
+_RUN_TONES = {
+    SyncRun.State.DONE: "success", SyncRun.State.PARTIAL: "warning", SyncRun.State.FAILED: "danger",
+    SyncRun.State.RUNNING: "info",
+}  # fmt: skip
+
+
+@register.filter
+def kind_icon(kind: str) -> str:
+    return _ICONS.get(Kind(kind), "box")
+
+
+@register.filter
+def status_tone(status: str) -> str:
+    return _STATUS_TONES.get(status, "secondary")
+
+
+@register.filter
+def access_tone(access: str) -> str:
+    return _ACCESS_TONES.get(Access(access), "secondary")
+
+
+@register.filter
+def account_tone(state: str) -> str:
+    return _ACCOUNT_TONES.get(CloudAccount.State(state), "secondary")
+
+
+@register.filter
+def run_tone(state: str) -> str:
+    return _RUN_TONES.get(SyncRun.State(state), "secondary")
+
+
+@register.filter
+def expires_soon(asset: Asset, now: datetime) -> bool:
+    return asset.expires_soon(now)
+
+
+@register.filter
+def is_over(moment: datetime | None, now: datetime) -> bool:
+    return moment is not None and moment <= now
+
+
+@register.filter
+def key_age_days(account: CloudAccount, now: datetime) -> int | None:
+    age = account.key_age(now)
+    return None if age is None else age.days
+
+
+@register.filter
+def key_is_old(account: CloudAccount, now: datetime) -> bool:
+    return account.key_is_old(now)
+
+
+@register.filter
+def can_edit_assets(person: User | AnonymousUser) -> bool:
+    return isinstance(person, User) and permissions.can_edit_assets(person)
+
+
+@register.filter
+def can_edit_owner(person: User | AnonymousUser) -> bool:
+    return isinstance(person, User) and permissions.can_edit_owner(person)
+
+
+@register.filter
+def can_manage_accounts(person: User | AnonymousUser) -> bool:
+    return isinstance(person, User) and permissions.can_manage_accounts(person)
