@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from accounts.calendars import BadCalendar
+from accounts.calendars import MINUTES_PER_DAY, BadCalendar
 from accounts.services.calendars import parse_hours
 
 WEEKDAYS = (
@@ -32,7 +32,7 @@ class HoursField(forms.CharField):
         except BadCalendar as problem:
             raise forms.ValidationError(_("“%(span)s” is not read. Write 09:00-12:00.") % {"span": problem}) from None
         ends = [minute for span in found for minute in span]
-        if any(start >= end for start, end in found) or ends != sorted(ends):
+        if any(not start < end <= MINUTES_PER_DAY for start, end in found) or ends != sorted(ends):
             raise forms.ValidationError(_("These hours overlap or run backwards."))
         return spans
 

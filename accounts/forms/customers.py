@@ -62,6 +62,9 @@ class ContractForm(ContractBase):
         starts, ends = data.get("starts_on"), data.get("ends_on")
         if starts and ends and ends < starts:
             self.add_error("ends_on", _("A contract cannot end before it starts."))
+        same = Contract.objects.filter(customer=self.instance.customer, number=data.get("number"))
+        if same.exclude(pk=self.instance.pk).exists():
+            self.add_error("number", _("This customer has a contract with this number already."))
         return data
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from allauth.mfa.models import Authenticator
 from django import template
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -245,7 +246,20 @@ for _question in ("is_provider", "is_manager", "is_admin", "is_customer_pm", "ca
 def navigation(context: Context) -> list[menu_module.Section]:
     request = context.get("request")
     user = getattr(request, "user", None)
-    return menu_module.menu(user, request.path) if request and isinstance(user, User) else []
+    if not isinstance(user, User) or second_factor_missing(context):
+        return []
+    return menu_module.menu(user, request.path)
+
+
+@register.simple_tag(takes_context=True)
+def second_factor_missing(context: Context) -> bool:
+    """True on the sign-in pages of a person who may go nowhere else yet (`accounts.middleware`)."""
+    request = context.get("request")
+    session = getattr(request, "session", None)
+    if session is None or session.get("second_factor") is not False:
+        return False
+    factors = Authenticator.objects.filter(user=request.user)
+    return not factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
 
 
 @register.simple_tag
