@@ -47,7 +47,10 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         finally:
             self._owner_depth -= 1
             if self.connection is not None and not self._owner_depth:
-                self._set_role(APP_ROLE)
+                if self._takes_statements():
+                    self._set_role(APP_ROLE)
+                else:
+                    self.close()  # the role cannot be set now, and a rollback may bring the owner's back
 
     def _set_role(self, role: str | None) -> None:
         try:
@@ -57,22 +60,35 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
             raise OperationalError(f"The role {role} does not exist: run `manage.py migrate` first.") from None
 
     def _apply_scope(self, execute: Execute, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        self._follow_scope()
+        return execute(sql, params, many, context)
+
+    def _cursor(self, name: str | None = None) -> Any:
+        cursor = super()._cursor(name)  # type: ignore[misc]  # private in the stubs
+        self._follow_scope()  # COPY is a method of the driver's cursor, which no wrapper sees
+        return cursor
+
+    def _follow_scope(self) -> None:
         current = scope.current()
         wanted = current.setting if current else ""
-        if wanted != self._applied and not self.needs_rollback:
+        if wanted != self._applied and self._takes_statements():
             with self.wrap_database_errors, self.connection.cursor() as cursor:
                 cursor.execute("SELECT set_config('rdmp.customers', %s, false)", [wanted])
             self._applied = wanted
-        return execute(sql, params, many, context)
 
     # A rolled back transaction takes the setting back with it: what was applied is unknown afterwards. PostgreSQL
     # answers COMMIT with a rollback, and no error, when a statement of the transaction has failed.
 
+    def _takes_statements(self) -> bool:
+        """False on a broken connection and in a transaction that has failed: it takes nothing but a rollback."""
+        return self.connection.info.transaction_status in (
+            extensions.TRANSACTION_STATUS_IDLE,
+            extensions.TRANSACTION_STATUS_INTRANS,
+        )
+
     def _commit(self) -> None:
-        if self.connection is not None:
-            status = self.connection.info.transaction_status
-            if status == extensions.TRANSACTION_STATUS_INERROR:
-                self._applied = None
+        if self.connection is not None and not self._takes_statements():
+            self._applied = None
         super()._commit()  # type: ignore[misc]  # private in the stubs
 
     def _rollback(self) -> None:
@@ -80,8 +96,6 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
         super()._rollback()  # type: ignore[misc]  # private in the stubs
 
     def _savepoint_rollback(self, sid: str) -> None:
-        current = scope.current()  # pretend it is applied: a failed transaction takes no statement before this one
-        self._applied = current.setting if current else ""
         super()._savepoint_rollback(sid)  # type: ignore[misc]  # private in the stubs
         self._applied = None
 
