@@ -57,3 +57,14 @@ class SharedModel(models.Model):
 
     class Meta:
         abstract = True
+
+
+class TenantOrProviderModel(models.Model):
+    """A row of one customer or, with no customer, of the provider itself: then only the platform's scope reaches it."""
+
+    customer = models.ForeignKey("accounts.Customer", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+
+    objects = ScopedManager()
+
+    class Meta:
+        abstract = True

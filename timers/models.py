@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.tenancy import SharedManager, SharedModel, TenantQuerySet
+from accounts.tenancy import ScopedManager, TenantOrProviderModel, TenantQuerySet
 
 
 class TimerQuerySet(TenantQuerySet["Timer"]):
@@ -19,7 +19,7 @@ class TimerQuerySet(TenantQuerySet["Timer"]):
         return self.pending().filter(Q(due_at__lte=now), Q(leased_until=None) | Q(leased_until__lte=now))
 
 
-class Timer(SharedModel):
+class Timer(TenantOrProviderModel):
     """One wake-up. It has fired when `fired_at` is set, in the same transaction as its effect."""
 
     key = models.CharField(_("key"), max_length=200, unique=True)
@@ -31,7 +31,7 @@ class Timer(SharedModel):
     last_error = models.TextField(_("last error"), blank=True)
     fired_at = models.DateTimeField(_("fired at"), null=True, blank=True)
 
-    objects: ClassVar = SharedManager.from_queryset(TimerQuerySet)()
+    objects: ClassVar = ScopedManager.from_queryset(TimerQuerySet)()
 
     class Meta:
         ordering = ("due_at", "pk")

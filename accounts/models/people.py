@@ -11,7 +11,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from accounts import scope
-from accounts.tenancy import SharedModel, TenantModel
+from accounts.tenancy import TenantModel, TenantOrProviderModel
 
 
 class Role(models.TextChoices):
@@ -115,7 +115,7 @@ class Assignment(TenantModel):
         return f"{self.user} → {self.customer}"
 
 
-class Invitation(SharedModel):
+class Invitation(TenantOrProviderModel):
     """A door that opens once: the only way to become a user. Its token is signed, and stored nowhere."""
 
     email = models.EmailField(_("e-mail"))
@@ -148,7 +148,7 @@ class Invitation(SharedModel):
         return self.accepted_at is None and self.withdrawn_at is None and now < self.expires_at
 
 
-class ApiToken(SharedModel):
+class ApiToken(TenantOrProviderModel):
     """A key for machines, with the reach of the person who made it and the scopes chosen. Only its hash is kept."""
 
     class Scope(models.TextChoices):

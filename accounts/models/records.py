@@ -5,10 +5,10 @@ from typing import ClassVar
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from accounts.tenancy import SharedModel
+from accounts.tenancy import TenantOrProviderModel
 
 
-class AuditEntry(SharedModel):
+class AuditEntry(TenantOrProviderModel):
     """One thing that somebody did, chained by hash to the one before it; entries without customer are the platform's.
 
     The database refuses UPDATE and DELETE (trigger and missing grant); `manage.py audit verify` finds what is changed,
@@ -45,7 +45,7 @@ class AuditEntry(SharedModel):
         return f"{self.at:%F %T} {self.actor_name} {self.action}"
 
 
-class Secret(SharedModel):
+class Secret(TenantOrProviderModel):
     """One sealed value of one field of one object (`accounts.secrets`)."""
 
     object_type = models.CharField(max_length=80)

@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import audit
+from accounts import scope as reach
 from accounts.errors import DomainError
 from accounts.models import ApiToken, User
 from accounts.permissions import can_write
@@ -15,6 +16,7 @@ from accounts.permissions import can_write
 PREFIX = "rdmp_"
 LONGEST = timedelta(days=366)
 USED_EVERY = timedelta(minutes=1)
+PROVIDERS = "tokens of the provider's people belong to no customer"
 
 
 def hashed(key: str) -> str:
@@ -30,25 +32,34 @@ def issue(*, actor: User, name: str, scope: str, valid_for: timedelta, now: date
     if not timedelta() < valid_for <= LONGEST:
         raise DomainError(_("A token lives for at most one year. Choose an earlier end."))
     key = PREFIX + secrets.token_urlsafe(32)
-    token = ApiToken.objects.create(
-        customer=actor.customer,
-        user=actor,
-        name=name,
-        prefix=key[:12],
-        token_hash=hashed(key),
-        scope=scope,
-        created_at=now,
-        expires_at=now + valid_for,
-    )
+    with reach.platform(PROVIDERS):
+        token = ApiToken.objects.create(
+            customer=actor.customer,
+            user=actor,
+            name=name,
+            prefix=key[:12],
+            token_hash=hashed(key),
+            scope=scope,
+            created_at=now,
+            expires_at=now + valid_for,
+        )
     detail = {"scope": scope, "until": token.expires_at}
     audit.record(action="token.issue", actor=actor, customer=actor.customer, obj=token, detail=detail, now=now)
     return token, key
 
 
+def of(person: User) -> list[ApiToken]:
+    """One's own tokens, latest first, ended ones included."""
+    with reach.platform(PROVIDERS):
+        return list(ApiToken.objects.filter(user=person))
+
+
 @transaction.atomic
 def revoke(*, token: ApiToken, actor: User, now: datetime) -> None:
     """End a token. Doing it twice changes nothing."""
-    if ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now):
+    with reach.platform(PROVIDERS):
+        ended = ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now)
+    if ended:
         audit.record(action="token.revoke", actor=actor, customer=token.customer, obj=token, now=now)
 
 
