@@ -1,8 +1,9 @@
 """What every request passes: whose rows it may touch, the second factor, and refusals said in one way."""
 
 import json
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
 from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
@@ -45,9 +46,10 @@ class ScopeMiddleware:
             reach = scope.of(person)
         with scope.entered(reach):
             response = self.get_response(request)
-        if isinstance(response, StreamingHttpResponse) and not response.is_async:
-            content: Iterable[bytes] = response.streaming_content  # type: ignore[assignment]  # not async, see above
-            response.streaming_content = _streamed_within(reach, content)
+        if isinstance(response, StreamingHttpResponse):
+            content: Any = response.streaming_content  # bytes one by one, of either kind
+            wrap = _streamed_within_async if response.is_async else _streamed_within
+            response.streaming_content = wrap(reach, content)
         return response
 
 
@@ -86,6 +88,16 @@ def _streamed_within(reach: scope.Scope, content: Iterable[bytes]) -> Iterator[b
     while True:
         with scope.entered(reach):
             chunk = next(chunks, None)
+        if chunk is None:
+            return
+        yield chunk
+
+
+async def _streamed_within_async(reach: scope.Scope, content: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    chunks = aiter(content)
+    while True:
+        with scope.entered(reach):
+            chunk = await anext(chunks, None)
         if chunk is None:
             return
         yield chunk
