@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import pytest
 from allauth.mfa.models import Authenticator
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.core.cache import cache
 from django.test import Client
 
@@ -42,10 +44,20 @@ def make_customer(code: str, name: str, *, actor: User | None = None) -> Custome
         return customer
 
 
+@lru_cache
+def _password_hash() -> str:
+    return make_password(PASSWORD)
+
+
 def make_person(name: str, role: Role, customer: Customer | None = None) -> User:
     with scope.platform("test"):
-        return User.objects.create_user(
-            f"{name}@example.com", PASSWORD, name=name.title(), role=role, customer=customer, phone="13800000000"
+        return User.objects.create(
+            email=f"{name}@example.com",
+            password=_password_hash(),
+            name=name.title(),
+            role=role,
+            customer=customer,
+            phone="13800000000",
         )
 
 
