@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from accounts import scope
 from monitoring.services import poll as polling
+from monitoring.services import targets
 
 
 @shared_task(name="monitoring.poll", queue="poll")
@@ -26,3 +27,10 @@ def collect(customer_id: int, kind: str, target_ids: list[int], lease: str) -> N
     """Collect one claimed batch."""
     with scope.customer(customer_id):
         polling.collect(polling.Work(customer_id, kind, target_ids, datetime.fromisoformat(lease)))
+
+
+@shared_task(name="monitoring.follow_inventory", queue="default")
+def follow_inventory() -> None:
+    """Keep targets in step with assets and cloud accounts."""
+    with scope.platform("targets follow the inventory"):
+        targets.follow_inventory(now=timezone.now())

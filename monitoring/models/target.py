@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Self
+from typing import ClassVar, Self
 
 from django.conf import settings
 from django.db import models
@@ -106,7 +106,7 @@ class Target(TenantModel):
     created_at = models.DateTimeField(_("created at"))
     changed_at = models.DateTimeField(_("changed at"))
 
-    objects = ScopedManager.from_queryset(TargetQuerySet)()
+    objects: ClassVar = ScopedManager.from_queryset(TargetQuerySet)()
 
     class Meta:
         ordering = ("name", "pk")
@@ -137,6 +137,14 @@ class Target(TenantModel):
     def parsed_config(self) -> Config:
         """The configuration, typed. Raises ConfigError."""
         return config_of(self.kind, self.config)
+
+    @property
+    def where(self) -> str:
+        """What is asked, short enough for a list."""
+        config = self.config
+        if self.kind == Kind.TCP:
+            return f"{config.get('host', '')}:{config.get('port', '')}"
+        return str(config.get("url") or config.get("host") or config.get("namespace") or "")
 
     @property
     def interval(self) -> timedelta:

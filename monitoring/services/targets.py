@@ -9,9 +9,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
-from accounts import audit, secrets
+from accounts import audit, scope, secrets
 from accounts.errors import DomainError
 from accounts.models import Contract, Customer, User
 from accounts.permissions import is_admin, is_provider
@@ -202,9 +203,16 @@ def remove(*, target: Target, actor: User, now: datetime) -> None:
 
 
 @transaction.atomic
-def retire_asset(*, asset: Asset, actor: User | None, now: datetime) -> int:
-    """An asset is gone: nothing is collected from it any more. Returns how many targets were switched off."""
-    return Target.objects.filter(asset=asset).enabled().update(is_enabled=False, changed_at=now)
+def follow_inventory(*, now: datetime) -> int:
+    """Keep targets in step with the inventory: switch off those of retired assets and accounts, and read
+    CloudMonitor wherever an account has resources. Needs a platform scope; returns how many targets changed."""
+    gone = Q(asset__retired_at__isnull=False) | Q(cloud_account__retired_at__isnull=False)
+    stale = Target.objects.enabled().filter(gone).values("pk")
+    changed = Target.objects.filter(pk__in=stale).update(is_enabled=False, changed_at=now)
+    for account in CloudAccount.objects.existing().filter(is_enabled=True):
+        with scope.customer(account.customer_id):
+            changed += len(create_for_account(account=account, actor=None, now=now))
+    return changed
 
 
 def test_now(*, target: Target, actor: User, now: datetime) -> Outcome:

@@ -28,7 +28,7 @@ class Cloud:
     error: AliyunError | None = None
     extra: dict[str, str] = field(default_factory=dict)
 
-    def metric_list(  # noqa: PLR0917  # the signature of the client
+    def metric_list(
         self, namespace: str, metric: str, start: datetime, end: datetime, period: int, dimensions: object = None
     ) -> Iterator[MetricPage]:
         if self.error is not None:
@@ -142,7 +142,8 @@ def test_a_pause_of_a_name_that_used_to_answer_does_not_silence_it() -> None:
 def test_metrics_that_no_rule_needs_are_read_seldom_and_completely() -> None:
     cloud = Cloud()
     cloud.put("InternetInRate", range(100))
-    state, seen = None, []
+    state: State | None = None
+    seen: list[float] = []
     for minute in range(2, 62, 2):
         outcome = read(cloud, minute, state, metrics=["ecs.net.in_bits_per_s"])
         state, seen = outcome.state, seen + minutes(outcome)
@@ -176,7 +177,7 @@ def test_an_error_of_the_cloud_is_a_problem_and_never_a_figure(code: str, proble
 
 def test_a_metric_that_does_not_exist_does_not_hide_the_others() -> None:
     class Partly(Cloud):
-        def metric_list(self, namespace: str, metric: str, *args: object, **more: object) -> Iterator[MetricPage]:  # type: ignore[override]  # passes on what it got
+        def metric_list(self, namespace: str, metric: str, *args: object, **more: object) -> Iterator[MetricPage]:
             if metric == "CPUUtilization":
                 raise AliyunError("InvalidParameterValue", "no such metric")
             return super().metric_list(namespace, metric, *args, **more)  # type: ignore[arg-type]  # as above

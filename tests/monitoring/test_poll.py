@@ -25,6 +25,7 @@ from accounts import scope
 from accounts.models import Customer, User
 from assets.models import Asset
 from monitoring import pipeline, tasks
+from monitoring.collectors import batch_of
 from monitoring.collectors.config import Kind
 from monitoring.models import Alert, Series, Target
 from monitoring.services import poll, targets
@@ -172,7 +173,7 @@ def check_again(target: Target, number: int) -> None:
         at = timezone.now() - timedelta(minutes=30 - number)
         [outcome] = poll.run("tcp", [reread(target)], now=at)
         outcome.ts = [round(at.timestamp() * 1000)] * len(outcome.ts)
-        pipeline.ingest(poll.batch_of(target.customer_id, [outcome]), now=at)
+        pipeline.ingest(batch_of(target.customer_id, [outcome]), now=at)
 
 
 def only_alert(asset: Asset) -> Alert:
@@ -262,7 +263,7 @@ def test_a_configuration_that_became_invalid_does_not_stop_the_others(web: Asset
 
 def test_the_tasks_have_their_queue() -> None:
     for name in ("monitoring.poll", "monitoring.collect"):
-        assert current_app.tasks[name].queue == "poll"
+        assert getattr(current_app.tasks[name], "queue", None) == "poll"
 
 
 @pytest.mark.django_db
@@ -270,7 +271,7 @@ def test_the_beat_hands_each_batch_to_a_worker_and_a_worker_stores_it(
     web: Asset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     target = watch(web, free_port())
-    sent: list[tuple[object, ...]] = []
+    sent: list[tuple[int, str, list[int], str]] = []
     monkeypatch.setattr(tasks.collect, "apply_async", lambda args, **_: sent.append(args))
     tasks.poll()
     assert len(sent) == 1

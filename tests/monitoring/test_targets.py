@@ -184,8 +184,15 @@ def test_another_customers_targets_are_not_there(web: Asset, jia: Customer, yi: 
 
 def test_a_retired_asset_is_not_collected_any_more(web: Asset) -> None:
     targets.create_defaults(asset=web, actor=None, now=NOW)
-    assert targets.retire_asset(asset=web, actor=None, now=NOW) == 2
+    assert follow_inventory() == 0
+    Asset.objects.filter(pk=web.pk).update(retired_at=NOW)
+    assert follow_inventory() == 2
     assert not Target.objects.enabled().exists()
+
+
+def follow_inventory() -> int:
+    with scope.platform("test"):
+        return targets.follow_inventory(now=NOW)
 
 
 @pytest.mark.parametrize(

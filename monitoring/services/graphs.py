@@ -1,0 +1,228 @@
+"""What graphs show: points of a panel's series in a few hundred buckets, and the alarms of that time."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import numpy as np
+from django.db import connection
+from django.db.models import Q
+from django.urls import reverse
+from django.utils.translation import get_language
+
+from accounts.models import Severity
+from assets.models import Asset
+from monitoring.models import Alert, Series, metric_name
+from monitoring.panels import Panel, panels_for
+from monitoring.rules import CODES, METRICS
+from monitoring.wording import labels_shown
+
+RANGES: Final = {
+    "1h": timedelta(hours=1),
+    "6h": timedelta(hours=6),
+    "24h": timedelta(hours=24),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+DEFAULT_RANGE: Final = "6h"
+LONGEST: Final = timedelta(days=366)
+POINTS: Final = 360
+SERIES_AT_ONCE: Final = 24
+ALARMS_AT_ONCE: Final = 200
+STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
+GAP_STEPS: Final = 2.6
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of time, half open, cut into buckets of ``step`` seconds."""
+
+    start: datetime
+    end: datetime
+    step: int
+
+    @classmethod
+    def of(cls, start: datetime, end: datetime) -> Window:
+        """Buckets of a round length, so that a longer look gives the same ones."""
+        length = (end - start).total_seconds()
+        step = next((step for step in STEPS_S if length / step <= POINTS), STEPS_S[-1])
+        begin = start.timestamp() // step * step
+        return cls(datetime.fromtimestamp(begin, UTC), end, step)
+
+
+def window(name: str, start: datetime | None, end: datetime | None, *, now: datetime) -> Window:
+    """The window that people picked: a named range up to now, or two moments of their own."""
+    if start is not None and end is not None and timedelta(0) < end - start <= LONGEST:
+        return Window.of(start, end)
+    return Window.of(now - RANGES.get(name, RANGES[DEFAULT_RANGE]), now)
+
+
+def panels_of(asset: Asset) -> list[Panel]:
+    """The graphs there is something to show for."""
+    return panels_for(Series.objects.filter(asset=asset).values_list("metric", flat=True).distinct())
+
+
+def series_of(asset: Asset, panel: Panel) -> list[Series]:
+    """The series of a panel: by metric in the panel's order, then by label as people count (sda2 before sda10)."""
+    found = list(Series.objects.filter(asset=asset, metric__in=panel.metrics))
+    order = {metric: place for place, metric in enumerate(panel.metrics)}
+    return sorted(found, key=lambda one: (order[one.metric], _counting(one.labels)))
+
+
+def _counting(text: str) -> list[tuple[int, str]]:
+    return [(int(word), "") if word.isdigit() else (-1, word) for word in re.findall(r"\d+|\D+", text)]
+
+
+def graph(asset: Asset, panel: Panel, view: Window, *, since: datetime | None = None) -> dict[str, Any]:
+    """A panel as the chart draws it (JSON). ``since`` leaves out the buckets before it, for a graph that goes on."""
+    series = series_of(asset, panel)
+    shown = series[:SERIES_AT_ONCE]
+    start = max(view.start, since) if since is not None else view.start
+    columns = buckets(asset.pk, [one.pk for one in shown], start, view.end, view.step, last=panel.is_state)
+    language = get_language() or "zh-hans"
+    return {
+        "id": panel.id,
+        "title": panel.name(language),
+        "unit": panel.unit,
+        "state": panel.is_state,
+        "min": panel.floor,
+        "max": panel.ceiling,
+        "from": _ms(view.start),
+        "to": _ms(view.end),
+        "step": view.step * 1000,
+        "hidden": len(series) - len(shown),
+        "series": [
+            {
+                "id": one.pk,
+                "name": _series_name(one, shown, panel),
+                "codes": _codes(one.metric, language),
+                "t": column.ts,
+                "v": column.middle,
+                "lo": column.low,
+                "hi": column.high,
+            }
+            for one, column in zip(shown, columns, strict=True)
+        ],
+        "alarms": alarms(asset, panel, view),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One series in buckets: their beginning (Unix ms), mean, least and greatest; None marks a gap."""
+
+    ts: list[int]
+    middle: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+def buckets(
+    asset_id: int, series_ids: Sequence[int], start: datetime, end: datetime, step: int, *, last: bool = False
+) -> list[Column]:
+    """The series of an asset in buckets, reckoned by the database. ``last``: the last value instead of the mean,
+    for codes, of which a mean makes no sense. Needs a scope that reaches the asset."""
+    if not series_ids:
+        return []
+    picks = ", ".join(f"value[array_position(series, %s)] AS v{at}" for at in range(len(series_ids)))
+    middle = "(array_agg(v{0} ORDER BY ts DESC) FILTER (WHERE v{0} IS NOT NULL))[1]" if last else "avg(v{0})"
+    figures = ", ".join(f"{middle.format(at)}, min(v{at}), max(v{at}), count(v{at})" for at in range(len(series_ids)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT extract(epoch FROM date_bin(make_interval(secs => %s), ts, 'epoch'))::float8 AS bucket,"  # noqa: S608  # only numbers are put together
+            f" {figures} FROM (SELECT ts, {picks} FROM samples.readable"
+            " WHERE asset_id = %s AND ts >= %s AND ts < %s AND series && %s) AS points"
+            " GROUP BY bucket ORDER BY bucket",
+            [step, *series_ids, asset_id, start, end, list(series_ids)],
+        )
+        table = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 1 + 4 * len(series_ids))
+    ts = np.rint(table[:, 0] * 1000).astype(np.int64)
+    return [_column(ts, table[:, 1 + 4 * at : 5 + 4 * at], step * 1000) for at in range(len(series_ids))]
+
+
+def _column(ts: np.ndarray[Any, Any], figures: np.ndarray[Any, Any], step: int) -> Column:
+    """One series without the buckets it has nothing in, and with a None where it was silent for long."""
+    there = ~np.isnan(figures[:, 0])
+    ts, figures = ts[there], figures[there]
+    if not len(ts):
+        return Column([], [], [], [])
+    apart = np.diff(ts)
+    usual = max(float(np.median(apart)) if len(apart) else 0.0, step)
+    breaks = np.flatnonzero(apart > GAP_STEPS * usual)
+    middle, low, high = (_figures(figures[:, place], breaks) for place in range(3))
+    moments = np.insert(ts, breaks + 1, ts[breaks] + step).tolist()
+    if float(figures[:, 3].mean()) < 1.5:  # about one point in each bucket: least and greatest say nothing more
+        return Column(moments, middle, [], [])
+    return Column(moments, middle, low, high)
+
+
+def _figures(values: np.ndarray[Any, Any], breaks: np.ndarray[Any, Any]) -> list[float | None]:
+    """Rounded to what an eye or a tooltip can tell apart: six significant digits keep the answer small."""
+    with_gaps = np.insert(values, breaks + 1, np.nan).tolist()
+    return [None if value != value else float(f"{value:.6g}") for value in with_gaps]  # noqa: PLR0124  # NaN
+
+
+def _series_name(one: Series, shown: Sequence[Series], panel: Panel) -> str:
+    """The metric, the labels, or both: what tells a curve from its neighbours."""
+    labels = labels_shown(one.labels)
+    if len(panel.metrics) == 1 or len({each.metric for each in shown}) == 1:
+        return labels or one.name
+    several = sum(each.metric == one.metric for each in shown) > 1
+    return f"{one.name} {labels}" if several and labels else one.name
+
+
+def _codes(metric: str, language: str) -> dict[int, str]:
+    place = 0 if language.startswith("zh") else 1
+    return {code: names[place] for code, names in CODES.get(metric, {}).items()}
+
+
+def alarms(asset: Asset, panel: Panel, view: Window) -> list[dict[str, Any]]:
+    """The alerts of the panel's metrics that were open within the window."""
+    within = Alert.objects.filter(asset=asset, series__metric__in=_judged_with(panel), first_breach_at__lt=view.end)
+    within = within.filter(Q(recovered_at=None) | Q(recovered_at__gte=view.start)).order_by("-opened_at")
+    return [
+        {
+            "from": _ms(alert.opened_at),
+            "to": _ms(alert.recovered_at) if alert.recovered_at else None,
+            "name": alert.title,
+            "severity": alert.severity,
+            "level": str(Severity(alert.severity).label),
+            "url": _alert_url(alert),
+        }
+        for alert in within[:ALARMS_AT_ONCE]
+    ]
+
+
+def _judged_with(panel: Panel) -> list[str]:
+    """Metrics whose alerts belong on this graph: its own, and hidden ones that say the same in other words."""
+    said_elsewhere = {"host.fs.used_pct": "host.fs.free_pct", "host.fs.free_bytes": "host.fs.free_pct"}
+    more = [said_elsewhere[metric] for metric in panel.metrics if metric in said_elsewhere]
+    return [*panel.metrics, *more]
+
+
+def _alert_url(alert: Alert) -> str:
+    return reverse("incidents:detail", args=[alert.incident_id]) if alert.incident_id else ""
+
+
+def raw_rows(asset: Asset, panel: Panel, view: Window) -> list[tuple[Any, ...]]:
+    """Every point of a panel in a window, for export: time, metric, labels, value, unit."""
+    series = {one.pk: one for one in series_of(asset, panel)}
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT ts, series_id, value FROM samples.sample"
+            " WHERE asset_id = %s AND ts >= %s AND ts < %s AND series_id = ANY(%s) ORDER BY ts, series_id LIMIT 200000",
+            [asset.pk, view.start, view.end, list(series)],
+        )
+        rows = cursor.fetchall()
+    return [
+        (at, metric_name(series[pk].metric), labels_shown(series[pk].labels), value, METRICS[series[pk].metric].unit)
+        for at, pk, value in rows
+    ]
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)

@@ -1,0 +1,1 @@
+"""Pages of monitoring, one module per noun."""

@@ -1,0 +1,87 @@
+"""The graphs of an asset: the piece of the asset's page, the figures behind each graph, their export."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import UTC, datetime
+
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts import tables
+from accounts.permissions import is_provider, person_of
+from assets.models import Asset
+from monitoring.forms import WindowForm
+from monitoring.models import Alert, Target
+from monitoring.panels import Panel, panel
+from monitoring.services import graphs, targets
+
+
+@require_safe
+def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """What the asset's page shows of monitoring (R24): checks, open alerts, graphs."""
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    now = timezone.now()
+    checks = list(Target.objects.filter(asset=asset).for_lists())
+    if asset.cloud_account_id:
+        checks += list(Target.objects.filter(cloud_account=asset.cloud_account_id).for_lists())
+    context = {
+        "asset": asset,
+        "checks": [(check, check.health(now)) for check in checks],
+        "alerts": Alert.objects.filter(asset=asset).open().worst_first()[:10],
+        "panels": graphs.panels_of(asset),
+        "ranges": list(graphs.RANGES),
+        "range": graphs.DEFAULT_RANGE,
+        "may_change": is_provider(person_of(request)),
+        "suggestions": targets.suggestions(asset) if not checks else [],
+    }
+    return render(request, "monitoring/_for_asset.html", context)
+
+
+@require_safe
+def data(request: HttpRequest, asset_id: int, panel_id: str) -> JsonResponse:
+    """The figures of one graph."""
+    asset, found = _panel(asset_id, panel_id)
+    view, since = _window(request)
+    response = JsonResponse(graphs.graph(asset, found, view, since=since))
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@require_safe
+def export(request: HttpRequest, asset_id: int, panel_id: str) -> HttpResponse:
+    """Every point of one graph as CSV that spreadsheets open in Chinese."""
+    asset, found = _panel(asset_id, panel_id)
+    view, _since = _window(request)
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    writer.writerow([_("Time"), _("Metric"), _("Of"), _("Value"), _("Unit")])
+    writer.writerows([tables.cell(value) for value in row] for row in graphs.raw_rows(asset, found, view))
+    response = HttpResponse("\ufeff" + buffer.getvalue(), content_type="text/csv; charset=utf-8")
+    stamp = timezone.localtime(view.start).strftime("%Y%m%d-%H%M")
+    response["Content-Disposition"] = f'attachment; filename="{asset.pk}-{found.id}-{stamp}.csv"'
+    return response
+
+
+def _panel(asset_id: int, panel_id: str) -> tuple[Asset, Panel]:
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    found = panel(panel_id)
+    if found is None:
+        raise Http404
+    return asset, found
+
+
+def _window(request: HttpRequest) -> tuple[graphs.Window, datetime | None]:
+    form = WindowForm(request.GET)
+    form.is_valid()
+    asked = form.cleaned_data
+    start, end, since = (_moment(asked.get(name)) for name in ("start", "end", "since"))
+    return graphs.window(asked.get("range", ""), start, end, now=timezone.now()), since
+
+
+def _moment(ms: int | None) -> datetime | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)

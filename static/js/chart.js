@@ -1,0 +1,391 @@
+// Graphs: every <div data-chart data-src="….json"> becomes an ECharts line graph that follows the range picker of its
+// section ([data-graphs]), the theme, the width of its card, and time.
+const ECHARTS = new URL("../vendor/echarts/echarts.esm.min.js", import.meta.url);
+// Okabe-Ito: eight hues that people with any colour blindness tell apart; the light yellow is left out.
+const PALETTE = { light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b"],
+                  dark: ["#56b4e9", "#ff8a3d", "#2fc79a", "#e59bc4", "#8fd0ff", "#f5b93c", "#b8b8b8"] };
+const ALARM = { 1: "#8b0a1a", 2: "#d94f00", 3: "#c99400", 4: "#3f7cb8" };
+const HOUR = 3600e3;
+const REFRESH = { "1h": 5e3, "6h": 15e3, "24h": 60e3, "7d": 300e3, "30d": 900e3 };
+const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
+const DECIMAL = ["", "k", "M", "G", "T"];
+
+let library = null;
+const charts = new Map();
+
+function theme() {
+  return document.documentElement.getAttribute("data-bs-theme") === "dark" ? "dark" : "light";
+}
+
+function css(name) {
+  return getComputedStyle(document.body).getPropertyValue(name).trim();
+}
+
+// --- figures ---------------------------------------------------------------------------------------------------------
+
+function plain(value) {
+  const size = Math.abs(value);
+  if (size !== 0 && size < 0.01) return value.toPrecision(2);
+  return String(Math.round(value * (size >= 100 ? 10 : size >= 10 ? 100 : 1000)) / (size >= 100 ? 10 : size >= 10 ? 100 : 1000));
+}
+
+function scaled(value, base, names, rest) {
+  let step = 0;
+  let figure = value;
+  while (Math.abs(figure) >= base && step < names.length - 1) {
+    figure /= base;
+    step += 1;
+  }
+  return `${plain(figure)} ${names[step]}${rest}`.trim();
+}
+
+export function shown(value, unit, codes) {
+  if (value === null || value === undefined) return "—";
+  if (codes && codes[value] !== undefined) return codes[value];
+  if (unit === "B" || unit === "B/s") return scaled(value, 1024, BINARY, unit.slice(1));
+  if (unit === "bit/s") return scaled(value, 1000, DECIMAL, "bit/s");
+  if (unit === "count" || unit === "" || unit === "count/s" || unit === "load/core") return scaled(value, 1000, DECIMAL, unit === "count/s" ? "/s" : "");
+  if (unit === "s" && Math.abs(value) >= 7200) return value >= 172800 ? `${plain(value / 86400)} d` : `${plain(value / 3600)} h`;
+  return `${plain(value)} ${unit}`;
+}
+
+const pad = (number) => String(number).padStart(2, "0");
+
+// The platform speaks China Standard Time wherever the reader is, like its lists do.
+function moment(ms) {
+  const at = new Date(ms + 8 * HOUR);
+  return { y: at.getUTCFullYear(), mo: pad(at.getUTCMonth() + 1), d: pad(at.getUTCDate()),
+           h: pad(at.getUTCHours()), mi: pad(at.getUTCMinutes()), s: pad(at.getUTCSeconds()) };
+}
+
+function axisTime(ms, span) {
+  const at = moment(ms);
+  if (span > 20 * HOUR) return at.h === "00" && at.mi === "00" ? `${at.mo}-${at.d}` : span > 60 * HOUR ? `${at.mo}-${at.d}\n${at.h}:${at.mi}` : `${at.h}:${at.mi}`;
+  return span <= 0.2 * HOUR ? `${at.h}:${at.mi}:${at.s}` : `${at.h}:${at.mi}`;
+}
+
+function fullTime(ms, step) {
+  const at = moment(ms);
+  return `${at.y}-${at.mo}-${at.d} ${at.h}:${at.mi}${step < 60e3 ? `:${at.s}` : ""}`;
+}
+
+// --- one graph -------------------------------------------------------------------------------------------------------
+
+class Chart {
+  constructor(element) {
+    this.element = element;
+    this.section = element.closest("[data-graphs]");
+    this.view = null;
+    this.data = null;
+    this.asked = 0;
+    this.visible = false;
+    this.observer = new IntersectionObserver((entries) => this.seen(entries[entries.length - 1].isIntersecting), { rootMargin: "200px" });
+    this.observer.observe(element);
+    this.resizer = new ResizeObserver(() => this.view?.resize());
+    this.resizer.observe(element);
+  }
+
+  seen(visible) {
+    this.visible = visible;
+    if (visible && this.stale()) this.load();
+  }
+
+  range() {
+    const { graphRange, graphStart, graphEnd } = this.section?.dataset ?? {};
+    if (graphStart && graphEnd) return { start: graphStart, end: graphEnd };
+    return { range: graphRange || this.element.dataset.range || "6h" };
+  }
+
+  stale() {
+    const now = Date.now();
+    const wanted = this.range();
+    if (!this.data || this.wanted !== JSON.stringify(wanted)) return true;
+    return wanted.range !== undefined && now - this.asked >= (REFRESH[wanted.range] ?? 60e3);
+  }
+
+  async load() {
+    const range = this.range();
+    const wanted = JSON.stringify(range);
+    const goesOn = this.data && this.wanted === wanted && range.range && this.data.step * 3 < this.data.to - this.data.from;
+    const query = new URLSearchParams(range);
+    if (goesOn) query.set("since", String(this.since()));
+    this.asked = Date.now();
+    const turn = (this.turn = (this.turn ?? 0) + 1);
+    let data;
+    try {
+      library ??= import(ECHARTS);
+      const [answer] = await Promise.all([fetch(`${this.element.dataset.src}?${query}`, { headers: { Accept: "application/json" } }), library]);
+      if (!answer.ok) throw new Error(String(answer.status));
+      data = await answer.json();
+    } catch {
+      if (turn === this.turn && !this.data) this.say(this.element.dataset.wordError);
+      return;
+    }
+    if (turn !== this.turn || !this.element.isConnected) return;
+    this.data = goesOn && data.step === this.data.step ? joined(this.data, data) : data;
+    this.wanted = wanted;
+    await this.draw();
+  }
+
+  // The last bucket may still have been filling: ask for it again.
+  since() {
+    const ends = this.data.series.filter((one) => one.t.length).map((one) => one.t[one.t.length - 1]);
+    return ends.length ? Math.min(...ends) : this.data.from;
+  }
+
+  say(text) {
+    this.view?.dispose();
+    this.view = null;
+    this.element.classList.add("chart-quiet");
+    this.element.textContent = text ?? "";
+  }
+
+  async draw() {
+    const data = this.data;
+    if (!data.series.some((one) => one.t.length)) {
+      this.say(this.element.dataset.wordEmpty);
+      return;
+    }
+    const echarts = await library;
+    if (!this.view) {
+      this.element.classList.remove("chart-quiet");
+      this.element.textContent = "";
+      this.view = echarts.init(this.element, null, { renderer: "canvas" });
+      this.view.group = this.section?.id ?? "";
+      if (this.view.group) echarts.connect(this.view.group);
+      this.view.on("legendselectchanged", () => {});
+    }
+    this.view.setOption(option(this, data), { notMerge: true, lazyUpdate: true });
+  }
+
+  restyle() {
+    if (this.view) this.draw();
+  }
+
+  drop() {
+    this.observer.disconnect();
+    this.resizer.disconnect();
+    this.view?.dispose();
+  }
+}
+
+// Put what came after what was there; what has slid out of the window goes.
+function joined(before, after) {
+  const old = new Map(before.series.map((one) => [one.id, one]));
+  const series = after.series.map((one) => {
+    const then = old.get(one.id);
+    if (!then) return one;
+    const from = one.t.length ? one.t[0] : Infinity;
+    const keep = then.t.map((at, place) => [at, place]).filter(([at]) => at < from && at >= after.from).map(([, place]) => place);
+    const merge = (name) => {
+      if (!then[name].length && !one[name].length) return [];
+      const left = then[name].length ? keep.map((place) => then[name][place]) : keep.map((place) => then.v[place]);
+      return [...left, ...(one[name].length ? one[name] : one.v)];
+    };
+    return { ...one, t: [...keep.map((place) => then.t[place]), ...one.t], v: merge("v"), lo: merge("lo"), hi: merge("hi") };
+  });
+  return { ...after, series };
+}
+
+function option(chart, data) {
+  const dark = theme() === "dark";
+  const colors = PALETTE[dark ? "dark" : "light"];
+  const text = css("--tblr-secondary") || (dark ? "#9aa5b1" : "#5f6b7a");
+  const line = css("--tblr-border-color") || (dark ? "#33404d" : "#e3e7eb");
+  const narrow = chart.element.clientWidth < 460;
+  const span = data.to - data.from;
+  const many = data.series.length > 1;
+  const words = chart.element.dataset;
+  const left = many || data.hidden;
+  return {
+    animation: false,
+    color: colors,
+    textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
+    grid: { left: 8, right: 16, top: 14, bottom: left ? 34 : 8, containLabel: true },
+    legend: many
+      ? { type: "scroll", bottom: 0, left: 8, right: 8, itemWidth: 14, itemHeight: 3, icon: "roundRect", itemGap: 12,
+          textStyle: { color: text, fontSize: 11, overflow: "truncate", width: narrow ? 110 : 180 },
+          pageTextStyle: { color: text }, pageIconColor: text, pageIconInactiveColor: line, pageIconSize: 11, tooltip: { show: true } }
+      : undefined,
+    tooltip: {
+      trigger: "axis", confine: true, renderMode: "richText",
+      backgroundColor: css("--tblr-bg-surface") || (dark ? "#182433" : "#fff"), borderColor: line,
+      textStyle: { color: css("--tblr-body-color") || (dark ? "#dce1e7" : "#1a2433"), fontSize: 12 },
+      axisPointer: { type: "line", lineStyle: { color: text, type: "dashed", width: 1 } },
+      formatter: (items) => tooltip(items, data, words),
+    },
+    xAxis: {
+      type: "time", min: data.from, max: data.to, splitNumber: narrow ? 3 : 6,
+      axisLine: { lineStyle: { color: line } }, axisTick: { lineStyle: { color: line } }, splitLine: { show: false },
+      axisLabel: { color: text, fontSize: 11, hideOverlap: true, formatter: (at) => axisTime(at, span), showMinLabel: false, showMaxLabel: false },
+    },
+    yAxis: {
+      type: "value", min: low(data), max: high(data), scale: data.min === null, splitNumber: 4, minInterval: data.state ? 1 : 0,
+      axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: line, opacity: 0.6 } },
+      axisLabel: { color: text, fontSize: 11, width: narrow ? 64 : 96, overflow: "truncate",
+                   formatter: (value) => (data.state && !Number.isInteger(value) ? "" : shown(value, data.unit, commonCodes(data))) },
+    },
+    series: lines(data, colors, words, dark),
+  };
+}
+
+function low(data) {
+  return data.min === null ? undefined : data.min;
+}
+
+// A state graph keeps room above its one line; percentages end at 100 unless something went past it.
+function high(data) {
+  const greatest = Math.max(...data.series.flatMap((one) => (one.hi.length ? one.hi : one.v)).filter((value) => value !== null));
+  if (data.state) return Math.max(greatest, 1);
+  if (data.max !== null) return Math.max(data.max, greatest);
+  return greatest === 0 && data.min === 0 ? 1 : undefined;
+}
+
+function commonCodes(data) {
+  return data.state && data.series.length ? data.series[0].codes : null;
+}
+
+function lines(data, colors, words, dark) {
+  const alone = data.series.length === 1;
+  const drawn = data.series.map((one, place) => ({
+    name: one.name, id: `line-${one.id}`, type: "line", step: data.state ? "end" : false,
+    showSymbol: one.t.length < 3, symbol: "circle", symbolSize: 4, sampling: undefined, connectNulls: false,
+    lineStyle: { width: 1.5 }, itemStyle: { color: colors[place % colors.length] },
+    areaStyle: alone && !data.state && !one.lo.length ? { opacity: 0.08 } : undefined,
+    emphasis: { disabled: true },
+    data: one.t.map((at, index) => [at, one.v[index], one.lo[index] ?? null, one.hi[index] ?? null]),
+    markArea: place === 0 ? alarms(data, words, dark) : undefined,
+  }));
+  // Between the least and the greatest value of each bucket: a mean hides the peak that raised the alarm.
+  const bands = data.series.length > 3 ? [] : data.series.filter((one) => one.lo.length && !data.state).map((one) => band(one, colors[data.series.indexOf(one) % colors.length], dark));
+  return [...drawn, ...bands];
+}
+
+function band(one, color, dark) {
+  return {
+    type: "custom", id: `band-${one.id}`, name: one.name, silent: true, tooltip: { show: false }, z: 1, legendHoverLink: false,
+    itemStyle: { color }, clip: true, encode: { x: 0, y: [1, 2] }, data: [[one.t[0], one.lo[0], one.hi[0]]],
+    renderItem: (params, api) => {
+      const pieces = [];
+      let piece = [];
+      for (let at = 0; at <= one.t.length; at += 1) {
+        if (at < one.t.length && one.lo[at] !== null && one.hi[at] !== null) piece.push(at);
+        else if (piece.length) {
+          pieces.push(piece);
+          piece = [];
+        }
+      }
+      const polygons = pieces.map((places) => ({
+        type: "polygon",
+        shape: { points: [...places.map((at) => api.coord([one.t[at], one.hi[at]])), ...places.toReversed().map((at) => api.coord([one.t[at], one.lo[at]]))] },
+        style: { fill: color, opacity: dark ? 0.22 : 0.16 },
+      }));
+      return { type: "group", children: polygons };
+    },
+  };
+}
+
+function alarms(data, words, dark) {
+  if (!data.alarms.length) return undefined;
+  return {
+    silent: true,
+    data: data.alarms.map((alarm) => [
+      { xAxis: Math.max(alarm.from, data.from), itemStyle: { color: ALARM[alarm.severity], opacity: dark ? 0.28 : 0.14 },
+        label: { show: false } },
+      { xAxis: Math.min(alarm.to ?? data.to, data.to) },
+    ]),
+  };
+}
+
+function tooltip(items, data, words) {
+  const points = items.filter((item) => item.seriesType === "line" && item.value[1] !== null && item.value[1] !== undefined);
+  if (!points.length) return "";
+  const at = points[0].value[0];
+  const rows = points.slice(0, 14).map((item) => {
+    const [, value, least, greatest] = item.value;
+    const one = data.series[item.seriesIndex];
+    const span = least !== null && greatest !== null && least !== greatest && !data.state ? `  (${shown(least, data.unit)} – ${shown(greatest, data.unit)})` : "";
+    return `${item.marker}${item.seriesName}  ${shown(value, data.unit, one?.codes)}${span}`;
+  });
+  if (points.length > 14) rows.push(`+${points.length - 14}`);
+  const open = data.alarms.filter((alarm) => alarm.from <= at + data.step && (alarm.to === null || alarm.to >= at));
+  const told = open.slice(0, 3).map((alarm) => `⚠ ${alarm.level}: ${alarm.name}`);
+  return [fullTime(at, data.step), ...rows, ...told].join("\n");
+}
+
+// --- the page --------------------------------------------------------------------------------------------------------
+
+function find(root) {
+  const found = root.matches?.("[data-chart]") ? [root] : [...(root.querySelectorAll?.("[data-chart]") ?? [])];
+  for (const element of found) if (!charts.has(element)) charts.set(element, new Chart(element));
+  for (const [element, chart] of charts) {
+    if (!element.isConnected) {
+      chart.drop();
+      charts.delete(element);
+    }
+  }
+}
+
+function again(section) {
+  for (const [element, chart] of charts) if (section.contains(element) && chart.visible) chart.load();
+  for (const link of section.querySelectorAll("[data-chart-export]")) {
+    const { graphRange, graphStart, graphEnd } = section.dataset;
+    const query = graphStart ? { start: graphStart, end: graphEnd } : { range: graphRange || "6h" };
+    link.href = `${link.href.split("?")[0]}?${new URLSearchParams(query)}`;
+  }
+}
+
+function press(section, pressed) {
+  for (const button of section.querySelectorAll("[data-graph-range], [data-graph-custom]")) {
+    button.classList.toggle("active", button === pressed);
+    button.setAttribute("aria-pressed", String(button === pressed));
+  }
+}
+
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-graph-range]");
+  const custom = event.target.closest("[data-graph-custom]");
+  if (button) {
+    const section = button.closest("[data-graphs]");
+    section.dataset.graphRange = button.dataset.graphRange;
+    delete section.dataset.graphStart;
+    delete section.dataset.graphEnd;
+    press(section, button);
+    again(section);
+  } else if (custom) {
+    const form = document.getElementById(custom.getAttribute("aria-controls"));
+    const hidden = form.classList.toggle("d-none");
+    custom.setAttribute("aria-expanded", String(!hidden));
+    if (!hidden && !form.elements.end.value) {
+      const local = (ms) => new Date(ms + 8 * HOUR).toISOString().slice(0, 16);
+      form.elements.start.value = local(Date.now() - 24 * HOUR);
+      form.elements.end.value = local(Date.now());
+    }
+  }
+});
+
+document.addEventListener("submit", (event) => {
+  const form = event.target.closest("[data-graph-custom-form]");
+  if (!form) return;
+  event.preventDefault();
+  const moments = ["start", "end"].map((name) => Date.parse(`${form.elements[name].value}:00+08:00`));
+  if (moments.some(Number.isNaN) || moments[0] >= moments[1]) {
+    form.elements.end.focus();
+    return;
+  }
+  const section = form.closest("[data-graphs]");
+  [section.dataset.graphStart, section.dataset.graphEnd] = moments.map(String);
+  press(section, section.querySelector("[data-graph-custom]"));
+  again(section);
+});
+
+document.addEventListener("rdmp:theme", () => {
+  for (const chart of charts.values()) chart.restyle();
+});
+document.addEventListener("htmx:load", (event) => find(event.detail.elt));
+setInterval(() => {
+  if (document.hidden) return;
+  find(document.body);
+  for (const chart of charts.values()) if (chart.visible && chart.stale()) chart.load();
+}, 2000);
+find(document.body);
