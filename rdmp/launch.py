@@ -108,7 +108,7 @@ def supervise(directory: Path, environment: dict[str, str], facts: str) -> int:
         installation.forget_running(directory)
     if supervisor.returncode in STOPPED_BY_PERSON:
         return 0
-    name = supervisor.first_to_stop()
+    name = supervisor.ended_first
     raise StartError(
         f"进程 {name} 意外退出，其余进程已停止；原因见上面的输出。",
         f"The process {name} ended unexpectedly and everything was stopped: the output above tells why.",

@@ -41,6 +41,7 @@ class Supervisor(Manager):
         super().__init__()
         self._process_ctor = BoundProcess
         self._when_started = when_started
+        self.ended_first = ""
 
     def _start(self) -> None:
         super()._start()
@@ -60,6 +61,8 @@ class Supervisor(Manager):
     def terminate(self) -> None:
         """honcho's own would fail while a process is being started, and wait for ever when none of them obeys."""
         if self._all_started():
+            ended = [name for name, process in self._processes.items() if "returncode" in process]
+            self.ended_first = self.ended_first or next(iter(ended), "")
             super().terminate()
             self._call_later(self.kill, PATIENCE_SECONDS)
         else:
@@ -68,8 +71,3 @@ class Supervisor(Manager):
     def _call_later(self, action: Callable[[], None], seconds: float) -> None:
         signal.signal(signal.SIGALRM, lambda *_: action())
         signal.setitimer(signal.ITIMER_REAL, seconds)
-
-    def first_to_stop(self) -> str:
-        """The name of a process that ended by itself, for the message."""
-        ended = [name for name, process in self._processes.items() if process.get("returncode")]
-        return ended[0] if ended else ""

@@ -27,6 +27,7 @@ supervisor = module.Supervisor(when_started=lambda: print("started", flush=True)
 for number, command in enumerate(sys.argv[1:]):
     supervisor.add_process(f"process{number}", command)
 supervisor.loop()
+print("ended first:", supervisor.ended_first, flush=True)
 sys.exit(supervisor.returncode)
 """
 STUBBORN = "trap '' TERM INT; while :; do sleep 0.1; done"
@@ -148,8 +149,10 @@ def test_a_process_that_does_not_want_to_end_is_ended() -> None:
 
 
 def test_when_one_process_ends_by_itself_all_are_stopped() -> None:
-    supervisor = supervised("sleep 0.5; exit 3", "exec sleep 600")
-    assert supervisor.wait(20) == 3
+    supervisor = supervised("exec sleep 600", "sleep 0.5; exit 3")
+    said, _ = supervisor.communicate(timeout=20)
+    assert supervisor.returncode == 3
+    assert "ended first: process1" in said
 
 
 def test_secrets_are_made_once_for_the_owner_only_and_handed_over_as_files(
