@@ -2,11 +2,13 @@
 
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -41,20 +43,36 @@ _REQUIRED: Mapping[str, tuple[str, ...]] = {
 }
 
 
+if TYPE_CHECKING:  # only type checkers know that the field has a parameter
+    CustomerChoice = forms.ModelChoiceField[Customer]
+else:
+    CustomerChoice = forms.ModelChoiceField
+
+
+class CustomerField(CustomerChoice):
+    """One of the customers in reach, which are known only once the form is shown to somebody."""
+
+    def __init__(self) -> None:
+        super().__init__(None, label=gettext_lazy("Customer"), empty_label=None)
+
+
+def offer_customers(form: forms.Form) -> None:
+    field = form.fields["customer"]
+    assert isinstance(field, CustomerField)  # noqa: S101 - narrows the type; every caller declares it
+    field.queryset = Customer.objects.all()
+
+
 class Datalist(forms.TextInput):
     """A text field with suggestions."""
-
-    template_name = "assets/_datalist.html"
 
     def __init__(self, options: tuple[str, ...]) -> None:
         super().__init__(attrs={"autocomplete": "off"})
         self.options = options
 
-    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
-        context = super().get_context(name, value, attrs)
-        context["widget"]["options"] = self.options
-        context["widget"]["attrs"]["list"] = f"{name}-options"
-        return context
+    def render(self, name: str, value: Any, attrs: Any = None, renderer: Any = None) -> SafeString:
+        field = super().render(name, value, {**(attrs or {}), "list": f"{name}-options"}, renderer)
+        options = format_html_join("", '<option value="{}"></option>', ((option,) for option in self.options))
+        return format_html('{}<datalist id="{}-options">{}</datalist>', field, name, options)
 
 
 class TagsField(forms.CharField):
@@ -74,7 +92,7 @@ class TagsField(forms.CharField):
 class AssetForm(forms.Form):
     """A manual asset. Which fields there are depends on its kind; a customer is chosen only for a new one."""
 
-    customer = forms.ModelChoiceField(Customer.objects.none(), label=gettext_lazy("Customer"), empty_label=None)
+    customer = CustomerField()
     name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
     product = forms.CharField(label=gettext_lazy("Product"), max_length=40)
     url = forms.CharField(label=gettext_lazy("URL"), max_length=500, initial="https://")
@@ -115,9 +133,7 @@ class AssetForm(forms.Form):
         if asset is not None:
             del self.fields["customer"]
         else:
-            customers = self.fields["customer"]
-            assert isinstance(customers, forms.ModelChoiceField)  # noqa: S101 - declared above
-            customers.queryset = Customer.objects.all()
+            offer_customers(self)
         for name, field in self.fields.items():
             field.required = name in ("customer", "name", *_REQUIRED[kind])
         if kind in _PRODUCTS:
@@ -186,7 +202,7 @@ class BulkOwnerForm(forms.Form):
 
 
 class UploadForm(forms.Form):
-    customer = forms.ModelChoiceField(Customer.objects.none(), label=gettext_lazy("Customer"), empty_label=None)
+    customer = CustomerField()
     file = forms.FileField(
         label=gettext_lazy("CSV file"),
         widget=forms.ClearableFileInput(attrs={"accept": ".csv,text/csv,text/plain"}),
@@ -195,9 +211,7 @@ class UploadForm(forms.Form):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        customers = self.fields["customer"]
-        assert isinstance(customers, forms.ModelChoiceField)  # noqa: S101 - declared above
-        customers.queryset = Customer.objects.all()
+        offer_customers(self)
 
     def clean_file(self) -> str:
         """The text of the file; its meaning is read later."""
@@ -283,7 +297,7 @@ class ConsoleForm(forms.Form):
 class AccountForm(KeyForm, ConsoleForm):
     """A new cloud account with both credentials of SOW 附件一 2.2."""
 
-    customer = forms.ModelChoiceField(Customer.objects.none(), label=gettext_lazy("Customer"), empty_label=None)
+    customer = CustomerField()
     name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
     regions = RegionsField(
         label=gettext_lazy("Regions"),
@@ -303,9 +317,7 @@ class AccountForm(KeyForm, ConsoleForm):
 
     def __init__(self, *args: Any, may_set_endpoint: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        customers = self.fields["customer"]
-        assert isinstance(customers, forms.ModelChoiceField)  # noqa: S101 - declared above
-        customers.queryset = Customer.objects.all()
+        offer_customers(self)
         if not may_set_endpoint:
             del self.fields["endpoint_override"]
         self.fields["ram_password"].help_text = ""
