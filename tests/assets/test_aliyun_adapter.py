@@ -1,4 +1,4 @@
-"""The adapter against a real HTTP endpoint that checks signatures: it gets through or says why not; it leaks nothing."""
+"""The adapter against a real endpoint that checks signatures: it gets through or says why not, and leaks nothing."""
 
 import logging
 import threading
