@@ -178,6 +178,7 @@ MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_WEBAUTHN_ALLOW_INSECURE_ORIGIN = not HTTPS
 MFA_TOTP_ISSUER = "RDMP"
+MFA_TOTP_TOLERANCE = 1  # periods of 30 s: clocks of phones are off by some seconds
 USERSESSIONS_TRACK_ACTIVITY = True
 RDMP_REQUIRE_SECOND_FACTOR = env.flag("RDMP_REQUIRE_SECOND_FACTOR", default=True)
 
@@ -270,6 +271,7 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.housekeeping": 15.0,
         "assets.sync_due": 60.0,
         "accounts.housekeeping": 3600.0,
+        "timers.housekeeping": 3600.0,
     }.items()
 }
 

@@ -30,7 +30,7 @@ class InvitationForm(forms.Form):
     """Whom to let in; offers only the roles and customers that the inviting person may give."""
 
     email = forms.EmailField(label=gettext_lazy("E-mail"))
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=80, required=False)
+    name = forms.CharField(label=gettext_lazy("Full name"), max_length=80, required=False)
     role = forms.ChoiceField(label=gettext_lazy("Role"))
     customer = forms.ModelChoiceField(
         queryset=None,
@@ -74,7 +74,7 @@ class JoinForm(forms.Form):
     """What an invited person adds to the invitation."""
 
     name = forms.CharField(
-        label=gettext_lazy("Name"), max_length=80, widget=forms.TextInput(attrs={"autocomplete": "name"})
+        label=gettext_lazy("Full name"), max_length=80, widget=forms.TextInput(attrs={"autocomplete": "name"})
     )
     phone = phone_field(required=True)
     password = forms.CharField(
@@ -119,7 +119,7 @@ class RoleForm(forms.Form):
 
 
 class ProfileForm(forms.Form):
-    name = forms.CharField(label=gettext_lazy("Name"), max_length=80)
+    name = forms.CharField(label=gettext_lazy("Full name"), max_length=80)
     phone = phone_field(required=False)
     language = forms.ChoiceField(label=gettext_lazy("Language"), choices=LANGUAGES)
 

@@ -64,7 +64,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 def _columns() -> dict[str, Callable[[User], object]]:
     return {
-        _("Name"): lambda row: row.name,
+        _("Full name"): lambda row: row.name,
         _("E-mail"): lambda row: row.email,
         _("Phone"): lambda row: row.phone,
         _("Role"): lambda row: row.get_role_display(),
