@@ -5,11 +5,14 @@ one transaction, provided the row is still as it was. So the effect happens exac
 row unfired, the lease runs out and the next sweep claims it again; whoever finds the row marked, moved or cancelled at
 the end rolls back what the task did. The row is locked last, after whatever the task locks, which is the order in which
 services cancel timers too: no deadlock between an engineer who acknowledges and the timer that would have escalated.
+A task that arms or cancels its own timer marks it first, by the same rule.
 """
 
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from celery import current_app
@@ -40,6 +43,7 @@ def set(  # noqa: A001 - timers.services.set() is what the callers say
     """Arm the timer `key`, in the caller's transaction. Arming it again replaces when and what, and revives it."""
     customer_id = customer.pk if isinstance(customer, Customer) else customer
     with scope.platform("set a timer"):
+        _settle_own(key)
         Timer.objects.update_or_create(
             key=key,
             defaults={
@@ -61,6 +65,7 @@ def cancel(*, prefix: str) -> int:
     It waits for one that is firing right now: after it returns, none of them acts any more.
     """
     with scope.platform("cancel timers"):
+        _settle_own(prefix, is_prefix=True)
         deleted, _ = Timer.objects.pending().filter(key__startswith=prefix).delete()
     return deleted
 
@@ -78,6 +83,35 @@ class _SupersededError(Exception):
     """The timer was fired, moved or cancelled while its task ran."""
 
 
+@dataclass
+class _Firing:
+    """The timer whose task runs now, as it was when it was read."""
+
+    timer: Timer
+    now: datetime
+    is_settled: bool = False
+
+    def settle(self) -> None:
+        """Mark the row as fired. Raises _SupersededError when it is no longer as it was.
+
+        At the end it is done again, in case the task rolled a savepoint back and the mark with it.
+        """
+        unchanged = Timer.objects.pending().filter(pk=self.timer.pk, due_at=self.timer.due_at)
+        if not unchanged.update(fired_at=self.now) and not self.is_settled:
+            raise _SupersededError
+        self.is_settled = True
+
+
+_firing: ContextVar[_Firing | None] = ContextVar("rdmp_firing_timer", default=None)
+
+
+def _settle_own(key: str, *, is_prefix: bool = False) -> None:
+    """A task touches its own timer: the firing counts as done, so that what follows is about the time after it."""
+    firing = _firing.get()
+    if firing is not None and (firing.timer.key.startswith(key) if is_prefix else firing.timer.key == key):
+        firing.settle()
+
+
 def fire(*, timer_id: int, now: datetime) -> bool:
     """Run one timer's task and mark it, in one transaction. Returns False when there was nothing to do.
 
@@ -86,17 +120,20 @@ def fire(*, timer_id: int, now: datetime) -> bool:
     timer = Timer.objects.pending().filter(pk=timer_id, due_at__lte=now).first()
     if timer is None:
         return False
+    firing = _Firing(timer, now)
+    token = _firing.set(firing)
     try:
         with transaction.atomic():
             _run(timer, now)
-            if not Timer.objects.pending().filter(pk=timer.pk, due_at=timer.due_at).update(fired_at=now):
-                raise _SupersededError
+            firing.settle()
     except _SupersededError:
         return False
     except Exception as problem:
         log.exception("timer %s failed", timer.key)
-        _remember_failure(timer_id, problem, now)
+        _remember_failure(timer, problem, now)
         return False
+    finally:
+        _firing.reset(token)
     return True
 
 
@@ -113,10 +150,10 @@ def _reach(customer_id: int | None) -> AbstractContextManager[scope.Scope]:
     return scope.platform("platform timer") if customer_id is None else scope.customer(customer_id)
 
 
-def _remember_failure(timer_id: int, problem: Exception, now: datetime) -> None:
+def _remember_failure(failed: Timer, problem: Exception, now: datetime) -> None:
     with transaction.atomic():
-        timer = Timer.objects.select_for_update().filter(pk=timer_id, fired_at=None).first()
-        if timer is None:
+        timer = Timer.objects.pending().select_for_update().filter(pk=failed.pk, due_at=failed.due_at).first()
+        if timer is None:  # meanwhile fired by another worker, armed anew or cancelled
             return
         timer.attempts += 1
         timer.last_error = f"{type(problem).__name__}: {problem}"[:2000]

@@ -1,4 +1,4 @@
-"""Celery's side of the timers: one rhythm that sweeps, one task that fires."""
+"""Celery's side of the timers: a rhythm that sweeps, a task that fires, and one that tidies up."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -19,3 +19,10 @@ def sweep() -> None:
 def fire(timer_id: int) -> None:
     with scope.platform("fire a timer"):
         services.fire(timer_id=timer_id, now=timezone.now())
+
+
+@shared_task(name="timers.housekeeping", queue="default")
+def housekeeping() -> None:
+    """Forget what fired long ago."""
+    with scope.platform("old timers"):
+        services.forget_fired(now=timezone.now())
