@@ -23,6 +23,7 @@ SEVERITY_CHOICES = [
 TOPIC_CHOICES = [(topic.value, topic.label) for topic in CHOSEN_TOPICS]
 SECRET_NAMES = ("access_token", "secret", "key", "url")
 MOST_RECIPIENTS = 20
+PROVIDER = "provider"
 
 
 class SecretField(forms.CharField):
@@ -36,10 +37,21 @@ class SecretField(forms.CharField):
 class OwnerForm(forms.Form):
     """The first step: whose channel, and of which kind."""
 
-    customer: forms.ModelChoiceField[Customer] = forms.ModelChoiceField(
-        label=_("Customer"), queryset=None, required=False, empty_label=_("The provider itself")
-    )
+    customer = forms.ChoiceField(label=_("Customer"))
     kind = forms.ChoiceField(label=_("Kind"), choices=Channel.Kind.choices, widget=forms.RadioSelect)
+
+    def __init__(self, data: Any = None, *, person: User, initial: dict[str, object] | None = None) -> None:
+        super().__init__(data, initial=initial)
+        field = self.fields["customer"]
+        assert isinstance(field, forms.ChoiceField)  # noqa: S101 - narrows the type
+        field.choices = [("", "—"), *((str(pk), name) for pk, name in Customer.objects.values_list("pk", "name"))]
+        if is_manager(person):
+            field.choices = [*field.choices, (PROVIDER, _("The provider itself (hears of every customer)"))]
+
+    @property
+    def owner(self) -> Customer | None:
+        chosen = self.cleaned_data["customer"]
+        return None if chosen == PROVIDER else Customer.objects.get(pk=chosen)
 
 
 class ChannelForm(forms.Form):
@@ -172,17 +184,6 @@ def _from_address(value: str, parameter: str) -> str:
     if not re.fullmatch(r"[\w.-]*", value):
         raise ValidationError(_("A token has only letters, digits, dots and hyphens."))
     return value
-
-
-def owner_form(person: User, data: Any = None, initial: dict[str, object] | None = None) -> OwnerForm:
-    """The first step for one person: managers may also choose the provider itself."""
-    form = OwnerForm(data, initial=initial)
-    customer = form.fields["customer"]
-    assert isinstance(customer, forms.ModelChoiceField)  # noqa: S101 - narrows the type
-    customer.queryset = Customer.objects.all()
-    if not is_manager(person):
-        customer.required, customer.empty_label = True, None
-    return form
 
 
 class PreferenceForm(forms.Form):

@@ -105,6 +105,10 @@ class Channel(SharedModel):
         return self.muted_until is not None and now < self.muted_until
 
     @property
+    def hears_everything(self) -> bool:
+        return set(all_topics()) <= set(self.topics)
+
+    @property
     def topic_labels(self) -> list[str]:
         return [str(topic.label) for topic in CHOSEN_TOPICS if topic.value in self.topics]
 

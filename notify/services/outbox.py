@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 ORDINARY_PRIORITY = 5
 PERSONAL_MAIL = 0  # the lane of mails to single people, which hang on no channel
 WAKE_UP_LIFE_S = 60
+PERSONAL = frozenset({Delivery.Medium.INBOX.value, Delivery.Medium.EMAIL.value})
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,8 @@ def tell(
     `customer` says whose affair it is; without it the person's own customer or the only one in scope is taken. An
     engineer who loses a customer loses the messages about it too.
     """
+    if unknown := set(channels) - PERSONAL:
+        raise ValueError(f"nobody delivers by {sorted(unknown)}")
     customer_id = _affair_of(user, customer)
     with writing_for(customer_id):
         media = [medium for medium in channels if medium != Delivery.Medium.EMAIL or _wants_mail(user, message)]

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import secrets, tables
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
-from notify.forms import SECRET_NAMES, ChannelForm, owner_form
+from notify.forms import SECRET_NAMES, ChannelForm, OwnerForm
 from notify.models import Attempt, Channel, Delivery
 from notify.permissions import may_manage_channel_of, may_manage_channels, may_see_channels
 from notify.providers import SECRET_FIELDS
@@ -73,11 +73,11 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
 def add(request: HttpRequest) -> HttpResponse:
     """Two steps on one address: whose and which kind (in the query), then the rest."""
     person = person_of(request)
-    asked = request.GET if is_provider(person) else request.GET | {"customer": str(person.customer_id)}
-    chosen = owner_form(person, asked if "kind" in asked else None, initial={"customer": asked.get("customer")})
+    asked = request.GET.dict() if is_provider(person) else request.GET.dict() | {"customer": str(person.customer_id)}
+    chosen = OwnerForm(asked if "kind" in asked else None, person=person, initial={"customer": asked.get("customer")})
     if not chosen.is_valid():
         return render(request, "notify/channel_kind.html", {"form": chosen, "is_provider": is_provider(person)})
-    customer, kind = chosen.cleaned_data["customer"], chosen.cleaned_data["kind"]
+    customer, kind = chosen.owner, chosen.cleaned_data["kind"]
     if not may_manage_channel_of(person, customer.pk if customer else None):
         raise PermissionDenied
     form = ChannelForm(request.POST or None, kind=kind, customer=customer)

@@ -236,10 +236,17 @@ def test_the_providers_own_channels_are_its_managers_affair(
     ours = make_dingtalk(robots, None)
     address = f"/notify/channels/{ours.pk}/"
     assert [client_for(person).get(address).status_code for person in (alice, chen, lin)] == [404, 404, 200]
-    add = "/notify/channels/new/?kind=email&customer="
-    for person in (alice, chen):
-        page = client_for(person).get(add).content.decode()
-        assert "recipients" not in page or person is alice
+    add = "/notify/channels/new/?kind=email&customer=provider"
+    pages = [client_for(person).get(add).content.decode() for person in (chen, lin)]
+    assert ['name="recipients"' in page for page in pages] == [False, True]
+
+
+def test_a_project_manager_makes_channels_of_their_own_customer_whatever_the_address_says(
+    jia: Customer, yi: Customer, alice: User, client_for: ClientFor
+) -> None:
+    said = FORM | {"recipients": "ops@jia.example"}
+    client_for(alice).post(f"/notify/channels/new/?kind=email&customer={yi.pk}", said)
+    assert _only_channel().customer_id == jia.pk
 
 
 def test_a_customer_sees_the_log_of_its_own_channels_only(

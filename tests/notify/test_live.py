@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import pytest
 import redis
@@ -31,7 +32,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 application = SignedInOnly(URLRouter(websocket_urlpatterns))
 
 
-class Socket(ApplicationCommunicator):
+Asgi: Any = ApplicationCommunicator  # asgiref's test client carries no types
+
+
+class Socket(Asgi):
     """One browser's WebSocket, spoken to in ASGI."""
 
     def __init__(self, session_key: str, origin: str) -> None:
@@ -185,7 +189,9 @@ async def test_nothing_is_told_of_what_was_rolled_back(alice: User, jia: Custome
     assert await socket.receive_nothing(timeout=0.3)
 
 
-def test_without_redis_the_transaction_stands(jia: Customer, alice: User, settings: LazySettings) -> None:
+def test_without_redis_the_transaction_stands(
+    jia: Customer, alice: User, settings: LazySettings, caplog: pytest.LogCaptureFixture
+) -> None:
     settings.CHANNEL_LAYERS = {
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
@@ -197,10 +203,12 @@ def test_without_redis_the_transaction_stands(jia: Customer, alice: User, settin
         with scope.customer(jia), transaction.atomic():
             tell(user=alice, key="k", message=message(), now=NOW)
             live.publish(customer_id=jia.pk, topic="incidents", object_id=1)
+        live.finish(5)
     finally:
         channel_layers.backends.clear()
     with scope.platform("test"):
         assert Delivery.objects.inbox_of(alice).count() == 1
+    assert "live hints are lost" in caplog.text
 
 
 async def test_a_flushed_redis_deafens_nobody(alice: User, jia: Customer, connect: Connect, redis_url: str) -> None:
