@@ -95,6 +95,13 @@ class States:
     def take(self, rows: Ints | Bools) -> Self:
         return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
 
+    def replaced(self, touched: Self) -> Self:
+        """These states after a fold: those touched come from there, as far as they are worth keeping."""
+        rest = self.take(~np.isin(self.binding, touched.binding))
+        worth = touched.take(touched.is_worth_keeping)
+        merged = type(self)(*(np.concatenate([getattr(rest, f.name), getattr(worth, f.name)]) for f in fields(self)))
+        return merged.take(np.argsort(merged.binding))
+
     @property
     def is_worth_keeping(self) -> Bools:
         return np.asarray(self.firing | (self.bad > 0))

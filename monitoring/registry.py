@@ -2,112 +2,183 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
+from functools import partial
 
 import numpy as np
 from django.conf import settings
+from django.db import connection, transaction
 from numpy.typing import NDArray
 
 from accounts.models import Severity
 from assets.models import Asset, Kind
 from monitoring import plan
 from monitoring.collectors import SeriesKey
+from monitoring.evaluate import States
+from monitoring.heads import Heads
 from monitoring.models import RuleOverride, Series
 from monitoring.plan import Override, Plan, SeriesFacts
 from monitoring.rules import RULES
+from monitoring.services import states
 
-PLAN_LIFE = timedelta(minutes=10)
+PLAN_LIFE_S = 600.0
 """How long a plan may miss that an asset changed its kind or system; overrides show at once (`Ledger.plan_version`)."""
 UNKNOWN = -1
 
 
 @dataclass(slots=True)
-class Registry:
-    """Series of one customer as this process knows them."""
+class Memory:
+    """One customer as this process knows it.
 
+    Heads and states are those of the last batch that this process committed. They are used again if no other process
+    took a batch in meanwhile, which `Ledger.batches` tells, and read again otherwise. `lock` is held by the thread that
+    works on it, from before the transaction until after its commit.
+    """
+
+    customer_id: int
+    lock: threading.RLock = field(default_factory=threading.RLock)
     ids: dict[SeriesKey, int] = field(default_factory=dict)
+    batches: int | None = None
+    heads: Heads = field(default_factory=Heads)
+    states: States | None = None
     plan: Plan | None = None
     plan_version: int = 0
-    plan_made_at: datetime | None = None
+    plan_made_at: float = 0.0
+
+    def current_plan(self) -> Plan:
+        """The customer's plan, inside its scope and while its ledger is held."""
+        if self.plan is None or time.monotonic() - self.plan_made_at > PLAN_LIFE_S:
+            self.plan = load_plan()
+            self.plan_made_at = time.monotonic()
+            self.states = None
+        return self.plan
+
+    def current_states(self) -> States:
+        if self.states is None:
+            self.states = states.load(self.current_plan())
+        return self.states
+
+    def keep_states(self, touched: States) -> None:
+        """Save what changed, and remember it."""
+        if len(touched):
+            plan, before = self.current_plan(), self.current_states()
+            states.save(self.customer_id, plan, before, touched)
+            self.states = before.replaced(touched)
 
 
-_registries: dict[int, Registry] = {}
+_memories: dict[int, Memory] = {}
 _asset_of: NDArray[np.int64] = np.zeros(1024, dtype=np.int64)
+_asset_lock = threading.Lock()
 
 
 def forget(customer_id: int | None = None) -> None:
     """Throw away what is remembered of one customer, or of all."""
     if customer_id is None:
-        _registries.clear()
+        _memories.clear()
     else:
-        _registries.pop(customer_id, None)
+        _memories.pop(customer_id, None)
+
+
+def memory_of(customer_id: int) -> Memory:
+    return _memories.setdefault(customer_id, Memory(customer_id))
+
+
+@contextmanager
+def held(customer_id: int) -> Generator[Memory]:
+    """A transaction that holds the customer's ledger, inside its scope, with what is known of it, up to date.
+
+    What fails inside is forgotten: memory would be ahead of the database.
+    """
+    memory = memory_of(customer_id)
+    try:
+        with memory.lock, transaction.atomic():
+            _hold(memory)
+            yield memory
+    except BaseException:
+        forget(customer_id)
+        raise
+
+
+def _hold(memory: Memory) -> None:
+    customer_id = memory.customer_id
+    with connection.cursor() as cursor:
+        cursor.execute(_HOLD, [customer_id])
+        row = cursor.fetchone()
+        if row is None:
+            cursor.execute(_BEGIN, [customer_id])
+            cursor.execute(_HOLD, [customer_id])
+            row = cursor.fetchone()
+    batches, version = row
+    if memory.batches != batches - 1:
+        memory.heads, memory.states = Heads(), None
+    if memory.plan_version != version:
+        memory.plan, memory.plan_version = None, version
+    memory.batches = None  # nothing is sure before the commit
+    transaction.on_commit(partial(setattr, memory, "batches", batches))
+
+
+_HOLD = "UPDATE monitoring_ledger SET batches = batches + 1 WHERE customer_id = %s RETURNING batches, plan_version"
+_BEGIN = "INSERT INTO monitoring_ledger (customer_id, batches, plan_version) VALUES (%s, 0, 1) ON CONFLICT DO NOTHING"
 
 
 def resolve(
     customer_id: int, keys: Sequence[SeriesKey], *, now: datetime
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Series id and asset id of each key, in the customer's scope; UNKNOWN where the asset is not the customer's."""
-    registry = _registries.setdefault(customer_id, Registry())
-    get: Callable[[SeriesKey], int | None] = registry.ids.get
-    found = [get(key) for key in keys]
-    if None in found:
-        _learn(registry, customer_id, [key for key, one in zip(keys, found, strict=True) if one is None], now)
-        found = [registry.ids.get(key, UNKNOWN) for key in keys]
-    ids = np.array(found, dtype=np.int32)
+    memory = memory_of(customer_id)
+    get = memory.ids.get
+    ids = np.array([get(key, UNKNOWN) for key in keys], dtype=np.int32)
+    strange = np.flatnonzero(ids == UNKNOWN)
+    if len(strange):
+        _learn(memory, [keys[at] for at in strange.tolist()], now)
+        ids[strange] = [get(keys[at], UNKNOWN) for at in strange.tolist()]
     return ids, _asset_of[ids]
 
 
-def _learn(registry: Registry, customer_id: int, keys: Sequence[SeriesKey], now: datetime) -> None:
+def _learn(memory: Memory, keys: Sequence[SeriesKey], now: datetime) -> None:
     """Fetch series that this process has not met, making those that nobody has met."""
-    asset_ids = {key[1] for key in keys if key[0] == customer_id}
-    met = len(registry.ids)
-    _fetch(registry, customer_id, asset_ids)
-    new = [key for key in keys if key not in registry.ids and key[0] == customer_id]
+    asset_ids = {asset_id for customer_id, asset_id, _, _ in keys if customer_id == memory.customer_id}
+    met = len(memory.ids)
+    _fetch(memory, asset_ids)
+    new = [key for key in keys if key not in memory.ids and key[0] == memory.customer_id]
     if new:
         own = set(Asset.objects.filter(pk__in=asset_ids).values_list("pk", flat=True))
         Series.objects.bulk_create(
             [
                 Series(customer_id=customer_id, asset_id=asset_id, metric=metric, labels=labels, created_at=now)
-                for _, asset_id, metric, labels in sorted(new)
+                for customer_id, asset_id, metric, labels in sorted(new)
                 if asset_id in own
             ],
             ignore_conflicts=True,
             batch_size=5000,
         )
-        _fetch(registry, customer_id, asset_ids)
-    if len(registry.ids) > met:
-        registry.plan = None
+        _fetch(memory, asset_ids)
+    if len(memory.ids) > met:
+        memory.plan = None
 
 
-def _fetch(registry: Registry, customer_id: int, asset_ids: set[int]) -> None:
+def _fetch(memory: Memory, asset_ids: set[int]) -> None:
     rows = Series.objects.filter(asset_id__in=asset_ids).values_list("pk", "asset_id", "metric", "labels")
     fetched = list(rows)
-    registry.ids.update({(customer_id, asset_id, metric, labels): pk for pk, asset_id, metric, labels in fetched})
+    memory.ids.update({(memory.customer_id, asset_id, metric, labels): pk for pk, asset_id, metric, labels in fetched})
     if fetched:
         _note_assets(np.array([(pk, asset_id) for pk, asset_id, _, _ in fetched], dtype=np.int64))
 
 
 def _note_assets(pairs: NDArray[np.int64]) -> None:
     global _asset_of  # noqa: PLW0603 - one growing table for the process
-    highest = int(pairs[:, 0].max())
-    if highest >= len(_asset_of) - 1:  # the last cell stays zero: UNKNOWN is -1
-        grown = np.zeros(max(2 * len(_asset_of), highest + 2), dtype=np.int64)
-        grown[: len(_asset_of)] = _asset_of
-        _asset_of = grown
-    _asset_of[pairs[:, 0]] = pairs[:, 1]
-
-
-def plan_of(customer_id: int, version: int, *, now: datetime) -> Plan:
-    """The customer's plan at this `Ledger.plan_version`, inside the customer's scope."""
-    registry = _registries.setdefault(customer_id, Registry())
-    is_old = registry.plan_made_at is None or not timedelta() <= now - registry.plan_made_at < PLAN_LIFE
-    if registry.plan is None or registry.plan_version != version or is_old:
-        registry.plan = load_plan()
-        registry.plan_version = version
-        registry.plan_made_at = now
-    return registry.plan
+    with _asset_lock:
+        highest = int(pairs[:, 0].max())
+        if highest >= len(_asset_of) - 1:  # the last cell stays zero: UNKNOWN is -1
+            grown = np.zeros(max(2 * len(_asset_of), highest + 2), dtype=np.int64)
+            grown[: len(_asset_of)] = _asset_of
+            _asset_of = grown
+        _asset_of[pairs[:, 0]] = pairs[:, 1]
 
 
 def load_plan() -> Plan:

@@ -17,7 +17,7 @@ asset); what comes late or again is compared with what is stored.
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
@@ -174,14 +174,20 @@ def heads(asset_ids: Sequence[int]) -> dict[int, NDArray[np.void]]:
         return {asset_id: np.frombuffer(data, dtype=HEAD) for asset_id, data in cursor}
 
 
-def save_heads(*, customer_id: int, changed: Mapping[int, bytes]) -> None:
+def save_heads(*, customer_id: int, assets: Sequence[int], data: Sequence[bytes]) -> None:
+    """Write the `Newest` rows of assets. Updating is the usual case and, within a page of the table, the cheap one."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO monitoring_newest (customer_id, asset_id, data)"
-            " SELECT %s, * FROM unnest(%s::bigint[], %s::bytea[])"
-            " ON CONFLICT (asset_id) DO UPDATE SET data = excluded.data",
-            [customer_id, list(changed), list(changed.values())],
+            "UPDATE monitoring_newest n SET data = new.data"
+            " FROM unnest(%s::bigint[], %s::bytea[]) AS new (asset_id, data) WHERE n.asset_id = new.asset_id",
+            [list(assets), list(data)],
         )
+        if cursor.rowcount < len(assets):
+            cursor.execute(
+                "INSERT INTO monitoring_newest (customer_id, asset_id, data)"
+                " SELECT %s, * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT (asset_id) DO NOTHING",
+                [customer_id, list(assets), list(data)],
+            )
 
 
 def newest(asset_ids: Sequence[int]) -> dict[int, tuple[int, float]]:

@@ -63,6 +63,9 @@ class Newest(TenantModel):
 class Ledger(TenantModel):
     """One row per customer: held locked while a batch is taken in, so that two workers never judge at once."""
 
+    batches = models.PositiveBigIntegerField(
+        _("batches"), default=0, help_text=_("Grows with every batch: whoever finds it as they left it knows the rest.")
+    )
     plan_version = models.PositiveBigIntegerField(
         _("plan version"), default=1, help_text=_("Grows when rules are overridden.")
     )

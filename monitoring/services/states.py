@@ -15,14 +15,10 @@ from monitoring.plan import Plan
 COLUMNS = ("bad", "good", "firing", "first_ts", "counted_ts", "last_bad_ts", "last_ts")
 
 
-def load(plan: Plan, assets: NDArray[np.int64]) -> States:
-    """The states of these assets' bindings, inside the customer's scope. Those that the plan no longer has are left."""
+def load(plan: Plan) -> States:
+    """The states of the customer in scope. Those whose binding the plan no longer has are left alone."""
     with connection.cursor() as cursor:
-        cursor.execute(
-            f"SELECT series_id, rule_id, {', '.join(COLUMNS)} FROM monitoring_rulestate"  # noqa: S608 - our own names
-            " WHERE asset_id = ANY(%s)",
-            [assets.tolist()],
-        )
+        cursor.execute(f"SELECT series_id, rule_id, {', '.join(COLUMNS)} FROM monitoring_rulestate")  # noqa: S608
         rows = cursor.fetchall()
     return _placed(plan, rows)
 

@@ -62,17 +62,10 @@ class Memory:
             head_value=np.array([v for _, (_, v) in heads], dtype=np.float64),
         )
         touched, transitions = fold(self.plan, judge(self.plan, points), self.states)
-        self._remember(touched)
+        self.states = self.states.replaced(touched)
         for (series, ts), value in fresh:
             self.heads[series] = (ts, value)
         return transitions
-
-    def _remember(self, touched: States) -> None:
-        kept = self.states.take(~np.isin(self.states.binding, touched.binding))
-        worth = touched.take(touched.is_worth_keeping)
-        names = ("binding", "bad", "good", "firing", "first_ts", "counted_ts", "last_bad_ts", "last_ts")
-        merged = States(*(np.concatenate([getattr(kept, n), getattr(worth, n)]) for n in names))
-        self.states = merged.take(np.argsort(merged.binding))
 
 
 def minutes(series: int, *values: float, start: int = 0) -> list[Sample]:
