@@ -37,6 +37,7 @@ class TargetForm(forms.Form):
 
     def __init__(self, *args: Any, target: Target | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.order_fields([name for name in self.fields if name not in ("name", "period_s")])
         self._stored: Mapping[str, Any] = target.config if target else {}
         if target is not None and target.period_s not in dict(PERIODS):
             self.fields["period_s"].choices = [*PERIODS, (target.period_s, f"{target.period_s} s")]  # type: ignore[attr-defined]  # a choice field

@@ -7,6 +7,7 @@ what to collect and hands the columns to the pipeline.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -15,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 C = TypeVar("C")
+
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_ESCAPED = re.compile(r"\\(.)")
 
 State = Mapping[str, Any]
 """What a collector remembers between two runs of one target: JSON, kept on the target's row."""
@@ -96,6 +100,15 @@ def labels_text(labels: Mapping[str, str]) -> str:
 
 def _escaped(value: str) -> str:
     return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def parse_labels(text: str) -> dict[str, str]:
+    """The label set that `labels_text` wrote."""
+    return {name: _ESCAPED.sub(_unescaped, value) for name, value in _LABEL.findall(text)}
+
+
+def _unescaped(match: re.Match[str]) -> str:
+    return "\n" if match.group(1) == "n" else match.group(1)
 
 
 def batch_of(customer_id: int, outcomes: Iterable[Outcome]) -> Batch:

@@ -16,6 +16,7 @@ from django.utils.translation import get_language
 
 from accounts.models import Severity
 from assets.models import Asset
+from monitoring.collectors import labels_text, parse_labels
 from monitoring.models import Alert, Series, metric_name
 from monitoring.panels import Panel, panels_for
 from monitoring.rules import CODES, METRICS
@@ -98,14 +99,14 @@ def graph(asset: Asset, panel: Panel, view: Window, *, since: datetime | None = 
         "series": [
             {
                 "id": one.pk,
-                "name": _series_name(one, shown, panel),
+                "name": name,
                 "codes": _codes(one.metric, language),
                 "t": column.ts,
                 "v": column.middle,
                 "lo": column.low,
                 "hi": column.high,
             }
-            for one, column in zip(shown, columns, strict=True)
+            for one, name, column in zip(shown, _names(shown), columns, strict=True)
         ],
         "alarms": alarms(asset, panel, view),
     }
@@ -166,13 +167,16 @@ def _figures(values: np.ndarray[Any, Any], breaks: np.ndarray[Any, Any]) -> list
     return [None if value != value else float(f"{value:.6g}") for value in with_gaps]  # noqa: PLR0124  # NaN
 
 
-def _series_name(one: Series, shown: Sequence[Series], panel: Panel) -> str:
-    """The metric, the labels, or both: what tells a curve from its neighbours."""
-    labels = labels_shown(one.labels)
-    if len(panel.metrics) == 1 or len({each.metric for each in shown}) == 1:
-        return labels or one.name
-    several = sum(each.metric == one.metric for each in shown) > 1
-    return f"{one.name} {labels}" if several and labels else one.name
+def _names(shown: Sequence[Series]) -> list[str]:
+    """What tells each curve from its neighbours: its metric, and the labels that differ between them."""
+    labels = [parse_labels(one.labels) for one in shown]
+    same = [name for name in labels[0] if len({each.get(name) for each in labels}) == 1] if len(shown) > 1 else []
+    alone = len({one.metric for one in shown}) == 1
+    names = []
+    for one, mine in zip(shown, labels, strict=True):
+        detail = labels_shown(labels_text({name: value for name, value in mine.items() if name not in same}))
+        names.append((detail or one.name) if alone else f"{one.name} {detail}".strip())
+    return names
 
 
 def _codes(metric: str, language: str) -> dict[int, str]:

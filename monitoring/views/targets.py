@@ -37,6 +37,8 @@ SORT: dict[str, tables.SortBy] = {
     "problem": ("problem_since", "name"),
     "took": "last_duration_ms",
 }
+VERDICTS = frozenset({"port.result_code", "url.result_code", "ping.result_code"})
+"""Metrics that say whether what is checked works: 0 is good."""
 HEALTH = {
     "failing": Q(is_enabled=True) & ~Q(problem_code=""),
     "working": Q(is_enabled=True, problem_code=""),
@@ -184,6 +186,7 @@ def _trial(outcome: Outcome) -> dict[str, Any]:
             for (_customer, _asset, metric, labels), value in zip(outcome.keys, outcome.value, strict=True)
         ],
         "took_ms": outcome.took_ms,
+        "is_bad": any(key[2] in VERDICTS and value for key, value in zip(outcome.keys, outcome.value, strict=True)),
     }
 
 

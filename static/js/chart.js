@@ -17,8 +17,15 @@ function theme() {
   return document.documentElement.getAttribute("data-bs-theme") === "dark" ? "dark" : "light";
 }
 
-function css(name) {
-  return getComputedStyle(document.body).getPropertyValue(name).trim();
+// A colour of the theme as the canvas understands it: stylesheets may say color-mix(…), ECharts cannot read that.
+const paint = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+function css(name, otherwise) {
+  paint.clearRect(0, 0, 1, 1);
+  paint.fillStyle = otherwise;
+  paint.fillStyle = getComputedStyle(document.body).getPropertyValue(name).trim() || otherwise;
+  paint.fillRect(0, 0, 1, 1);
+  const [red, green, blue, alpha] = paint.getImageData(0, 0, 1, 1).data;
+  return `rgba(${red}, ${green}, ${blue}, ${alpha / 255})`;
 }
 
 // --- figures ---------------------------------------------------------------------------------------------------------
@@ -51,9 +58,10 @@ export function shown(value, unit, codes) {
 
 const pad = (number) => String(number).padStart(2, "0");
 
-// The platform speaks China Standard Time wherever the reader is, like its lists do.
-function moment(ms) {
-  const at = new Date(ms + 8 * HOUR);
+// The platform speaks China Standard Time wherever the reader is, like its lists do: the graph runs on UTC, shifted.
+const CHINA = 8 * HOUR;
+function moment(shifted) {
+  const at = new Date(shifted);
   return { y: at.getUTCFullYear(), mo: pad(at.getUTCMonth() + 1), d: pad(at.getUTCDate()),
            h: pad(at.getUTCHours()), mi: pad(at.getUTCMinutes()), s: pad(at.getUTCSeconds()) };
 }
@@ -151,9 +159,6 @@ class Chart {
       this.element.classList.remove("chart-quiet");
       this.element.textContent = "";
       this.view = echarts.init(this.element, null, { renderer: "canvas" });
-      this.view.group = this.section?.id ?? "";
-      if (this.view.group) echarts.connect(this.view.group);
-      this.view.on("legendselectchanged", () => {});
     }
     this.view.setOption(option(this, data), { notMerge: true, lazyUpdate: true });
   }
@@ -190,8 +195,8 @@ function joined(before, after) {
 function option(chart, data) {
   const dark = theme() === "dark";
   const colors = PALETTE[dark ? "dark" : "light"];
-  const text = css("--tblr-secondary") || (dark ? "#9aa5b1" : "#5f6b7a");
-  const line = css("--tblr-border-color") || (dark ? "#33404d" : "#e3e7eb");
+  const text = css("--tblr-secondary", dark ? "#9aa5b1" : "#5f6b7a");
+  const line = css("--tblr-border-color", dark ? "#33404d" : "#e3e7eb");
   const narrow = chart.element.clientWidth < 460;
   const span = data.to - data.from;
   const many = data.series.length > 1;
@@ -199,9 +204,10 @@ function option(chart, data) {
   const left = many || data.hidden;
   return {
     animation: false,
+    useUTC: true,
     color: colors,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-    grid: { left: 8, right: 16, top: 14, bottom: left ? 34 : 8, containLabel: true },
+    grid: { left: 8, right: 16, top: 14, bottom: left ? 28 : 4, containLabel: true },
     legend: many
       ? { type: "scroll", bottom: 0, left: 8, right: 8, itemWidth: 14, itemHeight: 3, icon: "roundRect", itemGap: 12,
           textStyle: { color: text, fontSize: 11, overflow: "truncate", width: narrow ? 110 : 180 },
@@ -209,62 +215,68 @@ function option(chart, data) {
       : undefined,
     tooltip: {
       trigger: "axis", confine: true, renderMode: "richText",
-      backgroundColor: css("--tblr-bg-surface") || (dark ? "#182433" : "#fff"), borderColor: line,
-      textStyle: { color: css("--tblr-body-color") || (dark ? "#dce1e7" : "#1a2433"), fontSize: 12 },
+      backgroundColor: css("--tblr-bg-surface", dark ? "#182433" : "#fff"), borderColor: line,
+      textStyle: { color: css("--tblr-body-color", dark ? "#dce1e7" : "#1a2433"), fontSize: 12 },
       axisPointer: { type: "line", lineStyle: { color: text, type: "dashed", width: 1 } },
       formatter: (items) => tooltip(items, data, words),
     },
     xAxis: {
-      type: "time", min: data.from, max: data.to, splitNumber: narrow ? 3 : 6,
+      type: "time", min: data.from + CHINA, max: data.to + CHINA, splitNumber: narrow ? 3 : 6,
       axisLine: { lineStyle: { color: line } }, axisTick: { lineStyle: { color: line } }, splitLine: { show: false },
       axisLabel: { color: text, fontSize: 11, hideOverlap: true, formatter: (at) => axisTime(at, span), showMinLabel: false, showMaxLabel: false },
     },
     yAxis: {
-      type: "value", min: low(data), max: high(data), scale: data.min === null, splitNumber: 4, minInterval: data.state ? 1 : 0,
-      axisLine: { show: false }, axisTick: { show: false }, splitLine: { lineStyle: { color: line, opacity: 0.6 } },
+      type: "value", ...ends(data), minInterval: data.state || data.unit === "count" ? 1 : 0,
+      axisLine: { show: false }, axisTick: { show: false }, splitLine: { showMaxLine: !data.state, lineStyle: { color: line, opacity: 0.6 } },
       axisLabel: { color: text, fontSize: 11, width: narrow ? 64 : 96, overflow: "truncate",
                    formatter: (value) => (data.state && !Number.isInteger(value) ? "" : shown(value, data.unit, commonCodes(data))) },
     },
-    series: lines(data, colors, words, dark),
+    series: lines(data, colors, dark),
   };
 }
 
-function low(data) {
-  return data.min === null ? undefined : data.min;
+// The ends of the axis and the step between its lines: round in the unit that is shown (binary for bytes).
+function ends(data) {
+  const values = data.series.flatMap((one) => [...one.v, ...one.lo, ...one.hi]).filter((value) => value !== null);
+  const greatest = Math.max(...values);
+  const least = Math.min(...values);
+  if (data.state && data.series.some((one) => Object.keys(one.codes).length)) return { min: Math.min(0, least), max: Math.max(greatest, 1) + 0.2, interval: 1 };
+  if (data.max === 100 && data.min === 0 && greatest <= 100) return { min: 0, max: 100, interval: 25 };
+  if (data.min === null || data.state) return { scale: true, splitNumber: 4 };
+  const step = round(Math.max(greatest, 1e-9) / 4, data.unit.startsWith("B") ? 1024 : 1000);
+  if (greatest === 0) return { min: 0, max: 1, interval: 1 };
+  return { min: least < 0 ? undefined : 0, max: Math.ceil((greatest * 1.001) / step) * step, interval: least < 0 ? undefined : step };
 }
 
-// A state graph keeps room above its one line; percentages end at 100 unless something went past it.
-function high(data) {
-  const greatest = Math.max(...data.series.flatMap((one) => (one.hi.length ? one.hi : one.v)).filter((value) => value !== null));
-  if (data.state) return Math.max(greatest, 1);
-  if (data.max !== null) return Math.max(data.max, greatest);
-  return greatest === 0 && data.min === 0 ? 1 : undefined;
+function round(rough, base) {
+  const unit = base ** Math.floor(Math.log(rough) / Math.log(base));
+  const steps = [1, 2, 2.5, 5, 10, 20, 25, 50, 100, 200, 250, 500, base];
+  return unit * (steps.find((step) => step * unit >= rough) ?? base);
 }
 
 function commonCodes(data) {
   return data.state && data.series.length ? data.series[0].codes : null;
 }
 
-function lines(data, colors, words, dark) {
+function lines(data, colors, dark) {
   const alone = data.series.length === 1;
   const drawn = data.series.map((one, place) => ({
-    name: one.name, id: `line-${one.id}`, type: "line", step: data.state ? "end" : false,
+    name: one.name, id: `line-${one.id}`, type: "line", step: data.state || data.unit === "count" ? "end" : false,
     showSymbol: one.t.length < 3, symbol: "circle", symbolSize: 4, sampling: undefined, connectNulls: false,
     lineStyle: { width: 1.5 }, itemStyle: { color: colors[place % colors.length] },
     areaStyle: alone && !data.state && !one.lo.length ? { opacity: 0.08 } : undefined,
     emphasis: { disabled: true },
-    data: one.t.map((at, index) => [at, one.v[index], one.lo[index] ?? null, one.hi[index] ?? null]),
-    markArea: place === 0 ? alarms(data, words, dark) : undefined,
+    data: one.t.map((at, index) => [at + CHINA, one.v[index], one.lo[index] ?? null, one.hi[index] ?? null]),
   }));
   // Between the least and the greatest value of each bucket: a mean hides the peak that raised the alarm.
   const bands = data.series.length > 3 ? [] : data.series.filter((one) => one.lo.length && !data.state).map((one) => band(one, colors[data.series.indexOf(one) % colors.length], dark));
-  return [...drawn, ...bands];
+  return [...drawn, ...bands, ...(data.alarms.length ? [alarms(data, dark)] : [])];
 }
 
 function band(one, color, dark) {
   return {
     type: "custom", id: `band-${one.id}`, name: one.name, silent: true, tooltip: { show: false }, z: 1, legendHoverLink: false,
-    itemStyle: { color }, clip: true, encode: { x: 0, y: [1, 2] }, data: [[one.t[0], one.lo[0], one.hi[0]]],
+    itemStyle: { color }, clip: true, encode: { x: 0, y: [1, 2] }, data: [[one.t[0] + CHINA, one.lo[0], one.hi[0]]],
     renderItem: (params, api) => {
       const pieces = [];
       let piece = [];
@@ -277,7 +289,7 @@ function band(one, color, dark) {
       }
       const polygons = pieces.map((places) => ({
         type: "polygon",
-        shape: { points: [...places.map((at) => api.coord([one.t[at], one.hi[at]])), ...places.toReversed().map((at) => api.coord([one.t[at], one.lo[at]]))] },
+        shape: { points: [...places.map((at) => api.coord([one.t[at] + CHINA, one.hi[at]])), ...places.toReversed().map((at) => api.coord([one.t[at] + CHINA, one.lo[at]]))] },
         style: { fill: color, opacity: dark ? 0.22 : 0.16 },
       }));
       return { type: "group", children: polygons };
@@ -285,32 +297,36 @@ function band(one, color, dark) {
   };
 }
 
-function alarms(data, words, dark) {
-  if (!data.alarms.length) return undefined;
+// Each alarm: a tinted stretch of the graph with a solid bar on top, never too narrow to be seen.
+function alarms(data, dark) {
   return {
-    silent: true,
-    data: data.alarms.map((alarm) => [
-      { xAxis: Math.max(alarm.from, data.from), itemStyle: { color: ALARM[alarm.severity], opacity: dark ? 0.28 : 0.14 },
-        label: { show: false } },
-      { xAxis: Math.min(alarm.to ?? data.to, data.to) },
-    ]),
+    type: "custom", id: "alarms", silent: true, tooltip: { show: false }, z: 0, clip: false, encode: { x: [0, 1], y: [] }, animation: false,
+    data: data.alarms.map((alarm) => [Math.max(alarm.from, data.from) + CHINA, Math.min(alarm.to ?? data.to, data.to) + CHINA, alarm.severity]),
+    renderItem: (params, api) => {
+      const { x, y, width, height } = params.coordSys;
+      const left = Math.max(api.coord([api.value(0), 0])[0], x);
+      const right = Math.min(Math.max(api.coord([api.value(1), 0])[0], left + 3), x + width);
+      const fill = ALARM[api.value(2)];
+      const box = (top, tall, opacity) => ({ type: "rect", shape: { x: left, y: top, width: right - left, height: tall }, style: { fill, opacity } });
+      return { type: "group", children: [box(y, height, dark ? 0.3 : 0.16), box(y - 4, 4, 1)] };
+    },
   };
 }
 
 function tooltip(items, data, words) {
   const points = items.filter((item) => item.seriesType === "line" && item.value[1] !== null && item.value[1] !== undefined);
   if (!points.length) return "";
-  const at = points[0].value[0];
+  const at = points[0].value[0] - CHINA;
   const rows = points.slice(0, 14).map((item) => {
     const [, value, least, greatest] = item.value;
     const one = data.series[item.seriesIndex];
     const span = least !== null && greatest !== null && least !== greatest && !data.state ? `  (${shown(least, data.unit)} – ${shown(greatest, data.unit)})` : "";
-    return `${item.marker}${item.seriesName}  ${shown(value, data.unit, one?.codes)}${span}`;
+    return `${item.marker}${data.series.length > 1 ? `${item.seriesName}  ` : ""}${shown(value, data.unit, one?.codes)}${span}`;
   });
   if (points.length > 14) rows.push(`+${points.length - 14}`);
   const open = data.alarms.filter((alarm) => alarm.from <= at + data.step && (alarm.to === null || alarm.to >= at));
   const told = open.slice(0, 3).map((alarm) => `⚠ ${alarm.level}: ${alarm.name}`);
-  return [fullTime(at, data.step), ...rows, ...told].join("\n");
+  return [fullTime(at + CHINA, data.step), ...rows, ...told].join("\n");
 }
 
 // --- the page --------------------------------------------------------------------------------------------------------
@@ -357,7 +373,7 @@ document.addEventListener("click", (event) => {
     const hidden = form.classList.toggle("d-none");
     custom.setAttribute("aria-expanded", String(!hidden));
     if (!hidden && !form.elements.end.value) {
-      const local = (ms) => new Date(ms + 8 * HOUR).toISOString().slice(0, 16);
+      const local = (ms) => new Date(ms + CHINA).toISOString().slice(0, 16);
       form.elements.start.value = local(Date.now() - 24 * HOUR);
       form.elements.end.value = local(Date.now());
     }
