@@ -1,7 +1,7 @@
 """What every page promises: the menu of the role, the emergency card, language and theme, no inline code."""
 
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -171,18 +171,19 @@ def test_a_severity_is_told_by_word_and_shape_not_by_colour_alone(severity: int)
 
 
 def test_times_are_shown_in_china_standard_time() -> None:
-    moment = timezone.datetime(2026, 3, 1, 20, 0, tzinfo=timezone.get_fixed_timezone(0))
+    moment = datetime(2026, 3, 1, 20, 0, tzinfo=UTC)
     text = Template("{% load rdmp %}{{ moment|localtime_full }}").render(Context({"moment": moment}))
     assert text == "2026-03-02 04:00:00"
 
 
 def test_what_people_wrote_is_escaped_in_every_component() -> None:
     nasty = '<img src=x onerror="alert(1)">'
-    for name, context in {
+    contexts: dict[str, dict[str, object]] = {
         "empty.html": {"title": nasty, "text": nasty, "action_url": nasty, "action_label": nasty},
         "state.html": {"label": nasty, "tone": nasty},
         "person.html": {"user": {"name": nasty}},
-    }.items():
+    }
+    for name, context in contexts.items():
         assert "<img" not in render_to_string(f"_components/{name}", context)
 
 

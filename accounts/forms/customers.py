@@ -107,7 +107,7 @@ class ContactForm(ContactBase):
         fields = ("kind", "phone", "email", "is_away")
         widgets: ClassVar = {"phone": forms.TextInput(attrs={"type": "tel", "autocomplete": "off"})}
 
-    user = forms.ModelChoiceField(
+    user: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(
         queryset=None,
         label=gettext_lazy("Person"),
         help_text=gettext_lazy("Somebody who is not in the list needs an invitation first."),
@@ -148,7 +148,7 @@ class ProviderContactForm(ProviderContactBase):
         model = ProviderContact
         fields = ("kind",)
 
-    user = forms.ModelChoiceField(queryset=None, label=gettext_lazy("Person"))
+    user: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(queryset=None, label=gettext_lazy("Person"))
 
     def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -166,7 +166,7 @@ class ProviderContactForm(ProviderContactBase):
 
 
 class AssignmentForm(forms.Form):
-    user = forms.ModelChoiceField(queryset=None, label=gettext_lazy("Engineer"))
+    user: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(queryset=None, label=gettext_lazy("Engineer"))
 
     def __init__(self, *args: Any, customer: Customer, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -32,7 +32,7 @@ class InvitationForm(forms.Form):
     email = forms.EmailField(label=gettext_lazy("E-mail"))
     name = forms.CharField(label=gettext_lazy("Full name"), max_length=80, required=False)
     role = forms.ChoiceField(label=gettext_lazy("Role"))
-    customer = forms.ModelChoiceField(
+    customer: "forms.ModelChoiceField[Customer]" = forms.ModelChoiceField(
         queryset=None,
         required=False,
         label=gettext_lazy("Customer"),
@@ -51,7 +51,7 @@ class InvitationForm(forms.Form):
             raise TypeError
         customers.queryset = Customer.objects.all()
         if is_customer_pm(actor):
-            customers.queryset = Customer.objects.filter(pk=actor.customer_id)
+            customers.queryset = Customer.objects.filter(people=actor)
             customers.initial = actor.customer_id
             customers.help_text = ""
         customers.required = not is_admin(actor)

@@ -19,8 +19,8 @@ STEPS = {"once": timedelta(0), "daily": timedelta(days=1), "weekly": timedelta(d
 
 class ShiftForm(forms.Form):
     duty = forms.ChoiceField(label=gettext_lazy("Duty"), choices=RosterShift.Duty.choices)
-    user = forms.ModelChoiceField(queryset=None, label=gettext_lazy("Person"))
-    customer = forms.ModelChoiceField(
+    user: "forms.ModelChoiceField[User]" = forms.ModelChoiceField(queryset=None, label=gettext_lazy("Person"))
+    customer: "forms.ModelChoiceField[Customer]" = forms.ModelChoiceField(
         queryset=None,
         required=False,
         label=gettext_lazy("Customer"),

@@ -112,9 +112,9 @@ def _relative(moment: datetime, now: datetime) -> str:
 
 
 @register.filter
-def duration(minutes: int | float | None) -> str:
+def duration(minutes: int | None) -> str:
     """Minutes of a contract as people say them: 15 minutes, 24 hours, 2 days."""
-    if minutes is None or minutes == "":
+    if minutes is None:
         return "—"
     count = int(minutes)
     if count and count % 1440 == 0 and count > 1440:
@@ -174,9 +174,19 @@ def filesize_iec(size: int | float | None) -> str:
 @register.filter
 def browser(user_agent: str) -> str:
     """`Chrome · Windows` out of a User-Agent header; the header itself when it is none that we know."""
-    programs = (("Edg/", "Edge"), ("MicroMessenger", "微信"), ("DingTalk", "钉钉"), ("Firefox/", "Firefox"))
+    programs: tuple[tuple[str, str], ...] = (
+        ("Edg/", "Edge"),
+        ("MicroMessenger", "微信"),
+        ("DingTalk", "钉钉"),
+        ("Firefox/", "Firefox"),
+    )
     programs += (("Chrome/", "Chrome"), ("Safari/", "Safari"), ("curl/", "curl"))
-    systems = (("Windows", "Windows"), ("Android", "Android"), ("iPhone", "iPhone"), ("iPad", "iPad"))
+    systems: tuple[tuple[str, str], ...] = (
+        ("Windows", "Windows"),
+        ("Android", "Android"),
+        ("iPhone", "iPhone"),
+        ("iPad", "iPad"),
+    )
     systems += (("Mac OS", "macOS"), ("Linux", "Linux"))
     known = [next((name for mark, name in marks if mark in user_agent), "") for marks in (programs, systems)]
     return " · ".join(filter(None, known)) or user_agent[:80]
@@ -218,11 +228,13 @@ def styled(field: BoundField) -> SafeString:
         kind = "form-select"
     else:
         kind = "form-control"
-    attrs = {"class": f"{widget.attrs.get('class', '')} {kind}{' is-invalid' if field.errors else ''}".strip()}
+    attrs: dict[str, str | bool] = {
+        "class": f"{widget.attrs.get('class', '')} {kind}{' is-invalid' if field.errors else ''}".strip()
+    }
     if isinstance(widget, Textarea) and "rows" not in widget.attrs:
         attrs["rows"] = "4"
     if isinstance(widget, FileInput):
-        attrs["class"] = attrs["class"].replace("form-select", "form-control")
+        attrs["class"] = str(attrs["class"]).replace("form-select", "form-control")
     return field.as_widget(attrs=attrs)
 
 
@@ -246,7 +258,7 @@ for _question in ("is_provider", "is_manager", "is_admin", "is_customer_pm", "ca
 def navigation(context: Context) -> list[menu_module.Section]:
     request = context.get("request")
     user = getattr(request, "user", None)
-    if not isinstance(user, User) or second_factor_missing(context):
+    if request is None or not isinstance(user, User) or second_factor_missing(context):
         return []
     return menu_module.menu(user, request.path)
 
@@ -256,7 +268,7 @@ def second_factor_missing(context: Context) -> bool:
     """True on the sign-in pages of a person who may go nowhere else yet (`accounts.middleware`)."""
     request = context.get("request")
     session = getattr(request, "session", None)
-    if session is None or session.get("second_factor") is not False:
+    if request is None or session is None or session.get("second_factor") is not False:
         return False
     factors = Authenticator.objects.filter(user=request.user)
     return not factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()

@@ -49,8 +49,8 @@ class Month:
 def index(request: HttpRequest) -> HttpResponse:
     rows = BusinessCalendar.objects.select_related("customer").order_by("customer__name", "name")
     found = [(row, row.versions.select_related("created_by").first()) for row in rows.prefetch_related("versions")]
-    taken = {row.customer_id for row, _version in found}
-    context = {"calendars": found, "customers": Customer.objects.exclude(pk__in=taken - {None})}
+    taken = {row.customer_id for row, _version in found if row.customer_id}
+    context = {"calendars": found, "customers": Customer.objects.exclude(pk__in=taken)}
     return render(request, "accounts/calendars.html", context)
 
 

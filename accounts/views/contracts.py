@@ -41,7 +41,7 @@ def contract(request: HttpRequest, pk: int) -> HttpResponse:
         "is_in_force": current is not None and current.starts_on <= today <= current.ends_on,
         "days_left": (current.ends_on - today).days if current else None,
         "terms": terms,
-        "others": Contract.objects.filter(customer=customer).exclude(pk=current.pk if current else None),
+        "others": Contract.objects.filter(customer=customer).exclude(pk=current.pk) if current else (),
         "calendar": calendars.current_version(customer),
         "changes": history.of(*([current] if current else []), *terms),
     }

@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from accounts import audit, scope
-from accounts.models import Customer, User
+from accounts.models import AuditEntry, Customer, User
 from tests.conftest import NOW, ClientFor
 
 pytestmark = pytest.mark.django_db
@@ -50,7 +50,7 @@ def test_an_export_holds_the_hashes_and_no_formula(client_for: ClientFor, lin: U
     note(jia)
     text = client_for(lin).get("/audit/?export=csv&q=test.note").content.decode("utf-8-sig")
     with scope.platform("test"):
-        head = audit.AuditEntry.objects.get(action="test.note")
+        head = AuditEntry.objects.get(action="test.note")
     assert head.hash in text
     assert ",=" not in text
 
@@ -63,7 +63,7 @@ def test_whole_chains_are_said_to_hold(client_for: ClientFor, lin: User, jia: Cu
 
 def test_a_changed_entry_is_found_and_named(client_for: ClientFor, lin: User, jia: Customer) -> None:
     note(jia)
-    table = audit.AuditEntry._meta.db_table
+    table = AuditEntry._meta.db_table
     with connection.as_owner(), connection.cursor() as cursor:  # type: ignore[attr-defined]  # our own backend
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")  # the test's own transaction is still open
         cursor.execute(f"ALTER TABLE {table} DISABLE TRIGGER USER")

@@ -28,7 +28,15 @@ def name_contact(customer: Customer, user: User, kind: str = "primary") -> Conta
 
 
 def contract_form(contract: Contract, **changes: object) -> dict[str, object]:
-    fields = ("number", "provider_name", "customer_party", "signed_on", "starts_on", "ends_on", "sow_version")
+    fields: tuple[str, ...] = (
+        "number",
+        "provider_name",
+        "customer_party",
+        "signed_on",
+        "starts_on",
+        "ends_on",
+        "sow_version",
+    )
     fields += ("governing_document", "middleware_quota", "url_quota", "probe_points_per_url")
     return {name: getattr(contract, name) for name in fields} | {"port_quota": "", "reason": "as agreed"} | changes
 
