@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
@@ -89,8 +90,29 @@ class TagsField(forms.CharField):
         return sheets.tags_text(value) if isinstance(value, dict) else value
 
 
-class AssetForm(forms.Form):
+class GroupedForm(forms.Form):
+    """A long form in portions, as the template shows them; fields that no group names come last."""
+
+    groups: tuple[tuple[str | Promise, tuple[str, ...]], ...] = ()
+
+    def portions(self) -> list[tuple[str | Promise, list[forms.BoundField]]]:
+        named = {name for _, names in self.groups for name in names}
+        rest: tuple[str | Promise, tuple[str, ...]] = ("", tuple(name for name in self.fields if name not in named))
+        portions = [
+            (label, [self[name] for name in names if name in self.fields]) for label, names in (*self.groups, rest)
+        ]
+        return [(label, fields) for label, fields in portions if fields]
+
+
+class AssetForm(GroupedForm):
     """A manual asset. Which fields there are depends on its kind; a customer is chosen only for a new one."""
+
+    groups = (
+        ("", ("customer", "name", "product", "url", "host", "port")),
+        ("", ("private_ip", "public_ip", "os", "engine", "spec", "region", "expires_at", "hardware_by_customer")),
+        (gettext_lazy("Owner and role"), _OWNER),
+        (gettext_lazy("More"), ("tags", "notes")),
+    )
 
     customer = CustomerField()
     name = forms.CharField(label=gettext_lazy("Name"), max_length=200)
@@ -155,7 +177,7 @@ class AssetForm(forms.Form):
 
 def _initial(asset: Asset | None) -> dict[str, object]:
     if asset is None:
-        return {}
+        return {"environment": Environment.UNKNOWN}
     values = {name: getattr(asset, name) for name in Facts.__dataclass_fields__}
     values["expires_at"] = timezone.localtime(asset.expires_at) if asset.expires_at else None
     return values
@@ -259,7 +281,7 @@ class Secret(forms.PasswordInput):
         super().__init__(render_value=False, attrs={"autocomplete": "new-password", "spellcheck": "false"})
 
 
-class KeyForm(forms.Form):
+class KeyForm(GroupedForm):
     access_key_id = forms.RegexField(
         r"^[A-Za-z0-9]{10,64}$",
         label=gettext_lazy("AccessKey ID"),
@@ -270,11 +292,11 @@ class KeyForm(forms.Form):
         label=gettext_lazy("Why a key that can write is accepted"),
         max_length=300,
         required=False,
-        help_text=gettext_lazy("Only when the check below objects. Kept in the audit log."),
+        help_text=gettext_lazy("Only when the check has objected. Kept in the audit log."),
     )
 
 
-class ConsoleForm(forms.Form):
+class ConsoleForm(GroupedForm):
     login_url = forms.URLField(
         label=gettext_lazy("Console sign-in address"), max_length=200, required=False, assume_scheme="https"
     )
@@ -310,10 +332,12 @@ class AccountForm(KeyForm, ConsoleForm):
         required=False,
         help_text=gettext_lazy("Empty: the public cloud. Otherwise the one address that answers for every product."),
     )
-    field_order = (
-        "customer", "name", "access_key_id", "access_key_secret", "accept_reason", "login_url", "ram_username",
-        "ram_password", "regions", "endpoint_override",
-    )  # fmt: skip
+    groups = (
+        ("", ("customer", "name")),
+        (gettext_lazy("AccessKey with ReadOnlyAccess"), ("access_key_id", "access_key_secret", "accept_reason")),
+        (gettext_lazy("Console user with AdministratorAccess"), ("ram_username", "ram_password", "login_url")),
+        (gettext_lazy("Where to look"), ("regions", "endpoint_override")),
+    )
 
     def __init__(self, *args: Any, may_set_endpoint: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

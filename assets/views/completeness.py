@@ -34,7 +34,7 @@ def index(request: HttpRequest) -> HttpResponse:
     active = Asset.objects.active()
     context = {
         "page": _page(request),
-        "form": form,
+        "bulk": form,
         "total": active.count(),
         "complete": active.count() - active.incomplete().count(),
         "chosen": _chosen(request),

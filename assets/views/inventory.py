@@ -5,7 +5,7 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, gettext_lazy, pgettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -26,10 +26,9 @@ SEARCH = (
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    state = request.GET.get("state", "")
     page = tables.page(
         request,
-        _rows(state).select_related("customer", "cloud_account"),
+        _rows(request.GET.get("show", "")).select_related("customer", "cloud_account"),
         sort={
             "name": "name",
             "kind": ("kind", "name"),
@@ -39,7 +38,7 @@ def index(request: HttpRequest) -> HttpResponse:
             "expires": "expires_at",
             "owner": ("owner_name", "name"),
         },
-        default="kind",
+        default="name",
         search=SEARCH,
         filters=_filters(),
         exports=True,
@@ -50,11 +49,19 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "assets/list.html", context)
 
 
-def _rows(state: str) -> AssetQuerySet:
+def _rows(show: str) -> AssetQuerySet:
     rows: AssetQuerySet = Asset.objects.all()
-    if state == "retired":
-        return rows.retired()
-    return rows if state == "all" else rows.active()
+    match show:
+        case "retired":
+            return rows.retired()
+        case "all":
+            return rows
+        case "expiring":
+            return rows.expiring(timezone.now())
+        case "missing":
+            return rows.active().filter(owner_name="")
+        case _:
+            return rows.active()
 
 
 def _filters() -> dict[str, tables.Filter]:
@@ -65,22 +72,20 @@ def _filters() -> dict[str, tables.Filter]:
         "status": tables.Choice(_("Status"), Asset.Status.choices, "status"),
         "environment": tables.Choice(_("Environment"), Environment.choices, "environment"),
         "region": tables.Choice(_("Region"), [(region, region) for region in regions], "region"),
-        "missing": tables.Choice(_("Owner"), [("1", _("missing")), ("0", _("known"))], _owner_missing),
-        "state": tables.Choice(_("Life"), [("retired", _("retired")), ("all", _("all of them"))], lambda _state: Q()),
+        "show": tables.Choice(pgettext("list", "Show"), _SHOWN, lambda _show: Q()),
         "account": "cloud_account",
-        "expires": tables.Choice(_("Expiry"), [("soon", _("within 30 days"))], _expires_soon),
     }
     if len(customers) > 1:
         filters["customer"] = tables.Choice(_("Customer"), customers, "customer")
     return filters
 
 
-def _owner_missing(value: str) -> Q:
-    return Q(owner_name="") if value == "1" else ~Q(owner_name="")
-
-
-def _expires_soon(_value: str) -> Q:
-    return Q(pk__in=Asset.objects.expiring(timezone.now()))
+_SHOWN = (
+    ("expiring", gettext_lazy("expires within 30 days")),
+    ("missing", gettext_lazy("owner missing")),
+    ("retired", gettext_lazy("retired ones")),
+    ("all", gettext_lazy("retired ones too")),
+)
 
 
 @require_safe

@@ -72,10 +72,10 @@ def test_simulated_assets_say_so_wherever_they_show(synced: CloudAccount, chen: 
         ("region=cn-shanghai", "bi-etl-01", "mall-web-01"),
         ("status=stopped", "mall-test-02", "mall-test-01"),
         ("environment=test", "mall-test-01", "mall-web-01"),
-        ("expires=soon", "mall-web-04", "mall-web-01"),
+        ("show=expiring", "mall-web-04", "mall-web-01"),
         ("q=172.16.1.11", "mall-web-01", "mall-web-02"),
-        ("missing=1", "mall-web-01", "no-such"),
-        ("state=retired", "Nothing fits", "mall-web-01"),
+        ("show=missing", "mall-web-01", "no-such"),
+        ("show=retired", "Nothing fits", "mall-web-01"),
         ("kind=nonsense&region=%00&sort=x&page=99", "mall", "no-such"),
     ],
 )
