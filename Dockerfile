@@ -39,4 +39,4 @@ WORKDIR /app
 USER rdmp
 VOLUME /data
 EXPOSE 8000
-CMD ["/bin/sh", "-c", "exec uvicorn rdmp.asgi:application --host $RDMP_BIND --port $RDMP_PORT --lifespan off --no-access-log --no-server-header --timeout-graceful-shutdown 3"]
+CMD ["/bin/sh", "-c", "exec uvicorn rdmp.asgi:application --host $RDMP_BIND --port $RDMP_PORT --lifespan off --log-level warning --no-access-log --no-server-header --timeout-graceful-shutdown 3"]

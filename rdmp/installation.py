@@ -18,6 +18,9 @@ from rdmp.embedded.ports import free_port, is_free
 ROOT = Path(__file__).resolve().parent.parent
 # Ports that the database remembers in the demo customer's assets: kept from start to start.
 KEPT_PORTS = ("RDMP_AGENT_PORT", "RDMP_DEMO_PORT", "RDMP_DEMO_CLOUD_PORT", "RDMP_DEMO_ROBOTS_PORT")
+# How warnings begin that every start would print: static files come from their sources here, and whoever starts the
+# platform as root has decided so.
+EXPECTED_WARNINGS = ("No directory at", "You're running the worker with superuser privileges")
 
 
 @dataclass(frozen=True)
@@ -111,8 +114,7 @@ def environment(directory: Path, urls: Mapping[str, str]) -> dict[str, str]:
     for name, make in SECRETS.items():
         if not given(name):
             settings[f"{name}_FILE"] = str(_secret_file(directory, name, make()))
-    if os.geteuid() == 0:  # whoever starts the platform as root has decided so; one would read it at each start
-        settings.setdefault("PYTHONWARNINGS", "ignore:You're running the worker with superuser privileges")
+    settings.setdefault("PYTHONWARNINGS", ",".join(f"ignore:{start}" for start in EXPECTED_WARNINGS))
     settings["PATH"] = f"{Path(sys.executable).parent}:{os.environ.get('PATH', '/usr/bin:/bin')}"
     return settings
 

@@ -34,6 +34,7 @@ def prepare(directory: Path, environment: Mapping[str, str]) -> str:
     code = code_fingerprint(environment)
     if before.get("code") == code and before.get("database") == database_fingerprint(environment) != UNKNOWN:
         return str(before["facts"])
+    print("正在准备数据库… Preparing the database…", flush=True)
     quietly(directory, environment, "migrate", "--no-input", "--verbosity", "0")
     facts = quietly(directory, environment, "bootstrap", "--json")
     made = {"code": code, "database": database_fingerprint(environment), "facts": facts}

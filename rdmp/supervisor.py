@@ -1,11 +1,13 @@
 """honcho, made to keep the promise that no process outlives the supervisor, not even when it is killed with -9."""
 
+import contextlib
 import os
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from honcho.compat import ProcessManager
 from honcho.manager import Manager
 from honcho.process import Popen, Process
 
@@ -34,12 +36,21 @@ class BoundProcess(Process):
         return opened
 
 
+class Signals(ProcessManager):
+    """Ask each command itself to end, not the processes that it has started: a Celery worker lets its own finish."""
+
+    def terminate(self, pid: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+
+
 class Supervisor(Manager):
     """Starts the processes of a Procfile, calls `when_started` once they are running, stops all when one stops."""
 
     def __init__(self, when_started: Callable[[], None]) -> None:
         super().__init__()
         self._process_ctor = BoundProcess
+        self._procmgr = Signals()
         self._when_started = when_started
         self.ended_first = ""
 
@@ -57,6 +68,9 @@ class Supervisor(Manager):
             raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
+            for process in self._processes.values():  # what a command has left in its group
+                if "pid" in process:
+                    self._procmgr.kill(process["pid"])
 
     def terminate(self) -> None:
         """honcho's own would fail while a process is being started, and wait for ever when none of them obeys."""

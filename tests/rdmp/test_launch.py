@@ -59,7 +59,7 @@ def assert_one_sentence(done: "subprocess.CompletedProcess[str]", *parts: str) -
     assert done.returncode == 1
     assert len(lines) == 2, done.stderr
     assert all(part in done.stderr for part in parts), done.stderr
-    assert not done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 def test_a_taken_port_is_said_in_one_sentence_with_the_way_out(state_dir: Path) -> None:
@@ -146,6 +146,24 @@ def test_a_process_that_does_not_want_to_end_is_ended() -> None:
     supervisor.terminate()
     supervisor.wait(30)
     wait_until(lambda: not any(map(is_alive, family)), 5, "all are gone")
+
+
+def test_a_command_may_let_its_own_processes_finish_and_what_it_leaves_is_ended(tmp_path: Path) -> None:
+    finishing = f"trap 'wait; exit 0' TERM; (sleep 1; echo done > {tmp_path}/done) & wait; wait"
+    leaving = "trap 'exit 0' TERM; sleep 600 & wait"
+    supervisor = supervised(finishing, leaving)
+    wait_until(lambda: len(descendants(supervisor.pid)) >= 6, 10, "all run")
+    family = descendants(supervisor.pid)
+    supervisor.terminate()
+    supervisor.wait(20)
+    assert (tmp_path / "done").exists()
+    wait_until(lambda: not any(map(is_alive, family)), 5, "all are gone")
+
+
+def test_every_command_replaces_its_shell() -> None:
+    """So that the process asked to end is the command itself."""
+    procfile = (ROOT / "Procfile").read_text()
+    assert all(line.split(": ", 1)[1].startswith("exec ") for line in procfile.splitlines())
 
 
 def test_when_one_process_ends_by_itself_all_are_stopped() -> None:
