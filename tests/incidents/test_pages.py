@@ -16,7 +16,7 @@ from incidents.models import Incident, TimelineEntry
 from tests.conftest import ClientFor
 from tests.incidents.conftest import alarm, make_asset, raise_incident
 
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX = {"HX-Request": "true"}
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_the_filters_of_the_board_stand_in_the_address(
 
 
 def test_a_refresh_answers_with_the_cards_alone(incident: Incident, chen: User, client_for: ClientFor) -> None:
-    page = client_for(chen).get("/board/", **HTMX).content.decode()
+    page = client_for(chen).get("/board/", headers=HTMX).content.decode()
     assert f'id="incident-{incident.pk}"' in page
     assert "<html" not in page
 
@@ -98,7 +98,7 @@ def test_who_presses_second_gets_a_sentence_and_no_error_page(
     page = second.post(f"/incidents/{incident.pk}/acknowledge/", follow=True)
     assert page.status_code == 200
     assert "Chen" in page.content.decode()
-    toast = second.post(f"/incidents/{incident.pk}/acknowledge/", **HTMX)
+    toast = second.post(f"/incidents/{incident.pk}/acknowledge/", headers=HTMX)
     assert (toast.status_code, "Chen" in toast.headers["HX-Trigger"]) == (422, True)
 
 
@@ -181,7 +181,7 @@ def test_internal_notes_reach_no_customer_by_any_page(
         browser = client_for(person)
         for page in (address, "/incidents/", "/incidents/?export=csv", "/incidents/search/?q=ZANZIBAR"):
             assert "ZANZIBAR" not in browser.get(page).content.decode()
-        assert "ZANZIBAR" not in browser.get(address, **HTMX).content.decode()
+        assert "ZANZIBAR" not in browser.get(address, headers=HTMX).content.decode()
     denied = client_for(alice).post(f"{address}comment/", {"body": "x", "is_internal": "on"})
     assert denied.status_code == 403
 
