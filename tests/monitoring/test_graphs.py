@@ -12,6 +12,7 @@ from accounts.models import Customer, User
 from assets.models import Asset
 from monitoring import panels, pipeline
 from monitoring.collectors import labels_text, parse_labels
+from monitoring.models import Target
 from monitoring.rules import METRICS
 from monitoring.services import graphs, targets
 from tests.conftest import NOW, ClientFor
@@ -86,7 +87,9 @@ def test_a_graph_that_goes_on_brings_only_what_is_new(jia: Customer, web: Asset)
 @pytest.mark.django_db
 def test_an_alarm_is_drawn_while_it_was_open(jia: Customer, web: Asset) -> None:
     feed(jia, web, "host.cpu.util", [10, 95, 95, 95, 95, 10, 10, 10, 10])
-    [alarm] = shown(web, "cpu", view(0, 60))["alarms"]  # type: ignore[misc]  # JSON
+    found = shown(web, "cpu", view(0, 60))["alarms"]
+    assert isinstance(found, list)
+    [alarm] = found
     assert alarm["from"] == round(minute(3).timestamp() * 1000)
     assert alarm["to"] is not None
     assert alarm["severity"] == 3
@@ -219,7 +222,7 @@ def test_an_asset_without_checks_says_what_to_do(jia: Customer, chen: User, vera
     answer = client_for(chen).post(f"/monitoring/targets/suggested/{shop.pk}/")
     assert answer.status_code == 302
     with scope.customer(jia):
-        assert [target.where for target in targets.Target.objects.all()] == ["https://shop.example.com/"]
+        assert [target.where for target in Target.objects.all()] == ["https://shop.example.com/"]
 
 
 @pytest.mark.django_db
