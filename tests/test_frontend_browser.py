@@ -85,7 +85,7 @@ def show(browser: Browser, site: Site) -> Iterator[Show]:
 
     def shown(body: str, *, server_now: datetime | None = None, **cookies: str) -> Page:
         with translation.override("en"):
-            html = render_to_string("base_entrance.html", {"request": {"COOKIES": cookies}})
+            html: str = render_to_string("base_entrance.html", {"request": {"COOKIES": cookies}})
             dialogs = render_to_string("_components/dialogs.html")
         html = re.sub(r"<body>.*</body>", lambda _: f"<body>{body}{dialogs}</body>", html, flags=re.DOTALL)
         now = server_now or datetime.now(UTC)
