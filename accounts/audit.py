@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Any
 
 from django.db import connection, models, transaction
 
@@ -13,6 +14,8 @@ from accounts.models import AuditEntry, Customer, User
 
 GENESIS = "0" * 64
 SYSTEM = "system"
+WHOLE_FROM = 1e16
+"""From here on jsonb gives a float back as an integer, so it is kept as text, like NaN and the infinities."""
 
 
 @transaction.atomic
@@ -27,7 +30,7 @@ def record(
 ) -> AuditEntry:
     """Append one entry to the customer's chain, in the caller's transaction.
 
-    `detail` must be JSON and must hold no secret. Writers of one chain queue behind each other until they commit, so
+    `detail` is kept as JSON and must hold no secret. Writers of one chain queue behind each other until they commit, so
     that no two entries ever follow the same one.
     """
     customer_id = None if customer is None else customer.pk
@@ -39,17 +42,30 @@ def record(
             sequence=1 if last is None else last.sequence + 1,
             at=now,
             actor=actor,
-            actor_name=SYSTEM if actor is None else str(actor),
+            actor_name=SYSTEM if actor is None else str(actor)[:120],
             action=action,
             object_type="" if obj is None else obj._meta.label_lower,
             object_id="" if obj is None else str(obj.pk),
             object_name="" if obj is None else str(obj)[:200],
-            detail=json.loads(json.dumps(dict(detail or {}), default=str)),
+            detail=_storable(detail or {}),
             previous_hash=GENESIS if last is None else last.hash,
         )
         entry.hash = digest(entry)
         entry.save(force_insert=True)
     return entry
+
+
+def _storable(value: Any) -> Any:
+    """A value as PostgreSQL's jsonb gives it back exactly, so that the digest of what is stored stays the same."""
+    if isinstance(value, Mapping):
+        return {_storable(str(key)): _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_storable(item) for item in value]
+    if value is None or isinstance(value, int):
+        return value
+    if isinstance(value, float) and abs(value) < WHOLE_FROM:
+        return value + 0.0  # jsonb knows no negative zero
+    return str(value).encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _chain(customer_id: int | None) -> models.QuerySet[AuditEntry]:
