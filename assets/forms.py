@@ -140,7 +140,7 @@ class AssetForm(GroupedForm):
     owner_name = forms.CharField(label=gettext_lazy("Owner"), max_length=80)
     owner_contact = forms.CharField(label=gettext_lazy("Owner's phone or e-mail"), max_length=120)
     role_text = forms.CharField(
-        label=gettext_lazy("Role"), max_length=200, help_text=gettext_lazy("What it does for the business.")
+        label=gettext_lazy("Business role"), max_length=200, help_text=gettext_lazy("What it does for the business.")
     )
     tags = TagsField(label=gettext_lazy("Tags"), help_text=gettext_lazy("key=value; key=value"))
     notes = forms.CharField(label=gettext_lazy("Notes"), widget=forms.Textarea(attrs={"rows": 3}), max_length=4000)
@@ -189,7 +189,7 @@ class OwnerForm(forms.Form):
     owner_name = forms.CharField(label=gettext_lazy("Owner"), max_length=80, required=False)
     owner_contact = forms.CharField(label=gettext_lazy("Owner's phone or e-mail"), max_length=120, required=False)
     role_text = forms.CharField(
-        label=gettext_lazy("Role"),
+        label=gettext_lazy("Business role"),
         max_length=200,
         required=False,
         help_text=gettext_lazy("What it does for the business."),
@@ -208,7 +208,7 @@ class BulkOwnerForm(forms.Form):
 
     owner_name = forms.CharField(label=gettext_lazy("Owner"), max_length=80, required=False)
     owner_contact = forms.CharField(label=gettext_lazy("Owner's phone or e-mail"), max_length=120, required=False)
-    role_text = forms.CharField(label=gettext_lazy("Role"), max_length=200, required=False)
+    role_text = forms.CharField(label=gettext_lazy("Business role"), max_length=200, required=False)
     environment = forms.ChoiceField(
         label=gettext_lazy("Environment"), choices=[("", "—"), *Environment.choices[:-1]], required=False
     )

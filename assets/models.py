@@ -223,7 +223,7 @@ class Asset(TenantModel):
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.UNKNOWN)
     owner_name = models.CharField(_("owner"), max_length=80, blank=True)
     owner_contact = models.CharField(_("owner's phone or e-mail"), max_length=120, blank=True)
-    role_text = models.CharField(_("role"), max_length=200, blank=True, help_text=_("What it does for the business."))
+    role_text = models.CharField(_("business role"), max_length=200, blank=True, help_text=_("What it does for the business."))
     notes = models.TextField(_("notes"), blank=True)
     hardware_by_customer = models.BooleanField(
         _("hardware by customer"),
@@ -296,7 +296,7 @@ class Asset(TenantModel):
         wanted = {
             _("owner"): self.owner_name,
             _("owner's phone or e-mail"): self.owner_contact,
-            _("role"): self.role_text,
+            _("business role"): self.role_text,
             _("environment"): "" if self.environment == Environment.UNKNOWN else self.environment,
         }
         return [str(label) for label, value in wanted.items() if not value]

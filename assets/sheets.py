@@ -51,7 +51,7 @@ COLUMNS = (
     Column("environment", "Environment", "环境"),
     Column("owner_name", "Owner", "负责人"),
     Column("owner_contact", "Owner's phone or e-mail", "负责人联系方式"),
-    Column("role_text", "Role", "用途"),
+    Column("role_text", "Business role", "业务角色"),
     Column("notes", "Notes", "备注"),
     Column("hardware_by_customer", "Hardware by customer", "硬件由甲方负责"),
     Column("tags", "Tags", "标签"),
