@@ -21,7 +21,7 @@ from monitoring import plan
 from monitoring.collectors import SeriesKey
 from monitoring.evaluate import States
 from monitoring.heads import Heads
-from monitoring.models import RuleOverride, Series
+from monitoring.models import Ledger, RuleOverride, Series
 from monitoring.plan import Override, Plan, SeriesFacts
 from monitoring.rules import RULES
 from monitoring.services import states
@@ -102,6 +102,16 @@ def held(customer_id: int) -> Generator[Memory]:
     except BaseException:
         forget(customer_id)
         raise
+
+
+def glance(customer_id: int) -> Plan:
+    """The customer's plan without holding anything, inside its scope: it may miss what others met minutes ago."""
+    memory = memory_of(customer_id)
+    with memory.lock:
+        version = Ledger.objects.values_list("plan_version", flat=True).filter(customer_id=customer_id).first()
+        if version is not None and version != memory.plan_version:
+            memory.plan, memory.plan_version = None, version
+        return memory.current_plan()
 
 
 def _hold(memory: Memory) -> None:

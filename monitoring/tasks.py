@@ -8,8 +8,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
+from monitoring.services import housekeeping, targets
 from monitoring.services import poll as polling
-from monitoring.services import targets
 
 
 @shared_task(name="monitoring.poll", queue="poll")
@@ -34,3 +34,10 @@ def follow_inventory() -> None:
     """Keep targets in step with assets and cloud accounts."""
     with scope.platform("targets follow the inventory"):
         targets.follow_inventory(now=timezone.now())
+
+
+@shared_task(name="monitoring.housekeeping", queue="default")
+def housekeep() -> None:
+    """Silence, events that pass, old days: what must happen though no data came."""
+    with scope.platform("monitoring housekeeping"):
+        housekeeping.run(now=timezone.now())

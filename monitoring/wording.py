@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
+from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
@@ -103,6 +104,11 @@ def recovered_text(value: float | None, effective: Effective | None, lasted: tim
     if effective is None or value is None:
         return _("Lasted %(lasted)s.") % said
     return _("Now: %(value)s. Lasted %(lasted)s.") % {**said, "value": value_text(value, effective)}
+
+
+def clock(at: datetime) -> str:
+    """A moment as people of the platform read it."""
+    return f"{timezone.localtime(at):%m-%d %H:%M:%S}"
 
 
 def duration(length: timedelta) -> str:
