@@ -223,7 +223,9 @@ class Asset(TenantModel):
     environment = models.CharField(_("environment"), max_length=12, choices=Environment, default=Environment.UNKNOWN)
     owner_name = models.CharField(_("owner"), max_length=80, blank=True)
     owner_contact = models.CharField(_("owner's phone or e-mail"), max_length=120, blank=True)
-    role_text = models.CharField(_("business role"), max_length=200, blank=True, help_text=_("What it does for the business."))
+    role_text = models.CharField(
+        _("business role"), max_length=200, blank=True, help_text=_("What it does for the business.")
+    )
     notes = models.TextField(_("notes"), blank=True)
     hardware_by_customer = models.BooleanField(
         _("hardware by customer"),
