@@ -269,6 +269,7 @@ CELERY_BEAT_SCHEDULE = {
         "notify.sweep": 5.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
+        "monitoring.follow_inventory": 60.0,
         "assets.sync_due": 60.0,
         "accounts.housekeeping": 3600.0,
         "timers.housekeeping": 3600.0,

@@ -78,7 +78,7 @@ def claim(*, now: datetime, limit: int = CLAIM_LIMIT) -> list[Work]:
     for pk, customer_id, kind, _period, _phase in rows:
         groups.setdefault((customer_id, kind), []).append(pk)
         leases.append(now + lease_of(kind))
-    dues = [next_due(now, period_s, phase) for _pk, _customer, _kind, period_s, phase in rows]
+    dues = [next_due(now, effective_period(kind, period_s), phase) for _pk, _customer, kind, period_s, phase in rows]
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE monitoring_target AS target"
@@ -98,9 +98,8 @@ def lease_of(kind: str) -> timedelta:
     return CMS_LEASE if kind == Kind.CMS else LEASE
 
 
-def next_due(now: datetime, period_s: float, phase: float) -> datetime:
-    """The next moment after ``now`` on the target's grid."""
-    period = effective_period(period_s)
+def next_due(now: datetime, period: float, phase: float) -> datetime:
+    """The next moment after ``now`` on the grid of a target that is due every ``period`` seconds."""
     offset = phase * period
     due = (math.floor((now.timestamp() - offset) / period) + 1) * period + offset
     return datetime.fromtimestamp(due, tz=now.tzinfo)
@@ -168,7 +167,7 @@ def _job(target: Target, config: Config, now: datetime) -> Job[Config]:
         state=target.state,
         allow_internal=target.allow_internal,
         token=_token(target, now),
-        period_s=effective_period(target.period_s),
+        period_s=effective_period(target.kind, target.period_s),
     )
 
 
