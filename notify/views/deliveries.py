@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
@@ -56,7 +57,7 @@ def _columns() -> dict[str, Callable[[Delivery], object]]:
     return {
         _("Created"): lambda row: row.created_at,
         _("Customer"): lambda row: row.customer or "",
-        _("To"): lambda row: row.destination,
+        pgettext("recipient", "To"): lambda row: row.destination,
         _("Kind"): lambda row: row.get_medium_display(),
         _("Severity"): lambda row: row.get_severity_display() if row.severity else "",
         _("Subject"): lambda row: row.subject,

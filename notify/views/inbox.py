@@ -24,7 +24,7 @@ from notify.services import inbox as service
 def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     rows = Delivery.objects.inbox_of(person).select_related("customer")
-    unread = tables.Choice(_("Read"), (("1", _("unread")), ("0", _("read"))), _is_unread)
+    unread = tables.Choice(_("Read or not"), (("1", _("unread")), ("0", _("read"))), _is_unread)
     page = tables.page(
         request,
         rows,
@@ -37,7 +37,8 @@ def index(request: HttpRequest) -> HttpResponse:
             "topic": tables.Choice(_("Topic"), [(topic.value, topic.label) for topic in CHOSEN_TOPICS], "topic"),
         },
     )
-    return render(request, "notify/inbox.html", {"page": page, "unread": rows.unread().count()})
+    template = "notify/_inbox.html" if getattr(request, "htmx", False) else "notify/inbox.html"
+    return render(request, template, {"page": page, "unread": rows.unread().count()})
 
 
 def _is_unread(value: str) -> Q:
