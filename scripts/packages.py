@@ -11,13 +11,13 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 
 import system
 from failure import Failure, say
 
 OLDEST_NODE = 18
+VENV_PACKAGE = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
 # pip's settings and what uv calls them, so that one configuration of index, mirror and certificate serves both.
 UV_NAMES: Mapping[str, str] = {
     "index-url": "UV_DEFAULT_INDEX",
@@ -64,20 +64,29 @@ def install_python(root: Path, venv: Path) -> None:
 def make_venv(venv: Path) -> list[str]:
     """Creates the environment and returns the command that is its pip; the machine's pip serves when it has none."""
     python = venv / "bin" / "python"
-    if not python.exists():
+    if not has(python, "sys"):
         shutil.rmtree(venv, ignore_errors=True)
-        if find_spec("ensurepip") is None and find_spec("pip") is None and system.can_install():
-            system.install([f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"])
-        with_pip = subprocess.run([sys.executable, "-c", "import ensurepip"], check=False, capture_output=True)
-        if with_pip.returncode and find_spec("pip") is None:
-            minor = f"{sys.version_info[0]}.{sys.version_info[1]}"
-            raise Failure(
-                f"缺少 Python 的 venv 组件，请执行：sudo apt-get install python{minor}-venv",
-                f"Python's venv package is missing, run: sudo apt-get install python{minor}-venv",
-            )
-        run([sys.executable, "-m", "venv", *(["--without-pip"] if with_pip.returncode else []), venv])
-    has_pip = subprocess.run([python, "-c", "import pip"], check=False, capture_output=True)
-    return [sys.executable, "-m", "pip", "--python", str(python)] if has_pip.returncode else [str(python), "-m", "pip"]
+        if not has(sys.executable, "ensurepip.__main__") and not has(sys.executable, "pip._internal") and system.can_install():
+            system.install([VENV_PACKAGE])
+        with_pip = has(sys.executable, "ensurepip.__main__")
+        run([sys.executable, "-m", "venv", *([] if with_pip else ["--without-pip"]), venv])
+    if has(python, "pip._internal"):
+        return [str(python), "-m", "pip"]
+    if has(sys.executable, "pip._internal"):
+        return [sys.executable, "-m", "pip", "--python", str(python)]
+    shutil.rmtree(venv)
+    raise Failure(
+        f"缺少 Python 的 venv 组件，请执行：sudo apt-get install {VENV_PACKAGE}",
+        f"Python's venv package is missing, run: sudo apt-get install {VENV_PACKAGE}",
+    )
+
+
+def has(python: str | Path, module: str) -> bool:
+    """Can this interpreter import the module? Debian ships venv without the parts that put pip into one."""
+    try:
+        return subprocess.run([python, "-c", f"import {module}"], check=False, capture_output=True).returncode == 0
+    except OSError:
+        return False
 
 
 def uv_settings(pip: Sequence[str]) -> dict[str, str]:
