@@ -1,14 +1,24 @@
-"""Secrets of objects: put in, used by the platform, revealed to people with a reason; never read back otherwise."""
+"""Secrets of objects: put in, used by the platform, revealed to people with a reason; never read back otherwise.
 
+The second factors of people are sealed with the same keys (`accounts.signin`) and turn with them.
+"""
+
+from collections.abc import Callable
 from datetime import datetime
 from functools import lru_cache
+from typing import Any
 
+from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import models, transaction
 
 from accounts import audit, scope
 from accounts.models import Customer, Secret, User
 from accounts.vault import KeyRing, VaultError, key_id_of
+
+SECOND_FACTOR = "mfa"
+SEALED_IN_FACTORS = ("secret", "seed", "migrated_codes")
+"""Where django-allauth keeps what `accounts.signin` has sealed for it: of TOTP, of recovery codes, of older ones."""
 
 
 class Missing(LookupError):
@@ -104,9 +114,36 @@ def _open_row(row: Secret) -> str:
     return key_ring().open(bytes(row.sealed), bound_to=bound_to)
 
 
+def seal_factor(text: str) -> str:
+    return key_ring().seal(text, bound_to=SECOND_FACTOR).hex()
+
+
+def open_factor(sealed: str) -> str:
+    return key_ring().open(bytes.fromhex(sealed), bound_to=SECOND_FACTOR)
+
+
+def _each_sealed(data: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
+    """The data of a second factor with every sealed value in it replaced by what `change` makes of it."""
+    changed = dict(data)
+    for field in SEALED_IN_FACTORS:
+        found = data.get(field)
+        if isinstance(found, list):
+            changed[field] = [change(value) for value in found]
+        elif found:
+            changed[field] = change(found)
+    return changed
+
+
 def unknown_keys() -> set[str]:
     """Ids of keys that sealed something and are not configured. Needs a platform scope."""
     used = set(Secret.objects.values_list("key_id", flat=True).distinct())
+
+    def note(sealed: str) -> str:
+        used.add(key_id_of(bytes.fromhex(sealed)))
+        return sealed
+
+    for data in Authenticator.objects.values_list("data", flat=True):
+        _each_sealed(data, note)
     return used - set(key_ring().keys)
 
 
@@ -125,6 +162,21 @@ def rotate(*, now: datetime) -> int:
         row.sealed = ring.seal(_open_row(row), bound_to=bound_to)
         row.key_id = ring.primary
         row.save(update_fields=["sealed", "key_id"])
-    detail = {"key": ring.primary, "secrets": len(rows)}
+    factors = _rotate_factors(ring)
+    detail = {"key": ring.primary, "secrets": len(rows), "factors": factors}
     audit.record(action="secret.rotate", actor=None, customer=None, detail=detail, now=now)
-    return len(rows)
+    return len(rows) + factors
+
+
+def _rotate_factors(ring: KeyRing) -> int:
+    def renew(sealed: str) -> str:
+        return sealed if key_id_of(bytes.fromhex(sealed)) == ring.primary else seal_factor(open_factor(sealed))
+
+    count = 0
+    for factor in Authenticator.objects.select_for_update():
+        data = _each_sealed(factor.data, renew)
+        if data != factor.data:
+            factor.data = data
+            factor.save(update_fields=["data"])
+            count += 1
+    return count

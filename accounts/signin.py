@@ -2,11 +2,21 @@
 
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa.adapter import DefaultMFAAdapter
+from allauth.mfa.models import Authenticator
+from django.conf import settings
 from django.http import HttpRequest
 
-from accounts import secrets
+from accounts import scope, secrets
+from accounts.models import User
 
-BOUND_TO = "mfa"
+
+def lacks_second_factor(person: User) -> bool:
+    """True for the provider's people until they have set up a second factor: they get nowhere else (N3)."""
+    if not settings.RDMP_REQUIRE_SECOND_FACTOR or not person.is_provider:
+        return False
+    with scope.platform("second factor"):
+        factors = Authenticator.objects.filter(user=person)
+        return not factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
 
 
 class AccountAdapter(DefaultAccountAdapter):
@@ -17,7 +27,14 @@ class AccountAdapter(DefaultAccountAdapter):
 
 class MfaAdapter(DefaultMFAAdapter):
     def encrypt(self, text: str) -> str:
-        return secrets.key_ring().seal(text, bound_to=BOUND_TO).hex()
+        return secrets.seal_factor(text)
 
     def decrypt(self, encrypted_text: str) -> str:
-        return secrets.key_ring().open(bytes.fromhex(encrypted_text), bound_to=BOUND_TO)
+        return secrets.open_factor(encrypted_text)
+
+    def can_delete_authenticator(self, authenticator: Authenticator) -> bool:
+        """The provider's people change their second factor by adding another one first; the last one stays (N3)."""
+        if not settings.RDMP_REQUIRE_SECOND_FACTOR or not authenticator.user.is_provider:
+            return True
+        others = Authenticator.objects.filter(user=authenticator.user).exclude(pk=authenticator.pk)
+        return bool(others.exclude(type=Authenticator.Type.RECOVERY_CODES).exists())

@@ -8,7 +8,7 @@ import base64
 import binascii
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -29,23 +29,24 @@ class KeyRing:
     """Key-encryption keys by id; new values are sealed with `primary`, old ones are opened with whichever they name."""
 
     primary: str
-    keys: Mapping[str, bytes]
+    keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
     def parse(cls, text: str) -> "KeyRing":
         """Read `id:base64key` entries separated by commas or lines; the first is the primary one.
 
-        Raises VaultError with the id of the entry at fault, never with key material.
+        Raises VaultError with the place of the entry at fault: its text may be a key whose id was forgotten.
         """
         keys: dict[str, bytes] = {}
-        for entry in filter(None, (part.strip() for part in text.replace("\n", ",").split(","))):
+        entries = filter(None, (part.strip() for part in text.replace("\n", ",").split(",")))
+        for number, entry in enumerate(entries, start=1):
             key_id, _, encoded = entry.partition(":")
             try:
                 key = base64.b64decode(encoded, validate=True)
             except (binascii.Error, ValueError):
-                raise VaultError(f"encryption key {key_id!r} is not base64") from None
+                raise VaultError(f"encryption key no. {number} is not written as id:base64") from None
             if len(key) != KEY_BYTES or not key_id or not key_id.isascii() or len(key_id) > 32 or key_id in keys:
-                raise VaultError(f"encryption key {key_id!r} must be {KEY_BYTES} bytes under an id of its own")
+                raise VaultError(f"encryption key no. {number} must be {KEY_BYTES} bytes under an id of its own")
             keys[key_id] = key
         if not keys:
             raise VaultError("no encryption key is configured")
@@ -63,7 +64,9 @@ class KeyRing:
         """Decrypt a blob of `seal`. Raises VaultError for an unknown key, a damaged blob or another place."""
         aad = bound_to.encode()
         try:
-            id_length = blob[1]
+            version, id_length = blob[0], blob[1]
+            if version != VERSION:
+                raise ValueError
             body = blob[2 + id_length :]
             key = self.keys[key_id_of(blob)]
             data_key = _open(key, body[:WRAPPED_BYTES], aad)
