@@ -4,8 +4,8 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator
 from datetime import timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
-from allauth.mfa.models import Authenticator
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
 
-from accounts import scope
+from accounts import limiter, scope, signin
 from accounts.errors import DomainError
 from accounts.models import ApiToken, User
 from accounts.services import tokens
@@ -24,6 +24,8 @@ GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SIGN_IN_PATHS = "/accounts/"
 API_PATHS = "/api/"
 SEEN_EVERY = timedelta(minutes=1)
+UNASKED = object()
+"""No token was sent; None is a token that is not valid."""
 
 
 class ScopeMiddleware:
@@ -38,6 +40,8 @@ class ScopeMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         with scope.platform("who is this"):
             person = _person(request)
+        if getattr(request, "api_token", UNASKED) is None and limiter.failed(request, "API token"):
+            return limiter.too_many(request)
         if request.path.startswith(SIGN_IN_PATHS):
             reach = scope.Scope(None, "sign-in pages")
         elif person is None:
@@ -110,24 +114,15 @@ class SecondFactorMiddleware:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        if self._is_missing(request):
-            if request.path.startswith(API_PATHS):
-                return HttpResponse(status=403)
-            return redirect("mfa_index")
-        return self.get_response(request)
+        is_missing = isinstance(request.user, User) and signin.lacks_second_factor(request.user)
+        request.second_factor_missing = is_missing  # type: ignore[attr-defined]  # read by the page's navigation
+        if not is_missing or self._is_open(request):
+            return self.get_response(request)
+        return HttpResponse(status=403) if request.path.startswith(API_PATHS) else redirect("mfa_index")
 
-    def _is_missing(self, request: HttpRequest) -> bool:
-        person = request.user
-        if not settings.RDMP_REQUIRE_SECOND_FACTOR or not isinstance(person, User) or not person.is_provider:
-            return False
-        if request.path.startswith((SIGN_IN_PATHS, settings.STATIC_URL)) or getattr(request, "api_token", None):
-            return False
-        if request.session.get("second_factor"):
-            return False
-        with scope.platform("second factor"):
-            has_one = Authenticator.objects.filter(user=person).exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
-        request.session["second_factor"] = has_one
-        return not has_one
+    def _is_open(self, request: HttpRequest) -> bool:
+        by_token = getattr(request, "api_token", None) is not None
+        return by_token or request.path.startswith((SIGN_IN_PATHS, settings.STATIC_URL))
 
 
 class DomainErrorMiddleware:
@@ -152,4 +147,5 @@ class DomainErrorMiddleware:
 def _back(request: HttpRequest) -> str:
     came_from = request.headers.get("Referer", "")
     same_site = url_has_allowed_host_and_scheme(came_from, {request.get_host()}, require_https=request.is_secure())
-    return came_from if same_site else reverse("home")
+    in_circles = request.method == "GET" and urlsplit(came_from).path == request.path
+    return came_from if same_site and not in_circles else reverse("home")

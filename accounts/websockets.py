@@ -8,7 +8,7 @@ from channels.sessions import CookieMiddleware, SessionMiddleware
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
 from django.utils.crypto import constant_time_compare
 
-from accounts import scope
+from accounts import scope, signin
 from accounts.models import User
 
 NOT_SIGNED_IN = 4401
@@ -17,12 +17,15 @@ Asgi = Any  # Channels describes its applications without types
 
 @database_sync_to_async
 def person_of(session: Any) -> tuple[User, scope.Scope] | None:
-    """The person of a session and what they may see now, or None when it is over or their password has changed."""
+    """The person of a session and what they may see now, or None when it is over, their password has changed, or
+    a second factor is due."""
     if not session.get(BACKEND_SESSION_KEY):
         return None
     with scope.platform("who is at the socket"):
         person = User.objects.filter(pk=session.get(SESSION_KEY), is_active=True).first()
     if person is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), person.get_session_auth_hash()):
+        return None
+    if signin.lacks_second_factor(person):
         return None
     return person, scope.of(person)
 

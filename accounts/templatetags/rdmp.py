@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from allauth.mfa.models import Authenticator
 from django import template
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -266,12 +265,7 @@ def navigation(context: Context) -> list[menu_module.Section]:
 @register.simple_tag(takes_context=True)
 def second_factor_missing(context: Context) -> bool:
     """True on the sign-in pages of a person who may go nowhere else yet (`accounts.middleware`)."""
-    request = context.get("request")
-    session = getattr(request, "session", None)
-    if request is None or session is None or session.get("second_factor") is not False:
-        return False
-    factors = Authenticator.objects.filter(user=request.user)
-    return not factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+    return bool(getattr(context.get("request"), "second_factor_missing", False))
 
 
 @register.simple_tag

@@ -1,0 +1,31 @@
+"""One limiter for all that a stranger can try: passwords, one-time codes, invitations, API tokens.
+
+django-allauth counts wrong passwords and codes as `login_failed` (`ACCOUNT_RATE_LIMITS`). What it does not know is
+counted here under the same name, so that an address which fails in one way is soon held up in every other.
+"""
+
+from allauth.core.internal import ratelimit  # the public module lets every GET pass
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.utils.translation import gettext as _
+
+ALLAUTH = "allauth.account"
+FAILURE = "login_failed"
+
+
+def failed(request: HttpRequest, what: str) -> bool:
+    """Count a failure of this address at `what`; True when it was one too many, to be answered with `too_many`."""
+    key = f"{what}:{ratelimit.get_ip(request)}"
+    return ratelimit.consume(request, app=ALLAUTH, action=FAILURE, key=key, limit_get=True) is None
+
+
+def too_many(request: HttpRequest) -> HttpResponse:
+    """429, as a page or as a problem of the API, with the time after which it is worth trying again."""
+    if request.path.startswith("/api/"):
+        detail = _("Too many wrong tokens came from this address. Please try again in some minutes.")
+        problem = {"type": "urn:rdmp:throttled", "title": "throttled", "status": 429, "detail": detail}
+        response: HttpResponse = JsonResponse(problem, status=429, content_type="application/problem+json")
+    else:
+        response = ratelimit.respond_429(request)
+    rates = ratelimit.get_rates(app=ALLAUTH, action=FAILURE)
+    response["Retry-After"] = str(int(max(rate.duration for rate in rates)))
+    return response
