@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from accounts import tables
+from accounts import limiter, tables
 from accounts.errors import DomainError
 from accounts.forms.people import InvitationForm, JoinForm, RoleForm
 from accounts.models import Customer, Invitation, ProviderContact, Role, User
@@ -178,6 +178,8 @@ def invitation(request: HttpRequest, token: str) -> HttpResponse:
     now = timezone.now()
     found = people.find_invitation(token, now=now)
     if found is None:
+        if limiter.failed(request, "invitation"):
+            return limiter.too_many(request)
         return render(request, "accounts/invitation_shut.html", status=410)
     form = JoinForm(request.POST or None, email=found.email, initial={"name": found.name})
     if request.method == "POST" and form.is_valid():
