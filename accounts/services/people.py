@@ -10,12 +10,13 @@ from django.contrib.auth.password_validation import validate_password
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.mail import INVITATION_SALT, mail_invitation, token_for
-from accounts.models import Customer, Invitation, User
+from accounts.models import Customer, Invitation, Role, User
 from accounts.models.people import CUSTOMER_ROLES
 from accounts.permissions import is_admin, is_customer_pm, is_manager
 
@@ -111,16 +112,19 @@ def accept_invitation(*, token: str, name: str, password: str, phone: str, now: 
 
 @transaction.atomic
 def change(*, person: User, actor: User, now: datetime, role: str | None = None, is_active: bool | None = None) -> None:
-    """Change a person's role within their side, or end or restore their access. Ending it ends their sessions.
+    """Change a person's role within their side, or end or restore their access.
 
-    Raises PermissionDenied; DomainError when it would leave the platform without an administrator.
+    Ending it ends their sessions, and shuts the doors that they opened for others. Raises PermissionDenied;
+    DomainError when it would leave the platform without an administrator.
     """
     if not may_invite(actor, role or person.role, person.customer) or not may_invite(
         actor, person.role, person.customer
     ):
         raise PermissionDenied
     with scope.platform("the provider's people belong to no customer"):
-        before = User.objects.select_for_update(of=("self",)).get(pk=person.pk)
+        # All administrators too, so that two of them cannot end each other's access at the same moment.
+        held = User.objects.select_for_update(of=("self",)).filter(Q(pk=person.pk) | Q(role=Role.ADMIN)).order_by("pk")
+        before = next(row for row in held if row.pk == person.pk)
         detail: dict[str, object] = {}
         if role is not None and role != before.role:
             if (role in CUSTOMER_ROLES) != (before.customer_id is not None):
@@ -133,7 +137,10 @@ def change(*, person: User, actor: User, now: datetime, role: str | None = None,
         if not detail:
             return
         before.save(update_fields=["role", "is_active"])
-        if not User.objects.filter(role="admin", is_active=True).exists():
+        if not before.is_active:
+            theirs = Invitation.objects.filter(invited_by=before, accepted_at=None, withdrawn_at=None)
+            theirs.update(withdrawn_at=now)
+        if not User.objects.filter(role=Role.ADMIN, is_active=True).exists():
             raise DomainError(_("One active administrator must remain."))
         end_sessions(before)
         audit.record(action="person.change", actor=actor, customer=before.customer, obj=before, detail=detail, now=now)
