@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import pytest
+import redis
+from celery import current_app
 from django.conf import LazySettings
 from django.db import connection, connections
 from django.utils import timezone
@@ -137,3 +139,23 @@ def test_the_attempt_is_on_disk_before_the_provider_is_called(jia: Customer, rob
     assert attempts(channel) == [("", "")]
     assert delivering.claim_next(lane=channel.pk, now=timezone.now()) is None
     assert robots.received == []
+
+
+def test_a_flushed_queue_only_delays_what_the_sweep_finds(jia: Customer, robots: Robots, redis_url: str) -> None:
+    """First the wake-up is lost with all of Redis, and the sweep brings the message; then a wake-up does it alone."""
+    channel = make_dingtalk(robots, jia)
+    queue = redis.Redis.from_url(redis_url)
+    say_many(jia, 1, Severity.HIGH)
+    queue.flushdb()
+    process = worker.start_celery(robots)
+    try:
+        assert robots.wait_for(1, timeout_s=1) == []
+        current_app.send_task("notify.sweep", queue="notify")
+        assert len(robots.wait_for(1, timeout_s=40)) == 1
+        say_many(jia, 1, Severity.DISASTER)
+        assert len(robots.wait_for(2, timeout_s=20)) == 2
+    finally:
+        process.terminate()
+        process.wait(20)
+        queue.flushdb()
+    assert states(channel) == ["delivered", "delivered"]
