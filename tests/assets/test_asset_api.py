@@ -51,7 +51,7 @@ def test_nobody_gets_in_without_signing_in(erp: Asset) -> None:
         ("region=cn-shanghai&kind=ecs", 2),
         ("status=stopped", 1),
         ("q=mall-web", 4),
-        ("q=172.16", 1),
+        ("q=172.16", 2),
         ("incomplete=false", 0),
         ("retired=true", 0),
         ("retired=false&kind=oss", 3),

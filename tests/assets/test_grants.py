@@ -9,12 +9,14 @@ from assets.grants import Access, Policy, judge
 READ_ONLY = Policy("ReadOnlyAccess", is_system=True)
 
 
-def custom(*actions: str, **statement: object) -> Policy:
-    document = {
-        "Version": "1",
-        "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*", **statement}],
-    }
-    return Policy("custom", is_system=False, document=json.dumps(document))
+def custom(*actions: str, name: str = "custom", **statement: object) -> Policy:
+    said = {"Effect": "Allow", "Action": list(actions), "Resource": "*", **statement}
+    return Policy(name, is_system=False, document=json.dumps({"Version": "1", "Statement": [said]}))
+
+
+def allowing(name: str, **statement: object) -> Policy:
+    document = {"Statement": [{"Effect": "Allow", **statement}]}
+    return Policy(name, is_system=False, document=json.dumps(document))
 
 
 def test_nothing_granted_is_read_only() -> None:
@@ -47,8 +49,8 @@ def test_policies_that_only_read(policy: Policy) -> None:
         (custom("ecs:*"), "custom: ecs:*"),
         (custom("ecs:D*"), "custom: ecs:D*"),  # describes, and deletes
         (custom("*:*Instances"), "custom: *:*Instances"),
-        (Policy("not", is_system=False, document='{"Statement": [{"Effect": "Allow", "NotAction": "ram:*"}]}'), "not: NotAction"),
-        (Policy("ReadOnlyAccess", is_system=False, document=custom("ecs:RunInstances").document), "ReadOnlyAccess: ecs:RunInstances"),
+        (allowing("not", NotAction="ram:*"), "not: NotAction"),
+        (custom("ecs:RunInstances", name="ReadOnlyAccess"), "ReadOnlyAccess: ecs:RunInstances"),
     ],
 )  # fmt: skip
 def test_policies_that_write_are_named(policy: Policy, found: str) -> None:
