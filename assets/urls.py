@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from assets.views import accounts, completeness, importing, inventory, manual
+from assets.views import accounts, completeness, importing, inventory, manual, quotas
 
 app_name = "assets"
 urlpatterns = [
@@ -18,6 +18,7 @@ urlpatterns = [
     path("<int:pk>/care/", manual.care, name="care"),
     path("<int:pk>/retire/", manual.retire, name="retire"),
     path("<int:pk>/restore/", manual.restore, name="restore"),
+    path("quota/<int:customer_id>/", quotas.of_customer, name="quota"),
     path("cloud-accounts/", accounts.index, name="cloud_accounts"),
     path("cloud-accounts/new/", accounts.create, name="cloud_account_new"),
     path("cloud-accounts/<int:pk>/", accounts.detail, name="cloud_account"),

@@ -323,3 +323,13 @@ def test_a_page_answers_only_to_the_methods_it_has(client_for: ClientFor, lin: U
     browser = client_for(lin)
     assert browser.post("/customers/").status_code == 405
     assert browser.get(f"/customers/{jia.pk}/team/assign/").status_code == 405
+
+
+def test_quotas_are_shown_with_what_is_used_and_to_nobody_else(
+    client_for: ClientFor, alice: User, eve: User, jia: Customer
+) -> None:
+    address = f"/assets/quota/{jia.pk}/"
+    text = client_for(alice).get(address).content.decode()
+    assert "/ 50" in text
+    assert address in client_for(alice).get(f"/customers/{jia.pk}/contract/").content.decode()
+    assert client_for(eve).get(address).status_code == 404
