@@ -369,7 +369,7 @@ def _user(
 
 def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> SimulatedCloud:
     """Two customers' accounts; the first has every kind of AccessKey that a customer might hand over."""
-    now = clock()
+    now = clock().replace(hour=2, minute=0, second=0, microsecond=0)  # the same all day, whenever it is started
     young, old = now - timedelta(days=12), now - timedelta(days=200)
     snapshot = Policy(
         "jiahe-snapshots", "Custom", policy_document("ecs:Describe*", "ecs:CreateSnapshot", "ram:Get*", "ram:List*")
