@@ -18,7 +18,7 @@ from typing import Final
 
 from assets.aliyun import AliyunError, Client, Datapoint
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import CmsConfig
+from monitoring.collectors.config import NAMESPACES, CmsConfig
 from monitoring.rules import METRICS, RULES, Metric
 
 THREADS: Final = 6
@@ -217,17 +217,3 @@ def wanted_namespaces(kinds: Iterable[str]) -> tuple[str, ...]:
     """The namespaces that watch assets of these kinds: a call to any other would bring nothing."""
     wanted = {NAMESPACES[kind] for kind in kinds if kind in NAMESPACES}
     return tuple(sorted(wanted & set(namespaces())))
-
-
-NAMESPACES: Final[Mapping[str, str]] = {
-    "ecs": "acs_ecs_dashboard",
-    "rds": "acs_rds_dashboard",
-    "slb": "acs_slb_dashboard",
-    "redis": "acs_kvstore",
-    "mongodb": "acs_mongodb",
-    "drds": "acs_drds",
-    "cdn": "acs_cdn",
-    "elasticsearch": "acs_elasticsearch",
-    "oss": "acs_oss_dashboard",
-}
-"""The namespace of each kind of asset (CMS documentation, list of metrics)."""

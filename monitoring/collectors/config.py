@@ -152,6 +152,19 @@ class CmsConfig(_Base):
             raise ConfigError("namespace", "choice")
 
 
+NAMESPACES: Final[Mapping[str, str]] = {
+    "ecs": "acs_ecs_dashboard",
+    "rds": "acs_rds_dashboard",
+    "slb": "acs_slb_dashboard",
+    "redis": "acs_kvstore",
+    "mongodb": "acs_mongodb",
+    "drds": "acs_drds",
+    "cdn": "acs_cdn",
+    "elasticsearch": "acs_elasticsearch",
+    "oss": "acs_oss_dashboard",
+}
+"""The namespace of each kind of asset (CMS documentation, list of metrics)."""
+
 Config = PrometheusConfig | TcpConfig | HttpConfig | PingConfig | CmsConfig
 
 CONFIGS: Final[Mapping[Kind, type[Config]]] = {

@@ -12,7 +12,8 @@ from django.db.models.functions import Greatest
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
-from monitoring.collectors.config import Config, Kind, config_of
+from assets.models import Asset
+from monitoring.collectors.config import NAMESPACES, Config, Kind, config_of
 
 LATE_AFTER_PERIODS = 3
 ALWAYS_IN_TIME = timedelta(seconds=15)
@@ -56,6 +57,12 @@ class TargetQuerySet(TenantQuerySet["Target"]):
         silent_since = Greatest("last_ok_at", "changed_at")
         quiet = self.enabled().filter(problem_code="").annotate(silent_since=silent_since, patience=patience)
         return quiet.filter(silent_since__lt=Value(now - ALWAYS_IN_TIME) - F("patience"))
+
+    def watching(self, asset: Asset) -> Self:
+        """The targets that bring figures of an asset: its own, and its account's namespace for its kind."""
+        namespace = NAMESPACES.get(asset.kind, "")
+        of_account = Q(cloud_account=asset.cloud_account_id, config__namespace=namespace)
+        return self.filter(Q(asset=asset) | of_account if asset.cloud_account_id and namespace else Q(asset=asset))
 
     def for_lists(self) -> Self:
         """With what a row shows, without the collector's memory."""

@@ -26,9 +26,7 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
     """What the asset's page shows of monitoring (R24): checks, open alerts, graphs."""
     asset = get_object_or_404(Asset.objects, pk=asset_id)
     now = timezone.now()
-    checks = list(Target.objects.filter(asset=asset).for_lists())
-    if asset.cloud_account_id:
-        checks += list(Target.objects.filter(cloud_account=asset.cloud_account_id).for_lists())
+    checks = list(Target.objects.watching(asset).for_lists())
     context = {
         "asset": asset,
         "checks": [(check, check.health(now)) for check in checks],
@@ -37,7 +35,7 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
         "ranges": list(graphs.RANGES),
         "range": graphs.DEFAULT_RANGE,
         "may_change": is_provider(person_of(request)),
-        "suggestions": targets.suggestions(asset) if not checks else [],
+        "suggestions": [] if checks else targets.suggestions(asset),
     }
     return render(request, "monitoring/_for_asset.html", context)
 

@@ -77,6 +77,11 @@ function fullTime(ms, step) {
   return `${at.y}-${at.mo}-${at.d} ${at.h}:${at.mi}${step < 60e3 ? `:${at.s}` : ""}`;
 }
 
+// What the section's range picker says: a named range up to now, or two moments.
+function chosen(section) {
+  return section?.dataset.shown ? JSON.parse(section.dataset.shown) : { range: "6h" };
+}
+
 // --- one graph -------------------------------------------------------------------------------------------------------
 
 class Chart {
@@ -99,9 +104,7 @@ class Chart {
   }
 
   range() {
-    const { graphRange, graphStart, graphEnd } = this.section?.dataset ?? {};
-    if (graphStart && graphEnd) return { start: graphStart, end: graphEnd };
-    return { range: graphRange || this.element.dataset.range || "6h" };
+    return chosen(this.section);
   }
 
   stale() {
@@ -237,9 +240,14 @@ function option(chart, data) {
 
 // The ends of the axis and the step between its lines: round in the unit that is shown (binary for bytes).
 function ends(data) {
-  const values = data.series.flatMap((one) => [...one.v, ...one.lo, ...one.hi]).filter((value) => value !== null);
-  const greatest = Math.max(...values);
-  const least = Math.min(...values);
+  let [least, greatest] = [Infinity, -Infinity];
+  for (const one of data.series) {
+    for (const value of [...one.v, ...one.lo, ...one.hi]) {
+      if (value === null) continue;
+      least = Math.min(least, value);
+      greatest = Math.max(greatest, value);
+    }
+  }
   if (data.state && data.series.some((one) => Object.keys(one.codes).length)) return { min: Math.min(0, least), max: Math.max(greatest, 1) + 0.2, interval: 1 };
   if (data.max === 100 && data.min === 0 && greatest <= 100) return { min: 0, max: 100, interval: 25 };
   if (data.min === null || data.state) return { scale: true, splitNumber: 4 };
@@ -345,9 +353,7 @@ function find(root) {
 function again(section) {
   for (const [element, chart] of charts) if (section.contains(element) && chart.visible) chart.load();
   for (const link of section.querySelectorAll("[data-chart-export]")) {
-    const { graphRange, graphStart, graphEnd } = section.dataset;
-    const query = graphStart ? { start: graphStart, end: graphEnd } : { range: graphRange || "6h" };
-    link.href = `${link.href.split("?")[0]}?${new URLSearchParams(query)}`;
+    link.href = `${link.href.split("?")[0]}?${new URLSearchParams(chosen(section))}`;
   }
 }
 
@@ -363,9 +369,7 @@ document.addEventListener("click", (event) => {
   const custom = event.target.closest("[data-graph-custom]");
   if (button) {
     const section = button.closest("[data-graphs]");
-    section.dataset.graphRange = button.dataset.graphRange;
-    delete section.dataset.graphStart;
-    delete section.dataset.graphEnd;
+    section.dataset.shown = JSON.stringify({ range: button.dataset.graphRange });
     press(section, button);
     again(section);
   } else if (custom) {
@@ -390,7 +394,7 @@ document.addEventListener("submit", (event) => {
     return;
   }
   const section = form.closest("[data-graphs]");
-  [section.dataset.graphStart, section.dataset.graphEnd] = moments.map(String);
+  section.dataset.shown = JSON.stringify({ start: String(moments[0]), end: String(moments[1]) });
   press(section, section.querySelector("[data-graph-custom]"));
   again(section);
 });

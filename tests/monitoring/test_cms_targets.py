@@ -99,3 +99,11 @@ def test_accounts_are_followed_without_anybody_pressing(account: CloudAccount) -
         CloudAccount.objects.filter(pk=account.pk).update(retired_at=timezone.now())
         assert targets.follow_inventory(now=timezone.now()) > 0
         assert not Target.objects.enabled().exists()
+
+
+def test_a_cloud_asset_shows_the_namespace_that_watches_it(account: CloudAccount) -> None:
+    with scope.customer(account.customer_id):
+        targets.create_for_account(account=account, actor=None, now=timezone.now())
+        ecs = Asset.objects.filter(kind="ecs").first()
+        assert ecs is not None
+        assert [target.where for target in Target.objects.watching(ecs)] == ["acs_ecs_dashboard"]

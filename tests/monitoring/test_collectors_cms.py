@@ -10,7 +10,7 @@ import pytest
 
 from assets.aliyun import AliyunError, Datapoint, MetricPage
 from monitoring.collectors import Outcome, State, cms
-from monitoring.collectors.config import CmsConfig
+from monitoring.collectors.config import NAMESPACES, CmsConfig
 from monitoring.rules import METRICS, Metric
 from tests.monitoring.probes import job_for
 
@@ -190,4 +190,4 @@ def test_a_metric_that_does_not_exist_does_not_hide_the_others() -> None:
 def test_only_namespaces_with_resources_are_wanted() -> None:
     assert cms.wanted_namespaces(["ecs", "rds", "server"]) == ("acs_ecs_dashboard", "acs_rds_dashboard")
     assert cms.wanted_namespaces([]) == ()
-    assert set(cms.NAMESPACES.values()) == set(cms.namespaces()), "every namespace of the catalogue has its kind"
+    assert set(NAMESPACES.values()) == set(cms.namespaces()), "every namespace of the catalogue has its kind"

@@ -1,0 +1,213 @@
+"""Graphs in a real browser under the policy that refuses inline code: drawn, ranged, going on, empty, on a phone."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import math
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from django.conf import settings
+from playwright.sync_api import Browser, Page, expect, sync_playwright
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(settings.BASE_DIR)
+KINDS = {".js": "text/javascript", ".css": "text/css"}
+POLICY = "default-src 'self'; img-src 'self' data:; base-uri 'none'"
+HOURS = {"1h": 1, "6h": 6, "24h": 24}
+BODY = """<!doctype html><html lang="en" data-bs-theme="light"><head><meta name="viewport" content="width=device-width">
+<link rel="stylesheet" href="/static/vendor/tabler/css/tabler.min.css">
+<link rel="stylesheet" href="/static/css/rdmp.css">
+</head><body><section data-graphs id="g">
+<button data-graph-range="1h">1h</button><button data-graph-range="6h" class="active">6h</button>
+<button data-graph-range="24h">24h</button>
+<button data-graph-custom aria-controls="custom" aria-expanded="false">custom</button>
+<form id="custom" class="d-none" data-graph-custom-form><input type="datetime-local" name="start">
+<input type="datetime-local" name="end"><button>show</button></form>
+<a data-chart-export href="/graph.csv">csv</a>
+<div class="chart" data-chart data-src="/graph.json" data-word-empty="nothing here" data-word-error="not loaded"></div>
+</section><script type="module" src="/static/js/chart.js"></script></body></html>"""
+
+
+class Site(http.server.ThreadingHTTPServer):
+    """One page with one graph, its figures, and the questions that the graph asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.asked: list[dict[str, str]] = []
+        self.has_figures = True
+        self.is_broken = False
+        self.step = 60_000
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def graph(self, query: dict[str, str]) -> dict[str, Any]:
+        now = int(time.time() * 1000)
+        start, end = now - HOURS.get(query.get("range", ""), 6) * 3_600_000, now
+        if "start" in query:
+            start, end = int(query["start"]), int(query["end"])
+        first = max(start, int(query.get("since", 0)))
+        ts = list(range(first // self.step * self.step, end, self.step)) if self.has_figures else []
+        values: list[float | None] = [50 + 30 * math.sin(at / 3e6) for at in ts]
+        if len(values) > 20:
+            values[10] = None
+        alarm = {"from": end - 3_600_000, "to": None, "name": "CPU", "severity": 2, "level": "High", "url": ""}
+        series = [
+            {"id": 1, "name": "util", "codes": {}, "t": ts, "v": values, "lo": values, "hi": values},
+            {"id": 2, "name": "iowait", "codes": {}, "t": ts, "v": [5] * len(ts), "lo": [], "hi": []},
+        ]
+        return {
+            "id": "cpu", "title": "CPU", "unit": "%", "state": False, "min": 0, "max": 100, "from": start, "to": end,
+            "step": self.step, "hidden": 0, "series": series, "alarms": [alarm] if ts else [],
+        }  # fmt: skip
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Site
+
+    def do_GET(self) -> None:
+        parts = urlsplit(self.path)
+        file = ROOT / parts.path.lstrip("/")
+        if parts.path == "/graph.json":
+            query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+            self.server.asked.append(query)
+            body = json.dumps(self.server.graph(query)).encode()
+            self.answer(body, "application/json", 500 if self.server.is_broken else 200)
+        elif parts.path.startswith("/static/") and file.is_file():
+            self.answer(file.read_bytes(), KINDS.get(file.suffix, "application/octet-stream"))
+        else:
+            self.answer(BODY.encode(), "text/html; charset=utf-8")
+
+    def answer(self, body: bytes, kind: str, status: int = 200) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("Content-Security-Policy", POLICY)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the library's
+        """Quiet."""
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        yield started
+        started.close()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    server = Site()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def page(browser: Browser, site: Site) -> Iterator[Page]:
+    """A page whose browser must have nothing to complain about but answers that the test breaks itself."""
+    context = browser.new_context(viewport={"width": 900, "height": 700}, timezone_id="America/New_York")
+    complaints: list[str] = []
+    page = context.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda problem: complaints.append(str(problem)))
+    yield page
+    context.close()
+    assert [text for text in complaints if "500" not in text] == []
+
+
+def inked(page: Page) -> int:
+    """How many pixels of the graph are painted."""
+    count: int = page.evaluate(
+        """() => { const c = document.querySelector("[data-chart] canvas"); if (!c) return 0;
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+        let n = 0; for (let i = 3; i < d.length; i += 4) n += d[i] > 0; return n; }"""
+    )
+    return count
+
+
+def wait_until_drawn(page: Page) -> None:
+    expect(page.locator("[data-chart] canvas")).to_have_count(1)
+    page.wait_for_timeout(300)
+
+
+def test_the_graph_is_drawn_and_asks_for_its_range(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    assert inked(page) > 1000
+    assert site.asked[0] == {"range": "6h"}
+
+
+def test_a_range_reloads_the_graph_and_the_export_follows(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    page.click("[data-graph-range='24h']")
+    page.wait_for_timeout(500)
+    assert site.asked[-1] == {"range": "24h"}
+    expect(page.locator("[data-graph-range='24h']")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("[data-chart-export]")).to_have_attribute("href", f"{site.url}/graph.csv?range=24h")
+
+
+def test_a_stretch_of_ones_own_is_china_time_wherever_the_reader_is(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    page.click("[data-graph-custom]")
+    page.fill("input[name=start]", "2026-03-02T10:00")
+    page.fill("input[name=end]", "2026-03-02T12:00")
+    page.click("form button")
+    page.wait_for_timeout(500)
+    assert site.asked[-1] == {"start": "1772416800000", "end": "1772424000000"}
+
+
+def test_a_graph_goes_on_by_itself_and_asks_only_for_what_is_new(page: Page, site: Site) -> None:
+    site.step = 1000
+    page.goto(site.url)
+    page.click("[data-graph-range='1h']")
+    wait_until_drawn(page)
+    page.wait_for_timeout(9000)
+    later = [query for query in site.asked if query.get("range") == "1h" and "since" in query]
+    assert later, "the graph never asked again"
+    assert time.time() * 1000 - int(later[-1]["since"]) < 30_000
+    assert inked(page) > 1000
+
+
+def test_no_figures_and_no_answer_are_said_in_words(page: Page, site: Site) -> None:
+    site.has_figures = False
+    page.goto(site.url)
+    expect(page.locator("[data-chart]")).to_have_text("nothing here")
+    site.has_figures, site.is_broken = True, True
+    page.goto(site.url)
+    expect(page.locator("[data-chart]")).to_have_text("not loaded")
+    site.is_broken = False
+    page.click("[data-graph-range='24h']")
+    wait_until_drawn(page)
+    assert inked(page) > 1000
+
+
+def test_the_dark_theme_and_a_phone_have_their_own_drawing(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    light = page.locator("[data-chart]").screenshot()
+    page.evaluate(
+        """() => { document.documentElement.dataset.bsTheme = "dark";
+        document.dispatchEvent(new CustomEvent("rdmp:theme", { detail: { theme: "dark" } })); }"""
+    )
+    page.wait_for_timeout(400)
+    assert page.locator("[data-chart]").screenshot() != light
+    page.set_viewport_size({"width": 390, "height": 700})
+    page.wait_for_timeout(400)
+    widths = page.evaluate("[document.querySelector('canvas').clientWidth, document.documentElement.scrollWidth]")
+    assert widths[0] <= 390
+    assert widths[1] <= 390
