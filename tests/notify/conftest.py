@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import pytest
+from aiosmtpd.controller import Controller
 from django.conf import LazySettings
 
 from accounts import scope
 from accounts.models import Customer, Severity
 from demo.robots import Robots, running
+from notify.channels import email
 from notify.models import Attempt, Channel, Delivery
 from notify.services import Message, broadcast, delivering
 from notify.services.channels import Details, create
 from tests.conftest import NOW
+from tests.notify.mailbox import Mailbox
 
 SECRET = "SECtestsecret0001"
 
@@ -104,3 +108,15 @@ def states(channel: Channel) -> list[str]:
 def attempts(channel: Channel) -> list[tuple[str, str]]:
     with scope.platform("test"):
         return list(Attempt.objects.filter(channel=channel).order_by("pk").values_list("verdict", "code"))
+
+
+@pytest.fixture
+def mailbox() -> Iterator[tuple[Mailbox, email.Server]]:
+    box = Mailbox()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    controller = Controller(box, hostname="127.0.0.1", port=port)
+    controller.start()
+    yield box, email.Server("127.0.0.1", port, timeout_s=2)
+    controller.stop()

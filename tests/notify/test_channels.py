@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import logging
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from demo.robots import Fault, Robots, running
 from notify.channels import dingtalk, email, http, webhook, wecom
 from notify.channels.notice import Notice, cut, fit, scrub
 from notify.channels.outcome import Outcome, Verdict
+from tests.notify.mailbox import Mailbox
 
 TOKEN, SECRET, KEY = "tok-1f4c9a", "SECtestsecret0001", "key-77aa21"
 NOTICE = Notice(subject="CPU of web-1 at 97 %", text="Third check in a row.", link="https://rdmp.example/incidents/7/")
@@ -246,44 +243,6 @@ def test_cutting_never_splits_a_character() -> None:
     assert cut("磁盘", 2) == ""
     assert fit("head", "body", "tail", 9) == "headtail"
     assert scrub("a  b\nTOKEN", ("TOKEN",)) == "a b •••"
-
-
-class Mailbox:
-    """A mail server that does as it is told: `plan` maps a step (rcpt address, "data") to its answer."""
-
-    def __init__(self) -> None:
-        self.envelopes: list[Envelope] = []
-        self.plan: dict[str, str] = {}
-
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd looks it up by this name
-        self, _server: SMTP, _session: Session, envelope: Envelope, address: str, _options: list[str]
-    ) -> str:
-        if address in self.plan:
-            return self.plan[address]
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802 - as above
-        if self.plan.get("data") == "hang up":
-            self.envelopes.append(envelope)
-            assert isinstance(server.transport, asyncio.Transport)
-            server.transport.abort()
-        elif "data" in self.plan:
-            return self.plan["data"]
-        self.envelopes.append(envelope)
-        return "250 OK queued as 5A1"
-
-
-@pytest.fixture
-def mailbox() -> Iterator[tuple[Mailbox, email.Server]]:
-    box = Mailbox()
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    controller = Controller(box, hostname="127.0.0.1", port=port)
-    controller.start()
-    yield box, email.Server("127.0.0.1", port, timeout_s=2)
-    controller.stop()
 
 
 MAIL = email.Mail(

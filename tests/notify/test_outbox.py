@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 from django.core import mail
 from django.db import transaction
 
 from accounts import scope
 from accounts.models import Customer, Role, Severity, User
 from demo.robots import Fault, Robots
+from notify.channels import email
 from notify.models import Attempt, Channel, Delivery
+from notify.providers import SMTP_BACKEND
 from notify.services import Message, delivering, tell
 from notify.services.channels import resend
 from notify.services.inbox import set_preference
@@ -29,6 +32,7 @@ from tests.notify.conftest import (
     say,
     states,
 )
+from tests.notify.mailbox import Mailbox
 
 pytestmark = pytest.mark.django_db
 
@@ -304,3 +308,23 @@ def test_a_failed_message_can_be_sent_again_and_a_delivered_one_cannot(
         resend(delivery=delivery, actor=lin, now=clock())
     with scope.customer(jia):
         assert Attempt.objects.filter(delivery=delivery).count() == 2
+
+
+def test_mail_leaves_over_smtp_and_a_repeat_carries_the_same_id(
+    jia: Customer, clock: Clock, mailbox: tuple[Mailbox, email.Server], settings: LazySettings
+) -> None:
+    box, server = mailbox
+    settings.EMAIL_BACKEND = SMTP_BACKEND
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = server.host, server.port, False
+    channel = make_channel(jia, Channel.Kind.EMAIL, {}, recipients=["ops@jia.example"])
+    say(jia)
+    box.plan["data"] = "hang up"
+    drain(channel, clock)
+    box.plan.clear()
+    clock.advance(seconds=5)
+    drain(channel, clock)
+    contents = [sent.content if isinstance(sent.content, bytes) else b"" for sent in box.envelopes]
+    identities = [line for content in contents for line in content.splitlines() if line.startswith(b"Message-ID")]
+    assert len(identities) == 2
+    assert len(set(identities)) == 1
+    assert attempts(channel) == [("uncertain", "no answer"), ("accepted", "smtp 250")]
