@@ -125,6 +125,7 @@ def change(*, person: User, actor: User, now: datetime, role: str | None = None,
         # All administrators too, so that two of them cannot end each other's access at the same moment.
         held = User.objects.select_for_update(of=("self",)).filter(Q(pk=person.pk) | Q(role=Role.ADMIN)).order_by("pk")
         before = next(row for row in held if row.pk == person.pk)
+        was_admin = before.role == Role.ADMIN
         detail: dict[str, object] = {}
         if role is not None and role != before.role:
             if (role in CUSTOMER_ROLES) != (before.customer_id is not None):
@@ -140,7 +141,7 @@ def change(*, person: User, actor: User, now: datetime, role: str | None = None,
         if not before.is_active:
             theirs = Invitation.objects.filter(invited_by=before, accepted_at=None, withdrawn_at=None)
             theirs.update(withdrawn_at=now)
-        if not User.objects.filter(role=Role.ADMIN, is_active=True).exists():
+        if was_admin and not User.objects.filter(role=Role.ADMIN, is_active=True).exists():
             raise DomainError(_("One active administrator must remain."))
         end_sessions(before)
         audit.record(action="person.change", actor=actor, customer=before.customer, obj=before, detail=detail, now=now)
