@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from honcho import manager
 from honcho.compat import ProcessManager
 from honcho.manager import Manager
 from honcho.process import Popen, Process
@@ -14,6 +15,7 @@ from honcho.process import Popen, Process
 from rdmp.embedded.child import die_with_parent
 
 PATIENCE_SECONDS = 10
+manager.KILL_WAIT = PATIENCE_SECONDS
 
 
 class BoundProcess(Process):
