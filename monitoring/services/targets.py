@@ -204,12 +204,15 @@ def remove(*, target: Target, actor: User, now: datetime) -> None:
 
 @transaction.atomic
 def follow_inventory(*, now: datetime) -> int:
-    """Keep targets in step with the inventory: switch off those of retired assets and accounts, and read
-    CloudMonitor wherever an account has resources. Needs a platform scope; returns how many targets changed."""
+    """Keep targets in step with the inventory: switch off those of retired assets and accounts and of customers
+    who left, and read CloudMonitor wherever an account has resources. Needs a platform scope; returns how many
+    targets changed."""
     gone = Q(asset__retired_at__isnull=False) | Q(cloud_account__retired_at__isnull=False)
+    gone |= Q(customer__status=Customer.Status.LEFT)
     stale = Target.objects.enabled().filter(gone).values("pk")
     changed = Target.objects.filter(pk__in=stale).update(is_enabled=False, changed_at=now)
-    for account in CloudAccount.objects.existing().filter(is_enabled=True):
+    served = CloudAccount.objects.existing().filter(is_enabled=True).exclude(customer__status=Customer.Status.LEFT)
+    for account in served:
         with scope.customer(account.customer_id):
             changed += len(create_for_account(account=account, actor=None, now=now))
     return changed

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 import ssl
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from monitoring.collectors import Outcome, http
+from monitoring.collectors import Outcome, http, network
 from monitoring.collectors.config import HttpConfig
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
@@ -55,6 +56,10 @@ async def to_other_host(request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": f"http://localhost:{port}/"})
 
 
+async def to_anywhere(request: web.Request) -> web.Response:
+    return web.Response(status=302, headers={"Location": request.query["where"]})
+
+
 async def slow(request: web.Request) -> web.Response:
     await asyncio.sleep(20)
     return web.Response()
@@ -66,7 +71,7 @@ async def site(context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[str
     app = web.Application()
     app[HITS] = []
     routes = {"/": page, "/gbk": gbk, "/503": broken, "/away": away, "/loop": round_and_round, "/file": to_file}
-    for path, handler in (routes | {"/other": to_other_host, "/slow": slow}).items():
+    for path, handler in (routes | {"/other": to_other_host, "/slow": slow, "/to": to_anywhere}).items():
         app.router.add_route("*", path, handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -170,6 +175,19 @@ async def test_internal_addresses_are_refused_as_our_problem() -> None:
     assert outcome.problem.code == "blocked"
     assert figures(outcome) == {}
     assert hits == []
+
+
+async def test_a_redirect_into_the_platform_is_stopped_at_the_socket(monkeypatch: pytest.MonkeyPatch) -> None:
+    inside = ipaddress.ip_network("127.0.0.2/32")
+    monkeypatch.setattr(network, "NEVER", (inside,))
+    async with site() as (base, hits):
+        port = base.rsplit(":", 1)[1]
+        assert codes(await check(HttpConfig(base + "/"), trusted=False)) == [0]
+        url = f"{base}/to?where=http://127.0.0.2:{port}/"
+        outcome = await check(HttpConfig(url), trusted=False)
+    assert outcome.problem is not None
+    assert outcome.problem.code == "blocked"
+    assert len(hits) == 1
 
 
 def certificate(folder: Path, days: float) -> ssl.SSLContext:

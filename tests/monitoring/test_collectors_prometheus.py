@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -15,6 +16,7 @@ from monitoring.collectors.config import PrometheusConfig
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
 from tests.monitoring.test_agent import TOKEN, agent
+from tests.monitoring.test_collectors_http import certificate
 
 PAGE = "node_load1 0.5\nnode_memory_MemTotal_bytes 100\nnode_memory_MemAvailable_bytes 25\n"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -168,3 +170,16 @@ async def test_one_bad_target_does_not_spoil_the_batch() -> None:
         good, bad = await prometheus.collect(jobs, guard=Guard())
     assert good.problem is None
     assert bad.problem == Problem("http_status", "HTTP 404")
+
+
+async def test_an_agent_over_tls_is_read_when_its_certificate_is_trusted_or_not_checked(tmp_path: Path) -> None:
+    certificate(tmp_path, days=20)
+    pem = str(tmp_path / "site.pem")
+    with agent(RDMP_AGENT_TLS_CERT=pem, RDMP_AGENT_TLS_KEY=pem) as (_, port):
+        url = f"https://127.0.0.1:{port}/metrics"
+        checked = job_for(PrometheusConfig(url), token=TOKEN)
+        unchecked = job_for(PrometheusConfig(url, verify_tls=False), token=TOKEN)
+        refused, read = await prometheus.collect([checked, unchecked], guard=Guard())
+    assert refused.problem is not None
+    assert refused.problem.code == "tls"
+    assert "host.mem.util" in figures(read)

@@ -190,6 +190,13 @@ def test_a_retired_asset_is_not_collected_any_more(web: Asset) -> None:
     assert not Target.objects.enabled().exists()
 
 
+def test_nothing_is_collected_for_a_customer_who_left(web: Asset, jia: Customer) -> None:
+    port_target(web)
+    Customer.objects.filter(pk=jia.pk).update(status=Customer.Status.LEFT)
+    assert follow_inventory() == 1
+    assert not Target.objects.enabled().exists()
+
+
 def follow_inventory() -> int:
     with scope.platform("test"):
         return targets.follow_inventory(now=NOW)
