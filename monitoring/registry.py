@@ -206,15 +206,16 @@ def load_plan() -> Plan:
 
 def overrides() -> list[Override]:
     """The overrides of the customer in scope."""
-    return [
-        Override(
-            rule_id=row.rule_id,
-            asset_id=row.asset_id,
-            enabled=row.enabled,
-            severity=None if row.severity is None else Severity(row.severity).name.lower(),
-            times=row.times,
-            period_s=row.period_s,
-            thresholds=None if row.thresholds is None else tuple(float(each) for each in row.thresholds),
-        )
-        for row in RuleOverride.objects.filter(rule_id__in=RULES)
-    ]
+    return [override_of(row) for row in RuleOverride.objects.filter(rule_id__in=RULES)]
+
+
+def override_of(row: RuleOverride) -> Override:
+    return Override(
+        rule_id=row.rule_id,
+        asset_id=row.asset_id,
+        enabled=row.enabled,
+        severity=None if row.severity is None else Severity(row.severity).name.lower(),
+        times=row.times,
+        period_s=row.period_s,
+        thresholds=None if row.thresholds is None else tuple(float(each) for each in row.thresholds),
+    )

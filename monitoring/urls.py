@@ -2,10 +2,17 @@
 
 from django.urls import path
 
-from monitoring.views import graphs, targets
+from monitoring.views import alerts, graphs, rules, targets
 
 app_name = "monitoring"
 urlpatterns = [
+    path("alerts/", alerts.index, name="alerts"),
+    path("alerts/<int:pk>/", alerts.detail, name="alert"),
+    path("for-incident/<int:incident_id>/", alerts.for_incident, name="for-incident"),
+    path("search/", alerts.search, name="search"),
+    path("rules/", rules.index, name="rules"),
+    path("rules/<slug:rule_id>/", rules.detail, name="rule"),
+    path("overrides/<int:pk>/restore/", rules.restore, name="override-restore"),
     path("for-asset/<int:asset_id>/", graphs.for_asset, name="for-asset"),
     path("graphs/<int:asset_id>/<str:panel_id>.json", graphs.data, name="graph-data"),
     path("graphs/<int:asset_id>/<str:panel_id>.csv", graphs.export, name="graph-export"),

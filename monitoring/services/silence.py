@@ -38,6 +38,8 @@ from monitoring.services.alerts import Closing, Ending, Opening, moment
 STEPS: Final = 3
 SLACK_MS: Final = {"agent": 30_000, "probe": 30_000, "cms": 600_000}
 """CloudMonitor's points come minutes late."""
+UNANSWERED: Final = ("", "timeout", "refused", "reset", "unreachable")
+"""Outcomes of asking that may be the host's own silence; all others are ours to mend."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,9 @@ def host_key(asset_id: int) -> str:
 
 def _asked(quiet: Quiet, now: datetime) -> set[int]:
     """Silent assets whose agent we did try to reach just now: otherwise the silence is ours."""
-    targets = Target.objects.enabled().filter(kind=CollectorKind.PROMETHEUS, asset_id__in=quiet.silent_hosts)
+    targets = Target.objects.enabled().filter(
+        kind=CollectorKind.PROMETHEUS, asset_id__in=quiet.silent_hosts, problem_code__in=UNANSWERED
+    )
     return {
         target.asset_id
         for target in targets

@@ -1,0 +1,198 @@
+"""Alerts: the list, one alert, and the pieces that other pages load."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, render
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from accounts import tables
+from accounts.models import Customer, Severity, User
+from accounts.permissions import is_provider, person_of
+from incidents.models import Incident
+from monitoring import sparkline, storage, wording
+from monitoring.models import NO_DATA, Alert
+from monitoring.panels import PANEL_OF
+from monitoring.rules import METRICS, RULES
+from monitoring.units import shown
+
+SORT: Final[dict[str, tables.SortBy]] = {
+    "opened": "opened_at",
+    "severity": ("severity", "-opened_at"),
+    "title": "title",
+    "customer": ("customer__name", "-opened_at"),
+    "ended": "recovered_at",
+}
+STATES: Final = {
+    "open": Q(recovered_at=None),
+    "stale": Q(recovered_at=None, stale_since__isnull=False),
+    "ended": Q(recovered_at__isnull=False),
+}
+FOUND: Final = 8
+OF_INCIDENT: Final = 20
+BEFORE: Final = timedelta(minutes=30)
+LONGEST_LINE: Final = timedelta(days=2)
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """All alerts in reach, or their rows for the browser that refreshes itself."""
+    person = person_of(request)
+    page = tables.page(
+        request,
+        Alert.objects.select_related("asset", "customer", "incident"),
+        sort=SORT,
+        default="-opened",
+        search=["title", "asset__name", "labels", "rule_id", "customer__name"],
+        filters=_filters(person),
+        exports=True,
+    )
+    if tables.wants_csv(request):
+        return tables.export_csv(page.all(), _columns(), "alerts")
+    context = {"page": page, "shows_customer": is_provider(person), "open_count": Alert.objects.open().count()}
+    fragment = request.headers.get("HX-Target") == "alerts"
+    return render(request, "monitoring/_alert_rows.html" if fragment else "monitoring/alert_list.html", context)
+
+
+@require_safe
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One alert: what fired it, the rule as it held, its moments, and the graph around it."""
+    alert = get_object_or_404(Alert.objects.select_related("asset", "customer", "incident", "series"), pk=pk)
+    rule, metric = alert.rule, METRICS.get(alert.series.metric) if alert.series else None
+    language = get_language() or "zh-hans"
+    samples = [
+        (datetime.fromtimestamp(ts / 1000, tz=timezone.get_current_timezone()), _figure(alert, value))
+        for ts, value in alert.shown_samples()
+    ]
+    context = {
+        "alert": alert,
+        "rule": rule,
+        "rule_conditions": wording.conditions_text(rule.conditions) if rule else "",
+        "rule_recovery": wording.conditions_text(rule.recovery, any_of=True) if rule else "",
+        "reason": rule.reason(language) if rule else "",
+        "value": _figure(alert, alert.value),
+        "samples": samples,
+        "ranges": ("1h", "6h", "24h", "7d"),
+        "panel": PANEL_OF.get(metric.name, metric.name) if metric else "",
+        "lasted": wording.duration((alert.recovered_at or timezone.now()) - alert.opened_at),
+        "earlier": Alert.objects.filter(open_key=alert.open_key, pk__lt=alert.pk).order_by("-opened_at")[:5],
+    }
+    return render(request, "monitoring/alert_detail.html", context)
+
+
+@require_safe
+def for_incident(request: HttpRequest, incident_id: int) -> HttpResponse:
+    """The alerts of an incident, each with its line, for the incident's page."""
+    incident = get_object_or_404(Incident.objects, pk=incident_id)
+    alerts = (
+        Alert.objects.of_incident(incident.pk)
+        .select_related("asset", "series")
+        .order_by("recovered_at", "severity", "-opened_at")
+    )
+    shown_alerts = alerts[:OF_INCIDENT]
+    context = {"lines": lines(list(shown_alerts)), "more": max(0, alerts.count() - OF_INCIDENT)}
+    return render(request, "monitoring/_for_incident.html", context)
+
+
+@require_safe
+def search(request: HttpRequest) -> HttpResponse:
+    """The alerts part of the search over everything: open ones first."""
+    query = request.GET.get("q", "").replace("\x00", "").strip()[:100]
+    rows = Alert.objects.select_related("customer", "asset")
+    for word in query.split()[:8]:
+        rows = rows.filter(Q(title__icontains=word) | Q(asset__name__icontains=word) | Q(labels__icontains=word))
+    found = rows.order_by("-opened_at")[:FOUND] if query else []
+    return render(request, "monitoring/_alert_search.html", {"alerts": found})
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """An alert with the picture of its series."""
+
+    alert: Alert
+    value: str
+    picture: sparkline.Sparkline | None
+
+
+def lines(alerts: Sequence[Alert]) -> list[Line]:
+    return [Line(alert, _figure(alert, alert.value), _picture(alert)) for alert in alerts]
+
+
+def _picture(alert: Alert) -> sparkline.Sparkline | None:
+    """The figure from half an hour before the first bad point until a little after the end, or until now."""
+    if alert.series_id is None:
+        return None
+    now = timezone.now()
+    start = alert.first_breach_at - BEFORE
+    ended = alert.recovered_at or now
+    end = min(now, ended + BEFORE, start + LONGEST_LINE)
+    found = storage.read(asset_id=alert.asset_id, series_ids=[alert.series_id], start=start, end=end)[alert.series_id]
+    conditions = alert.condition.get("conditions") or [{}]
+    return sparkline.draw(
+        found.ts,
+        found.value,
+        span=(_ms(start), _ms(end)),
+        stretch=(_ms(alert.opened_at), _ms(min(ended, end))),
+        limit=conditions[0].get("limit"),
+    )
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def _figure(alert: Alert, value: float | None) -> str:
+    metric = METRICS.get(alert.series.metric) if alert.series else None
+    if metric is None:
+        return "—"
+    return shown(value, metric.unit, metric=metric.name, language=get_language() or "zh-hans")
+
+
+def _filters(person: User) -> dict[str, tables.Filter]:
+    states = [("open", _("Open")), ("stale", _("Open, without data")), ("ended", _("Ended"))]
+    language = get_language() or "zh-hans"
+    products = list(dict.fromkeys(rule.product for rule in RULES.values()))
+    rules = [(rule.id, f"{rule.product}: {rule.name(language)}") for rule in RULES.values()]
+    found: dict[str, tables.Filter] = {
+        "state": tables.Choice(_("State"), states, lambda value: STATES[value]),
+        "severity": tables.Choice(_("Severity"), Severity.choices, "severity"),
+        "product": tables.Choice(_("Product"), [(each, each) for each in products], _of_product),
+        "rule": tables.Choice(_("Rule"), [*rules, (NO_DATA, _("No data"))], "rule_id"),
+        "asset": "asset_id",
+    }
+    if is_provider(person):
+        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+        found["customer"] = tables.Choice(_("Customer"), customers, "customer_id")
+    return found
+
+
+def _of_product(product: str) -> Q:
+    return Q(rule_id__in=[rule.id for rule in RULES.values() if rule.product == product])
+
+
+def _columns() -> dict[str, Callable[[Alert], object]]:
+    return {
+        _("Opened"): lambda alert: alert.opened_at,
+        _("Severity"): lambda alert: alert.get_severity_display(),
+        _("Customer"): lambda alert: alert.customer.name,
+        _("Asset"): lambda alert: alert.asset.name,
+        _("Alert"): lambda alert: alert.title,
+        _("Rule"): lambda alert: alert.rule_id,
+        _("Value"): lambda alert: alert.value,
+        _("First bad point"): lambda alert: alert.first_breach_at,
+        _("Detected"): lambda alert: alert.detected_at,
+        _("Notified"): lambda alert: alert.notified_at,
+        _("Acknowledged"): lambda alert: alert.acknowledged_at,
+        _("Ended"): lambda alert: alert.recovered_at,
+        _("How it ended"): lambda alert: alert.get_ending_display(),
+        _("Incident"): lambda alert: alert.incident.number if alert.incident else "",
+    }

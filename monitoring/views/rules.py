@@ -1,0 +1,257 @@
+"""Alert rules: the SOW's text beside what is evaluated, and what each customer wants otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import get_language
+from django.utils.translation import gettext_lazy as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts.models import Customer, Severity
+from accounts.permissions import is_provider, person_of, require
+from monitoring import plan, registry, wording
+from monitoring.models import Alert, RuleOverride
+from monitoring.plan import Effective
+from monitoring.rule_forms import OverrideForm, RestoreForm
+from monitoring.rules import RULES, Kind, NoData, Rule
+from monitoring.services import overrides
+
+HISTORY: Final = 20
+KINDS: Final = {
+    Kind.THRESHOLD: _("threshold"),
+    Kind.STATE: _("state"),
+    Kind.EVENT: _("event"),
+    Kind.COMPOUND: _("two figures together"),
+    Kind.DERIVED: _("difference of two figures"),
+    Kind.COUNTER: _("growth of a counter"),
+}
+NO_DATA_WORDS: Final = {
+    NoData.KEEP: _("an open alert stays, marked as without data"),
+    NoData.PROBLEM: _("silence counts as a failure while the source still speaks"),
+    NoData.IGNORE: _("nothing happens"),
+    NoData.RESOLVE: _("the alert ends when the object is gone while the source still speaks"),
+}
+SCOPES: Final = {
+    "not_ecs": _("hosts that are not ECS"),
+    "linux": _("Linux"),
+    "windows": _("Windows"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A rule in words, as it holds for a customer."""
+
+    rule: Rule
+    effective: Effective
+    overrides: int
+    language: str
+
+    @property
+    def name(self) -> str:
+        return self.rule.name(self.language)
+
+    @property
+    def reason(self) -> str:
+        return self.rule.reason(self.language)
+
+    @property
+    def severity(self) -> Severity:
+        return Severity[self.effective.severity.upper()]
+
+    @property
+    def conditions(self) -> str:
+        return wording.conditions_text(self.effective.conditions)
+
+    @property
+    def recovery(self) -> str:
+        return wording.conditions_text(self.effective.recovery, any_of=True)
+
+    @property
+    def often(self) -> str:
+        return wording.how_often(self.effective)
+
+    @property
+    def kind(self) -> str:
+        return str(KINDS[self.rule.kind])
+
+    @property
+    def no_data(self) -> str:
+        return str(NO_DATA_WORDS[self.rule.no_data])
+
+    @property
+    def scope(self) -> str:
+        return ", ".join(str(SCOPES[name]) for name in sorted(self.rule.scope)) or str(
+            _("all assets that have the figure")
+        )
+
+    @property
+    def ends_after(self) -> str:
+        seconds = self.rule.recovery_after_s
+        return wording.duration(timedelta(seconds=seconds)) if seconds else ""
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The 90 rules by product, as they hold for one customer."""
+    customer = _customer(request)
+    query = request.GET.get("q", "").strip().lower()[:100]
+    product = request.GET.get("product", "")
+    only = request.GET.get("only", "")
+    products = list(dict.fromkeys(rule.product for rule in RULES.values()))
+    rows = [row for row in _rows(customer) if _fits(row, query, product, only)]
+    groups = {name: [row for row in rows if row.rule.product == name] for name in products}
+    context = {
+        "groups": {name: found for name, found in groups.items() if found},
+        "count": len(rows),
+        "products": products,
+        "product": product,
+        "query": query,
+        "only": only,
+        "customer": customer,
+        "customers": Customer.objects.all() if is_provider(person_of(request)) else [],
+    }
+    return render(request, "monitoring/rule_list.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def detail(request: HttpRequest, rule_id: str) -> HttpResponse:
+    """One rule: both readings side by side, its overrides, their history, and the form for another."""
+    rule = _rule(rule_id)
+    customer = _customer(request)
+    is_post = request.method == "POST"
+    if is_post and not is_provider(person_of(request)):
+        raise PermissionDenied
+    if is_post and customer is None:
+        raise Http404
+    form = None
+    if customer is not None and is_provider(person_of(request)):
+        form = _form(request, rule, customer)
+        if is_post and form.is_valid():
+            return _saved(request, rule, customer, form)
+    return render(request, "monitoring/rule_detail.html", _context(request, rule, customer, form))
+
+
+@require_POST
+@require(is_provider)
+def restore(request: HttpRequest, pk: int) -> HttpResponse:
+    """Take an override back."""
+    row = get_object_or_404(RuleOverride.objects.select_related("customer"), pk=pk)
+    form = RestoreForm(request.POST)
+    reason = form.cleaned_data["reason"] if form.is_valid() else ""
+    rule_id, customer_id = row.rule_id, row.customer_id
+    overrides.restore(override=row, reason=reason, actor=person_of(request), now=timezone.now())
+    messages.success(request, _("The rule holds as before again."))
+    return redirect(f"{reverse('monitoring:rule', args=[rule_id])}?customer={customer_id}")
+
+
+def _form(request: HttpRequest, rule: Rule, customer: Customer) -> OverrideForm:
+    effective = plan.resolve(rule, _wide(customer, rule))
+    edited = RuleOverride.objects.filter(
+        customer=customer, rule_id=rule.id, pk=_number(request.GET.get("edit"))
+    ).first()
+    initial: dict[str, Any] = OverrideForm.initial_of(edited) if edited else {}
+    data = request.POST if request.method == "POST" else None
+    return OverrideForm(data, rule=rule, customer=customer, effective=effective, initial=initial)
+
+
+def _saved(request: HttpRequest, rule: Rule, customer: Customer, form: OverrideForm) -> HttpResponse:
+    overrides.override(
+        customer=customer,
+        rule=rule,
+        asset=form.cleaned_data["asset"],
+        wish=form.wish,
+        reason=form.cleaned_data["reason"],
+        actor=person_of(request),
+        now=timezone.now(),
+    )
+    messages.success(request, _("Saved. It takes effect with the next data."))
+    return redirect(f"{reverse('monitoring:rule', args=[rule.id])}?customer={customer.pk}")
+
+
+def _context(
+    request: HttpRequest, rule: Rule, customer: Customer | None, form: OverrideForm | None
+) -> dict[str, object]:
+    language = get_language() or "zh-hans"
+    own = RuleOverride.objects.filter(rule_id=rule.id).select_related("asset", "changed_by", "customer")
+    if customer is not None:
+        own = own.filter(customer=customer)
+    history = RuleOverride.history.filter(rule_id=rule.id, customer__in=Customer.objects.all())
+    if customer is not None:
+        history = history.filter(customer=customer)
+    wide = _wide(customer, rule) if customer else []
+    return {
+        "row": Row(rule, plan.resolve(rule, wide, settings.CHECK_PERIOD_S), len(own), language),
+        "template": Row(rule, plan.resolve(rule, []), 0, language),
+        "customer": customer,
+        "customers": Customer.objects.all() if is_provider(person_of(request)) else [],
+        "overrides": own.order_by("customer__name", "asset__name"),
+        "history": history.select_related("history_user", "asset").order_by("-history_date")[:HISTORY],
+        "form": form,
+        "alerts": Alert.objects.filter(rule_id=rule.id, **({"customer": customer} if customer else {}))
+        .select_related("asset", "customer")
+        .order_by("-opened_at")[:8],
+    }
+
+
+def _rows(customer: Customer | None) -> list[Row]:
+    language = get_language() or "zh-hans"
+    rows = list(RuleOverride.objects.filter(customer=customer)) if customer else []
+    wide = {row.rule_id: registry.override_of(row) for row in rows if row.asset_id is None}
+    counts: dict[str, int] = {}
+    for row in rows:
+        counts[row.rule_id] = counts.get(row.rule_id, 0) + 1
+    return [
+        Row(
+            rule,
+            plan.resolve(rule, [wide[rule.id]] if rule.id in wide else [], settings.CHECK_PERIOD_S),
+            counts.get(rule.id, 0),
+            language,
+        )
+        for rule in RULES.values()
+    ]
+
+
+def _fits(row: Row, query: str, product: str, only: str) -> bool:
+    if product and row.rule.product != product:
+        return False
+    if (only == "deviating" and not row.rule.deviates) or (only == "changed" and not row.overrides):
+        return False
+    if only == "off" and row.effective.enabled:
+        return False
+    text = f"{row.rule.id} {row.rule.product} {row.rule.name_zh} {row.rule.name_en} {row.conditions}".lower()
+    return all(word in text for word in query.split())
+
+
+def _wide(customer: Customer, rule: Rule) -> list[plan.Override]:
+    rows = RuleOverride.objects.filter(customer=customer, rule_id=rule.id, asset=None)
+    return [registry.override_of(row) for row in rows]
+
+
+def _customer(request: HttpRequest) -> Customer | None:
+    """The customer looked at: one's own, or the one that a provider's person picked."""
+    own = person_of(request).customer
+    if own is not None:
+        return own
+    wanted = _number(request.GET.get("customer"))
+    return get_object_or_404(Customer.objects, pk=wanted) if wanted else None
+
+
+def _rule(rule_id: str) -> Rule:
+    if rule_id not in RULES:
+        raise Http404
+    return RULES[rule_id]
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isdecimal() and len(text) < 19 else 0
