@@ -119,7 +119,8 @@ def subject_line(delivery: Delivery) -> str:
     shared = delivery.channel is None or delivery.channel.customer_id is None
     reader_serves_many = shared and (delivery.user is None or delivery.user.is_provider)
     customer = f"{delivery.customer}: " if reader_serves_many and delivery.customer else ""
-    return f"{severity}{customer}{delivery.subject}"
+    subject = delivery.subject.replace("](", "] (")  # a name that somebody chose must not become a link of ours
+    return f"{severity}{customer}{subject}"
 
 
 def _language(delivery: Delivery) -> str:

@@ -208,7 +208,7 @@ def digest_text(parts: list[Delivery]) -> tuple[str, str]:
     lines = []
     for part in parts[:SHOWN_IN_DIGEST]:
         severity = f"[{Severity(part.severity).label}] " if part.severity else ""
-        title = f"{severity}{part.subject}".replace("[", "【").replace("]", "】")
+        title = f"{severity}{part.subject}".replace("[", "【").replace("] ", "】").replace("]", "】")
         lines.append(f"- [{title}]({settings.PUBLIC_URL}{part.url})" if part.url else f"- {title}")
     if count > SHOWN_IN_DIGEST:
         lines.append(_("… and %(count)d more.") % {"count": count - SHOWN_IN_DIGEST})

@@ -282,6 +282,13 @@ def test_an_engineer_loses_the_messages_of_a_customer_that_is_taken_away(
         assert Delivery.objects.inbox_of(chen).count() == 0
 
 
+def test_a_name_that_looks_like_a_link_becomes_none(jia: Customer, robots: Robots, clock: Clock) -> None:
+    channel = make_dingtalk(robots, jia)
+    say(jia, subject="disk [of web-1](https://evil.example) is full")
+    drain(channel, clock)
+    assert "](https://evil.example" not in robots.received[0].text
+
+
 def test_mail_to_a_list_shows_no_markup_from_the_message(jia: Customer, clock: Clock) -> None:
     channel = make_channel(jia, Channel.Kind.EMAIL, {}, recipients=["ops@jia.example"])
     say(jia, subject="<script>alert(1)</script>")
