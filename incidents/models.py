@@ -44,7 +44,7 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
 
     def for_lists(self) -> Self:
         """With all that a row or card shows, in a constant number of queries."""
-        return self.select_related("customer", "assignee").prefetch_related("clocks", "assets", "pauses")
+        return self.select_related("customer", "assignee").prefetch_related("clocks", "assets", "pauses", "alerts")
 
 
 class Incident(TenantModel):
@@ -157,6 +157,12 @@ class Incident(TenantModel):
     @property
     def is_unsolved(self) -> bool:
         return self.stage in UNSOLVED
+
+    @property
+    def has_recovered(self) -> bool:
+        """Every alert on it is good again; whether that solved it is for people to say."""
+        alerts = self.alerts.all()
+        return bool(alerts) and all(alert.recovered_at is not None for alert in alerts)
 
     @property
     def level(self) -> Severity:

@@ -50,7 +50,9 @@ def _opened(data: Data) -> str:
             "time": _clock_time(data.get("called_at")),
         }
     if data.get("earlier"):
-        return _("opened the incident; the asset had one before: %(number)s") % {"number": data["earlier"]}
+        return _("Opened by monitoring; the asset had one before: %(number)s") % {"number": data["earlier"]}
+    if data.get("by_monitoring"):
+        return _("Opened by monitoring")
     return _("opened the incident")
 
 

@@ -84,7 +84,7 @@ def open_from_alert(
         detected_at=min(occurred_at, now),
         clock_started_at=now,
     )
-    _create(incident, assets=[asset], actor=None, data=_earlier(asset, now), now=now)
+    _create(incident, assets=[asset], actor=None, data=_by_monitoring(asset, now), now=now)
     _record_alert(incident, alarm, now)
     return incident
 
@@ -259,11 +259,11 @@ def _escalate(incident: Incident, severity: Severity, now: datetime) -> None:
     messages.escalated(incident, now=now)
 
 
-def _earlier(asset: Asset, now: datetime) -> dict[str, object]:
-    """The asset's last incident, when it is recent enough to be the same trouble."""
+def _by_monitoring(asset: Asset, now: datetime) -> dict[str, object]:
+    """With the asset's last incident, when it is recent enough to be the same trouble."""
     recent = Incident.objects.touching(asset.pk).filter(opened_at__gte=now - RECENT)
     previous = recent.order_by("-opened_at").first()
-    return {} if previous is None else {"earlier": previous.number}
+    return {"by_monitoring": True} | ({} if previous is None else {"earlier": previous.number})
 
 
 def _required_title(title: str) -> str:

@@ -20,10 +20,11 @@ from incidents.forms import CommentForm, LogContactForm, RaiseForm, chosen_asset
 from incidents.models import Attachment, Incident, TimelineEntry
 from incidents.permissions import sees_internal, side_of
 from incidents.policy import Policy
-from incidents.states import verbs
+from incidents.states import State, Verb, verbs
 from incidents.views.board import is_fragment
 
 MATCHES = 20
+TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY}
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -47,18 +48,29 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
     """Everything that the incident's page shows to this person."""
     person, now = person_of(request), timezone.now()
     contacts = Contact.objects.filter(customer=incident.customer).select_related("user")
+    entries = list(visible_entries(incident, person))
+    possible = verbs(incident.stage, side_of(person))
     return {
         "incident": incident,
         "now": now,
         "faces": faces(incident, now=now),
         "policy": Policy.from_json(incident.policy),
-        "entries": visible_entries(incident, person),
+        "entries": entries,
+        "question": _open_question(incident, entries),
         "files": visible_files(incident, person),
-        "verbs": [verb.value for verb in verbs(incident.stage, side_of(person))],
+        "verbs": [verb.value for verb in possible],
+        "presses": bool(set(possible) - TALK),
         "contacts": contacts,
         "team": ProviderContact.objects.filter(customer=incident.customer).select_related("user"),
         "on_duty": roster.on_duty(customer_id=incident.customer_id, at=now),
     }
+
+
+def _open_question(incident: Incident, entries: list[TimelineEntry]) -> TimelineEntry | None:
+    """What the customer was asked last, while their answer is awaited."""
+    if incident.stage is not State.WAITING_CUSTOMER:
+        return None
+    return next((entry for entry in reversed(entries) if entry.kind == TimelineEntry.Kind.WAITING), None)
 
 
 def visible_entries(incident: Incident, person: User) -> QuerySet[TimelineEntry]:

@@ -115,7 +115,7 @@ def test_after_the_incident_is_resolved_the_next_alert_opens_a_new_one_that_name
     services.resolve(incident=first, resolution="Restarted", cause="system", actor=chen, now=NOW + MINUTE)
     second = alarm(web, key="a:2", now=NOW + 2 * MINUTE)
     assert second != first
-    assert second.timeline.get(kind=Kind.OPENED).data == {"earlier": first.number}
+    assert second.timeline.get(kind=Kind.OPENED).data == {"by_monitoring": True, "earlier": first.number}
 
 
 def test_recovery_is_written_once_on_the_same_incident_and_leaves_it_open(in_jia: Customer, web: Asset) -> None:
