@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts import scope
@@ -28,6 +29,11 @@ def target(web: Asset) -> Target:
     with scope.customer(web.customer_id):
         config = {"host": "web.example.com", "port": 443}
         return targets.create(asset=web, kind="tcp", config=config, actor=None, now=timezone.now())
+
+
+def english(browser: Client) -> Client:
+    browser.cookies["django_language"] = "en"
+    return browser
 
 
 def reread(target: Target) -> Target:
@@ -62,7 +68,7 @@ def test_customers_read_and_press_nothing(target: Target, alice: User, client_fo
 def test_a_problem_is_told_in_words_with_its_cause(target: Target, vera: User, client_for: ClientFor) -> None:
     with scope.platform("test"):
         Target.objects.update(problem_code="unauthorised", problem_detail="HTTP 401", problem_since=timezone.now())
-    text = client_for(vera).get(f"/monitoring/targets/{target.pk}/", headers={"accept-language": "en"}).content.decode()
+    text = english(client_for(vera)).get(f"/monitoring/targets/{target.pk}/").content.decode()
     assert "refuses the token" in text
     assert "HTTP 401" in text
 
@@ -96,9 +102,7 @@ def test_an_engineer_creates_changes_switches_and_removes(web: Asset, chen: User
 
 def test_a_wrong_field_comes_back_with_its_reason(web: Asset, chen: User, client_for: ClientFor) -> None:
     form = {"url": "ftp://x/", "method": "GET", "status": "2xx", "timeout_s": "10", "max_redirects": "5"}
-    answer = client_for(chen).post(
-        f"/monitoring/targets/new/{web.pk}/http/", {**form, "period_s": "60"}, headers={"accept-language": "en"}
-    )
+    answer = english(client_for(chen)).post(f"/monitoring/targets/new/{web.pk}/http/", {**form, "period_s": "60"})
     assert answer.status_code == 422
     assert "begins with http" in answer.content.decode()
 
@@ -130,15 +134,14 @@ def test_trying_a_target_says_exactly_what_is_wrong_and_what_to_do(
     with scope.customer(web.customer_id):
         config = {"host": "127.0.0.1", "port": port}
         made = targets.create(asset=web, kind="tcp", config=config, actor=root, now=timezone.now())
-    browser = client_for(root)
-    english = {"accept-language": "en"}
-    blocked = browser.post(f"/monitoring/targets/{made.pk}/test/", headers=english).content.decode()
+    browser = english(client_for(root))
+    blocked = browser.post(f"/monitoring/targets/{made.pk}/test/").content.decode()
     assert "inside the platform" in blocked
     browser.post(f"/monitoring/targets/{made.pk}/internal/", {"allowed": "on", "reason": "a test"})
-    closed = browser.post(f"/monitoring/targets/{made.pk}/test/", headers=english).content.decode()
+    closed = browser.post(f"/monitoring/targets/{made.pk}/test/").content.decode()
     assert "what it checks does not" in closed
     with socket.create_server(("127.0.0.1", port)):
-        opened = browser.post(f"/monitoring/targets/{made.pk}/test/", headers=english).content.decode()
+        opened = browser.post(f"/monitoring/targets/{made.pk}/test/").content.decode()
     assert "The collector works" in opened
 
 

@@ -64,8 +64,9 @@ def test_the_first_check_is_at_once(web: Asset) -> None:
 
 def test_the_same_target_twice_is_refused_in_words(web: Asset) -> None:
     port_target(web)
-    with pytest.raises(DomainError, match="collected already"):
+    with pytest.raises(DomainError) as refusal:
         port_target(web)
+    assert refusal.value.code == "exists"
 
 
 def test_a_wrong_configuration_is_refused_with_the_field(web: Asset) -> None:
@@ -107,10 +108,10 @@ def test_only_an_administrator_allows_internal_addresses_and_says_why(web: Asset
 
 def test_what_may_go_inside_cannot_be_pointed_elsewhere_by_an_engineer(web: Asset, chen: User, root: User) -> None:
     target = port_target(web, root, allow_internal=True)
-    with pytest.raises(DomainError, match="administrator"):
-        targets.change(
-            target=target, config={"host": "127.0.0.1", "port": 5432}, name="", period_s=60, actor=chen, now=NOW
-        )
+    inside = {"host": "127.0.0.1", "port": 5432}
+    with pytest.raises(DomainError) as refusal:
+        targets.change(target=target, config=inside, name="", period_s=60, actor=chen, now=NOW)
+    assert refusal.value.code == "not_allowed"
 
 
 def test_a_change_is_checked_at_once_forgets_old_counters_and_is_audited(web: Asset, chen: User) -> None:
