@@ -168,7 +168,7 @@ def test_a_manager_changes_a_threshold_for_one_customer(jia: Customer, lin: User
     assert saved.status_code == 302
     with scope.customer(jia):
         row = RuleOverride.objects.get()
-    assert (row.thresholds, row.reason, row.changed_by) == ([97.0], "批处理主机", lin)
+        assert (row.thresholds, row.reason, row.changed_by) == ([97.0], "批处理主机", lin)
     page = browser.get(address).content.decode()
     assert "≥ 97 %" in page
     assert "批处理主机" in page
