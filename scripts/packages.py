@@ -66,9 +66,10 @@ def make_venv(venv: Path) -> list[str]:
     python = venv / "bin" / "python"
     if not has(python, "sys"):
         shutil.rmtree(venv, ignore_errors=True)
-        if not has(sys.executable, "ensurepip.__main__") and not has(sys.executable, "pip._internal") and system.can_install():
-            system.install([VENV_PACKAGE])
         with_pip = has(sys.executable, "ensurepip.__main__")
+        if not with_pip and not has(sys.executable, "pip._internal") and system.can_install():
+            system.install([VENV_PACKAGE])
+            with_pip = has(sys.executable, "ensurepip.__main__")
         run([sys.executable, "-m", "venv", *([] if with_pip else ["--without-pip"]), venv])
     if has(python, "pip._internal"):
         return [str(python), "-m", "pip"]

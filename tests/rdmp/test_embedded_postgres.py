@@ -68,10 +68,9 @@ def test_keeps_its_data_from_start_to_start(state_dir: Path) -> None:
 
 def test_nobody_enters_without_the_password_not_even_the_superuser(state_dir: Path) -> None:
     with postgres.Server(state_dir, durable=False) as server:
-        address = {"host": "127.0.0.1", "port": server.port, "dbname": "rdmp"}
         for user, password in (("rdmp", "wrong"), ("rdmp", ""), ("postgres", ""), ("postgres", "postgres")):
             with pytest.raises(psycopg2.OperationalError):
-                psycopg2.connect(user=user, password=password, **address)
+                psycopg2.connect(host="127.0.0.1", port=server.port, dbname="rdmp", user=user, password=password)
 
 
 def test_password_and_log_are_for_the_owner_only_and_the_data_for_the_servers_account_only(state_dir: Path) -> None:
