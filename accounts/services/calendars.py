@@ -21,7 +21,7 @@ DEFAULT_NAME = "5x8"
 OFFICE_HOURS = ("09:00-12:00", "13:00-18:00")
 WARN_FROM_MONTH = 12
 SPAN = re.compile(r"^([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)$")
-SOURCE = "chinesecalendar {version}: State Council notice"
+SOURCE = "国务院办公厅通知（chinesecalendar {version}）"
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def seed_default(*, years: Sequence[int], now: datetime) -> BusinessCalendar:
             workday_hours=list(OFFICE_HOURS),
             days=days,
             known_years=known,
-            reason="SOW table 1, 5 X 8; decision Q1",
+            reason="工作说明书表 1：5 × 8，午休除外",
             actor=None,
             now=now,
         )
@@ -177,7 +177,7 @@ def add_published_year(*, calendar: BusinessCalendar, year: int, actor: User | N
         workday_hours=latest.workday_hours,
         days=[*days_of(latest), *new],
         known_years=sorted({*latest.known_years, year}),
-        reason=f"holidays of {year}",
+        reason=f"录入 {year} 年节假日",
         actor=actor,
         now=now,
     )
