@@ -32,9 +32,9 @@ class CollectorKind(models.TextChoices):
 class Health(models.TextChoices):
     """How collecting goes. It says nothing about the customer's system."""
 
-    OK = "ok", _("Working")
-    LATE = "late", _("Late")
-    FAILING = "failing", _("Failing")
+    OK = "ok", _("Collecting")
+    LATE = "late", _("Collecting late")
+    FAILING = "failing", _("Collecting fails")
     WAITING = "waiting", _("Waiting for the first result")
     DISABLED = "disabled", _("Switched off")
 

@@ -22,7 +22,7 @@ from accounts.permissions import is_admin, is_provider, person_of, require
 from assets.models import Asset, CloudAccount
 from monitoring.collectors import Outcome
 from monitoring.forms import FORMS, InternalForm, form_for
-from monitoring.models import CollectorKind, Target, metric_name
+from monitoring.models import CollectorKind, Health, Target, metric_name
 from monitoring.problems import problem_text, step_text
 from monitoring.rules import METRICS
 from monitoring.services import targets
@@ -39,7 +39,7 @@ SORT: dict[str, tables.SortBy] = {
 }
 VERDICTS = frozenset({"port.result_code", "url.result_code", "ping.result_code"})
 """Metrics that say whether what is checked works: 0 is good."""
-HEALTH = {
+BY_HEALTH = {
     "failing": Q(is_enabled=True) & ~Q(problem_code=""),
     "working": Q(is_enabled=True, problem_code=""),
     "off": Q(is_enabled=False),
@@ -75,10 +75,10 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:
-    health = [("failing", _("Failing")), ("working", _("Working")), ("off", _("Switched off"))]
+    health = [("failing", Health.FAILING.label), ("working", Health.OK.label), ("off", Health.DISABLED.label)]
     found: dict[str, tables.Filter] = {
         "kind": tables.Choice(_("Collector"), CollectorKind.choices, "kind"),
-        "health": tables.Choice(_("Health"), health, lambda value: HEALTH[value]),
+        "health": tables.Choice(_("Health"), health, lambda value: BY_HEALTH[value]),
     }
     if is_provider(person):
         customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
