@@ -5,16 +5,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
 from accounts import audit, secrets
 from accounts.errors import DomainError
 from accounts.models import Customer, User
+from accounts.permissions import is_admin
 from assets.addresses import AddressError, clean_url, host_of, is_own_machine
 from assets.aliyun import Client, Patience
 from assets.aliyun.codes import is_credential_code
 from assets.models import Access, CloudAccount
+from assets.permissions import can_manage_accounts, can_reveal_console
 from assets.services.verifying import QUICK, Verification, verify
 from assets.words import PROBLEMS
 from notify import live
@@ -56,6 +59,9 @@ def register_account(
 
     A key that can write is refused unless somebody says why it is accepted.
     """
+    _may_manage(actor)
+    if endpoint_override and actor is not None and not is_admin(actor):
+        raise PermissionDenied  # whoever sets it says where signed requests go
     endpoint = _checked_endpoint(endpoint_override)
     found = _verified(credentials, endpoint, regions)
     _must_only_read(found, accept_reason)
@@ -95,11 +101,12 @@ def replace_key(
     account: CloudAccount,
     access_key_id: str,
     access_key_secret: str,
-    actor: User,
+    actor: User | None,
     now: datetime,
     accept_reason: str = "",
 ) -> CloudAccount:
     """Rotate the AccessKey: the new one is verified, must be of the same account, and only then takes its place."""
+    _may_manage(actor)
     credentials = Credentials(access_key_id, access_key_secret, ram_username=account.ram_username)
     found = _verified(credentials, account.endpoint_override, account.regions)
     if found.account_uid != account.account_uid:
@@ -133,6 +140,7 @@ def set_console_login(
     *, account: CloudAccount, login_url: str, ram_username: str, ram_password: str, actor: User, now: datetime
 ) -> None:
     """Change the administrator's console login. An empty password keeps the one that is stored."""
+    _may_manage(actor)
     account = CloudAccount.objects.select_for_update().get(pk=account.pk)
     account.login_url, account.ram_username = login_url, ram_username
     account.save(update_fields=["login_url", "ram_username"])
@@ -146,6 +154,8 @@ def set_console_login(
 
 def reveal_console_password(*, account: CloudAccount, reason: str, actor: User, now: datetime) -> str:
     """The console password for a person who says why. Every time is in the audit log."""
+    if not can_reveal_console(actor):
+        raise PermissionDenied
     if not reason.strip():
         raise DomainError(_("Please say why you need the password; the reason is kept."), code="reason_missing")
     try:
@@ -184,6 +194,7 @@ def change_settings(
     actor: User,
     now: datetime,
 ) -> None:
+    _may_manage(actor)
     account = CloudAccount.objects.select_for_update().get(pk=account.pk)
     account.name, account.regions, account.sync_minutes = name, list(regions), sync_minutes
     if is_enabled and not account.is_enabled:
@@ -199,6 +210,7 @@ def change_settings(
 @transaction.atomic
 def retire_account(*, account: CloudAccount, actor: User, now: datetime) -> None:
     """Stop looking after an account: its secrets are destroyed, its assets retired, its history kept."""
+    _may_manage(actor)
     account = CloudAccount.objects.select_for_update().get(pk=account.pk)
     if account.retired_at is not None:
         return
@@ -256,6 +268,12 @@ def _make_client(
 
 
 # what registering, replacing and verifying share
+
+
+def _may_manage(actor: User | None) -> None:
+    """None is the set-up itself."""
+    if actor is not None and not can_manage_accounts(actor):
+        raise PermissionDenied
 
 
 def _checked_endpoint(text: str) -> str:

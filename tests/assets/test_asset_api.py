@@ -127,3 +127,11 @@ def test_assets_are_not_deleted_or_replaced(erp: Asset, chen: User, client_for: 
 
     assert browser.delete(f"{URL}{erp.pk}/").status_code == 405
     assert browser.put(f"{URL}{erp.pk}/").status_code == 405
+
+
+def test_the_schema_describes_reading_writing_and_filters(chen: User, client_for: ClientFor) -> None:
+    schema = client_for(chen).get("/api/schema/?format=json").json()
+
+    listing = schema["paths"][URL]["get"]
+    assert {"kind", "expires_before", "incomplete"} <= {parameter["name"] for parameter in listing["parameters"]}
+    assert set(schema["paths"][f"{URL}{{id}}/"]) == {"get", "patch"}

@@ -1,9 +1,10 @@
 """Both credentials of the SOW: verified on entry, refused when they do not do, rotated, and never readable."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
+from django.core.exceptions import PermissionDenied
 from django.db import connection
 
 from accounts import scope, secrets
@@ -97,7 +98,7 @@ def test_an_old_key_is_taken_and_reported_as_old(jia: Customer, server: CloudSer
         account=account,
         access_key_id=OLD.access_key_id,
         access_key_secret=OLD.access_key_secret,
-        actor=None,  # type: ignore[arg-type]  # who did it matters to other tests
+        actor=None,
         now=NOW,
     )
 
@@ -258,3 +259,38 @@ def test_a_retired_account_can_be_registered_anew(
     services.retire_account(account=account, actor=lin, now=NOW)
 
     assert register(jia, server).pk != account.pk
+
+
+def test_only_managers_touch_credentials(jia: Customer, server: CloudServer, account: CloudAccount, chen: User) -> None:
+    key = {"access_key_id": GROUPED.access_key_id, "access_key_secret": GROUPED.access_key_secret}
+    attempts: list[Callable[[], object]] = [
+        lambda: services.replace_key(account=account, **key, actor=chen, now=NOW),
+        lambda: services.retire_account(account=account, actor=chen, now=NOW),
+        lambda: services.set_console_login(
+            account=account, login_url="", ram_username="", ram_password="", actor=chen, now=NOW
+        ),
+        lambda: services.change_settings(
+            account=account, name="x", regions=[], sync_minutes=5, is_enabled=True, actor=chen, now=NOW
+        ),
+    ]
+    for attempt in attempts:
+        with pytest.raises(PermissionDenied):
+            attempt()
+
+
+def test_only_an_administrator_says_where_signed_requests_go(jia: Customer, server: CloudServer, lin: User) -> None:
+    with pytest.raises(PermissionDenied):
+        services.register_account(
+            customer=jia,
+            name="x",
+            credentials=services.Credentials(READ_ONLY.access_key_id, READ_ONLY.access_key_secret),
+            regions=(),
+            endpoint_override=server.url,
+            actor=lin,
+            now=NOW,
+        )
+
+
+def test_a_customer_cannot_have_the_password_revealed(account: CloudAccount, alice: User) -> None:
+    with pytest.raises(PermissionDenied):
+        services.reveal_console_password(account=account, reason="curious", actor=alice, now=NOW)
