@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Contact, Severity, User
 from incidents import duty
 from incidents.models import Clock, Incident, IncidentAlert
+from incidents.states import State
 from notify import services as notify
 from notify.services import Message
 
@@ -215,10 +216,10 @@ def _severity(incident: Incident) -> str:
 
 
 def _response_line(incident: Incident) -> str:
-    clock = incident.response
-    if clock is None or clock.due_at is None or not clock.is_running:
+    """While nobody has it in hand, the nearest deadline is that of the response."""
+    if incident.stage is not State.OPEN or incident.next_due_at is None:
         return ""
-    return _("Response due at %(time)s") % {"time": _time(clock.due_at)}
+    return _("Response due at %(time)s") % {"time": _time(incident.next_due_at)}
 
 
 def _time(moment: datetime | None) -> str:

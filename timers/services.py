@@ -30,6 +30,7 @@ FIRST_RETRY = timedelta(seconds=5)
 LONGEST_RETRY = timedelta(minutes=10)
 LATE = timedelta(seconds=10)
 KEPT_AFTER_FIRING = timedelta(days=90)
+REARMED = ("due_at", "task", "args", "customer_id", "leased_until", "attempts", "last_error", "fired_at")
 
 
 def set(  # noqa: A001 - timers.services.set() is what the callers say
@@ -44,19 +45,8 @@ def set(  # noqa: A001 - timers.services.set() is what the callers say
     customer_id = customer.pk if isinstance(customer, Customer) else customer
     with scope.platform("set a timer"):
         _settle_own(key)
-        Timer.objects.update_or_create(
-            key=key,
-            defaults={
-                "due_at": due_at,
-                "task": task,
-                "args": dict(args),
-                "customer_id": customer_id,
-                "leased_until": None,
-                "attempts": 0,
-                "last_error": "",
-                "fired_at": None,
-            },
-        )
+        timer = Timer(key=key, due_at=due_at, task=task, args=dict(args), customer_id=customer_id)
+        Timer.objects.bulk_create([timer], update_conflicts=True, unique_fields=["key"], update_fields=REARMED)
 
 
 def cancel(*, prefix: str) -> int:
