@@ -346,6 +346,7 @@ SPECTACULAR_SETTINGS = {
     "TITLE": "RDMP API",
     "VERSION": "1",
     "OAS_VERSION": "3.1.1",
+    "DEFAULT_GENERATOR_CLASS": "accounts.schema.ApiSchemaGenerator",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_PUBLIC": True,
