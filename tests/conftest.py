@@ -21,6 +21,8 @@ PASSWORD = "correct horse battery staple"
 
 ClientFor = Callable[[User], Client]
 
+settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
+
 
 @pytest.fixture(autouse=True)
 def _fresh_cache() -> None:
