@@ -28,7 +28,8 @@ class CloudAccountQuerySet(TenantQuerySet["CloudAccount"]):
 
     def due(self, now: datetime) -> Self:
         """Accounts whose next synchronisation should have begun. A switched-off one never is."""
-        return self.existing().filter(is_enabled=True, next_sync_at__lte=now)
+        there = self.existing().exclude(customer__status="left")
+        return there.filter(is_enabled=True, next_sync_at__lte=now)
 
 
 class CloudAccount(TenantModel):

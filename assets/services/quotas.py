@@ -21,6 +21,7 @@ class QuotaUse:
     label: str | Promise
     used: int
     limit: int | None
+    kind: str  # of the assets that count, for a link to them
 
     @property
     def is_exceeded(self) -> bool:
@@ -37,13 +38,12 @@ def quota_use(customer: Customer) -> list[QuotaUse]:
     contract = contract_in_force(customer, timezone.localdate())
     assets = Asset.objects.active().manual().filter(customer=customer)
     middleware = Q(kind=Kind.MIDDLEWARE) | Q(kind=Kind.DATABASE, product__in=QUOTA_DATABASES)
+    urls, ports = assets.filter(kind=Kind.URL), assets.filter(kind=Kind.PORT)
+    limits = (contract.middleware_quota, contract.url_quota, contract.port_quota) if contract else (None, None, None)
     return [
         QuotaUse(
-            "middleware",
-            _("Middleware instances"),
-            assets.filter(middleware).count(),
-            contract.middleware_quota if contract else None,
+            "middleware", _("Middleware instances"), assets.filter(middleware).count(), limits[0], Kind.MIDDLEWARE
         ),
-        QuotaUse("url", _("URLs"), assets.filter(kind=Kind.URL).count(), contract.url_quota if contract else None),
-        QuotaUse("port", _("Ports"), assets.filter(kind=Kind.PORT).count(), contract.port_quota if contract else None),
+        QuotaUse("url", _("Monitored URLs"), urls.count(), limits[1], Kind.URL),
+        QuotaUse("port", _("Monitored ports"), ports.count(), limits[2], Kind.PORT),
     ]

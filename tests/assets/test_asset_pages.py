@@ -215,6 +215,21 @@ def test_a_bulk_edit_cannot_reach_foreign_assets(server_asset: Asset, eve: User,
     assert server_asset.owner_name == "王工"
 
 
+def test_the_contract_page_is_told_how_much_of_the_quotas_is_used(
+    server_asset: Asset, jia: Customer, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    with scope.customer(jia):
+        for number in range(6):
+            facts = Facts(kind="url", name=f"url-{number}", url=f"https://shop{number}.example/")
+            inventory.create_manual(customer=jia, facts=facts, actor=None, now=NOW)
+
+    fragment = text_of(client_for(alice), f"/assets/quota/{jia.pk}/")
+
+    assert "6 / 5" in fragment
+    assert "bar-danger" in fragment
+    assert client_for(eve).get(f"/assets/quota/{jia.pk}/").status_code == 404
+
+
 def test_the_search_fragment_is_empty_when_nothing_fits(jia: Customer, chen: User, client_for: ClientFor) -> None:
     assert not text_of(client_for(chen), "/assets/search/?q=nothing-like-this").strip()
     assert not text_of(client_for(chen), "/assets/search/?q=").strip()
