@@ -117,21 +117,25 @@ def supervise(directory: Path, environment: dict[str, str], facts: str) -> int:
 
 def announce(directory: Path, url: str, environment: Mapping[str, str], facts: str) -> None:
     """Waits until web, workers and beat have all answered, then tells the person where to go and how to sign in."""
+    while not all_answer(environment):
+        say(
+            f"{ANSWER_SECONDS} 秒内未全部就绪，继续等待；原因可能在上面的输出中。",
+            f"Not everything answered in {ANSWER_SECONDS} s, waiting on: the output above may tell why.",
+        )
+    installation.record_running(directory, url, environment)
+    say(*welcome(url, facts))
+
+
+def all_answer(environment: Mapping[str, str]) -> bool:
     asked = subprocess.run(
         [sys.executable, "-m", "rdmp.probe", "all", "--wait", str(ANSWER_SECONDS)],
         check=False,
         env=environment,
         cwd=ROOT,
+        start_new_session=True,  # Ctrl-C is for us
         preexec_fn=die_with_parent(signal.SIGKILL),
     )
-    if asked.returncode:
-        say(
-            f"{ANSWER_SECONDS} 秒内未全部就绪，原因见上面的输出。",
-            f"Not everything answered in {ANSWER_SECONDS} s, see above.",
-        )
-        return
-    installation.record_running(directory, url, environment)
-    say(*welcome(url, facts))
+    return asked.returncode == 0
 
 
 def welcome(url: str, facts: str) -> list[str]:

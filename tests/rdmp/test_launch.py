@@ -16,7 +16,7 @@ from rdmp import installation, launch
 from rdmp.embedded import lodging
 from rdmp.embedded.errors import StartError
 from rdmp.embedded.ports import free_port
-from tests.rdmp.processes import is_alive, wait_until
+from tests.rdmp.processes import is_alive, wait_until, working_in
 
 ROOT = installation.ROOT
 SUPERVISE = """
@@ -171,6 +171,24 @@ def test_when_one_process_ends_by_itself_all_are_stopped() -> None:
     said, _ = supervisor.communicate(timeout=20)
     assert supervisor.returncode == 3
     assert "ended first: process1" in said
+
+
+def test_ctrl_c_while_it_starts_is_no_error_and_leaves_nothing(state_dir: Path) -> None:
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+    started = subprocess.Popen(
+        [sys.executable, "-m", "rdmp.launch"],
+        cwd=ROOT,
+        env={**kept, "RDMP_STATE_DIR": str(state_dir), "RDMP_PORT": str(free_port())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    wait_until(lambda: bool(working_in(state_dir)), 60, "the database runs")
+    os.killpg(started.pid, signal.SIGINT)
+    said, _ = started.communicate(timeout=60)
+    assert "Traceback" not in said
+    wait_until(lambda: not working_in(state_dir), 10, "nothing is left")
 
 
 def test_secrets_are_made_once_for_the_owner_only_and_handed_over_as_files(
