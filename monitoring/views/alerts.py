@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,7 +12,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
-from django.utils.translation import get_language
+from django.utils.translation import get_language, pgettext
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
@@ -20,9 +21,10 @@ from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of
 from incidents.models import Incident
 from monitoring import sparkline, storage, wording
-from monitoring.models import NO_DATA, Alert
+from monitoring.models import Alert
 from monitoring.panels import PANEL_OF
 from monitoring.rules import METRICS, RULES
+from monitoring.services import graphs
 from monitoring.units import shown
 
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -37,6 +39,9 @@ STATES: Final = {
     "stale": Q(recovered_at=None, stale_since__isnull=False),
     "ended": Q(recovered_at__isnull=False),
 }
+RANGES: Final = ("1h", "6h", "24h", "7d")
+ORDERED: Final = frozenset({">=", ">", "<=", "<"})
+"""Comparators whose threshold is a line on a graph."""
 FOUND: Final = 8
 OF_INCIDENT: Final = 20
 BEFORE: Final = timedelta(minutes=30)
@@ -69,6 +74,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     alert = get_object_or_404(Alert.objects.select_related("asset", "customer", "incident", "series"), pk=pk)
     rule, metric = alert.rule, METRICS.get(alert.series.metric) if alert.series else None
     language = get_language() or "zh-hans"
+    shown_first = _shown(alert)
     samples = [
         (datetime.fromtimestamp(ts / 1000, tz=timezone.get_current_timezone()), _figure(alert, value))
         for ts, value in alert.shown_samples()
@@ -81,7 +87,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "reason": rule.reason(language) if rule else "",
         "value": _figure(alert, alert.value),
         "samples": samples,
-        "ranges": ("1h", "6h", "24h", "7d"),
+        "ranges": RANGES,
+        "shown": shown_first,
+        "shown_json": json.dumps(shown_first),
         "panel": PANEL_OF.get(metric.name, metric.name) if metric else "",
         "lasted": wording.duration((alert.recovered_at or timezone.now()) - alert.opened_at),
         "earlier": Alert.objects.filter(open_key=alert.open_key, pk__lt=alert.pk).order_by("-opened_at")[:5],
@@ -114,6 +122,16 @@ def search(request: HttpRequest) -> HttpResponse:
     return render(request, "monitoring/_alert_search.html", {"alerts": found})
 
 
+def _shown(alert: Alert) -> dict[str, str]:
+    """What the graph shows first: a range that reaches back to the alert, or the time around one that is over."""
+    if alert.recovered_at is not None:
+        around = max(timedelta(minutes=30), (alert.recovered_at - alert.first_breach_at) / 2)
+        start, end = alert.first_breach_at - around, min(timezone.now(), alert.recovered_at + around)
+        return {"start": str(_ms(start)), "end": str(_ms(end))}
+    age = timezone.now() - alert.first_breach_at
+    return {"range": next((name for name in RANGES if age < graphs.RANGES[name] * 0.8), RANGES[-1])}
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """An alert with the picture of its series."""
@@ -136,13 +154,13 @@ def _picture(alert: Alert) -> sparkline.Sparkline | None:
     ended = alert.recovered_at or now
     end = min(now, ended + BEFORE, start + LONGEST_LINE)
     found = storage.read(asset_id=alert.asset_id, series_ids=[alert.series_id], start=start, end=end)[alert.series_id]
-    conditions = alert.condition.get("conditions") or [{}]
+    condition = (alert.condition.get("conditions") or [{}])[0]
     return sparkline.draw(
         found.ts,
         found.value,
         span=(_ms(start), _ms(end)),
         stretch=(_ms(alert.opened_at), _ms(min(ended, end))),
-        limit=conditions[0].get("limit"),
+        limit=condition.get("limit") if condition.get("comparator") in ORDERED else None,
     )
 
 
@@ -158,15 +176,13 @@ def _figure(alert: Alert, value: float | None) -> str:
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:
-    states = [("open", _("Open")), ("stale", _("Open, without data")), ("ended", _("Ended"))]
-    language = get_language() or "zh-hans"
+    states = [("open", _("Firing")), ("stale", _("Firing, without data")), ("ended", pgettext("alert", "Ended"))]
     products = list(dict.fromkeys(rule.product for rule in RULES.values()))
-    rules = [(rule.id, f"{rule.product}: {rule.name(language)}") for rule in RULES.values()]
     found: dict[str, tables.Filter] = {
         "state": tables.Choice(_("State"), states, lambda value: STATES[value]),
         "severity": tables.Choice(_("Severity"), Severity.choices, "severity"),
         "product": tables.Choice(_("Product"), [(each, each) for each in products], _of_product),
-        "rule": tables.Choice(_("Rule"), [*rules, (NO_DATA, _("No data"))], "rule_id"),
+        "rule": "rule_id",
         "asset": "asset_id",
     }
     if is_provider(person):
@@ -181,7 +197,7 @@ def _of_product(product: str) -> Q:
 
 def _columns() -> dict[str, Callable[[Alert], object]]:
     return {
-        _("Opened"): lambda alert: alert.opened_at,
+        _("Fired"): lambda alert: alert.opened_at,
         _("Severity"): lambda alert: alert.get_severity_display(),
         _("Customer"): lambda alert: alert.customer.name,
         _("Asset"): lambda alert: alert.asset.name,
@@ -192,7 +208,7 @@ def _columns() -> dict[str, Callable[[Alert], object]]:
         _("Detected"): lambda alert: alert.detected_at,
         _("Notified"): lambda alert: alert.notified_at,
         _("Acknowledged"): lambda alert: alert.acknowledged_at,
-        _("Ended"): lambda alert: alert.recovered_at,
+        pgettext("alert", "Ended"): lambda alert: alert.recovered_at,
         _("How it ended"): lambda alert: alert.get_ending_display(),
         _("Incident"): lambda alert: alert.incident.number if alert.incident else "",
     }
