@@ -8,7 +8,6 @@ app_name = "assets"
 urlpatterns = [
     path("", inventory.index, name="list"),
     path("search/", inventory.search, name="search"),
-    path("quota/<int:customer_id>/", inventory.quota, name="quota"),
     path("new/", manual.create, name="new"),
     path("missing/", completeness.index, name="missing"),
     path("import/", importing.upload, name="import"),

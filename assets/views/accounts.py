@@ -41,7 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
         },
         default="customer",
         search=["name", "account_uid", "customer__name"],
-        filters={"state": tables.Choice(_("State"), CloudAccount.State.choices, "state")},
+        filters={"state": tables.Choice(_("State"), CloudAccount.State.choices, "state"), "customer": "customer"},
     )
     return render(request, "assets/cloud_accounts.html", {"page": page, "now": timezone.now()})
 

@@ -15,7 +15,7 @@ from accounts.permissions import person_of, require
 from assets.forms import OwnerForm
 from assets.models import Asset, AssetQuerySet, Environment, Kind
 from assets.permissions import can_edit_assets, can_edit_owner
-from assets.services import exporting, inventory, quota_use
+from assets.services import exporting, inventory
 
 FOUND = 8
 SEARCH = (
@@ -100,13 +100,6 @@ def search(request: HttpRequest) -> HttpResponse:
         rows = rows.filter(anywhere)
     found = rows.order_by("retired_at", "name")[:FOUND] if words else []
     return render(request, "assets/_search.html", {"assets": found})
-
-
-@require_safe
-def quota(request: HttpRequest, customer_id: int) -> HttpResponse:
-    """How much of its quotas a customer uses, for the contract's page (R7)."""
-    customer = get_object_or_404(Customer.objects, pk=customer_id)
-    return render(request, "assets/_quota.html", {"uses": quota_use(customer), "customer": customer})
 
 
 @require_safe

@@ -11,4 +11,4 @@ from assets.services import quota_use
 @require_safe
 def of_customer(request: HttpRequest, customer_id: int) -> HttpResponse:
     customer = get_object_or_404(Customer.objects, pk=customer_id)
-    return render(request, "assets/_quota.html", {"uses": quota_use(customer)})
+    return render(request, "assets/_quota.html", {"uses": quota_use(customer), "customer": customer})

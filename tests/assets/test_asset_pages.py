@@ -225,7 +225,7 @@ def test_the_contract_page_is_told_how_much_of_the_quotas_is_used(
 
     fragment = text_of(client_for(alice), f"/assets/quota/{jia.pk}/")
 
-    assert "6 / 5" in fragment
+    assert "<strong>6</strong> / 5" in fragment
     assert "bar-danger" in fragment
     assert client_for(eve).get(f"/assets/quota/{jia.pk}/").status_code == 404
 
