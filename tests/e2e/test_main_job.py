@@ -2,6 +2,8 @@
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -28,19 +30,15 @@ def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_
         "NOTIFY_DINGTALK_BASE": f"http://127.0.0.1:{robots_port}",
         "NOTIFY_ALLOWED_HOSTS": f"127.0.0.1:{robots_port}",
     }
-    with Robots(port=robots_port) as robots, running(**ours) as stack, chromium() as browser:
-        for customer in CUSTOMERS:
-            robots.add_dingtalk(customer.robot, secret=robot_secret(customer.robot))
+    with robots_of_the_demo(robots_port) as robots, running(**ours) as stack, chromium() as browser:
         board = signed_in(browser, stack, ENGINEER)
         expect(board).to_have_url(re.compile("/board/"))
         card = board.locator(".incident-card", has_text=PORT_ASSET)
         expect(card).to_have_count(0)
 
-        closed_at = time.monotonic()
         stack.manage("demo_alarm")
-        limit_s = FAILED_CHECKS * PERIOD_S + WITHIN_S
-        expect(card).to_have_count(1, timeout=limit_s * 1000)
-        assert time.monotonic() - closed_at < limit_s + 5, "the command itself took too long to say anything"
+        # The command says so once the port is told to close: three checks fail from here on, and then ten seconds.
+        expect(card).to_have_count(1, timeout=(FAILED_CHECKS * PERIOD_S + WITHIN_S) * 1000)
         assert_clock_runs(board)
         shoot(board, "board-alarm")
 
@@ -48,11 +46,9 @@ def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_
         assert message.robot == CUSTOMERS[0].robot
         assert not robots.refused, "the robot checks the signature and refused a message"
 
-        card.click()
+        card.focus()
         board.keyboard.press("a")
-        expect(card.locator("[data-countdown][data-stopped-at], .ic-state", has_text="已确认")).to_have_count(
-            1, timeout=5000
-        )
+        expect(board.locator(".incident-card[data-state=acknowledged]", has_text=PORT_ASSET)).to_have_count(1)
         card.locator(".ic-title").click()
         board.wait_for_url(re.compile(r"/incidents/\d+/"))
         shoot(board, "incident-acknowledged")
@@ -74,6 +70,15 @@ def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_
         expect(recovered).to_have_count(1, timeout=(FAILED_CHECKS * PERIOD_S + WITHIN_S) * 1000)
         shoot(board, "incident-recovered")
         assert_one_incident(board, stack)
+
+
+@contextmanager
+def robots_of_the_demo(port: int) -> Iterator[Robots]:
+    """The customers' DingTalk robots, which check the signature, before anybody can speak to them."""
+    with Robots(port=port) as robots:
+        for customer in CUSTOMERS:
+            robots.add_dingtalk(customer.robot, secret=robot_secret(customer.robot))
+        yield robots
 
 
 def assert_clock_runs(board: Page) -> None:
