@@ -25,6 +25,7 @@ from notify.services import channels
 
 REGIONS = ("cn-hangzhou", "cn-shanghai")
 ROSTER_WEEKS = 12
+AGENT_S = 15  # so that the first graphs are there while people look around
 QUICK_S = 10  # the port that people close by hand: nobody likes to wait three minutes for an alarm
 ROSTER = ("chen@rdmp.example", "zhou@rdmp.example", "lin@rdmp.example")
 
@@ -148,6 +149,7 @@ def _watch(asset: Asset, now: datetime) -> None:
             kind="prometheus",
             config={"url": settings.AGENT_URL},
             token=settings.AGENT_TOKEN,
+            period_s=AGENT_S,
             allow_internal=True,
             actor=None,
             now=now,

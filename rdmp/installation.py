@@ -47,8 +47,13 @@ def running(directory: Path) -> Running | None:
 
 
 def record_running(directory: Path, url: str, environment: Mapping[str, str]) -> None:
-    own = {name: value for name, value in environment.items() if os.environ.get(name) != value}
+    own = {name: value for name, value in environment.items() if os.environ.get(name) != value or _is_ours(name)}
     write_private(directory / "running.json", json.dumps(asdict(Running(os.getpid(), url, own))))
+
+
+def _is_ours(name: str) -> bool:
+    """What the person set for the platform: a command from another shell must know it too."""
+    return name.startswith(("RDMP_", "NOTIFY_", "EMAIL_")) or name in ("DATABASE_URL", "REDIS_URL")
 
 
 def forget_running(directory: Path) -> None:
