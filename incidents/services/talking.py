@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any
@@ -24,6 +25,7 @@ from incidents.services.marks import allowed
 from incidents.states import Verb
 from notify import live
 
+log = logging.getLogger(__name__)
 LONGEST_COMMENT = 20_000
 
 
@@ -104,6 +106,13 @@ def keep_files(
                 uploaded_by=actor,
                 uploaded_at=now,
             )
+    except OSError as problem:
+        _discard(stored)
+        log.exception("an attachment could not be stored")
+        raise DomainError(
+            _("The file could not be stored. Nothing was saved: please try again, or send it by e-mail."),
+            code="not_stored",
+        ) from problem
     except BaseException:  # whatever went wrong, no byte stays behind without its row
         _discard(stored)
         raise

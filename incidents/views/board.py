@@ -13,7 +13,7 @@ from accounts.permissions import is_provider, person_of, require
 from incidents.models import Incident, IncidentState
 from incidents.views.lists import numbered
 
-CARDS = 200
+CARDS = 100
 COLUMNS = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.WAITING_CUSTOMER)
 
 

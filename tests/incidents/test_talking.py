@@ -164,6 +164,27 @@ def test_files_come_with_the_raised_incident(files: Path, jia: Customer, alice: 
         assert Attachment.objects.get().entry.kind == "opened"
 
 
+def test_a_disk_that_is_full_is_said_in_a_sentence_and_nothing_is_kept(
+    incident: Incident, files: Path, alice: User
+) -> None:
+    (files / "incidents").write_text("a file where the directory should be")
+    with scope.customer(incident.customer_id), pytest.raises(DomainError) as refusal:
+        services.comment(incident=incident, body="x", files=[upload("a.log", LOG)], actor=alice, now=NOW)
+    assert refusal.value.code == "not_stored"
+    with scope.platform("test"):
+        assert not TimelineEntry.objects.filter(kind="comment").exists()
+
+
+def test_addresses_become_links_and_scripts_do_not(incident: Incident, alice: User, client_for: ClientFor) -> None:
+    said = "see https://example.com/a?b=1 and javascript:alert(1) and <a href='javascript:alert(1)'>x</a>"
+    with scope.customer(incident.customer_id):
+        services.comment(incident=incident, body=said, actor=alice, now=NOW)
+    page = client_for(alice).get(f"/incidents/{incident.pk}/").content.decode()
+    assert '<a href="https://example.com/a?b=1" rel="nofollow">' in page
+    assert 'href="javascript' not in page
+    assert "<a href='javascript" not in page
+
+
 def test_nothing_said_is_refused(incident: Incident, alice: User) -> None:
     with scope.customer(incident.customer_id), pytest.raises(DomainError):
         services.comment(incident=incident, body="  \n ", actor=alice, now=NOW)
