@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 import numpy as np
@@ -36,6 +36,7 @@ from monitoring.services import alerts
 from monitoring.services.alerts import Closing, Ending, Opening, moment
 
 STEPS: Final = 3
+TRIES: Final = 3
 SLACK_MS: Final = {"agent": 30_000, "probe": 30_000, "cms": 600_000}
 """CloudMonitor's points come minutes late."""
 UNANSWERED: Final = ("", "timeout", "refused", "reset", "unreachable")
@@ -121,7 +122,7 @@ def _due(quiet: Quiet, now: datetime) -> tuple[list[Opening], list[Closing]]:
     """The alerts that silence and the passing of time open and end."""
     open_alerts = {alert.open_key: alert for alert in Alert.objects.open().select_related("asset")}
     openings = [one for one in _openings(quiet, now) if one.key not in open_alerts]
-    asked = _asked(quiet, now)
+    asked = _asked(quiet)
     openings += [one for one in _host_openings(quiet, asked, now) if one.key not in open_alerts]
     passed = _passed(quiet, now)
     closings = [closing for alert in open_alerts.values() if (closing := _closing(alert, quiet, passed, now))]
@@ -176,18 +177,20 @@ def host_key(asset_id: int) -> str:
     return f"{NO_DATA}/{asset_id}/"
 
 
-def _asked(quiet: Quiet, now: datetime) -> set[int]:
-    """Silent assets whose agent we did try to reach just now: otherwise the silence is ours."""
+def _asked(quiet: Quiet) -> set[int]:
+    """Silent assets whose agent was asked again and again since, in vain: otherwise the silence is ours."""
     targets = Target.objects.enabled().filter(
         kind=CollectorKind.PROMETHEUS, asset_id__in=quiet.silent_hosts, problem_code__in=UNANSWERED
     )
-    return {
-        target.asset_id
-        for target in targets
-        if target.asset_id is not None
-        and target.last_run_at is not None
-        and now - target.last_run_at <= STEPS * target.interval + timedelta(seconds=30)
-    }
+    return {target.asset_id for target in targets if target.asset_id is not None and _in_vain(target, quiet)}
+
+
+def _in_vain(target: Target, quiet: Quiet) -> bool:
+    """Three questions without an answer, or answers for three periods that hold none of the figures."""
+    if target.problem_code:
+        return target.failures >= TRIES
+    last = moment(quiet.silent_hosts[target.asset_id or 0])
+    return target.last_ok_at is not None and target.last_ok_at - last >= TRIES * target.interval
 
 
 def _passed(quiet: Quiet, now: datetime) -> set[tuple[int, str]]:

@@ -176,7 +176,7 @@ def _figure(alert: Alert, value: float | None) -> str:
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:
-    states = [("open", _("Firing")), ("stale", _("Firing, without data")), ("ended", pgettext("alert", "Ended"))]
+    states = [("open", _("Firing")), ("stale", _("Firing, without data")), ("ended", pgettext("alert state", "Ended"))]
     products = list(dict.fromkeys(rule.product for rule in RULES.values()))
     found: dict[str, tables.Filter] = {
         "state": tables.Choice(_("State"), states, lambda value: STATES[value]),

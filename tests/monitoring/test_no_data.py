@@ -25,7 +25,7 @@ def sweep(customer: Customer, now: datetime) -> int:
         return silence.sweep(customer=customer, now=now)
 
 
-def agent_of(asset: Asset, *, asked_at: datetime) -> Target:
+def agent_of(asset: Asset, *, problem: str = "refused", failures: int = 3, ok_at: datetime | None = None) -> Target:
     with scope.customer(asset.customer_id):
         return Target.objects.create(
             customer_id=asset.customer_id,
@@ -34,8 +34,10 @@ def agent_of(asset: Asset, *, asked_at: datetime) -> Target:
             name="agent",
             key=f"agent-{asset.pk}",
             config={},
-            next_due_at=asked_at,
-            last_run_at=asked_at,
+            next_due_at=START,
+            problem_code=problem,
+            failures=failures,
+            last_ok_at=ok_at,
             created_at=START,
             changed_at=START,
         )
@@ -66,7 +68,7 @@ def test_data_that_is_a_little_late_is_not_silence(jia: Customer, web: Asset) ->
 def test_a_silent_agent_that_was_asked_opens_one_alert_for_the_asset(jia: Customer, web: Asset) -> None:
     points = [(web, metric, {}, minute(at), 5.0) for metric in ("host.cpu.util", "host.mem.util") for at in range(3)]
     pipeline.ingest(batch(jia, points), now=minute(2))
-    agent_of(web, asked_at=minute(10))
+    agent_of(web)
     assert sweep(jia, minute(10)) == 1
     assert sweep(jia, minute(10)) == 0
     (alert,) = alerts(jia)
@@ -75,10 +77,19 @@ def test_a_silent_agent_that_was_asked_opens_one_alert_for_the_asset(jia: Custom
         assert Incident.objects.get().pk == alert.incident_id
 
 
-def test_silence_that_is_our_own_is_not_the_customers_alert(jia: Customer, web: Asset) -> None:
+@pytest.mark.parametrize(("problem", "failures"), [("refused", 2), ("blocked", 9), ("store", 9), ("", 0)])
+def test_silence_that_is_our_own_is_not_the_customers_alert(
+    jia: Customer, web: Asset, problem: str, failures: int
+) -> None:
     feed(jia, web, "host.cpu.util", [5, 5, 5])
-    agent_of(web, asked_at=minute(2))
+    agent_of(web, problem=problem, failures=failures, ok_at=minute(2))
     assert sweep(jia, minute(60)) == 0
+
+
+def test_an_agent_that_answers_without_the_figures_is_silent_too(jia: Customer, web: Asset) -> None:
+    feed(jia, web, "host.cpu.util", [5, 5, 5])
+    agent_of(web, problem="", failures=0, ok_at=minute(9))
+    assert sweep(jia, minute(10)) == 1
 
 
 def test_an_asset_that_nobody_asks_any_more_is_not_missed(jia: Customer, web: Asset) -> None:
@@ -88,7 +99,7 @@ def test_an_asset_that_nobody_asks_any_more_is_not_missed(jia: Customer, web: As
 
 def test_the_no_data_alert_ends_when_data_arrives(jia: Customer, web: Asset) -> None:
     feed(jia, web, "host.cpu.util", [5, 5, 5])
-    agent_of(web, asked_at=minute(10))
+    agent_of(web)
     sweep(jia, minute(10))
     feed(jia, web, "host.cpu.util", [5], start=11)
     sweep(jia, minute(11))
