@@ -141,16 +141,23 @@ def test_two_presses_send_one_request(show: Show, site: Site) -> None:
     assert site.posts == ["verb=go"]
 
 
+QUESTIONS = {
+    "on the button": '<form method="post"><button name="verb" value="end" data-confirm="End it?">End</button></form>',
+    "on the form": '<form method="post" data-confirm="End it?"><button name="verb" value="end">End</button></form>',
+}
+
+
+@pytest.mark.parametrize("form", QUESTIONS.values(), ids=QUESTIONS.keys())
 @pytest.mark.parametrize(("answer", "posts"), [("yes", 1), ("no", 0)])
-def test_what_cannot_be_undone_is_asked_first(show: Show, site: Site, answer: str, posts: int) -> None:
-    page = show('<form method="post"><button name="verb" value="end" data-confirm="End it?">End</button></form>')
+def test_what_cannot_be_undone_is_asked_first(show: Show, site: Site, form: str, answer: str, posts: int) -> None:
+    page = show(form)
     page.click("button[name=verb]")
     expect(page.locator("#confirm-dialog")).to_contain_text("End it?")
     page.click(f"#confirm-dialog button[value={answer}]")
     expect(page.locator("#confirm-dialog")).to_be_hidden()
     if posts:
         expect(page.locator("text=done")).to_be_visible()
-    assert len(site.posts) == posts
+    assert site.posts == ["verb=end"] * posts
 
 
 def test_keys_press_buttons_but_not_while_typing(show: Show) -> None:

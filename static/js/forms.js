@@ -71,6 +71,21 @@ document.addEventListener(
   },
   true,
 );
+document.addEventListener(
+  "submit",
+  (event) => {
+    const form = event.target;
+    if (!form.matches("form[data-confirm]") || isHtmx(form) || form.dataset.confirmed) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    ask(form.dataset.confirm, () => {
+      form.dataset.confirmed = "1";
+      form.requestSubmit(event.submitter);
+      delete form.dataset.confirmed;
+    });
+  },
+  true,
+);
 document.addEventListener("htmx:confirm", (event) => {
   const text = event.target.closest("[data-confirm]")?.dataset.confirm ?? event.detail.question;
   if (!text || event.target.dataset.confirmed) return;
