@@ -49,8 +49,9 @@ def test_acknowledging_stops_the_response_clock_and_takes_the_incident(
 def test_who_acknowledges_second_is_told_who_was_first(in_jia: Customer, alice: User, chen: User, lin: User) -> None:
     incident = raise_incident(alice, customer=in_jia)
     services.acknowledge(incident=incident, actor=chen, now=NOW + MINUTE)
-    with pytest.raises(DomainError, match=r"Chen.*INC-\d{6}.*10:01:00"):
+    with pytest.raises(DomainError) as refusal:
         services.acknowledge(incident=incident, actor=lin, now=NOW + 2 * MINUTE)
+    assert all(words in refusal.value.message for words in ("Chen", incident.number, "10:01:00"))
     assert kinds(incident).count(Kind.ACKNOWLEDGED) == 1
 
 
@@ -208,8 +209,9 @@ def test_an_old_page_overwrites_nothing(in_jia: Customer, alice: User, chen: Use
     incident = raise_incident(alice, customer=in_jia)
     seen = incident.version
     services.assign(incident=incident, assignee=lin, actor=lin, now=NOW, version=seen)
-    with pytest.raises(DomainError, match=r"meanwhile|期间"):
+    with pytest.raises(DomainError) as refusal:
         services.assign(incident=incident, assignee=chen, actor=chen, now=NOW, version=seen)
+    assert refusal.value.code == "changed_meanwhile"
     incident.refresh_from_db()
     assert incident.assignee == lin
 
