@@ -5,8 +5,8 @@ import json
 import pytest
 from django.core.management import call_command
 
-from tests.conftest import ClientFor
 from accounts.models import User
+from tests.conftest import ClientFor
 
 
 @pytest.mark.django_db
