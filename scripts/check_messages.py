@@ -82,9 +82,8 @@ def sources() -> Iterator[Path]:
 
 def texts_of(path: Path) -> Iterator[Text]:
     source = path.read_text(encoding="utf-8")
-    if (
-        path.suffix != ".py"
-    ):  # Django turns a template into calls among blotted-out words; its indentation means nothing
+    if path.suffix != ".py":
+        # Django turns a template into calls among blotted-out words; its indentation means nothing.
         source = re.sub(r"(?m)^[ \t]+", "", templatize(source, origin=str(path)))
     calls = extract_python(io.BytesIO(source.encode()), KEYWORDS, [], {"encoding": "utf-8"})
     for _line, function, arguments, _comments in calls:
