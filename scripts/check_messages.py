@@ -85,12 +85,13 @@ def texts_of(path: Path) -> Iterator[Text]:
     if path.suffix != ".py":
         # Django turns a template into calls among blotted-out words; its indentation means nothing.
         source = re.sub(r"(?m)^[ \t]+", "", templatize(source, origin=str(path)))
-    calls = extract_python(io.BytesIO(source.encode()), KEYWORDS, [], {"encoding": "utf-8"})
+    calls = extract_python(io.BytesIO(source.encode()), dict.fromkeys(KEYWORDS), [], {"encoding": "utf-8"})
     for _line, function, arguments, _comments in calls:
-        spec = KEYWORDS[function]
-        given = arguments if isinstance(arguments, tuple) else (arguments,)
-        words = dict(zip(spec, given, strict=False))
-        if isinstance(words.get(1), str) and words[1]:
+        given: tuple[object, ...] = arguments if isinstance(arguments, tuple) else (arguments,)
+        words = {
+            place: word for place, word in zip(KEYWORDS[str(function)], given, strict=False) if isinstance(word, str)
+        }
+        if words.get(1):
             yield Text(words.get("c"), words[1], words.get(2))
 
 
