@@ -6,6 +6,7 @@ held locked meanwhile, and what was stored is known by its timestamps. All or no
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -20,6 +21,7 @@ from monitoring.evaluate import fold, judge
 from monitoring.heads import Columns
 from monitoring.services import alerts
 
+ASSETS_AT_ONCE: Final = 250
 FUTURE_MS: Final = 300_000
 """A clock may be this far ahead of ours; what is further away would block all later points of its series."""
 
@@ -48,8 +50,11 @@ def ingest(batch: Batch, *, now: datetime) -> IngestResult:
         if not len(columns):
             return IngestResult(refused=refused)
         storage.make_days(storage.days_of(columns.ts))
-        with registry.held(batch.customer_id) as memory:
-            return _take_in(memory, columns, refused, now)
+        results = []
+        for part in _parts(columns):
+            with registry.held(batch.customer_id) as memory:
+                results.append(_take_in(memory, part, now))
+        return _sum(results, refused)
 
 
 def _columns(batch: Batch, now: datetime) -> Columns:
@@ -72,7 +77,27 @@ def _ordered(columns: Columns) -> Columns:
     return columns if is_last.all() else columns.take(is_last)  # the same moment twice in one batch: the last word
 
 
-def _take_in(memory: registry.Memory, columns: Columns, refused: int, now: datetime) -> IngestResult:
+def _parts(columns: Columns) -> Iterator[Columns]:
+    """Each a transaction of its own: however many alarms come at once, none of them grows without limit."""
+    assets = np.unique(columns.asset)
+    if len(assets) <= ASSETS_AT_ONCE:
+        yield columns
+        return
+    for low in range(0, len(assets), ASSETS_AT_ONCE):
+        yield columns.take(np.isin(columns.asset, assets[low : low + ASSETS_AT_ONCE]))
+
+
+def _sum(results: Sequence[IngestResult], refused: int) -> IngestResult:
+    return IngestResult(
+        stored=sum(each.stored for each in results),
+        repeated=sum(each.repeated for each in results),
+        refused=refused,
+        opened=sum(each.opened for each in results),
+        closed=sum(each.closed for each in results),
+    )
+
+
+def _take_in(memory: registry.Memory, columns: Columns, now: datetime) -> IngestResult:
     customer_id = memory.customer_id
     plan, heads = memory.current_plan(), memory.heads
     assets = np.unique(columns.asset)
@@ -95,7 +120,7 @@ def _take_in(memory: registry.Memory, columns: Columns, refused: int, now: datet
         heads.update(new)
         heads.save(customer_id, assets)
     stored = len(new) + len(late)
-    return IngestResult(stored, len(columns) - stored, refused, opened, closed)
+    return IngestResult(stored, len(columns) - stored, 0, opened, closed)
 
 
 def _really_late(columns: Columns) -> Columns:

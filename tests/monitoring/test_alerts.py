@@ -30,10 +30,10 @@ def alert(jia: Customer, web: Asset) -> Alert:
     return alerts(jia)[0]
 
 
-def wish(customer: Customer, actor: User, *, asset: Asset | None = None, **fields: object) -> RuleOverride:
+def override(customer: Customer, actor: User, wish: Wish, asset: Asset | None = None) -> RuleOverride:
     with scope.customer(customer):
         return overrides.override(
-            customer=customer, rule=CPU, asset=asset, wish=Wish(**fields), reason="batch host", actor=actor, now=START
+            customer=customer, rule=CPU, asset=asset, wish=wish, reason="batch host", actor=actor, now=START
         )
 
 
@@ -42,7 +42,7 @@ def wish(customer: Customer, actor: User, *, asset: Asset | None = None, **field
 
 def test_a_raised_threshold_takes_effect_with_the_next_batch(jia: Customer, web: Asset, chen: User) -> None:
     feed(jia, web, "host.cpu.util", [95, 95])
-    wish(jia, chen, thresholds=(99.0,))
+    override(jia, chen, Wish(thresholds=(99.0,)))
     assert feed(jia, web, "host.cpu.util", [95, 95, 95], start=2).opened == 0
     assert feed(jia, web, "host.cpu.util", [99.5] * 3, start=5).opened == 1
 
@@ -50,28 +50,28 @@ def test_a_raised_threshold_takes_effect_with_the_next_batch(jia: Customer, web:
 def test_an_override_of_one_asset_leaves_the_others_alone(jia: Customer, web: Asset, chen: User) -> None:
     other = server(jia, "web-02")
     feed(jia, web, "host.cpu.util", [1])
-    wish(jia, chen, asset=web, times=1, severity=Severity.DISASTER)
+    override(jia, chen, Wish(times=1, severity=Severity.DISASTER), web)
     assert feed(jia, web, "host.cpu.util", [95], start=1).opened == 1
     assert feed(jia, other, "host.cpu.util", [95], start=1).opened == 0
     assert alerts(jia)[0].severity == Severity.DISASTER
 
 
 def test_an_override_of_one_customer_leaves_the_other_alone(jia: Customer, yi: Customer, chen: User) -> None:
-    wish(jia, chen, enabled=False)
+    override(jia, chen, Wish(enabled=False))
     assert feed(yi, server(yi), "host.cpu.util", [95, 95, 95]).opened == 1
     assert feed(jia, server(jia), "host.cpu.util", [95, 95, 95]).opened == 0
 
 
 def test_switching_a_rule_off_ends_its_open_alerts(jia: Customer, alert: Alert, chen: User) -> None:
-    wish(jia, chen, enabled=False)
+    override(jia, chen, Wish(enabled=False))
     with scope.customer(jia):
         silence.sweep(customer=jia, now=minute(4))
     assert alerts(jia)[0].ending == Alert.Ending.RULE_OFF
 
 
 def test_an_override_taken_back_leaves_its_history_and_an_audit_entry(jia: Customer, chen: User) -> None:
-    row = wish(jia, chen, times=5)
-    wish(jia, chen, times=6)
+    row = override(jia, chen, Wish(times=5))
+    override(jia, chen, Wish(times=6))
     with scope.customer(jia):
         row = RuleOverride.objects.get()
         overrides.restore(override=row, reason="over", actor=chen, now=START)
@@ -96,7 +96,7 @@ def test_an_override_needs_a_reason_and_a_difference(jia: Customer, chen: User) 
 
 def test_a_customers_own_people_do_not_change_rules(jia: Customer, alice: User) -> None:
     with pytest.raises(PermissionDenied):
-        wish(jia, alice, enabled=False)
+        override(jia, alice, Wish(enabled=False))
 
 
 # --- pages ----------------------------------------------------------------------------------------------------------

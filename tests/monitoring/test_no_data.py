@@ -12,7 +12,7 @@ from incidents.models import Incident
 from monitoring import pipeline, storage
 from monitoring.models import NO_DATA, Alert, RuleState, Target
 from monitoring.services import housekeeping, silence
-from tests.monitoring.samples import START, alerts, batch, feed, minute, server
+from tests.monitoring.samples import START, Sample, alerts, batch, feed, minute, server
 
 
 @pytest.fixture
@@ -66,7 +66,9 @@ def test_data_that_is_a_little_late_is_not_silence(jia: Customer, web: Asset) ->
 
 
 def test_a_silent_agent_that_was_asked_opens_one_alert_for_the_asset(jia: Customer, web: Asset) -> None:
-    points = [(web, metric, {}, minute(at), 5.0) for metric in ("host.cpu.util", "host.mem.util") for at in range(3)]
+    points: list[Sample] = [
+        (web, metric, {}, minute(at), 5.0) for metric in ("host.cpu.util", "host.mem.util") for at in range(3)
+    ]
     pipeline.ingest(batch(jia, points), now=minute(2))
     agent_of(web)
     assert sweep(jia, minute(10)) == 1

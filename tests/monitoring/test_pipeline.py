@@ -1,5 +1,7 @@
 """From a batch of samples to an alert on an incident, once, whatever is repeated, late or racing."""
 
+import os
+import signal
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -9,11 +11,11 @@ from django.db import connection
 from accounts import scope
 from accounts.models import Customer, Severity
 from assets.models import Asset
+from incidents import services as incident_services
 from incidents.models import Incident, IncidentAlert, TimelineEntry
 from monitoring import pipeline, registry, storage
 from monitoring.models import Alert, RuleState, Series
-from monitoring.services import alerts as alert_services
-from tests.monitoring.samples import START, alerts, batch, feed, minute, server
+from tests.monitoring.samples import START, Sample, alerts, batch, feed, minute, server
 
 PORT = {"port": "8080"}
 
@@ -29,7 +31,7 @@ def stored(customer: Customer, asset: Asset, metric: str) -> list[float]:
         points = storage.read(
             asset_id=asset.pk, series_ids=[series.pk], start=START - timedelta(days=20), end=START + timedelta(days=9)
         )
-        return points[series.pk].value.tolist()
+        return [float(value) for value in points[series.pk].value]
 
 
 def test_the_third_failed_check_opens_one_alert_and_one_incident(jia: Customer, web: Asset) -> None:
@@ -102,7 +104,7 @@ def test_late_points_of_another_day_find_their_day(jia: Customer, web: Asset) ->
 
 
 def test_points_from_the_future_or_beyond_retention_are_refused(jia: Customer, web: Asset) -> None:
-    points = [(web, "host.cpu.util", {}, minute(at), 5.0) for at in (-100 * 24 * 60, 0, 60)]
+    points: list[Sample] = [(web, "host.cpu.util", {}, minute(at), 5.0) for at in (-100 * 24 * 60, 0, 60)]
     assert pipeline.ingest(batch(jia, points), now=minute(0)).refused == 2
 
 
@@ -120,7 +122,9 @@ def test_samples_of_another_customers_asset_are_refused(jia: Customer, yi: Custo
 
 
 def test_several_rules_on_one_asset_join_one_incident(jia: Customer, web: Asset) -> None:
-    points = [(web, metric, {}, minute(at), 95.0) for metric in ("host.cpu.util", "host.mem.util") for at in range(3)]
+    points: list[Sample] = [
+        (web, metric, {}, minute(at), 95.0) for metric in ("host.cpu.util", "host.mem.util") for at in range(3)
+    ]
     assert pipeline.ingest(batch(jia, points), now=minute(2)).opened == 2
     assert len({alert.incident_id for alert in alerts(jia)}) == 1
 
@@ -133,7 +137,7 @@ def test_an_alert_that_opens_and_closes_within_one_late_batch_is_told_whole(jia:
 
 
 def test_each_filesystem_has_an_alert_of_its_own(jia: Customer, web: Asset) -> None:
-    points = [
+    points: list[Sample] = [
         (web, metric, {"device": "sda", "mountpoint": mount}, minute(at), value)
         for mount in ("/", "/data")
         for metric, value in (("host.fs.free_pct", 3.0), ("host.fs.free_bytes", 2.0 * 1024**3))
@@ -148,7 +152,7 @@ def test_when_the_incident_cannot_be_opened_nothing_of_the_batch_is_kept(
 ) -> None:
     feed(jia, web, "host.cpu.util", [95, 95])
     with monkeypatch.context() as patched:
-        patched.setattr(alert_services.incidents, "open_from_alert", _fail)
+        patched.setattr(incident_services, "open_from_alert", _fail)
         with pytest.raises(RuntimeError):
             feed(jia, web, "host.cpu.util", [95], start=2)
     assert stored(jia, web, "host.cpu.util") == [95, 95]
@@ -157,6 +161,35 @@ def test_when_the_incident_cannot_be_opened_nothing_of_the_batch_is_kept(
 
 def _fail(**_: object) -> None:
     raise RuntimeError("the worker died here")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_between_storing_and_alerting_leaves_nothing_half_done(jia: Customer) -> None:
+    web = server(jia)
+    feed(jia, web, "host.cpu.util", [95, 95])
+    connection.close()
+    child = os.fork()
+    if child == 0:
+        setattr(incident_services, "open_from_alert", _die)  # noqa: B010 - this process is about to end
+        feed(jia, web, "host.cpu.util", [95], start=2)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert stored(jia, web, "host.cpu.util") == [95, 95]
+    assert feed(jia, web, "host.cpu.util", [95], start=2).opened == 1
+    assert len(alerts(jia)) == 1
+
+
+def _die(**_: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_a_batch_of_many_assets_is_taken_in_by_parts(jia: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "ASSETS_AT_ONCE", 2)
+    assets = [server(jia, f"web-{number}") for number in range(5)]
+    points: list[Sample] = [(asset, "host.cpu.util", {}, minute(at), 95.0) for asset in assets for at in range(3)]
+    result = pipeline.ingest(batch(jia, points), now=minute(2))
+    assert (result.stored, result.opened) == (15, 5)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -26,7 +26,7 @@ def read(asset: Asset) -> list[float]:
     with scope.platform("ids"):
         series = Series.objects.get(asset=asset).pk
     found = storage.read(asset_id=asset.pk, series_ids=[series], start=START, end=minute(60))
-    return found[series].value.tolist()
+    return [float(value) for value in found[series].value]
 
 
 def test_a_customer_reads_its_own_samples(jia: Customer, web: Asset) -> None:
