@@ -111,8 +111,8 @@ def _take_in(memory: registry.Memory, columns: Columns, now: datetime) -> Ingest
             storage.write(customer_id=customer_id, asset=part.asset, ts=part.ts, series=part.series, value=part.value)
     opened = closed = 0
     if len(new):
-        touched, moved = fold(plan, judge(plan, heads.points(new)), memory.current_states())
-        memory.keep_states(touched)
+        touched, moved = fold(plan, judge(plan, heads.points(new)), memory.states_under(plan))
+        memory.keep_states(plan, touched)
         if len(moved):
             alerts.apply(customer_id=customer_id, plan=plan, moved=moved, now=now)
         opened = int(moved.opens.sum())

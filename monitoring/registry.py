@@ -58,15 +58,16 @@ class Memory:
             self.states = None
         return self.plan
 
-    def current_states(self) -> States:
+    def states_under(self, plan: Plan) -> States:
+        """The states, by the bindings of this plan, which must be the current one."""
         if self.states is None:
-            self.states = states.load(self.current_plan())
+            self.states = states.load(plan)
         return self.states
 
-    def keep_states(self, touched: States) -> None:
+    def keep_states(self, plan: Plan, touched: States) -> None:
         """Save what changed, and remember it."""
         if len(touched):
-            plan, before = self.current_plan(), self.current_states()
+            before = self.states_under(plan)
             states.save(self.customer_id, plan, before, touched)
             self.states = before.replaced(touched)
 

@@ -1,8 +1,9 @@
 """Samples in and out of PostgreSQL: binary COPY into the day's partition, reading through the customers' wall.
 
 A row of `samples.block` is everything that one asset reported at one moment: series ids and values as two arrays.
-Measured against one row per sample: a sixth of the bytes (13 against 80 with the index that graphs need), a tenth of
-the time to write, and one short index look-up per moment to read a graph. See docs/adr/.
+Against one row per sample with the index that graphs need, that is a sixth of the bytes and a fraction of the time.
+Measured on two cores: 3.6 million samples a second into COPY, 14 bytes a sample, one series' day out of 26 million
+samples in 20 ms by the (asset, time) index. BRIN would be smaller still but reads the whole day. See docs/adr/0004.
 
 `samples.block` is under no row-level security, because PostgreSQL refuses COPY into a table that is. Instead the
 application's role has no right on it whatsoever: it is written under `rdmp_ingest`, which may insert there and do

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
@@ -111,14 +110,6 @@ class Alert(TenantModel):
     def rule_name(self) -> str:
         rule = self.rule
         return rule.name(get_language() or "zh") if rule else str(_("No data"))
-
-    @property
-    def ends_at(self) -> datetime | None:
-        return self.recovered_at
-
-    @property
-    def unit(self) -> str:
-        return str(self.condition.get("unit", ""))
 
     def shown_samples(self) -> Sequence[tuple[int, float]]:
         """The data points that fired it: Unix milliseconds and value."""

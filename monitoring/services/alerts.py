@@ -96,8 +96,11 @@ def open_key(rule_id: str, series: Series) -> str:
 
 
 def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) -> list[Alert]:
-    """Open alerts that are not open yet, each with its incident. The customer's ledger must be held."""
-    wanted = {opening.key: opening for opening in openings}
+    """Open alerts that are not open yet, each with its incident. The customer's ledger must be held.
+
+    The worst comes first: a storm's incident gets its severity and clocks once instead of rising step by step.
+    """
+    wanted = {opening.key: opening for opening in sorted(openings, key=lambda one: one.severity)}
     known = Alert.objects.open().filter(open_key__in=wanted).values_list("open_key", flat=True)
     for key in list(known):
         del wanted[key]

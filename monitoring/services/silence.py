@@ -249,7 +249,7 @@ def _remember_states(
     states.firing[:] = True
     states.bad[:] = plan.times[opened]
     states.first_ts[:] = states.counted_ts[:] = states.last_bad_ts[:] = states.last_ts[:] = quiet.last_ts[opened]
-    memory.keep_states(states)
+    memory.keep_states(plan, states)
     ended = Alert.objects.open().filter(open_key__in=[one.key for one in closings]).exclude(series=None)
     pairs = list(ended.values_list("series_id", "rule_id"))
     for series_id, rule_id in pairs:
