@@ -84,16 +84,28 @@ def lock(directory: Path) -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Servers:
+    """The servers of an installation: where they are, and those of them that we run ourselves."""
+
+    urls: Mapping[str, str]
+    embedded: tuple[postgres.Server | redis.Server, ...]
+
+    def ended(self) -> postgres.Server | redis.Server | None:
+        """An embedded one that has ended although nobody stopped it: killed, or its disk is full."""
+        return next((server for server in self.embedded if not server.is_running()), None)
+
+
 @contextlib.contextmanager
-def servers(directory: Path) -> Iterator[dict[str, str]]:
-    """DATABASE_URL and REDIS_URL: those of the environment, or of embedded servers that run inside this context."""
+def servers(directory: Path) -> Iterator[Servers]:
+    """PostgreSQL and Redis: those that the environment names, or embedded ones that run inside this context."""
     with contextlib.ExitStack() as stack:
-        urls = {}
+        started: dict[str, postgres.Server | redis.Server] = {}
         if not given("DATABASE_URL"):
-            urls["DATABASE_URL"] = stack.enter_context(postgres.Server(directory)).url
+            started["DATABASE_URL"] = stack.enter_context(postgres.Server(directory))
         if not given("REDIS_URL"):
-            urls["REDIS_URL"] = stack.enter_context(redis.Server(directory)).url
-        yield urls
+            started["REDIS_URL"] = stack.enter_context(redis.Server(directory))
+        yield Servers({name: server.url for name, server in started.items()}, tuple(started.values()))
 
 
 def given(name: str) -> bool:

@@ -23,6 +23,7 @@ from rdmp.embedded import lodging
 from rdmp.embedded.child import die_with_parent
 from rdmp.embedded.errors import StartError
 from rdmp.embedded.ports import is_free
+from rdmp.installation import Servers
 from rdmp.preparation import prepare
 from rdmp.supervisor import Supervisor
 
@@ -62,10 +63,10 @@ def run() -> int:
     with installation.lock(directory):
         lodging.require_space(directory)
         require_port()
-        with installation.servers(directory) as urls:
-            environment = installation.environment(directory, urls)
+        with installation.servers(directory) as servers:
+            environment = installation.environment(directory, servers.urls)
             facts = prepare(directory, environment)
-            return supervise(directory, environment, facts)
+            return supervise(directory, environment, facts, servers)
 
 
 def manage(arguments: Sequence[str]) -> int:
@@ -73,8 +74,8 @@ def manage(arguments: Sequence[str]) -> int:
     directory = installation.state_dir()
     if platform := installation.running(directory):
         return run_command(arguments, {**os.environ, **platform.environment})
-    with installation.lock(directory), installation.servers(directory) as urls:
-        return run_command(arguments, installation.environment(directory, urls))
+    with installation.lock(directory), installation.servers(directory) as servers:
+        return run_command(arguments, installation.environment(directory, servers.urls))
 
 
 def run_command(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -93,19 +94,24 @@ def require_port() -> None:
         )
 
 
-def supervise(directory: Path, environment: dict[str, str], facts: str) -> int:
-    procfile = parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8"))
-    url = environment.get("RDMP_PUBLIC_URL") or f"http://{_reachable(environment)}"
-    watch = threading.Thread(target=announce, args=(directory, url, environment, facts), daemon=True)
-    supervisor = Supervisor(when_started=watch.start)
-    for name, command in procfile.processes.items():
-        if name == "demo" and environment.get("RDMP_DEMO") != "1":
-            continue
-        supervisor.add_process(name, command, env=environment, cwd=str(ROOT))
+def supervise(directory: Path, environment: dict[str, str], facts: str, servers: Servers) -> int:
+    over = threading.Event()
+
+    def begin() -> None:
+        for task, given in ((announce, (directory, environment, facts)), (watch, (servers, over))):
+            threading.Thread(target=task, args=given, daemon=True).start()
+
+    supervisor = Supervisor(when_started=begin)
+    for name, command in parse_procfile((ROOT / "Procfile").read_text(encoding="utf-8")).processes.items():
+        if name != "demo" or environment.get("RDMP_DEMO") == "1":
+            supervisor.add_process(name, command, env=environment, cwd=str(ROOT))
     try:
         supervisor.loop()
     finally:
+        over.set()
         installation.forget_running(directory)
+    if ended := servers.ended():
+        raise ended.why_it_ended()
     if supervisor.returncode in STOPPED_BY_PERSON:
         return 0
     name = supervisor.ended_first
@@ -115,13 +121,22 @@ def supervise(directory: Path, environment: dict[str, str], facts: str) -> int:
     )
 
 
-def announce(directory: Path, url: str, environment: Mapping[str, str], facts: str) -> None:
+def watch(servers: Servers, over: threading.Event) -> None:
+    """Stop everything when an embedded server is gone: no process can do anything without it."""
+    while not over.wait(0.5):
+        if servers.ended():
+            os.kill(os.getpid(), signal.SIGTERM)
+            return
+
+
+def announce(directory: Path, environment: Mapping[str, str], facts: str) -> None:
     """Waits until web, workers and beat have all answered, then tells the person where to go and how to sign in."""
     while not all_answer(environment):
         say(
             f"{ANSWER_SECONDS} 秒内未全部就绪，继续等待；原因可能在上面的输出中。",
             f"Not everything answered in {ANSWER_SECONDS} s, waiting on: the output above may tell why.",
         )
+    url = environment.get("RDMP_PUBLIC_URL") or f"http://{_reachable(environment)}"
     installation.record_running(directory, url, environment)
     say(*welcome(url, facts))
 

@@ -79,6 +79,17 @@ class Server:
     def log_file(self) -> Path:
         return self._state_dir / "postgres.log"
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def why_it_ended(self) -> StartError:
+        """For the person, about a server that nobody stopped."""
+        reason = self._last_words()
+        return StartError(
+            f"内置 PostgreSQL 意外退出：{reason}（完整日志：{self.log_file}）",
+            f"The embedded PostgreSQL ended unexpectedly: {reason} (full log: {self.log_file})",
+        )
+
     def start(self) -> None:
         """Returns when connections are answered; raises StartError with the reason otherwise."""
         try:

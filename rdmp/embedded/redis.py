@@ -45,6 +45,17 @@ class Server:
     def log_file(self) -> Path:
         return self._state_dir / "redis.log"
 
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def why_it_ended(self) -> StartError:
+        """For the person, about a server that nobody stopped."""
+        reason = self._last_words()
+        return StartError(
+            f"内置 Redis 意外退出：{reason}（完整日志：{self.log_file}）",
+            f"The embedded Redis ended unexpectedly: {reason} (full log: {self.log_file})",
+        )
+
     def start(self) -> None:
         """Returns when the data is loaded and commands are answered; raises StartError with the reason otherwise."""
         self._home, self._owner = lodging.data_dir(self._state_dir, "redis")
@@ -134,10 +145,13 @@ class Server:
             return False
         return reply == b"+OK\r\n+PONG\r\n"
 
+    def _last_words(self) -> str:
+        lines = self.log_file.read_text(errors="replace").splitlines()
+        return lines[-1].strip() if lines else ""
+
     def _failure(self) -> StartError:
         lodging.require_space(self._home)
-        lines = self.log_file.read_text(errors="replace").splitlines()
-        reason = lines[-1].strip() if lines else ""
+        reason = self._last_words()
         return StartError(
             f"内置 Redis 无法启动：{reason}（完整日志：{self.log_file}）",
             f"The embedded Redis did not start: {reason} (full log: {self.log_file})",
