@@ -8,6 +8,8 @@ from monitoring.rules import CODES
 
 BINARY: Final = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 DECIMAL: Final = ("", "k", "M", "G", "T")
+SILENT: Final = frozenset({"", "count", "unix s", "load/core"})
+"""Units that people do not need to read."""
 
 
 def shown(value: float | None, unit: str = "", *, metric: str = "", language: str = "zh") -> str:
@@ -21,8 +23,12 @@ def shown(value: float | None, unit: str = "", *, metric: str = "", language: st
         return _scaled(value, 1024, BINARY) + unit[1:]
     if unit == "bit/s":
         return _scaled(value, 1000, DECIMAL) + "bit/s"
-    number = _rounded(value)
-    return number if unit in ("", "count", "unix s") else f"{number} {unit}"
+    return with_unit(_rounded(value), unit)
+
+
+def with_unit(number: str, unit: str) -> str:
+    """A figure that is text already, with its unit as people write it."""
+    return number if unit in SILENT else f"{number} {unit.removeprefix('count')}"
 
 
 def _scaled(value: float, base: int, names: tuple[str, ...]) -> str:

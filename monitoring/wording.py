@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from monitoring.models.series import metric_name
 from monitoring.plan import Effective
 from monitoring.rules import METRICS, Condition, Form, Rule, plain
-from monitoring.units import shown
+from monitoring.units import shown, with_unit
 
 SIGNS: Final = {">=": "≥", "<=": "≤", "!=": "≠", ">": ">", "<": "<", "=": "="}
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
@@ -61,7 +61,7 @@ def subject(condition: Condition) -> str:
 def condition_text(condition: Condition) -> str:
     """ "CPU utilization ≥ 90 %" """
     sign = SIGNS[condition.comparator.value]
-    threshold = f"{plain(condition.threshold)} {condition.unit}".removesuffix(" count").rstrip()
+    threshold = with_unit(plain(condition.threshold), condition.unit)
     if condition.form is Form.VALUE:
         named = shown(condition.limit, metric=condition.metrics[0], language=language())
         if named != plain(condition.limit):
