@@ -241,7 +241,7 @@ class Server:
             log.seek(max(0, self.log_file.stat().st_size - 2000))
             lines = log.read().decode(errors="replace").splitlines()
         telling = [line for line in lines if any(word in line for word in ("FATAL", "PANIC", "rror:", "No space"))]
-        return (telling or lines or [""])[-1].strip()
+        return (telling or lines or [""])[-1].split("] ", 1)[-1].strip()  # without time and process
 
     def _failure(self) -> StartError:
         lodging.require_space(self._data.parent)
