@@ -3,8 +3,10 @@
 from typing import Any, TypeVar
 
 from django.core.exceptions import PermissionDenied
+from django.db import DataError
 from django.db.models import Model, QuerySet
 from django.http import Http404
+from django.utils.translation import gettext as _
 from rest_framework import exceptions, status, views, viewsets
 from rest_framework.response import Response
 
@@ -47,6 +49,9 @@ def problem_details(problem: Exception, context: dict[str, Any]) -> Response | N
         return _problem(status.HTTP_404_NOT_FOUND, "not_found", str(exceptions.NotFound.default_detail))
     if isinstance(problem, PermissionDenied):
         return _problem(status.HTTP_403_FORBIDDEN, "forbidden", str(exceptions.PermissionDenied.default_detail))
+    if isinstance(problem, DataError):  # a figure or moment that is well formed and yet beyond the database
+        views.set_rollback()
+        return _problem(status.HTTP_400_BAD_REQUEST, "out_of_range", _("A value is out of range."))
     if not isinstance(problem, exceptions.APIException):
         return None
     views.set_rollback()

@@ -167,3 +167,10 @@ def test_pages_of_a_list_are_bounded(alice: User, settings: LazySettings) -> Non
     answer = api(token_of(alice)).get(LIST, {"page_size": 100_000})
     assert answer.status_code == 200
     assert set(answer.json()) >= {"next", "previous", "results"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_moment_beyond_the_database_is_a_bad_request(alice: User, client_for: ClientFor) -> None:
+    answer = client_for(alice).get("/api/v1/assets/", {"expires_before": "7430-01-11T03:28:00+19:51"})
+    assert answer.status_code == 400
+    assert answer.json()["type"] == "urn:rdmp:out_of_range"
