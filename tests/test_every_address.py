@@ -6,6 +6,7 @@ answer that shows a mark to the wrong person names the column.
 """
 
 import logging
+import re
 import socket
 from collections.abc import Iterator
 from html.parser import HTMLParser
@@ -29,6 +30,7 @@ from django.urls import include, path
 
 from accounts import row_security, scope
 from accounts.models import Assignment, Customer, Role, User
+from accounts.schema import ApiSchemaGenerator
 from incidents.models import Attachment, IncidentAsset
 from notify import live
 from notify.models import Delivery
@@ -389,21 +391,46 @@ def test_no_form_makes_a_row_of_one_customer_point_at_anothers(
 
 def try_forms(visitor: Visitor, marks: dict[str, Marks], working: set[str]) -> Iterator[str]:
     routes = {address.path: address for address in every_address(YIS)}
-    for page in routes.values():
-        for sent_to, fields in _forms_of(visitor.ask(page), page).items():
-            address = routes.get(sent_to)
-            if address is None or address.pattern.startswith(("accounts/", "i18n/")):
-                continue
-            if visitor.ask(address, "POST", form=fields).written:
-                working.add(address.pattern)
-            for name in [name for name, value in fields.items() if value == YIS]:
-                answer = visitor.ask(address, "POST", form=fields | {name: JIAS})
-                what = f"POST {address.pattern} with jia's {name}"
-                yield from (f"{what} makes {place} point at another customer" for place in answer.strays)
-                yield from (
-                    f"{what} shows {place}" for whose in marks if whose != "yi" for place in _seen(answer, marks, whose)
-                )
-                yield from (f"{what}: {fault}" for fault in _faults(address, "POST", answer))
+    sent = [(to, fields) for page in routes.values() for to, fields in _forms_of(visitor.ask(page), page).items()]
+    for path_sent_to, fields in [*sent, *_api_forms()]:
+        address = routes.get(path_sent_to)
+        if address is None or address.pattern.startswith(("accounts/", "i18n/")):
+            continue
+        if visitor.ask(address, "POST", form=fields).written:
+            working.add(address.pattern)
+        for name, foreign in [(name, _foreign(value)) for name, value in fields.items() if value in (YIS, [YIS])]:
+            answer = visitor.ask(address, "POST", form=fields | {name: foreign})
+            what = f"POST {address.pattern} with jia's {name}"
+            yield from (f"{what} makes {place} point at another customer" for place in answer.strays)
+            yield from (
+                f"{what} shows {place}" for whose in marks if whose != "yi" for place in _seen(answer, marks, whose)
+            )
+            yield from (f"{what}: {fault}" for fault in _faults(address, "POST", answer))
+
+
+def _foreign(value: object) -> object:
+    return [JIAS] if isinstance(value, list) else JIAS
+
+
+def _api_forms() -> Iterator[tuple[str, dict[str, object]]]:
+    """What each POST of the API takes, by its own description: yi's id wherever it wants an integer."""
+    generator: Any = ApiSchemaGenerator  # without types
+    schema = generator().get_schema(public=True)
+    parts = schema["components"]["schemas"]
+
+    def value(kind: dict[str, Any]) -> object:
+        if "$ref" in kind or "allOf" in kind:
+            return value(parts[kind.get("$ref", kind.get("allOf", [{}])[0].get("$ref")).rpartition("/")[2]])
+        if "enum" in kind:
+            return kind["enum"][0]
+        if kind.get("type") == "array":
+            return [value(kind["items"])]
+        return {"string": "x", "boolean": False, "integer": YIS}.get(str(kind.get("type")))
+
+    for where, verbs in schema["paths"].items():
+        body = verbs.get("post", {}).get("requestBody", {}).get("content", {}).get("application/json", {})
+        wanted = parts[body["schema"]["$ref"].rpartition("/")[2]]["properties"] if body else {}
+        yield re.sub(r"{\w+}", str(YIS), where), {name: value(kind) for name, kind in wanted.items()}
 
 
 def _forms_of(answer: Answer, page: Address) -> dict[str, dict[str, object]]:
@@ -472,7 +499,7 @@ def _leak(request: HttpRequest, pk: int = JIAS) -> HttpResponse:
 def _cross(request: HttpRequest, pk: int) -> HttpResponse:
     """The other mistake: what a form names is taken as it comes."""
     if request.method == "POST":
-        IncidentAsset.objects.create(customer_id=YIS, incident_id=pk, asset_id=int(request.POST["asset"]))
+        IncidentAsset.objects.filter(incident=pk).update(asset_id=int(request.POST["asset"]))
     return HttpResponse(f'<form method="post"><select name="asset"><option value="{YIS}"></select></form>')
 
 
@@ -487,22 +514,28 @@ urlpatterns = [
     path("new-route/<int:pk>/", _leak),
     path("new-broken-route/", _break),
 ]
-"""An address book in which somebody has added three routes."""
+"""An address book in which somebody has added some routes."""
 
 
-def test_a_new_route_that_leaks_writes_or_breaks_is_found(
-    eve: User,
-    vera: User,
-    client_for: ClientFor,
-    marks: dict[str, Marks],
-    settings: LazySettings,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+@pytest.fixture
+def _new_routes(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.ROOT_URLCONF = __name__
-    real = every_address()
-    monkeypatch.setattr(
-        f"{__name__}.every_address", lambda: [address for address in real if address.pattern.startswith("new")]
-    )
+    added = {pk: [each for each in every_address(pk) if each.pattern.startswith("new")] for pk in (JIAS, YIS)}
+    monkeypatch.setattr(f"{__name__}.every_address", lambda pk=JIAS: added[pk])
+
+
+@pytest.mark.usefixtures("_new_routes")
+def test_a_new_form_that_takes_any_id_is_found(eve: User, client_for: ClientFor) -> None:
+    visitor = Visitor(client_for(eve), look_for_strays=_crossing_sql())
+    assert list(try_forms(visitor, {}, set())) == [
+        "POST new-form/<int:pk>/ with jia's asset makes incidents.IncidentAsset.asset point at another customer"
+    ]
+
+
+@pytest.mark.usefixtures("_new_routes")
+def test_a_new_route_that_leaks_writes_or_breaks_is_found(
+    eve: User, vera: User, client_for: ClientFor, marks: dict[str, Marks]
+) -> None:
     as_eve = list(as_stranger(Visitor(client_for(eve)), marks, set()))
     assert "GET new-route/ shows accounts.Customer.name (200)" in as_eve
     assert "GET new-route/<int:pk>/ shows accounts.Customer.name (200)" in as_eve

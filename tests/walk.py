@@ -1,5 +1,6 @@
 """What a walk over every address is made of: the addresses with ids filled in, and a visitor who asks and undoes."""
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
 
+from accounts import scope
 from monitoring.rules import RULES
 from tests.conftest import NOW
 
@@ -146,8 +148,7 @@ class Visitor:
                 form = FORMS.get(address.pattern, {})
             response = self._response(address, method, query, form, headers)
             text = b"".join(response.streaming_content) if response.streaming else response.content
-            written = self._written()
-            strays = self._strays() if written and self._strays_sql else ()
+            written, strays = self._left_behind()
             transaction.set_rollback(True)
         body = " ".join(f"{name}: {value}" for name, value in response.items()) + text.decode("utf-8", "replace")
         return Answer(response.status_code, body, response.get("Location", ""), written, strays)
@@ -157,15 +158,22 @@ class Visitor:
     ) -> Any:
         body, kind = "", "application/x-www-form-urlencoded"
         if address.is_api:
-            body, kind = "{}", "application/json"
+            body, kind = json.dumps(form), "application/json"
         elif method == "POST":
             body = urlencode(form, doseq=True)
         return self._browser.generic(
             method, address.path, body, content_type=kind, QUERY_STRING=query, headers=headers or {}
         )
 
+    def _left_behind(self) -> tuple[frozenset[str], tuple[str, ...]]:
+        try:
+            written = self._written()
+            return written, self._strays() if written and self._strays_sql else ()
+        except DatabaseError:  # the request broke its transaction: its status says so, and nothing stays
+            return frozenset(), ()
+
     def _strays(self) -> tuple[str, ...]:
-        with connection.cursor() as cursor:
+        with scope.platform("look for strays"), connection.cursor() as cursor:
             cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
             cursor.execute(self._strays_sql)
             return tuple(place for (place,) in cursor.fetchall())
