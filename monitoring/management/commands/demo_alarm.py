@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from datetime import timedelta
@@ -14,8 +15,11 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts import scope
+from monitoring.evaluate import SPACING
 from monitoring.models import CollectorKind, Target
+from monitoring.rules import RULES
 
+RULE = "port-not-running"
 CONTROL_FILE = "demo-service.json"
 """Read by the demo service (`demo/service.py`), which this app does not import."""
 
@@ -37,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError("--minutes must be between 0 and 1440.")
         period = watched_every()
         steer(closed_until=time.time() + minutes * 60)
-        wait = timedelta(seconds=round(period * 3))
+        wait = timedelta(seconds=round(until_alarm(period)))
         opens = timezone.localtime() + timedelta(minutes=minutes)
         self.stdout.write(
             f"The demo service on port {settings.DEMO_PORT} stops listening now. It is checked every {period:g} s: "
@@ -54,6 +58,14 @@ def watched_every() -> float:
     if watching is None:
         raise CommandError(f"No target checks port {settings.DEMO_PORT}. Is this the demo? Start it with: make run")
     return watching.interval.total_seconds()
+
+
+def until_alarm(period: float) -> float:
+    """Seconds until the third check that counts has failed, at worst: those in between do not count (`evaluate`)."""
+    rule = RULES[RULE]
+    cap = settings.CHECK_PERIOD_S or rule.period_s
+    apart = math.ceil(SPACING * min(rule.period_s, cap) / period) * period
+    return period + (rule.times - 1) * max(period, apart)
 
 
 def steer(*, closed_until: float) -> None:
