@@ -22,6 +22,7 @@ OFFICE_HOURS = ("09:00-12:00", "13:00-18:00")
 WARN_FROM_MONTH = 12
 SPAN = re.compile(r"^([01]\d|2[0-4]):([0-5]\d)-([01]\d|2[0-4]):([0-5]\d)$")
 SOURCE = "国务院办公厅通知（chinesecalendar {version}）"
+SECOND_SOURCE = "holidays（另一来源未列，待确认）"
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,11 @@ def published_days(year: int) -> list[Day]:
         if day.weekday() < 5
     ]
     days += [Day(day, True, name, source, is_approved=day not in second_opinion) for day, name in worked.items()]
+    days += [
+        Day(day, False, name, SECOND_SOURCE, is_approved=False)
+        for day, name in second_opinion.items()
+        if day.weekday() < 5 and day not in off and day not in worked
+    ]
     return sorted(days, key=lambda entry: entry.day)
 
 
@@ -171,11 +177,12 @@ def add_published_year(*, calendar: BusinessCalendar, year: int, actor: User | N
     new = published_days(year)
     if latest is None or year in latest.known_years or not new:
         return False
+    decided = days_of(latest)  # what somebody entered before the notice came stays as they said
     add_version(
         calendar=calendar,
         week=latest.week,
         workday_hours=latest.workday_hours,
-        days=[*days_of(latest), *new],
+        days=[*decided, *(entry for entry in new if entry.day not in {day.day for day in decided})],
         known_years=sorted({*latest.known_years, year}),
         reason=f"录入 {year} 年节假日",
         actor=actor,

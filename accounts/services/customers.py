@@ -17,7 +17,6 @@ from accounts.errors import DomainError
 from accounts.models import Assignment, Contact, Contract, Customer, ProviderContact, Role, Severity, SlaTerm, User
 
 SLA_FILE = Path(__file__).parent.parent / "data" / "sla.json"
-CONTRACT_YEARS = 1
 
 
 class Term(TypedDict):
@@ -70,13 +69,18 @@ def sign_default_contract(
         customer_party=customer.name,
         signed_on=signed_on,
         starts_on=signed_on,
-        ends_on=signed_on + timedelta(days=365 * CONTRACT_YEARS - 1),
+        ends_on=_last_day_of_a_year_from(signed_on),
         sow_version=sow_version,
         governing_document=_("Statement of work, Cloud Maintenance MSP edition"),
     )
     add_default_terms(contract)
     audit.record(action="contract.sign", actor=actor, customer=customer, obj=contract, now=now)
     return contract
+
+
+def _last_day_of_a_year_from(day: date) -> date:
+    leap_day = (day.month, day.day) == (2, 29)
+    return day.replace(year=day.year + 1, day=28) if leap_day else day.replace(year=day.year + 1) - timedelta(days=1)
 
 
 def add_default_terms(contract: Contract) -> None:
