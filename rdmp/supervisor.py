@@ -14,6 +14,7 @@ from honcho.process import Popen, Process
 
 from rdmp.embedded.child import die_with_parent
 
+HANDLED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
 PATIENCE_SECONDS = 10
 manager.KILL_WAIT = PATIENCE_SECONDS
 
@@ -27,14 +28,22 @@ class BoundProcess(Process):
         self._child_ctor = self._open
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
+        for number in HANDLED:  # at once: until now these are blocked, and the handlers are our parent's
+            signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         self._bind()
         super().run(events, ignore_signals)
 
     @staticmethod
     def _open(command: str, *, env: Mapping[str, str], cwd: str | None) -> "subprocess.Popen[bytes]":
-        opened: subprocess.Popen[bytes] = Popen(
-            command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, preexec_fn=die_with_parent(signal.SIGTERM)
-        )
+        bind = die_with_parent(signal.SIGTERM)
+
+        def begin() -> None:
+            for number in HANDLED:
+                signal.signal(number, signal.SIG_DFL)
+            bind()
+
+        opened: subprocess.Popen[bytes] = Popen(command, env=env, cwd=cwd, stdin=subprocess.DEVNULL, preexec_fn=begin)
         return opened
 
 
@@ -57,7 +66,9 @@ class Supervisor(Manager):
         self.ended_first = ""
 
     def _start(self) -> None:
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         super()._start()
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
         self._when_started()  # not earlier: it starts a thread, and a process with threads should not fork
 
     def loop(self) -> None:
@@ -65,14 +76,9 @@ class Supervisor(Manager):
             signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         try:
             super().loop()
-        except BaseException:
-            self.kill()
-            raise
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-            for process in self._processes.values():  # what a command has left in its group
-                if "pid" in process:
-                    self._procmgr.kill(process["pid"])
+            self.kill()  # what a command has left in its group
 
     def terminate(self) -> None:
         """honcho's own would fail while a process is being started, and wait for ever when none of them obeys."""
@@ -83,6 +89,14 @@ class Supervisor(Manager):
             self._call_later(self.kill, PATIENCE_SECONDS)
         else:
             self._call_later(self.terminate, 0.1)
+
+    def kill(self) -> None:
+        """honcho's own would fail while a process is being started."""
+        for process in self._processes.values():
+            if "pid" in process:
+                self._procmgr.kill(process["pid"])
+            elif "process" in process:
+                process["process"].kill()
 
     def _call_later(self, action: Callable[[], None], seconds: float) -> None:
         signal.signal(signal.SIGALRM, lambda *_: action())
