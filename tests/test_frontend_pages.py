@@ -25,10 +25,16 @@ def menu(client: Client) -> set[str]:
     return set(HREF.findall(client.get("/profile/").content.decode()))
 
 
-def test_customers_see_their_own_places_and_no_administration(client_for: ClientFor, alice: User) -> None:
+def test_project_managers_see_their_own_places_people_and_channels(client_for: ClientFor, alice: User) -> None:
     places = menu(client_for(alice))
-    assert {"/", "/incidents/", "/contract/"} <= places
-    assert not places & {"/board/", "/customers/", "/users/", "/audit/", "/roster/", "/notify/channels/"}
+    assert {"/", "/incidents/", "/contract/", "/users/", "/notify/channels/"} <= places
+    assert not places & {"/board/", "/customers/", "/audit/", "/roster/"}
+
+
+def test_members_and_readers_administer_nobody(client_for: ClientFor, bob: User, vera: User) -> None:
+    for person in (bob, vera):
+        assert not menu(client_for(person)) & {"/board/", "/customers/", "/users/", "/audit/", "/roster/"}
+    assert "/notify/channels/" not in menu(client_for(vera))
 
 
 def test_engineers_work_from_the_board_and_administer_nothing(client_for: ClientFor, chen: User) -> None:
