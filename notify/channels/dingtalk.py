@@ -14,8 +14,9 @@ from datetime import datetime, timedelta
 from urllib.parse import urlencode
 
 from notify.channels import http
-from notify.channels.notice import Notice, cut, fit, scrub
-from notify.channels.outcome import Outcome, Verdict
+from notify.channels.errcode import Codes, read_reply
+from notify.channels.notice import Notice, cut, fit
+from notify.channels.outcome import Outcome
 
 OFFICIAL_BASE = "https://oapi.dingtalk.com"
 HOST = "oapi.dingtalk.com"
@@ -28,6 +29,7 @@ TOO_FAST = frozenset({130101, 410100})
 BUSY = frozenset({-1})
 # wrong token, robot stopped or removed, security setting not met, group dissolved, message the robot cannot take
 NEVER = frozenset({300001, 310000, 400013, 400101, 400102, 400106, 40035, 400105, 430102, 430103, 430104, 460101})
+CODES = Codes(TOO_FAST, NEVER, MUTE)
 
 
 @dataclass(frozen=True)
@@ -73,23 +75,4 @@ def send(robot: Robot, notice: Notice, *, now: datetime, base: str = OFFICIAL_BA
     url = f"{base}/robot/send?{urlencode(query)}"
     headers = {"Content-Type": "application/json; charset=utf-8"}
     reply = http.attempt(lambda: http.post(url, body(robot, notice), headers, limits=limits, known_host=HOST))
-    return reply if isinstance(reply, Outcome) else read_reply(reply, (robot.access_token, robot.secret))
-
-
-def read_reply(reply: http.Reply, secrets: tuple[str, ...]) -> Outcome:
-    """The verdict in a DingTalk answer. A 200 that is not the promised JSON is UNCERTAIN, never a success."""
-    detail = scrub(reply.body.decode(errors="replace"), secrets)
-    by_status = http.outcome_of_status(reply.status, detail)
-    if by_status is not None:
-        return by_status
-    try:
-        answer = json.loads(reply.body)
-        errcode = int(answer["errcode"])
-    except (ValueError, TypeError, KeyError):
-        return Outcome(Verdict.UNCERTAIN, "unreadable answer", detail)
-    code, words = str(errcode), scrub(str(answer.get("errmsg", "")), secrets)
-    if errcode == 0:
-        return Outcome(Verdict.ACCEPTED, code, words)
-    if errcode in TOO_FAST:
-        return Outcome(Verdict.RATE, code, words, retry_after=MUTE)
-    return Outcome(Verdict.REFUSED if errcode in NEVER else Verdict.FAILED, code, words)
+    return reply if isinstance(reply, Outcome) else read_reply(reply, (robot.access_token, robot.secret), CODES)

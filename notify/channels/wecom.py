@@ -11,8 +11,9 @@ from datetime import timedelta
 from urllib.parse import urlencode
 
 from notify.channels import http
-from notify.channels.notice import Notice, fit, scrub
-from notify.channels.outcome import Outcome, Verdict
+from notify.channels.errcode import Codes, read_reply
+from notify.channels.notice import Notice, fit
+from notify.channels.outcome import Outcome
 
 OFFICIAL_BASE = "https://qyapi.weixin.qq.com"
 HOST = "qyapi.weixin.qq.com"
@@ -24,6 +25,7 @@ PAUSE = timedelta(minutes=1)  # the limit is counted by the minute
 TOO_FAST = frozenset({45009, 45033})
 # bad key, removed robot, wrong type or size: another try cannot help
 NEVER = frozenset({93000, 93004, 93006, 93008, 40001, 40008, 40014, 40035, 40058, 44004, 45002})
+CODES = Codes(TOO_FAST, NEVER, PAUSE)
 
 
 @dataclass(frozen=True)
@@ -49,22 +51,4 @@ def send(robot: Robot, notice: Notice, *, base: str = OFFICIAL_BASE, limits: htt
     url = f"{base}/cgi-bin/webhook/send?{urlencode({'key': robot.key})}"
     headers = {"Content-Type": "application/json; charset=utf-8"}
     reply = http.attempt(lambda: http.post(url, body(notice), headers, limits=limits, known_host=HOST))
-    return reply if isinstance(reply, Outcome) else read_reply(reply, (robot.key,))
-
-
-def read_reply(reply: http.Reply, secrets: tuple[str, ...]) -> Outcome:
-    detail = scrub(reply.body.decode(errors="replace"), secrets)
-    by_status = http.outcome_of_status(reply.status, detail)
-    if by_status is not None:
-        return by_status
-    try:
-        answer = json.loads(reply.body)
-        errcode = int(answer["errcode"])
-    except (ValueError, TypeError, KeyError):
-        return Outcome(Verdict.UNCERTAIN, "unreadable answer", detail)
-    code, words = str(errcode), scrub(str(answer.get("errmsg", "")), secrets)
-    if errcode == 0:
-        return Outcome(Verdict.ACCEPTED, code, words)
-    if errcode in TOO_FAST:
-        return Outcome(Verdict.RATE, code, words, retry_after=PAUSE)
-    return Outcome(Verdict.REFUSED if errcode in NEVER else Verdict.FAILED, code, words)
+    return reply if isinstance(reply, Outcome) else read_reply(reply, (robot.key,), CODES)

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from demo.robots import Fault, Robots, running
-from notify.channels import dingtalk, email, http, webhook, wecom
+from notify.channels import dingtalk, email, errcode, http, webhook, wecom
 from notify.channels.notice import Notice, cut, fit, scrub
 from notify.channels.outcome import Outcome, Verdict
 from tests.notify.mailbox import Mailbox
@@ -199,7 +199,7 @@ def test_secrets_are_in_no_outcome_repr_or_log(robots: Robots, caplog: pytest.Lo
 
 def test_a_provider_that_echoes_the_token_is_masked() -> None:
     reply = http.Reply(200, json.dumps({"errcode": 300001, "errmsg": f"token {TOKEN} unknown"}).encode(), {})
-    assert TOKEN not in dingtalk.read_reply(reply, (TOKEN, SECRET)).detail
+    assert TOKEN not in errcode.read_reply(reply, (TOKEN, SECRET), dingtalk.CODES).detail
 
 
 def test_a_webhook_is_signed_and_a_repeat_is_taken_once(robots: Robots) -> None:
