@@ -151,10 +151,11 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
     internal.plant()
 
     with scope.platform("test"):
-        attachment = of_jia.made[Attachment]
-        assert isinstance(attachment, Attachment)
-        if not default_storage.exists(attachment.stored_name):
-            default_storage.save(attachment.stored_name, ContentFile(marks["jia"].new("the file itself").encode()))
+        for specimens in (of_jia, internal):
+            attachment = specimens.made[Attachment]
+            assert isinstance(attachment, Attachment)
+            default_storage.delete(attachment.stored_name)
+            default_storage.save(attachment.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
         texts = {name: marks["jia"].new(f"notify.Delivery.{name}") for name in ("key", "subject", "text")}
         message = Delivery(
             pk=JIAS + INBOX_ID, customer=jia, user=alice, medium=Delivery.Medium.INBOX, topic="incident", **texts
@@ -249,6 +250,13 @@ def as_reader(visitor: Visitor, marks: dict[str, Marks]) -> Iterator[str]:
             if method not in READING and not is_own and (answer.status not in REFUSED or answer.written):
                 yield f"{what} answers {answer.status} to a read-only user and writes to {sorted(answer.written)}"
             yield from _faults(address, method, answer)
+        yield from _kept_back(visitor, address, marks)
+
+
+def _kept_back(visitor: Visitor, address: Address, marks: dict[str, Marks]) -> Iterator[str]:
+    """What a customer is shown who asks for the provider's internal objects by their ids."""
+    for internal in address.internal:
+        yield from (f"{internal.path} shows {place}" for place in _seen(visitor.ask(internal), marks, "inside"))
 
 
 def _faults(address: Address, method: str, answer: Answer) -> Iterator[str]:
@@ -298,6 +306,7 @@ def test_the_right_people_do_find_it_so_that_the_walk_proves_something(
                         f"{method} {address.pattern} shows the customer {place}"
                         for place in _seen(answer, marks, "inside")
                     ]
+        problems += _kept_back(visitors["alice"], address, marks)
         if address.names_an_object and all(status in REFUSED for status in found.values()):
             problems.append(f"{address.pattern} leads nowhere for anybody, so the walk proves nothing there: {found}")
     _report(problems)

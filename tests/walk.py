@@ -66,6 +66,12 @@ class Address:
         return API_METHODS if self.is_api else PAGE_METHODS
 
     @property
+    def internal(self) -> "list[Address]":
+        """The same address with one of its ids that of an object which the provider keeps to itself."""
+        places = [found.span() for found in re.finditer(str(JIAS), self.path)]
+        return [Address(self.pattern, f"{self.path[:start]}{JIAS + 1}{self.path[end:]}") for start, end in places]
+
+    @property
     def of_nobody(self) -> "Address":
         """The same address with an id that no object has."""
         return Address(self.pattern, re.sub(r"\d{6}", "999999", self.path))

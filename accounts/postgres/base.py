@@ -98,7 +98,3 @@ class DatabaseWrapper(postgresql.DatabaseWrapper):
     def _savepoint_rollback(self, sid: str) -> None:
         super()._savepoint_rollback(sid)  # type: ignore[misc]  # private in the stubs
         self._applied = None
-
-    def close(self) -> None:
-        self._applied = None
-        super().close()

@@ -110,6 +110,17 @@ def test_a_changed_entry_with_a_new_hash_of_its_own_is_found_by_the_next(
     assert faults(jia) == [(chain[3].sequence, "does not follow the entry before it")]
 
 
+def test_a_replaced_entry_is_found_even_when_the_next_one_was_made_to_follow_it(
+    jia: Customer, chain: list[AuditEntry]
+) -> None:
+    chain[2].action = "test.other"
+    forged = audit.digest(chain[2])
+    with tampering() as execute:
+        execute("UPDATE accounts_auditentry SET action = 'test.other', hash = %s WHERE id = %s", [forged, chain[2].pk])
+        execute("UPDATE accounts_auditentry SET previous_hash = %s WHERE id = %s", [forged, chain[3].pk])
+    assert faults(jia) == [(chain[3].sequence, "was changed")]
+
+
 def test_a_removed_entry_is_found(jia: Customer, chain: list[AuditEntry]) -> None:
     with tampering() as execute:
         execute("DELETE FROM accounts_auditentry WHERE id = %s", [chain[1].pk])

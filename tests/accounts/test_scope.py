@@ -145,6 +145,28 @@ def test_a_failed_statement_inside_a_savepoint_leaves_the_scope_in_force(jia: Cu
         assert seen() == {"jia"}
 
 
+def test_a_failed_statement_in_an_inner_scope_does_not_leave_the_outer_one_in_its_place(
+    jia: Customer, yi: Customer
+) -> None:
+    with scope.platform("outer"):
+        with pytest.raises(DatabaseError), transaction.atomic(), scope.customer(jia), connection.cursor() as cursor:
+            cursor.execute("SELECT 1 / 0")
+        with scope.customer(jia):
+            assert seen() == {"jia"}
+        assert seen() == {"jia", "yi"}
+
+
+def test_a_savepoint_of_an_outer_scope_that_is_rolled_back_in_an_inner_one_leaves_the_inner_one(
+    jia: Customer, yi: Customer
+) -> None:
+    with scope.platform("outer"):
+        savepoint = transaction.savepoint()
+        with scope.customer(jia):
+            assert seen() == {"jia"}
+            transaction.savepoint_rollback(savepoint)
+            assert seen() == {"jia"}
+
+
 def test_leaving_a_scope_after_a_failed_statement_hides_no_error(jia: Customer) -> None:
     with pytest.raises(DatabaseError, match="division by zero"), transaction.atomic(), scope.customer(jia):
         seen()
