@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+
+# Its thread outlives the test that asked for it, and would talk into a stream that is closed by then.
+logging.getLogger("mail.log").setLevel(logging.ERROR)
 
 
 class Mailbox:
