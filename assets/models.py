@@ -308,6 +308,39 @@ class Asset(TenantModel):
         return self.expires_at is not None and self.expires_at <= now + EXPIRY_WARNING
 
 
+class Subscription(TenantModel):
+    """Something prepaid, as the billing of Alibaba Cloud lists it: every product, also what is no asset (R41)."""
+
+    class Renewal(models.TextChoices):
+        AUTO = "auto", _("Renewed automatically")
+        MANUAL = "manual", _("Renewed by hand")
+        NONE = "none", _("Not to be renewed")
+        UNKNOWN = "unknown", _("Not known")
+
+    cloud_account = models.ForeignKey(CloudAccount, on_delete=models.PROTECT, related_name="subscriptions")
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+", null=True)
+    product = models.CharField(_("product"), max_length=60)
+    instance_id = models.CharField(_("instance ID"), max_length=128)
+    region = models.CharField(_("region"), max_length=40, blank=True)
+    ends_at = models.DateTimeField(_("expires at"))
+    renewal = models.CharField(_("renewal"), max_length=10, choices=Renewal, default=Renewal.UNKNOWN)
+    status = models.CharField(_("status"), max_length=30, blank=True)
+    seen_at = models.DateTimeField(_("last seen at"))
+    gone_at = models.DateTimeField(_("gone since"), null=True)
+
+    class Meta:
+        ordering = ("ends_at", "pk")
+        verbose_name = _("subscription")
+        verbose_name_plural = _("subscriptions")
+        constraints = (
+            models.UniqueConstraint(fields=("cloud_account", "instance_id"), name="subscription_once_per_account"),
+        )
+        indexes = (models.Index(fields=("ends_at",), condition=Q(gone_at=None), name="subscription_expiry"),)
+
+    def __str__(self) -> str:
+        return f"{self.product} {self.instance_id}"
+
+
 class SyncRun(TenantModel):
     """One pass over a cloud account, with a step per kind of resource."""
 

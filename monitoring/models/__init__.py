@@ -1,6 +1,9 @@
 """Tables of monitoring, one module per noun."""
 
 from monitoring.models.alert import NO_DATA, Alert
+from monitoring.models.cloud import CloudReading, CloudUse, ExpiryLadder
+from monitoring.models.dashboard import Dashboard, DashboardShare
+from monitoring.models.event import Event
 from monitoring.models.rule import RuleOverride, RuleState
 from monitoring.models.series import Ledger, Newest, Series, metric_name
 from monitoring.models.target import CollectorKind, Health, Target
@@ -8,7 +11,13 @@ from monitoring.models.target import CollectorKind, Health, Target
 __all__ = [
     "NO_DATA",
     "Alert",
+    "CloudReading",
+    "CloudUse",
     "CollectorKind",
+    "Dashboard",
+    "DashboardShare",
+    "Event",
+    "ExpiryLadder",
     "Health",
     "Ledger",
     "Newest",
