@@ -21,13 +21,14 @@ import io
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
 from accounts.postgres.base import APP_ROLE
+from monitoring.models import Series
 
 INGEST_ROLE: Final = "rdmp_ingest"
 DAYS_AHEAD: Final = 3
@@ -53,6 +54,19 @@ class Column:
     ts: Ints
     value: Floats
 
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """Steps of one series that have at least one point, oldest first; `ts` is where each begins, in Unix ms."""
+
+    ts: Ints
+    low: Floats
+    high: Floats
+    mean: Floats
+    count: Ids
+
+
+Step = Literal[300, 3600]
 
 # --- days ----------------------------------------------------------------------------------------------------------
 
@@ -220,6 +234,40 @@ def read(*, asset_id: int, series_ids: Collection[int], start: datetime, end: da
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(wanted))
     ts = np.rint(table[:, 0] * 1000).astype(np.int64)
     return {one: _column(ts, table[:, 1 + at]) for at, one in enumerate(wanted)}
+
+
+def rollup(*, series_ids: Collection[int], start: datetime, end: datetime, step_s: Step) -> dict[int, Rollup]:
+    """Low, high, mean and count of each step that begins at start <= ts < end, by series id. Needs a scope.
+
+    Series out of reach come back empty, like those without a point. A step that has not ended counts what it has.
+    """
+    wanted = list(dict.fromkeys(series_ids))
+    owners = dict(Series.objects.filter(pk__in=wanted).values_list("pk", "asset_id"))
+    columns: dict[int, Column] = {}
+    for asset_id in sorted(set(owners.values())):
+        mine = [one for one in wanted if owners.get(one) == asset_id]
+        columns |= read(asset_id=asset_id, series_ids=mine, start=start, end=end)
+    return {one: steps(columns.get(one, NOTHING), step_s) for one in wanted}
+
+
+def steps(column: Column, step_s: int) -> Rollup:
+    """Points of one series by steps."""
+    begins = column.ts // (step_s * 1000) * (step_s * 1000)
+    first = np.flatnonzero(np.append(True, begins[1:] != begins[:-1])[: len(begins)])
+    if not len(first):
+        nothing = np.empty(0)
+        return Rollup(np.empty(0, np.int64), nothing, nothing, nothing, np.empty(0, np.int32))
+    count = np.diff(np.append(first, len(begins)))
+    return Rollup(
+        begins[first],
+        np.minimum.reduceat(column.value, first),
+        np.maximum.reduceat(column.value, first),
+        np.add.reduceat(column.value, first) / count,
+        count.astype(np.int32),
+    )
+
+
+NOTHING: Final = Column(np.empty(0, np.int64), np.empty(0))
 
 
 def _column(ts: Ints, value: Floats) -> Column:
