@@ -105,6 +105,16 @@ def held(customer_id: int) -> Generator[Memory]:
         raise
 
 
+def hold_ledger(customer_id: int) -> None:
+    """Hold the customer's ledger for the rest of the transaction without taking a batch in: nothing judged meanwhile.
+
+    Whoever holds it already may call it again.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_BEGIN, [customer_id])
+        cursor.execute("SELECT 1 FROM monitoring_ledger WHERE customer_id = %s FOR UPDATE", [customer_id])
+
+
 def glance(customer_id: int) -> Plan:
     """The customer's plan without holding anything, inside its scope: it may miss what others met minutes ago."""
     memory = memory_of(customer_id)

@@ -1,16 +1,18 @@
 """Tables of monitoring, one module per noun."""
 
-from monitoring.models.alert import NO_DATA, Alert
+from monitoring.models.alert import NO_DATA, Alert, AlertHold, Held
 from monitoring.models.cloud import CloudReading, CloudUse, ExpiryLadder
 from monitoring.models.dashboard import Dashboard, DashboardShare
 from monitoring.models.event import Event
 from monitoring.models.rule import RuleOverride, RuleState
 from monitoring.models.series import Ledger, Newest, Series, metric_name
+from monitoring.models.silence import Silence
 from monitoring.models.target import CollectorKind, Health, Target
 
 __all__ = [
     "NO_DATA",
     "Alert",
+    "AlertHold",
     "CloudReading",
     "CloudUse",
     "CollectorKind",
@@ -19,11 +21,13 @@ __all__ = [
     "Event",
     "ExpiryLadder",
     "Health",
+    "Held",
     "Ledger",
     "Newest",
     "RuleOverride",
     "RuleState",
     "Series",
+    "Silence",
     "Target",
     "metric_name",
 ]

@@ -12,15 +12,36 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
-from monitoring.rules import RULES, Rule
+from monitoring.extra_rules import EXTRA_RULES, NO_DATA, ExtraRule
+from monitoring.rules import METRICS, RULES, Rule
 
-NO_DATA = "no-data"
-"""The rule id of alerts about silence."""
+__all__ = ["NO_DATA", "Alert", "AlertHold", "Held"]
+
+
+class Held(models.TextChoices):
+    """Why an alert says nothing to anybody for the time being. It is recorded all the same."""
+
+    SILENCED = "silenced", _("Silenced")
+    INHIBITED = "inhibited", _("Inhibited")
+    FLAPPING = "flapping", _("Flapping")
 
 
 class AlertQuerySet(TenantQuerySet["Alert"]):
     def open(self) -> Self:
         return self.filter(recovered_at=None)
+
+    def held(self) -> Self:
+        return self.open().exclude(held="")
+
+    def loud(self) -> Self:
+        """Open, and neither silenced nor inhibited."""
+        return self.open().filter(held="")
+
+    def acknowledged(self) -> Self:
+        return self.filter(acknowledged_at__isnull=False, ack_expired_at=None)
+
+    def flapping(self) -> Self:
+        return self.open().exclude(flapping_since=None)
 
     def of_incident(self, incident_id: int) -> Self:
         return self.filter(incident_id=incident_id)
@@ -51,6 +72,12 @@ class Alert(TenantModel):
     open_key = models.CharField(max_length=1200)
     severity = models.PositiveSmallIntegerField(_("severity"), choices=Severity)
     title = models.CharField(_("title"), max_length=300)
+    titles = models.JSONField(
+        _("titles"),
+        default=dict,
+        blank=True,
+        help_text=_("Of events, by language; rules are named when they are read."),
+    )
     value = models.FloatField(_("value"), null=True)
     condition = models.JSONField(_("condition"), default=dict)
     samples = models.JSONField(_("samples"), default=list)
@@ -64,6 +91,29 @@ class Alert(TenantModel):
     ending = models.CharField(_("how it ended"), max_length=20, choices=Ending, blank=True)
     stale_since = models.DateTimeField(_("no data since"), null=True, blank=True)
     incident = models.ForeignKey("incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True)
+
+    held = models.CharField(_("held back"), max_length=12, choices=Held, blank=True)
+    cause = models.ForeignKey("self", on_delete=models.PROTECT, related_name="symptoms", null=True, blank=True)
+    acknowledged_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("acknowledged by"),
+    )
+    ack_comment = models.CharField(_("comment"), max_length=300, blank=True)
+    ack_until = models.DateTimeField(_("acknowledged until"), null=True, blank=True)
+    ack_expired_at = models.DateTimeField(_("acknowledgement ran out at"), null=True, blank=True)
+    flapping_since = models.DateTimeField(_("flapping since"), null=True, blank=True)
+    is_calm = models.BooleanField(
+        _("good at the moment"),
+        default=False,
+        help_text=_("While it flaps: whether the last change was for the better."),
+    )
+    flaps = models.JSONField(_("changes while flapping"), default=list, blank=True)
+    """While it flaps: [Unix milliseconds, whether bad]."""
+    reminders = models.PositiveSmallIntegerField(_("reminders sent"), default=0)
 
     objects: ClassVar = ScopedManager.from_queryset(AlertQuerySet)()
 
@@ -94,6 +144,11 @@ class Alert(TenantModel):
         return self.recovered_at is None
 
     @property
+    def is_event(self) -> bool:
+        """Something that happened, and not a verdict over figures: it ends when whoever opened it says so."""
+        return self.open_key.startswith("event/")
+
+    @property
     def key(self) -> str:
         """Names this alert towards incidents and messages; never used twice."""
         return f"alert:{self.pk}"
@@ -107,10 +162,53 @@ class Alert(TenantModel):
         return Severity(self.severity)
 
     @property
+    def extra_rule(self) -> ExtraRule | None:
+        return EXTRA_RULES.get(self.rule_id)
+
+    @property
     def rule_name(self) -> str:
-        rule = self.rule
-        return rule.name(get_language() or "zh") if rule else str(_("No data"))
+        """In the language of the page."""
+        rule = self.rule or self.extra_rule
+        return rule.name(get_language() or "zh") if rule else self.rule_id
+
+    @property
+    def product(self) -> str:
+        rule = self.rule or self.extra_rule
+        return rule.product if rule else ""
+
+    @property
+    def is_acknowledged(self) -> bool:
+        return self.acknowledged_at is not None and self.ack_expired_at is None
+
+    @property
+    def unit(self) -> str:
+        metric = METRICS.get(self.series.metric) if self.series else None
+        return metric.unit if metric else ""
 
     def shown_samples(self) -> Sequence[tuple[int, float]]:
         """The data points that fired it: Unix milliseconds and value."""
         return [(int(ts), float(value)) for ts, value in self.samples]
+
+
+class AlertHold(TenantModel):
+    """A stretch of time in which an alert was held back, and by what. The record behind "why did it not alert"."""
+
+    alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="holds")
+    kind = models.CharField(_("kind"), max_length=12, choices=Held)
+    from_at = models.DateTimeField(_("from"))
+    until_at = models.DateTimeField(_("until"), null=True, blank=True)
+    silence = models.ForeignKey("monitoring.Silence", on_delete=models.PROTECT, related_name="+", null=True)
+    by_alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="+", null=True)
+
+    class Meta:
+        verbose_name = _("time held back")
+        verbose_name_plural = _("times held back")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("alert", "kind"), condition=Q(until_at=None), name="alert_held_once_per_kind"
+            ),
+        )
+        indexes = (models.Index(fields=("alert", "from_at"), name="alert_hold_by_alert"),)
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} {self.from_at:%F %T}"

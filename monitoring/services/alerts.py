@@ -7,16 +7,18 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from django.db import transaction
 from django.utils import translation
 
 from accounts.models import Customer, Severity
 from assets.models import Asset
 from incidents import services as incidents
-from monitoring import storage, wording
+from monitoring import registry, storage, wording
 from monitoring.evaluate import Transitions
+from monitoring.extra_rules import EXTRA_RULES
 from monitoring.models import Alert, Series
 from monitoring.plan import Effective, Plan
-from monitoring.rules import Condition, Form
+from monitoring.rules import RULES, Condition, Form
 from notify import live
 
 Ending = Alert.Ending
@@ -40,6 +42,8 @@ class Opening:
     value: float | None = None
     condition: Mapping[str, object] = field(default_factory=dict)
     samples: Sequence[tuple[int, float]] = ()
+    titles: Mapping[str, str] = field(default_factory=dict)
+    """Of events: the title by language ("zh", "en"), for readers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +151,55 @@ def close(*, customer: Customer, closings: Iterable[Closing], now: datetime) -> 
     return alerts
 
 
+@transaction.atomic
+def open_event(
+    *,
+    customer: Customer,
+    asset: Asset,
+    rule_id: str,
+    severity: Severity,
+    title: str,
+    text: str,
+    key: str,
+    occurred_at: datetime,
+    now: datetime,
+    titles: Mapping[str, str] | None = None,
+) -> Alert:
+    """Open the alert of something that happened, inside the customer's scope; one that is open under `key` stays.
+
+    It stays open until `close_event`. `title` and `text` are in the customer's language, `titles` ("zh", "en") for
+    readers in theirs. `key` names the event within the customer.
+    """
+    if rule_id not in EXTRA_RULES and rule_id not in RULES:
+        raise ValueError(f"{rule_id} is not in monitoring.extra_rules")
+    registry.hold_ledger(customer.pk)
+    opening = Opening(
+        key=event_key(customer.pk, key),
+        asset=asset,
+        rule_id=rule_id,
+        severity=severity,
+        title=title,
+        text=text,
+        first_breach_at=occurred_at,
+        opened_at=occurred_at,
+        titles=titles or {},
+    )
+    opened = open_all(customer=customer, openings=[opening], now=now)
+    return opened[0] if opened else Alert.objects.open().get(open_key=opening.key)
+
+
+@transaction.atomic
+def close_event(*, customer: Customer, key: str, now: datetime, ending: str = Ending.PASSED) -> Alert | None:
+    """End the alert of an event; None when none is open."""
+    registry.hold_ledger(customer.pk)
+    closing = Closing(event_key(customer.pk, key), now, ending)
+    return next(iter(close(customer=customer, closings=[closing], now=now)), None)
+
+
+def event_key(customer_id: int, key: str) -> str:
+    return f"event/{customer_id}/{key}"
+
+
 def moment(ms: int) -> datetime:
     return datetime.fromtimestamp(ms / 1000, tz=UTC)
 
@@ -223,6 +276,7 @@ def _alert(customer: Customer, opening: Opening, now: datetime) -> Alert:
         open_key=opening.key,
         severity=opening.severity,
         title=opening.title[:300],
+        titles=dict(opening.titles),
         value=opening.value,
         condition=dict(opening.condition),
         samples=list(opening.samples),

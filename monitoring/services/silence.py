@@ -211,6 +211,8 @@ def _closing(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]], now: date
     ending: Alert.Ending | None
     if alert.asset.retired_at is not None:
         ending = Ending.RETIRED
+    elif alert.is_event:
+        ending = None
     elif alert.rule_id == NO_DATA:
         ending = _host_ending(alert, quiet)
     else:

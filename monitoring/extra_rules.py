@@ -1,0 +1,44 @@
+"""Alerts that come from no rule of the SOW's table: silence, events, expiry. Pure: ids, names, default severities.
+
+One line per kind of alert; whoever opens one of a new kind adds its line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+NO_DATA: Final = "no-data"
+
+
+@dataclass(frozen=True, slots=True)
+class ExtraRule:
+    """What such an alert is called, and how bad it is unless whoever opens it knows better."""
+
+    id: str
+    name_zh: str
+    name_en: str
+    severity: str
+    product: str = ""
+
+    def name(self, language: str) -> str:
+        return self.name_zh if language.startswith("zh") else self.name_en
+
+
+_ALL: Final = (
+    ExtraRule(NO_DATA, "采集中断", "No data from the agent", "average"),
+    ExtraRule("url-region", "部分地区无法访问", "Not reachable from one place", "warning", "Website"),
+    ExtraRule("tls-expiry", "TLS 证书即将到期", "TLS certificate expires", "average", "Website"),
+    ExtraRule("domain-expiry", "域名即将到期", "Domain expires", "average", "Website"),
+    ExtraRule("expiry", "云资源即将到期", "Cloud resource expires", "average"),
+    ExtraRule("cloud-event", "云产品系统事件", "Cloud system event", "average"),
+    ExtraRule("maintenance", "云平台计划维护", "Planned maintenance by the cloud", "warning"),
+    ExtraRule("account-refused", "云账号凭证失效", "Cloud credentials refused", "average"),
+    ExtraRule("host-changed", "主机状态变更", "Host changed", "warning"),
+    ExtraRule("log-keyword", "日志关键字告警", "Keyword in a log", "average"),
+    ExtraRule("custom-script", "自定义脚本告警", "Custom script", "average"),
+    ExtraRule("db-event", "数据库事件", "Database event", "average"),
+    ExtraRule("platform", "平台自身告警", "The platform itself", "average"),
+)
+EXTRA_RULES: Final[Mapping[str, ExtraRule]] = {rule.id: rule for rule in _ALL}
