@@ -39,6 +39,17 @@ PROBLEMS: Final[Mapping[str, Text]] = {
     "throttled": _("Alibaba Cloud limits the number of calls. Collecting goes on by itself, only slower."),
     "provider_error": _("Alibaba Cloud answered with an error. Collecting is tried again by itself."),
     "no_credentials": _("The cloud account has no AccessKey yet. Enter one at the cloud account."),
+    "sign_in": _("The server refuses the user name or the password."),
+    "forbidden": _("The server does not let the platform's address in. Allow it where the status page is configured."),
+    "path_missing": _(
+        "There is nothing at this path (404). Check the path and that the configuration was loaded again."
+    ),
+    "server_error": _("The server answered with an error instead of its status."),
+    "wrong_page": _("What answers is not this product's status. Check host, port and path, and the product chosen."),
+    "privilege": _("The user may not read part of the status. Give it the right named here."),
+    "disabled": _("The server does not show its status yet. Switch it on as the prerequisites say."),
+    "version": _("This version is too old to be read."),
+    "wrong_product": _("This is another product. Choose the one named here, so that no alarm comes twice."),
     "config": _("The configuration of this target is not valid any more. Open it and save it again."),
     "store": _("The figures were read but could not be stored. They are tried again."),
 }
@@ -54,6 +65,7 @@ CONFIG_ERRORS: Final[Mapping[str, Text]] = {
     "text": _("The text is too long."),
     "status_list": _("Enter status codes and ranges, separated by commas, such as 200-399,401."),
     "headers": _("Enter one header per line as Name: value."),
+    "path": _("Enter a path that begins with / and has no spaces."),
     "url": _("Enter an address that begins with http:// or https://."),
     "url_credentials": _("Do not put a user or password into the address: it would show in lists and logs."),
 }
@@ -62,6 +74,9 @@ CONFIG_ERRORS: Final[Mapping[str, Text]] = {
 STEPS: Final[Mapping[str, Text]] = {
     "http": _("Answer"),
     "fetch": _("Request"),
+    "resolved": _("Name resolved"),
+    "signed_in": _("Signed in"),
+    "figures": _("Figures"),
     "read": _("Read (lines, known series, figures)"),
     "connected": _("Connected"),
     "ping": _("Ping (received/sent, round trip)"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
@@ -9,11 +10,13 @@ from django.conf import settings
 from django.db import models
 from django.db.models import ExpressionWrapper, F, Q, Value
 from django.db.models.functions import Greatest
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from assets.models import Asset
 from monitoring.collectors.config import NAMESPACES, Config, Kind, config_of
+from monitoring.collectors.products import PRODUCTS, Product
 
 LATE_AFTER_PERIODS = 3
 ALWAYS_IN_TIME = timedelta(seconds=15)
@@ -27,6 +30,7 @@ class CollectorKind(models.TextChoices):
     HTTP = Kind.HTTP, _("URL")
     PING = Kind.PING, _("Ping")
     CMS = Kind.CMS, _("CloudMonitor")
+    PRODUCT = Kind.PRODUCT, _("Product status")
 
 
 class Health(models.TextChoices):
@@ -149,9 +153,27 @@ class Target(TenantModel):
     def where(self) -> str:
         """What is asked, short enough for a list."""
         config = self.config
+        if self.kind == Kind.PRODUCT:
+            return f"{config.get('host', '')}:{config.get('port', '')}{config.get('path', '')}"
         if self.kind == Kind.TCP:
             return f"{config.get('host', '')}:{config.get('port', '')}"
         return str(config.get("url") or config.get("host") or config.get("namespace") or "")
+
+    @property
+    def product(self) -> Product | None:
+        """The product that is read, for a target of that kind."""
+        return PRODUCTS.get(str(self.config.get("product", ""))) if self.kind == Kind.PRODUCT else None
+
+    @property
+    def collector_name(self) -> str:
+        """What collects, as people call it: the product, else the kind of collector."""
+        product = self.product
+        return product.name(get_language() or "zh-hans") if product else str(self.get_kind_display())
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the server said of itself at the last look: its version, its role."""
+        return self.state.get("facts", {}) if isinstance(self.state, dict) else {}
 
     @property
     def interval(self) -> timedelta:

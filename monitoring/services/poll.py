@@ -30,7 +30,7 @@ from accounts.secrets import Missing
 from assets.models import Asset, CloudAccount
 from assets.services import client_for
 from monitoring import pipeline
-from monitoring.collectors import Job, Outcome, Problem, batch_of, cms, http, ping, prometheus, tcp
+from monitoring.collectors import Job, Outcome, Problem, batch_of, cms, http, ping, products, prometheus, tcp
 from monitoring.collectors.config import Config, ConfigError, Kind
 from monitoring.collectors.network import Guard, networks
 from monitoring.models import Target
@@ -158,6 +158,11 @@ def run(kind: str, targets: Sequence[Target], *, now: datetime) -> list[Outcome]
     return [by_id[target.pk] for target in targets]
 
 
+def trial(kind: str, job: Job[Any]) -> Outcome:
+    """Run the collector of ``kind`` once for what is not a target yet."""
+    return _overlapping(COLLECTORS[Kind(kind)]([job]))[0]
+
+
 def _job(target: Target, config: Config, now: datetime) -> Job[Config]:
     return Job(
         target_id=target.pk,
@@ -166,7 +171,7 @@ def _job(target: Target, config: Config, now: datetime) -> Job[Config]:
         config=config,
         state=target.state,
         allow_internal=target.allow_internal,
-        token=_token(target, now),
+        token=token_of(target, now),
         period_s=effective_period(target.kind, target.period_s),
     )
 
@@ -174,7 +179,7 @@ def _job(target: Target, config: Config, now: datetime) -> Job[Config]:
 _tokens: dict[int, tuple[datetime, str]] = {}
 
 
-def _token(target: Target, now: datetime) -> str:
+def token_of(target: Target, now: datetime) -> str:
     """The target's token, opened once per worker and change: opening is a query and an audit entry."""
     if target.token_set_at is None:
         return ""
@@ -199,6 +204,7 @@ COLLECTORS: Final[Mapping[Kind, Callable[[Sequence[Job[Any]]], Coroutine[Any, An
     Kind.TCP: lambda jobs: tcp.collect(jobs, guard=guard()),
     Kind.HTTP: lambda jobs: http.collect(jobs, guard=guard(), points=settings.PROBE_POINTS),
     Kind.PING: lambda jobs: ping.collect(jobs, guard=guard()),
+    Kind.PRODUCT: lambda jobs: products.collect(jobs, guard=guard()),
 }
 
 

@@ -18,8 +18,8 @@ from accounts.models import Contract, Customer, User
 from accounts.permissions import is_admin, is_provider
 from assets.models import Asset, CloudAccount
 from assets.models import Kind as AssetKind
-from monitoring.collectors import Outcome, cms
-from monitoring.collectors.config import Config, ConfigError, HttpConfig, Kind, TcpConfig, config_of
+from monitoring.collectors import Job, Outcome, cms, products
+from monitoring.collectors.config import Config, ConfigError, HttpConfig, Kind, ProductConfig, TcpConfig, config_of
 from monitoring.models import Target
 from monitoring.problems import config_error_text
 from monitoring.services import poll
@@ -225,6 +225,50 @@ def test_now(*, target: Target, actor: User, now: datetime) -> Outcome:
     return poll.run(target.kind, [target], now=now)[0]
 
 
+def try_before_saving(
+    *,
+    asset: Asset,
+    kind: str,
+    config: Mapping[str, Any],
+    actor: User,
+    now: datetime,
+    token: str = "",
+    target: Target | None = None,
+) -> Outcome:
+    """Run the collector once with what a form holds. An empty token means the one that is stored for ``target``.
+
+    What is stored goes only to the address it was entered for, and only an administrator's permission for exactly
+    that address opens the platform's own network.
+    """
+    _check_right(actor)
+    checked = _checked(kind, config)
+    same = target is not None and _place(target.parsed_config) == _place(checked)
+    if target is not None and same and not token:
+        token = poll.token_of(target, now)
+    job = Job(
+        target_id=target.pk if target else 0,
+        customer_id=asset.customer_id,
+        asset_id=asset.pk,
+        config=checked,
+        allow_internal=target is not None and same and target.allow_internal,
+        token=token,
+    )
+    detail = {"kind": kind, "config": checked.as_json()}
+    audit.record(action="target.try", actor=actor, customer=asset.customer, obj=asset, detail=detail, now=now)
+    return poll.trial(kind, job)
+
+
+def _place(config: Config) -> tuple[str, int, str]:
+    """Where a target points: what a stored secret and a permission were given for."""
+    return str(getattr(config, "host", "")), int(getattr(config, "port", 0)), str(getattr(config, "url", ""))
+
+
+def middleware_instances(customer: Customer) -> int:
+    """How many instances the contract's middleware quota counts: Tomcat on five hosts is five."""
+    watched = Target.objects.filter(customer=customer, kind=Kind.PRODUCT).enabled()
+    return sum(bool(target.product and target.product.is_middleware) for target in watched.only("kind", "config"))
+
+
 def quota_warnings(customer: Customer, *, now: datetime) -> list[str]:
     """Where more is watched than the contract counts. Watching goes on: the contract is talked about, not cut."""
     contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
@@ -248,6 +292,11 @@ def quota_warnings(customer: Customer, *, now: datetime) -> list[str]:
             _("More than %(quota)d probe points: %(names)s.")
             % {"quota": contract.probe_points_per_url, "names": ", ".join(wide[:5])}
         )
+    if contract.middleware_quota and (count := middleware_instances(customer)) > contract.middleware_quota:
+        found.append(
+            _("%(count)d middleware instances are watched; the contract counts %(quota)d.")
+            % {"count": count, "quota": contract.middleware_quota}
+        )
     if contract.port_quota and (ports := watched.filter(kind=Kind.TCP).count()) > contract.port_quota:
         found.append(
             _("%(count)d ports are watched; the contract counts %(quota)d.")
@@ -267,7 +316,8 @@ def _check_right(actor: User | None, *, allow_internal: bool = False) -> None:
 
 def _checked(kind: str, config: Mapping[str, Any]) -> Config:
     try:
-        return config_of(kind, config)
+        checked = config_of(kind, config)
+        return products.checked(checked) if isinstance(checked, ProductConfig) else checked
     except ConfigError as error:
         message = f"{error.field}: {config_error_text(error.code)}"
         raise DomainError(message, code="config") from error
@@ -312,6 +362,8 @@ def _audit(action: str, target: Target, actor: User | None, now: datetime, detai
 
 def _name(asset: Asset, config: Config) -> str:
     """Asset and port are what people recognise; the collector is shown beside it."""
+    if isinstance(config, ProductConfig):
+        return f"{asset.name} {products.PRODUCTS[config.product].name_en}"
     return f"{asset.name}:{config.port}" if isinstance(config, TcpConfig) and not asset.port else asset.name
 
 
@@ -319,6 +371,8 @@ def _key(asset: Asset, config: Config) -> str:
     match config:
         case TcpConfig():
             what = f"tcp:{config.host}:{config.port}"
+        case ProductConfig():
+            what = f"product:{config.product}:{config.host}:{config.port}{config.path}"
         case HttpConfig():
             what = f"http:{config.method}:{config.url}"
         case _:

@@ -1,0 +1,46 @@
+"""Looking at a product in tests: one look, or two with counters in between."""
+
+from __future__ import annotations
+
+import socket
+from typing import Any
+
+from monitoring.collectors import Outcome, State, products
+from monitoring.collectors.config import ProductConfig
+from monitoring.collectors.network import Guard
+from tests.monitoring.probes import figures, job_for
+
+__all__ = ["closed_port", "config_for", "figures", "look"]
+
+
+def config_for(product: str, port: int, **values: Any) -> ProductConfig:
+    """What a target is told, as the form would check it."""
+    path = products.PRODUCTS[product].path
+    return products.checked(
+        ProductConfig(**{"product": product, "host": "127.0.0.1", "port": port, "path": path, **values})
+    )
+
+
+async def look(
+    product: str, port: int, *, password: str = "", state: State | None = None, trusted: bool = True, **values: Any
+) -> Outcome:
+    """One run of the collector at a server of this machine."""
+    config = config_for(product, port, **values)
+    job = job_for(config, token=password, state=state, trusted=trusted)
+    [outcome] = await products.collect([job], guard=Guard())
+    return outcome
+
+
+def earlier(outcome: Outcome, seconds: float = 60.0) -> State:
+    """What an outcome left behind, as if it had been that long ago: rates need no waiting."""
+    state: dict[str, Any] = {**(outcome.state or {})}
+    state["counters"] = {**state["counters"], "at": state["counters"]["at"] - seconds}
+    return state
+
+
+def closed_port() -> int:
+    """A port at which nothing listens."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        port: int = sock.getsockname()[1]
+    return port
