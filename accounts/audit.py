@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -16,6 +16,15 @@ GENESIS = "0" * 64
 SYSTEM = "system"
 WHOLE_FROM = 1e16
 """From here on jsonb gives a float back as an integer, so it is kept as text, like NaN and the infinities."""
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """One thing to be written into the log. `detail` is kept as JSON and must hold no secret."""
+
+    action: str
+    obj: models.Model | None = None
+    detail: Mapping[str, object] | None = None
 
 
 @transaction.atomic
@@ -33,25 +42,45 @@ def record(
     `detail` is kept as JSON and must hold no secret. Writers of one chain queue behind each other until they commit, so
     that no two entries ever follow the same one.
     """
+    return record_many(acts=[Act(action, obj, detail)], actor=actor, customer=customer, now=now)[0]
+
+
+@transaction.atomic
+def record_many(
+    *, acts: Sequence[Act], actor: User | None, customer: Customer | None, now: datetime
+) -> list[AuditEntry]:
+    """Append entries to the customer's chain in their order: hashed one after the other, written at once."""
+    if not acts:
+        return []
     customer_id = None if customer is None else customer.pk
     with scope.platform("audit log"):
         hold(customer_id)
         last = _chain(customer_id).order_by("-sequence").first()
-        entry = AuditEntry(
-            customer_id=customer_id,
-            sequence=1 if last is None else last.sequence + 1,
-            at=now,
-            actor=actor,
-            actor_name=SYSTEM if actor is None else str(actor)[:120],
-            action=action,
-            object_type="" if obj is None else obj._meta.label_lower,
-            object_id="" if obj is None else str(obj.pk),
-            object_name="" if obj is None else str(obj)[:200],
-            detail=_storable(detail or {}),
-            previous_hash=GENESIS if last is None else last.hash,
-        )
-        entry.hash = digest(entry)
-        entry.save(force_insert=True)
+        entries = []
+        for act in acts:
+            last = _following(last, act, customer_id=customer_id, actor=actor, now=now)
+            entries.append(last)
+        return AuditEntry.objects.bulk_create(entries)
+
+
+def _following(
+    last: AuditEntry | None, act: Act, *, customer_id: int | None, actor: User | None, now: datetime
+) -> AuditEntry:
+    obj = act.obj
+    entry = AuditEntry(
+        customer_id=customer_id,
+        sequence=1 if last is None else last.sequence + 1,
+        at=now,
+        actor=actor,
+        actor_name=SYSTEM if actor is None else str(actor)[:120],
+        action=act.action,
+        object_type="" if obj is None else obj._meta.label_lower,
+        object_id="" if obj is None else str(obj.pk),
+        object_name="" if obj is None else str(obj)[:200],
+        detail=_storable(act.detail or {}),
+        previous_hash=GENESIS if last is None else last.hash,
+    )
+    entry.hash = digest(entry)
     return entry
 
 

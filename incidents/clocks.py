@@ -4,13 +4,14 @@ Callers hold the incident (`incidents.locks.hold`). Every wake-up is a durable t
 moved on finds nothing to do.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db.models import Value
 from django.db.models.functions import Greatest
 
+from accounts import bulk
 from incidents import sla, timeline
 from incidents.models import Clock, Incident, Pause, TimelineEntry
 from incidents.policy import Policy, calendar_of
@@ -20,6 +21,9 @@ WARN_TASK = "incidents.warn_clock"
 BREACH_TASK = "incidents.breach_clock"
 # A timer that fires within this of its deadline was on time.
 ON_TIME = timedelta(seconds=60)
+RETIMED = (
+    "target_minutes", "calendar_version", "breached_at", "warned_at", "due_at", "is_provisional", "elapsed_seconds",
+)  # fmt: skip
 
 
 def plan(incident: Incident, *, now: datetime) -> list[Clock]:
@@ -41,23 +45,18 @@ def plan(incident: Incident, *, now: datetime) -> list[Clock]:
     return clocks
 
 
-def start(incident: Incident, clocks: Sequence[Clock], *, now: datetime) -> None:
-    """Save the planned clocks of an incident that has just been saved, and set their wake-ups."""
-    for clock in clocks:
-        clock.incident = incident
-    Clock.objects.bulk_create(clocks)
-    for clock in clocks:
-        if clock.is_running:
-            _wake(incident, clock, ())
+def start(planned: Sequence[tuple[Incident, Sequence[Clock]]]) -> None:
+    """Save the planned clocks of incidents that have just been saved, and set their wake-ups."""
+    for incident, clocks in planned:
+        for clock in clocks:
+            clock.incident = incident
+    saved = Clock.objects.bulk_create(clock for _, clocks in planned for clock in clocks)
+    timers.set_many(arming for clock in saved if clock.is_running for arming in _wake_ups(clock, ()))
 
 
 def ask_for_response_again(incident: Incident, *, since: datetime, now: datetime) -> None:
     """A new round of the response clock: the customer reopened, or a worse alert came in."""
-    latest = incident.response
-    target = Policy.from_json(incident.policy).response_target(incident.source)
-    clock = _clock(incident, Clock.Kind.RESPONSE, since, target)
-    clock.round = 1 if latest is None else latest.round + 1
-    clock.save(force_insert=True)
+    _next_response(incident, incident.response, since).save(force_insert=True)
     arm(incident, now=now)
 
 
@@ -81,31 +80,34 @@ def restart(incident: Incident, kind: Clock.Kind, *, now: datetime) -> None:
 
 def apply_policy(incident: Incident, *kinds: Clock.Kind, now: datetime) -> None:
     """Re-time these clocks by the incident's new policy, from their original start and with its pauses (R61)."""
-    policy = Policy.from_json(incident.policy)
     pauses = pauses_of(incident)
     for clock in Clock.objects.filter(incident=incident, kind__in=kinds):
-        if clock.kind == Clock.Kind.RESPONSE:
-            clock.target_minutes = policy.response_target(incident.source)
-        else:
-            clock.target_minutes = policy.handling_minutes
-            clock.calendar_version_id = policy.calendar_version_id
-        clock.breached_at = clock.warned_at = None
-        _time(clock, pauses)
-        if clock.stopped_at is not None:
-            clock.elapsed_seconds = int(elapsed(clock, clock.stopped_at, pauses).total_seconds())
-            if clock.due_at is not None and clock.stopped_at > clock.due_at:
-                clock.breached_at = clock.due_at
+        _follow_policy(clock, incident, pauses)
         clock.save()
     arm(incident, now=now)
 
 
-def follow_alert(incident: Incident, *, since: datetime, now: datetime) -> None:
-    """A worse alert: handling follows the new severity, and the response it asks for is due from the alert on.
+def follow_alerts(incidents: Sequence[Incident], *, since: datetime, now: datetime) -> None:
+    """A worse alert on each: handling follows the new severity, and the response is due from the alert on.
 
     A response clock that still runs keeps its own deadline beside the new one; the nearer of the two counts.
     """
-    apply_policy(incident, Clock.Kind.HANDLING, now=now)
-    ask_for_response_again(incident, since=since, now=now)
+    pauses = _pauses_by_incident(incidents)
+    clocks: dict[int, list[Clock]] = {}
+    for clock in Clock.objects.filter(incident__in=incidents):
+        clocks.setdefault(clock.incident_id, []).append(clock)
+    rounds, handlings = [], []
+    for incident in incidents:
+        own = clocks.get(incident.pk, [])
+        for clock in own:
+            if clock.kind == Clock.Kind.HANDLING:
+                _follow_policy(clock, incident, pauses.get(incident.pk, []))
+                handlings.append(clock)
+        responses = [clock for clock in own if clock.kind == Clock.Kind.RESPONSE]
+        rounds.append(_next_response(incident, max(responses, key=lambda one: one.round, default=None), since))
+    bulk.update(handlings, RETIMED)
+    Clock.objects.bulk_create(rounds)
+    arm_many(incidents, now=now)
 
 
 def begin_pause(incident: Incident, reason: Pause.Reason, *, now: datetime) -> None:
@@ -113,19 +115,31 @@ def begin_pause(incident: Incident, reason: Pause.Reason, *, now: datetime) -> N
 
 
 def end_pause(incident: Incident, *, now: datetime) -> None:
-    Pause.objects.filter(incident=incident, ended_at=None).update(ended_at=Greatest("started_at", Value(now)))
+    end_pauses([incident], now=now)
+
+
+def end_pauses(incidents: Sequence[Incident], *, now: datetime) -> None:
+    Pause.objects.filter(incident__in=incidents, ended_at=None).update(ended_at=Greatest("started_at", Value(now)))
 
 
 def arm(incident: Incident, *, now: datetime) -> None:
     """Set deadline and wake-ups of every running clock anew; the caller saves the incident's `next_due_at`."""
-    timers.cancel(prefix=f"incidents:{incident.pk}:")
-    pauses = pauses_of(incident)
-    running = list(Clock.objects.filter(incident=incident, stopped_at=None))
-    for clock in running:
-        _time(clock, pauses)
-        clock.save(update_fields=["due_at", "is_provisional"])
-        _wake(incident, clock, pauses)
-    incident.next_due_at = _nearest(running)
+    arm_many([incident], now=now)
+
+
+def arm_many(incidents: Sequence[Incident], *, now: datetime) -> None:
+    """Like `arm`, for any number of incidents with one statement of each kind."""
+    timers.cancel_many(prefixes=[f"incidents:{incident.pk}:" for incident in incidents])
+    pauses = _pauses_by_incident(incidents)
+    running: dict[int, list[Clock]] = {}
+    for clock in Clock.objects.filter(incident__in=incidents, stopped_at=None):
+        _time(clock, pauses.get(clock.incident_id, []))
+        running.setdefault(clock.incident_id, []).append(clock)
+    clocks = [clock for own in running.values() for clock in own]
+    bulk.update(clocks, ["due_at", "is_provisional"])
+    timers.set_many(arming for clock in clocks for arming in _wake_ups(clock, pauses.get(clock.incident_id, [])))
+    for incident in incidents:
+        incident.next_due_at = _nearest(running.get(incident.pk, []))
 
 
 def due(clock: Clock, pauses: Sequence[sla.Pause]) -> datetime | None:
@@ -156,7 +170,37 @@ def miss(incident: Incident, clock: Clock, *, now: datetime) -> None:
 
 
 def pauses_of(incident: Incident) -> list[sla.Pause]:
-    return [pause.as_interval() for pause in Pause.objects.filter(incident=incident)]
+    return _pauses_by_incident([incident]).get(incident.pk, [])
+
+
+def _pauses_by_incident(incidents: Sequence[Incident]) -> dict[int, list[sla.Pause]]:
+    found: dict[int, list[sla.Pause]] = {}
+    for pause in Pause.objects.filter(incident__in=incidents):
+        found.setdefault(pause.incident_id, []).append(pause.as_interval())
+    return found
+
+
+def _follow_policy(clock: Clock, incident: Incident, pauses: Sequence[sla.Pause]) -> None:
+    """Give a clock (unsaved) the terms of the incident's policy, and see what that makes of its past."""
+    policy = Policy.from_json(incident.policy)
+    if clock.kind == Clock.Kind.RESPONSE:
+        clock.target_minutes = policy.response_target(incident.source)
+    else:
+        clock.target_minutes = policy.handling_minutes
+        clock.calendar_version_id = policy.calendar_version_id
+    clock.breached_at = clock.warned_at = None
+    _time(clock, pauses)
+    if clock.stopped_at is not None:
+        clock.elapsed_seconds = int(elapsed(clock, clock.stopped_at, pauses).total_seconds())
+        if clock.due_at is not None and clock.stopped_at > clock.due_at:
+            clock.breached_at = clock.due_at
+
+
+def _next_response(incident: Incident, latest: Clock | None, since: datetime) -> Clock:
+    target = Policy.from_json(incident.policy).response_target(incident.source)
+    clock = _clock(incident, Clock.Kind.RESPONSE, since, target)
+    clock.round = 1 if latest is None else latest.round + 1
+    return clock
 
 
 def _nearest(clocks: Sequence[Clock]) -> datetime | None:
@@ -169,17 +213,17 @@ def _time(clock: Clock, pauses: Sequence[sla.Pause]) -> None:
         clock.is_provisional = sla.is_provisional(clock.started_at, clock.due_at, calendar_of(clock))
 
 
-def _wake(incident: Incident, clock: Clock, pauses: Sequence[sla.Pause]) -> None:
+def _wake_ups(clock: Clock, pauses: Sequence[sla.Pause]) -> Iterator[timers.Arming]:
     if clock.due_at is None or clock.target is None or clock.is_breached:
         return
-    key = f"incidents:{incident.pk}:{clock.kind}:{clock.round}"
+    key = f"incidents:{clock.incident_id}:{clock.kind}:{clock.round}"
     args = {"clock_id": clock.pk}
-    timers.set(key=f"{key}:breach", due_at=clock.due_at, task=BREACH_TASK, args=args, customer=clock.customer_id)
+    yield timers.Arming(f"{key}:breach", clock.due_at, BREACH_TASK, args, clock.customer_id)
     if clock.warned_at is None:
         warn_at = sla.share_of(
             clock.started_at, clock.target, settings.INCIDENT_WARNING_SHARE, calendar_of(clock), pauses
         )
-        timers.set(key=f"{key}:warn", due_at=warn_at, task=WARN_TASK, args=args, customer=clock.customer_id)
+        yield timers.Arming(f"{key}:warn", warn_at, WARN_TASK, args, clock.customer_id)
 
 
 def _clock(

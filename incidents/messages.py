@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts.models import Contact, Severity, User
+from accounts.models import Contact, Customer, Severity, User
 from incidents import duty
 from incidents.models import Clock, Incident, IncidentAlert
 from incidents.states import State
@@ -19,7 +19,60 @@ Text = Callable[[], tuple[str, str]]
 EXCERPT = 300
 
 
+class Post:
+    """What is to be said about incidents of one customer: gathered, then written into the outbox all at once."""
+
+    def __init__(self, customer: Customer, *, now: datetime) -> None:
+        self.customer = customer
+        self.now = now
+        self._notices: list[notify.Notice] = []
+        self._notes: list[notify.Note] = []
+        self._first: dict[int | None, list[User]] = {}
+
+    def broadcast(self, incident: Incident, what: str, topic: str, text: Text, *, severity: int | None = None) -> None:
+        """To the customer's channels, in its language."""
+        with translation.override(self.customer.language):
+            message = _message(incident, topic, text(), severity)
+        self._notices.append(notify.Notice(f"incident:{incident.pk}:{what}", message))
+
+    def tell(
+        self,
+        incident: Incident,
+        what: str,
+        people: Iterable[User],
+        text: Text,
+        *,
+        topic: str = "incident",
+        channels: tuple[str, ...] = ("inbox",),
+    ) -> None:
+        """To people, each in their own language."""
+        messages: dict[str, Message] = {}
+        for person in people:
+            if person.language not in messages:
+                with translation.override(person.language):
+                    messages[person.language] = _message(incident, topic, text(), None)
+            key = f"incident:{incident.pk}:{what}:{person.pk}"
+            self._notes.append(notify.Note(person, key, messages[person.language], channels))
+
+    def first(self, incident: Incident) -> list[User]:
+        """Whoever has to know of the incident first."""
+        if incident.assignee_id not in self._first:
+            self._first[incident.assignee_id] = _first(incident, self.now)
+        return self._first[incident.assignee_id]
+
+    def send(self) -> None:
+        notify.broadcast_many(customer=self.customer, notices=self._notices, now=self.now)
+        notify.tell_many(customer=self.customer, notes=self._notes, now=self.now)
+        self._notices, self._notes = [], []
+
+
 def opened(incident: Incident, *, now: datetime) -> None:
+    post = Post(incident.customer, now=now)
+    post_opened(post, incident)
+    post.send()
+
+
+def post_opened(post: Post, incident: Incident) -> None:
     """To the customer's groups and to whoever is on duty."""
 
     def text() -> tuple[str, str]:
@@ -32,20 +85,20 @@ def opened(incident: Incident, *, now: datetime) -> None:
         )
 
     topic = "alert" if incident.source == Incident.Source.MONITORING else "incident"
-    _broadcast(incident, "opened", topic, text, now=now)
-    _tell(incident, "opened", _first(incident, now), text, now=now)
+    post.broadcast(incident, "opened", topic, text)
+    post.tell(incident, "opened", post.first(incident), text)
 
 
-def alert_joined(incident: Incident, alert: IncidentAlert, body: str, *, now: datetime) -> None:
+def post_alert_joined(post: Post, incident: Incident, alert: IncidentAlert, body: str) -> None:
     def text() -> tuple[str, str]:
         subject = _("%(severity)s: %(title)s") % {"severity": Severity(alert.severity).label, "title": alert.title}
         where = _("Part of %(number)s %(title)s") % {"number": incident.number, "title": incident.title}
         return subject, _lines(where, body[:EXCERPT], _("Since %(time)s") % {"time": _time(alert.occurred_at)})
 
-    _broadcast(incident, f"alert:{alert.pk}", "alert", text, now=now, severity=alert.severity)
+    post.broadcast(incident, f"alert:{alert.pk}", "alert", text, severity=alert.severity)
 
 
-def recovered(incident: Incident, alert: IncidentAlert, body: str, at: datetime, *, now: datetime) -> None:
+def post_recovered(post: Post, incident: Incident, alert: IncidentAlert, body: str, at: datetime) -> None:
     def text() -> tuple[str, str]:
         subject = _("Recovered: %(title)s") % {"title": alert.title}
         return subject, _lines(
@@ -54,17 +107,17 @@ def recovered(incident: Incident, alert: IncidentAlert, body: str, at: datetime,
             _("Recovered at %(time)s") % {"time": _time(at)},
         )
 
-    _broadcast(incident, f"recovery:{alert.pk}", "alert", text, now=now, severity=alert.severity)
+    post.broadcast(incident, f"recovery:{alert.pk}", "alert", text, severity=alert.severity)
 
 
-def escalated(incident: Incident, *, now: datetime) -> None:
+def post_escalated(post: Post, incident: Incident) -> None:
     """A worse alarm asks for a response again."""
 
     def text() -> tuple[str, str]:
         subject = _("%(number)s is now %(severity)s") % {"number": incident.number, "severity": _severity(incident)}
         return subject, _lines(incident.title, _response_line(incident))
 
-    _tell(incident, f"escalated:{incident.version}", _first(incident, now), text, now=now)
+    post.tell(incident, f"escalated:{incident.version}", post.first(incident), text)
 
 
 def acknowledged(incident: Incident, actor: User, *, now: datetime) -> None:
@@ -160,12 +213,10 @@ def deadline_missed(incident: Incident, clock: Clock, *, now: datetime) -> None:
 # --- how it is sent --------------------------------------------------------------------------------------------------
 
 
-def _broadcast(
-    incident: Incident, what: str, topic: str, text: Text, *, now: datetime, severity: int | None = None
-) -> None:
-    with translation.override(incident.customer.language):
-        message = _message(incident, topic, text(), severity)
-    notify.broadcast(customer=incident.customer, key=f"incident:{incident.pk}:{what}", message=message, now=now)
+def _broadcast(incident: Incident, what: str, topic: str, text: Text, *, now: datetime) -> None:
+    post = Post(incident.customer, now=now)
+    post.broadcast(incident, what, topic, text)
+    post.send()
 
 
 def _tell(
@@ -178,11 +229,9 @@ def _tell(
     topic: str = "incident",
     channels: tuple[str, ...] = ("inbox",),
 ) -> None:
-    for person in people:
-        with translation.override(person.language):
-            message = _message(incident, topic, text(), None)
-        key = f"incident:{incident.pk}:{what}:{person.pk}"
-        notify.tell(user=person, key=key, message=message, now=now, channels=channels, customer=incident.customer)
+    post = Post(incident.customer, now=now)
+    post.tell(incident, what, people, text, topic=topic, channels=channels)
+    post.send()
 
 
 def _message(incident: Incident, topic: str, text: tuple[str, str], severity: int | None) -> Message:

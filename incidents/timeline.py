@@ -25,7 +25,23 @@ def write(
     is_internal: bool = False,
 ) -> TimelineEntry:
     """Add one entry, in the caller's transaction. Names go into `data` as they are now: history is not renamed."""
-    return TimelineEntry.objects.create(
+    entry = entry_of(incident, kind, actor=actor, now=now, body=body, data=data, is_internal=is_internal)
+    entry.save(force_insert=True)
+    return entry
+
+
+def entry_of(
+    incident: Incident,
+    kind: Kind,
+    *,
+    actor: User | None,
+    now: datetime,
+    body: str = "",
+    data: Data | None = None,
+    is_internal: bool = False,
+) -> TimelineEntry:
+    """An entry for whoever saves many at once, in the order in which things happened."""
+    return TimelineEntry(
         customer_id=incident.customer_id,
         incident=incident,
         at=now,

@@ -40,12 +40,9 @@ class ChannelQuerySet(TenantQuerySet["Channel"]):
     def existing(self) -> Self:
         return self.filter(retired_at=None)
 
-    def listening(self, topic: str, severity: int | None) -> Self:
-        """Active channels that take this topic at this severity; those kept only as a fallback are left out."""
-        rows = self.existing().filter(is_active=True, is_standby=False, topics__contains=[topic])
-        if severity is None:
-            return rows
-        return rows.filter(Q(min_severity=None) | Q(min_severity__gte=severity))
+    def active(self) -> Self:
+        """Those that hear messages by themselves; those kept only as a fallback are left out."""
+        return self.existing().filter(is_active=True, is_standby=False)
 
 
 class Channel(SharedModel):
@@ -103,6 +100,12 @@ class Channel(SharedModel):
 
     def is_muted(self, now: datetime) -> bool:
         return self.muted_until is not None and now < self.muted_until
+
+    def listens_to(self, topic: str, severity: int | None) -> bool:
+        """Whether an active channel takes this topic at this severity."""
+        if topic not in self.topics:
+            return False
+        return severity is None or self.min_severity is None or severity <= self.min_severity
 
     @property
     def hears_everything(self) -> bool:

@@ -9,14 +9,14 @@ A task that arms or cancels its own timer marks it first, by the same rule.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from celery import current_app
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts import scope
 from accounts.models import Customer
@@ -33,6 +33,17 @@ KEPT_AFTER_FIRING = timedelta(days=90)
 REARMED = ("due_at", "task", "args", "customer_id", "leased_until", "attempts", "last_error", "fired_at")
 
 
+@dataclass(frozen=True, slots=True)
+class Arming:
+    """A timer to be armed: its key, when it is due, and which task it then runs with which arguments."""
+
+    key: str
+    due_at: datetime
+    task: str
+    args: Mapping[str, int | str]
+    customer_id: int | None
+
+
 def set(  # noqa: A001 - timers.services.set() is what the callers say
     *,
     key: str,
@@ -42,11 +53,22 @@ def set(  # noqa: A001 - timers.services.set() is what the callers say
     customer: Customer | int | None,
 ) -> None:
     """Arm the timer `key`, in the caller's transaction. Arming it again replaces when and what, and revives it."""
-    customer_id = customer.pk if isinstance(customer, Customer) else customer
-    with scope.platform("set a timer"):
-        _settle_own(key)
-        timer = Timer(key=key, due_at=due_at, task=task, args=dict(args), customer_id=customer_id)
-        Timer.objects.bulk_create([timer], update_conflicts=True, unique_fields=["key"], update_fields=REARMED)
+    set_many([Arming(key, due_at, task, args, customer.pk if isinstance(customer, Customer) else customer)])
+
+
+def set_many(armings: Iterable[Arming]) -> None:
+    """Arm timers in the caller's transaction, all in one statement; of two with one key the later counts."""
+    wanted = {arming.key: arming for arming in armings}
+    if not wanted:
+        return
+    with scope.platform("set timers"):
+        for key in wanted:
+            _settle_own(key)
+        timers = [
+            Timer(key=key, due_at=one.due_at, task=one.task, args=dict(one.args), customer_id=one.customer_id)
+            for key, one in sorted(wanted.items())  # in one order for all, so that no two wait for each other
+        ]
+        Timer.objects.bulk_create(timers, update_conflicts=True, unique_fields=["key"], update_fields=REARMED)
 
 
 def cancel(*, prefix: str) -> int:
@@ -54,10 +76,31 @@ def cancel(*, prefix: str) -> int:
 
     It waits for one that is firing right now: after it returns, none of them acts any more.
     """
+    return cancel_many(prefixes=[prefix])
+
+
+def cancel_many(*, prefixes: Collection[str]) -> int:
+    """Like `cancel`, for any number of prefixes (none of them empty) in one statement."""
+    if not prefixes:
+        return 0
     with scope.platform("cancel timers"):
-        _settle_own(prefix, is_prefix=True)
-        deleted, _ = Timer.objects.pending().filter(key__startswith=prefix).delete()
-    return deleted
+        for prefix in prefixes:
+            _settle_own(prefix, is_prefix=True)
+        with connection.cursor() as cursor:
+            cursor.execute(_CANCEL, [list(prefixes), [_after(prefix) for prefix in prefixes]])
+            return cursor.rowcount
+
+
+def _after(prefix: str) -> str:
+    """The first text, byte by byte, that follows every text with this prefix."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
+
+
+_CANCEL = (
+    "DELETE FROM timers_timer USING unnest(%s::text[], %s::text[]) AS wanted (low, high)"
+    " WHERE fired_at IS NULL AND key ~>=~ low AND key ~<~ high"
+)
+"""Compared byte by byte, as the index that Django makes for prefixes is."""
 
 
 @transaction.atomic

@@ -1,5 +1,13 @@
 """The verbs of the incident app: keyword-only, atomic, one function each, with `actor` and `now`."""
 
+from incidents.services.alarms import (
+    Alarm,
+    Recovery,
+    open_from_alert,
+    open_from_alerts,
+    record_recoveries,
+    record_recovery,
+)
 from incidents.services.deadlines import breach, warn
 from incidents.services.handling import (
     acknowledge,
@@ -11,10 +19,12 @@ from incidents.services.handling import (
     resume,
     wait_for_customer,
 )
-from incidents.services.opening import log_contact, open_from_alert, raise_by_customer, record_recovery
+from incidents.services.opening import log_contact, raise_by_customer
 from incidents.services.talking import attach, comment
 
 __all__ = [
+    "Alarm",
+    "Recovery",
     "acknowledge",
     "assign",
     "attach",
@@ -24,7 +34,9 @@ __all__ = [
     "comment",
     "log_contact",
     "open_from_alert",
+    "open_from_alerts",
     "raise_by_customer",
+    "record_recoveries",
     "record_recovery",
     "reopen",
     "resolve",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -44,24 +44,50 @@ class Message:
         return self.severity or ORDINARY_PRIORITY
 
 
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A message for every channel of a customer that listens to its topic and severity; the key makes it one."""
+
+    key: str
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A message to one person, by "inbox", "email" or both; the key makes it one."""
+
+    user: User
+    key: str
+    message: Message
+    channels: Sequence[str] = ("inbox",)
+
+
 @transaction.atomic
 def broadcast(*, customer: Customer, key: str, message: Message, now: datetime) -> list[Delivery]:
     """One delivery for each channel of the customer, and of the provider, that listens to this topic and severity.
 
     Called again with the same key it changes nothing and returns the same deliveries.
     """
-    listening = Channel.objects.listening(message.topic, message.severity)
-    channels = listening.filter(Q(customer=customer) | Q(customer=None))
-    rows = [
-        _row(key, message, now, customer_id=customer.pk, medium=channel.kind, channel_id=channel.pk)
-        for channel in channels
-    ]
-    if not rows:
+    if not broadcast_many(customer=customer, notices=[Notice(key, message)], now=now):
         return []
+    return list(Delivery.objects.filter(key=key, customer=customer, channel__isnull=False, stands_in_for=None))
+
+
+@transaction.atomic
+def broadcast_many(*, customer: Customer, notices: Sequence[Notice], now: datetime) -> int:
+    """Broadcast messages of one customer in their order, all at once; returns how many deliveries they make."""
+    if not notices:
+        return 0
+    channels = list(Channel.objects.filter(Q(customer=customer) | Q(customer=None)).active())
+    rows = [
+        _row(notice.key, notice.message, now, customer_id=customer.pk, medium=channel.kind, channel_id=channel.pk)
+        for notice in notices
+        for channel in channels
+        if channel.listens_to(notice.message.topic, notice.message.severity)
+    ]
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-    deliveries = list(Delivery.objects.filter(key=key, customer=customer, channel__isnull=False, stands_in_for=None))
-    wake(delivery.channel_id or PERSONAL_MAIL for delivery in deliveries)
-    return deliveries
+    wake(row.channel_id or PERSONAL_MAIL for row in rows)
+    return len(rows)
 
 
 @transaction.atomic
@@ -79,19 +105,35 @@ def tell(
     `customer` says whose affair it is; without it the person's own customer or the only one in scope is taken. An
     engineer who loses a customer loses the messages about it too.
     """
-    if unknown := set(channels) - PERSONAL:
-        raise ValueError(f"nobody delivers by {sorted(unknown)}")
     customer_id = _affair_of(user, customer)
+    _tell(customer_id, [Note(user, key, message, channels)], now)
     with writing_for(customer_id):
-        media = [medium for medium in channels if medium != Delivery.Medium.EMAIL or _wants_mail(user, message)]
-        rows = [_row(key, message, now, customer_id=customer_id, medium=medium, user_id=user.pk) for medium in media]
+        return list(Delivery.objects.filter(key=key, user=user, medium__in=channels))
+
+
+@transaction.atomic
+def tell_many(*, customer: Customer, notes: Sequence[Note], now: datetime) -> None:
+    """Personal messages about one customer's affairs, in their order, all at once; each as `tell` has it."""
+    _tell(customer.pk, notes, now)
+
+
+def _tell(customer_id: int | None, notes: Sequence[Note], now: datetime) -> None:
+    if unknown := {channel for note in notes for channel in note.channels} - PERSONAL:
+        raise ValueError(f"nobody delivers by {sorted(unknown)}")
+    mail = Delivery.Medium.EMAIL.value
+    preferences = _preferences({note.user.pk for note in notes if mail in note.channels})
+    rows = [
+        _row(note.key, note.message, now, customer_id=customer_id, medium=medium, user_id=note.user.pk)
+        for note in notes
+        for medium in note.channels
+        if medium != mail or _wants_mail(note, preferences)
+    ]
+    with writing_for(customer_id):
         Delivery.objects.bulk_create(rows, ignore_conflicts=True)
-        deliveries = list(Delivery.objects.filter(key=key, user=user, medium__in=channels))
-    if Delivery.Medium.INBOX in media:
-        live.publish_to(user_id=user.pk, topic="inbox")
-    if Delivery.Medium.EMAIL in media:
+    for user_id in dict.fromkeys(row.user_id for row in rows if row.medium == Delivery.Medium.INBOX):
+        live.publish_to(user_id=user_id or 0, topic="inbox")
+    if any(row.medium == mail for row in rows):
         wake([PERSONAL_MAIL])
-    return deliveries
 
 
 def _row(
@@ -148,7 +190,13 @@ def _affair_of(user: User, customer: Customer | None) -> int | None:
     return next(iter(reach)) if reach is not None and len(reach) == 1 else None
 
 
-def _wants_mail(user: User, message: Message) -> bool:
-    with scope.platform("what a person wants by mail"):
-        preference = Preference.objects.filter(user=user).first()
-    return (preference or Preference(user=user)).wants_mail(message.topic, message.severity)
+def _preferences(user_ids: Collection[int]) -> Mapping[int, Preference]:
+    if not user_ids:
+        return {}
+    with scope.platform("what people want by mail"):
+        return {preference.user_id: preference for preference in Preference.objects.filter(user__in=user_ids)}
+
+
+def _wants_mail(note: Note, preferences: Mapping[int, Preference]) -> bool:
+    preference = preferences.get(note.user.pk) or Preference(user=note.user)
+    return preference.wants_mail(note.message.topic, note.message.severity)

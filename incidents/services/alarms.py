@@ -1,0 +1,342 @@
+"""Alarms become incidents and their recoveries are written down, any number at once.
+
+However many alarms come together, the number of statements stays the same: rows are made in memory in the order of the
+alarms and then written kind by kind. The result is that of one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db import models, transaction
+
+from accounts import audit, bulk
+from accounts.models import Customer, Severity
+from assets.models import Asset
+from incidents import clocks, locks, messages, states, timeline
+from incidents.models import UNSOLVED_STATES, Incident, IncidentAlert, IncidentAsset, IncidentState, TimelineEntry
+from incidents.policy import Policy, freeze
+from incidents.states import Side, Verb
+from notify import live
+
+RECENT: Final = timedelta(days=7)
+NAMED_HINTS: Final = 20
+"""So many incidents are named to open pages one by one; of more they hear only that something changed."""
+ESCALATED: Final = ("state", "severity", "policy", "next_due_at", "version", "changed_at")
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alert as it reaches us."""
+
+    asset: Asset
+    severity: Severity
+    title: str
+    text: str
+    key: str
+    occurred_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """An alert that is good again."""
+
+    incident_id: int
+    alert_key: str
+    text: str
+    occurred_at: datetime
+
+
+def open_from_alert(
+    *,
+    customer: Customer,
+    asset: Asset,
+    severity: Severity,
+    title: str,
+    text: str,
+    alert_key: str,
+    occurred_at: datetime,
+    now: datetime,
+) -> Incident:
+    """Like `open_from_alerts`, for one."""
+    alarm = Alarm(asset, Severity(severity), title, text, alert_key, occurred_at)
+    return open_from_alerts(customer=customer, alarms=[alarm], now=now)[0]
+
+
+@transaction.atomic
+def open_from_alerts(*, customer: Customer, alarms: Sequence[Alarm], now: datetime) -> list[Incident]:
+    """For each alarm the unsolved incident that gathers its asset's alarms, opened when there is none.
+
+    A storm on one asset is one incident, and an alert that is already on one stays there. A worse alert raises the
+    severity and asks for a response again. The provider's duty to respond begins when the alert is raised, `now`.
+    """
+    if not alarms:
+        return []
+    locks.hold_customer(customer)
+    unsolved = _unsolved(customer, {alarm.asset.pk for alarm in alarms})
+    known = _known(customer, {alarm.key for alarm in alarms}, unsolved.values())
+    wave = _Wave(customer, now)
+    found = []
+    for alarm in alarms:
+        incident = known.get(alarm.key)
+        if incident is None:
+            incident = unsolved.get(alarm.asset.pk)
+            if incident is None:
+                incident = unsolved[alarm.asset.pk] = wave.open(alarm)
+            elif alarm.severity < incident.severity and wave.has_moved(incident):
+                wave.write()
+                wave = _Wave(customer, now, terms=wave.terms)
+            wave.join(incident, alarm)
+            known[alarm.key] = incident
+        found.append(incident)
+    wave.write()
+    return found
+
+
+def record_recovery(*, incident_id: int, alert_key: str, text: str, occurred_at: datetime, now: datetime) -> None:
+    """Like `record_recoveries`, for one."""
+    customer = Incident.objects.select_related("customer").get(pk=incident_id).customer
+    recovery = Recovery(incident_id, alert_key, text, occurred_at)
+    record_recoveries(customer=customer, recoveries=[recovery], now=now)
+
+
+@transaction.atomic
+def record_recoveries(*, customer: Customer, recoveries: Sequence[Recovery], now: datetime) -> None:
+    """Write recoveries on their alerts' incidents and tell the customer. The incidents stay: people close them.
+
+    An alert that is not open there any more changes nothing.
+    """
+    if not recoveries:
+        return
+    locks.hold_customer(customer)
+    incidents = {one.pk: one for one in _held(customer).filter(pk__in={each.incident_id for each in recoveries})}
+    still_open = IncidentAlert.objects.filter(
+        incident__in=incidents, alert_key__in={each.alert_key for each in recoveries}, recovered_at=None
+    )
+    alerts = {(alert.incident_id, alert.alert_key): alert for alert in still_open}
+    post = messages.Post(customer, now=now)
+    recovered, entries = [], []
+    for each in recoveries:
+        alert = alerts.pop((each.incident_id, each.alert_key), None)
+        if alert is None:
+            continue
+        incident = incidents[each.incident_id]
+        incident.customer = customer
+        alert.recovered_at = max(each.occurred_at, alert.occurred_at)
+        recovered.append(alert)
+        data = {"title": alert.title, "at": each.occurred_at.isoformat(), "alert": alert.pk}
+        kind = TimelineEntry.Kind.RECOVERY
+        entries.append(timeline.entry_of(incident, kind, actor=None, now=now, body=each.text, data=data))
+        messages.post_recovered(post, incident, alert, each.text, each.occurred_at)
+    bulk.update(recovered, ["recovered_at"])
+    TimelineEntry.objects.bulk_create(entries)
+    post.send()
+    _tell_pages(customer, [alert.incident_id for alert in recovered])
+
+
+@dataclass(slots=True)
+class _Wave:
+    """Alarms of one customer until an incident would change twice: then the next wave begins.
+
+    At most four come of any number of alarms, because an incident opens once and gets worse three times.
+    """
+
+    customer: Customer
+    now: datetime
+    terms: dict[Severity, Policy] = field(default_factory=dict)
+    opened: list[Incident] = field(default_factory=list)
+    joined: list[tuple[Incident, IncidentAlert, str]] = field(default_factory=list)
+    escalated: list[tuple[Incident, Severity]] = field(default_factory=list)
+    events: list[tuple[TimelineEntry, IncidentAlert | None]] = field(default_factory=list)
+    moved: set[int] = field(default_factory=set)
+
+    def open(self, alarm: Alarm) -> Incident:
+        severity = Severity(alarm.severity)
+        incident = Incident(
+            customer=self.customer,
+            title=_title(alarm),
+            description=alarm.text,
+            severity=severity,
+            category=Incident.Category.ALIYUN if alarm.asset.cloud_account_id else Incident.Category.SYSTEM,
+            source=Incident.Source.MONITORING,
+            state=IncidentState.OPEN,
+            storm_asset=alarm.asset,
+            detected_at=min(alarm.occurred_at, self.now),
+            clock_started_at=self.now,
+            opened_at=self.now,
+            changed_at=self.now,
+            policy=self._terms(severity),
+        )
+        self.opened.append(incident)
+        self.moved.add(id(incident))
+        self._note(incident, TimelineEntry.Kind.OPENED)
+        return incident
+
+    def join(self, incident: Incident, alarm: Alarm) -> None:
+        """Put the alert on its incident, which it may have opened just now."""
+        alert = IncidentAlert(
+            customer=self.customer,
+            incident=incident,
+            asset=alarm.asset,
+            alert_key=alarm.key,
+            title=_title(alarm),
+            severity=alarm.severity,
+            occurred_at=alarm.occurred_at,
+        )
+        data = {"title": alert.title, "severity": int(alarm.severity), "at": alarm.occurred_at.isoformat()}
+        self._note(incident, TimelineEntry.Kind.ALERT, alert=alert, body=alarm.text, data=data)
+        self.joined.append((incident, alert, alarm.text))
+        if alarm.severity < incident.severity:
+            self._escalate(incident, Severity(alarm.severity))
+
+    def has_moved(self, incident: Incident) -> bool:
+        return id(incident) in self.moved
+
+    def _escalate(self, incident: Incident, severity: Severity) -> None:
+        """A worse alert: the new severity's response is due from this alert on, even when somebody has it in hand."""
+        old = incident.level
+        incident.severity = severity
+        incident.policy = self._terms(severity)
+        incident.version += 1
+        incident.changed_at = self.now
+        self.escalated.append((incident, old))
+        self.moved.add(id(incident))
+        self._note(incident, TimelineEntry.Kind.SEVERITY, data=_escalation(old, incident))
+
+    def _terms(self, severity: Severity) -> dict[str, object]:
+        if severity not in self.terms:
+            self.terms[severity] = freeze(customer=self.customer, severity=severity, now=self.now)
+        return self.terms[severity].as_json()
+
+    def _note(
+        self,
+        incident: Incident,
+        kind: TimelineEntry.Kind,
+        *,
+        alert: IncidentAlert | None = None,
+        body: str = "",
+        data: dict[str, object] | None = None,
+    ) -> None:
+        entry = timeline.entry_of(incident, kind, actor=None, now=self.now, body=body, data=data)
+        self.events.append((entry, alert))
+
+    def write(self) -> None:
+        if not self.joined:
+            return
+        self._write_opened()
+        IncidentAlert.objects.bulk_create(alert for _, alert, _ in self.joined)
+        self._write_escalated()
+        self._write_events()
+        self._write_audit()
+        self._write_messages()
+        _tell_pages(self.customer, [incident.pk for incident, _, _ in self.joined])
+
+    def _write_opened(self) -> None:
+        planned = [(incident, clocks.plan(incident, now=self.now)) for incident in self.opened]
+        Incident.objects.bulk_create(self.opened)
+        clocks.start(planned)
+        IncidentAsset.objects.bulk_create(
+            IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id)
+            for incident in self.opened
+        )
+
+    def _write_escalated(self) -> None:
+        incidents = [incident for incident, _ in self.escalated]
+        paused = []
+        for incident in incidents:
+            transition = states.find(Verb.ESCALATE, incident.stage, Side.SYSTEM)
+            if transition is not None and transition.target is not None:
+                incident.state = transition.target
+                paused.append(incident)
+        if paused:
+            clocks.end_pauses(paused, now=self.now)
+        if incidents:
+            clocks.follow_alerts(incidents, since=self.now, now=self.now)
+        bulk.update(incidents, ESCALATED)
+
+    def _write_events(self) -> None:
+        earlier = _earlier(self.opened, self.now)
+        for entry, alert in self.events:
+            if alert is not None:
+                entry.data["alert"] = alert.pk
+            elif entry.kind == TimelineEntry.Kind.OPENED:
+                entry.data = {"by_monitoring": True} | earlier.get(entry.incident.storm_asset_id or 0, {})
+        TimelineEntry.objects.bulk_create(entry for entry, _ in self.events)
+
+    def _write_audit(self) -> None:
+        acts = [
+            audit.Act(
+                "incident.open",
+                incident,
+                {"severity": incident.severity, "source": incident.source, "policy": incident.policy},
+            )
+            for incident in self.opened
+        ]
+        acts += [
+            audit.Act("incident.escalate", incident, _escalation(old, incident)) for incident, old in self.escalated
+        ]
+        audit.record_many(acts=acts, actor=None, customer=self.customer, now=self.now)
+
+    def _write_messages(self) -> None:
+        post = messages.Post(self.customer, now=self.now)
+        said = set()
+        for incident in self.opened:
+            messages.post_opened(post, incident)
+        opened = {id(incident) for incident in self.opened}
+        for incident, alert, text in self.joined:
+            if id(incident) in opened and id(incident) not in said:
+                said.add(id(incident))  # the alert that opened it: that message has said so
+            else:
+                messages.post_alert_joined(post, incident, alert, text)
+        for incident, _ in self.escalated:
+            messages.post_escalated(post, incident)
+        post.send()
+
+
+def _unsolved(customer: Customer, asset_ids: set[int]) -> dict[int, Incident]:
+    """The unsolved incidents that gather alarms of these assets, held until the transaction ends."""
+    found = _held(customer).filter(storm_asset__in=asset_ids, state__in=UNSOLVED_STATES).select_related("assignee")
+    incidents = {incident.storm_asset_id or 0: incident for incident in found}
+    for incident in incidents.values():
+        incident.customer = customer
+    return incidents
+
+
+def _held(customer: Customer) -> models.QuerySet[Incident]:
+    held = Incident.objects.select_for_update(no_key=True, of=("self",)).filter(customer=customer)
+    return held.order_by("pk")
+
+
+def _known(customer: Customer, keys: set[str], unsolved: Iterable[Incident]) -> dict[str, Incident]:
+    """The incidents of the alerts that are open already."""
+    at_hand = {incident.pk: incident for incident in unsolved}
+    found = IncidentAlert.objects.filter(customer=customer, alert_key__in=keys, recovered_at=None)
+    return {
+        alert.alert_key: at_hand.get(alert.incident_id, alert.incident) for alert in found.select_related("incident")
+    }
+
+
+def _earlier(opened: Sequence[Incident], now: datetime) -> dict[int, dict[str, object]]:
+    """The last incident of each asset before these, when it is recent enough to be the same trouble."""
+    links = IncidentAsset.objects.filter(
+        asset_id__in=[incident.storm_asset_id for incident in opened], incident__opened_at__gte=now - RECENT
+    ).exclude(incident__in=[incident.pk for incident in opened])
+    latest = links.order_by("asset_id", "-incident__opened_at", "-incident_id").distinct("asset_id")
+    return {link.asset_id: {"earlier": link.incident.number} for link in latest.select_related("incident")}
+
+
+def _title(alarm: Alarm) -> str:
+    return alarm.title.strip()[:200] or alarm.asset.name[:200]
+
+
+def _escalation(old: Severity, incident: Incident) -> dict[str, object]:
+    return {"old": old.value, "new": incident.severity, "by_alert": True}
+
+
+def _tell_pages(customer: Customer, incident_ids: Iterable[int]) -> None:
+    changed = list(dict.fromkeys(incident_ids))
+    for incident_id in changed if len(changed) <= NAMED_HINTS else [0]:
+        live.publish(customer_id=customer.pk, topic="incidents", object_id=incident_id)
