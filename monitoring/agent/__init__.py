@@ -4,4 +4,4 @@ Runs by itself on Linux and Windows (``python -m monitoring.agent``); needs psut
 and imports no Django. Metric names are those of node_exporter, so that one collector reads both.
 """
 
-__version__ = "1.0"
+__version__ = "1.1"

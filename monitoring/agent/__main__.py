@@ -14,6 +14,7 @@ from monitoring.agent import __version__
 from monitoring.agent.config import ConfigError, load
 from monitoring.agent.figures import HostFigures
 from monitoring.agent.server import AgentServer
+from monitoring.agent.state import HostState
 
 log = logging.getLogger("rdmp.agent")
 
@@ -26,14 +27,19 @@ def main(argv: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(message)s")
     try:
         config = load(os.environ, path=arguments.config)
-        server = AgentServer(config, HostFigures(config))
+        state = HostState(config)
+        server = AgentServer(config, HostFigures(config), state)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     except OSError as error:
         print(f"The agent cannot listen on {config.bind}:{config.port}: {error.strerror or error}.", file=sys.stderr)
         return 1
-    return serve(server)
+    state.start()
+    try:
+        return serve(server)
+    finally:
+        state.stop()
 
 
 def serve(server: AgentServer) -> int:

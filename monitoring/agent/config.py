@@ -9,10 +9,32 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from monitoring.agent.logs import Keyword, LogWatch
+from monitoring.agent.scripts import MAX_SCRIPTS, Script
+from monitoring.agent.scripts import NAME as SCRIPT_NAME
+
 DEFAULT_BIND: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 9101
 MIN_TOKEN: Final = 16
-FILE_KEYS: Final = frozenset({"bind", "port", "token", "token_file", "tls_cert", "tls_key", "watch", "skip_mounts"})
+SCALARS: Final = ("bind", "port", "token", "token_file", "tls_cert", "tls_key", "scripts_dir", "state_dir")
+FILE_KEYS: Final = frozenset({*SCALARS, "watch", "skip_mounts", "conf", "log", "script", "skip_state"})
+DEFAULT_CONF: Final = (
+    "/etc/*.conf",
+    "/etc/nginx/**/*.conf",
+    "/etc/httpd/**/*.conf",
+    "/etc/apache2/**/*.conf",
+    "/etc/my.cnf",
+    "/etc/my.cnf.d/*.cnf",
+    "/etc/mysql/**/*.cnf",
+    "/etc/redis/*.conf",
+    "/etc/security/*.conf",
+    "/etc/sysctl.d/*.conf",
+    "/etc/ssh/sshd_config",
+    "/etc/ssh/sshd_config.d/*.conf",
+)
+SECTIONS: Final = frozenset({"processes", "accounts", "sudo", "files", "firewall", "ports"})
+MAX_KEYWORDS: Final = 20
+MAX_LOGS: Final = 20
 
 
 class ConfigError(ValueError):
@@ -37,13 +59,19 @@ class Config:
     tls_key: str = ""
     watch: tuple[Watch, ...] = ()
     skip_mounts: re.Pattern[str] | None = None
+    conf: tuple[str, ...] = DEFAULT_CONF
+    logs: tuple[LogWatch, ...] = ()
+    scripts: tuple[Script, ...] = ()
+    scripts_dir: Path | None = None
+    state_dir: Path | None = None
+    skip_state: frozenset[str] = frozenset()
 
 
 def load(environ: Mapping[str, str], *, path: str = "") -> Config:
     """Settings of this host. ``path`` or RDMP_AGENT_CONFIG names the file; without one the environment must do."""
     path = path or environ.get("RDMP_AGENT_CONFIG", "")
     settings = _read_file(Path(path)) if path else {}
-    for key in ("bind", "port", "token", "token_file", "tls_cert", "tls_key"):
+    for key in SCALARS:
         if value := environ.get(f"RDMP_AGENT_{key.upper()}", ""):
             settings[key] = value
     config = Config(
@@ -54,6 +82,12 @@ def load(environ: Mapping[str, str], *, path: str = "") -> Config:
         tls_key=str(settings.get("tls_key", "")),
         watch=_watches(settings.get("watch", []), environ.get("RDMP_AGENT_WATCH", "")),
         skip_mounts=_pattern("skip_mounts", str(settings["skip_mounts"])) if settings.get("skip_mounts") else None,
+        conf=_conf(settings.get("conf", list(DEFAULT_CONF))),
+        logs=_logs(settings.get("log", [])),
+        scripts=_scripts(settings.get("script", [])),
+        scripts_dir=_folder("scripts_dir", settings.get("scripts_dir", "")),
+        state_dir=_folder("state_dir", settings.get("state_dir", "") or environ.get("STATE_DIRECTORY", "")),
+        skip_state=_skipped(settings.get("skip_state", [])),
     )
     if bool(config.tls_cert) != bool(config.tls_key):
         raise ConfigError("tls_cert and tls_key belong together: set both or neither.")
@@ -112,6 +146,78 @@ def _watch(entry: Mapping[str, Any]) -> Watch:
     if not name or bool(process) == bool(pattern):
         raise ConfigError("Each [[watch]] needs a name and either process or pattern.")
     return Watch(name=name, process=process, pattern=_pattern(name, pattern) if pattern else None)
+
+
+def _folder(name: str, value: object) -> Path | None:
+    path = Path(str(value)) if value else None
+    if path is not None and not path.is_absolute():
+        raise ConfigError(f"{name} must be an absolute path.")
+    return path
+
+
+def _conf(value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(one, str) and Path(one).is_absolute() for one in value):
+        raise ConfigError("conf must be a list of absolute paths or patterns such as /etc/nginx/**/*.conf.")
+    return tuple(value)
+
+
+def _skipped(value: object) -> frozenset[str]:
+    if not isinstance(value, list) or not set(value) <= SECTIONS:
+        raise ConfigError(f"skip_state may list {', '.join(sorted(SECTIONS))}.")
+    return frozenset(value)
+
+
+def _logs(entries: object) -> tuple[LogWatch, ...]:
+    """``[[log]]`` tables: name, files (a path or pattern), keywords (texts, or tables of name and pattern)."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("log must be a list of tables: [[log]] name = …, files = …, keywords = […].")
+    if len(entries) > MAX_LOGS or len({entry.get("name") for entry in entries}) != len(entries):
+        raise ConfigError(f"At most {MAX_LOGS} [[log]] tables, each with a name of its own.")
+    return tuple(_log(entry) for entry in entries)
+
+
+def _log(entry: Mapping[str, Any]) -> LogWatch:
+    name, files, keywords = str(entry.get("name", "")), str(entry.get("files", "")), entry.get("keywords", [])
+    if not name or not files or not Path(files).is_absolute():
+        raise ConfigError("Each [[log]] needs a name and files with an absolute path.")
+    if not isinstance(keywords, list) or not 1 <= len(keywords) <= MAX_KEYWORDS:
+        raise ConfigError(f"{name}: keywords must be a list of 1 to {MAX_KEYWORDS}.")
+    return LogWatch(name, files, tuple(_keyword(name, one) for one in keywords))
+
+
+def _keyword(log: str, entry: object) -> Keyword:
+    if isinstance(entry, str) and entry:
+        return Keyword(entry[:100], re.compile(re.escape(entry.encode())))
+    if isinstance(entry, dict) and entry.get("name") and entry.get("pattern"):
+        text = str(entry["pattern"])
+        _pattern(log, text)
+        return Keyword(str(entry["name"])[:100], re.compile(text.encode()))
+    raise ConfigError(f"{log}: a keyword is a text, or a table with name and pattern.")
+
+
+def _scripts(entries: object) -> tuple[Script, ...]:
+    """``[[script]]`` tables: name, file, interval_s, timeout_s, arguments."""
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise ConfigError("script must be a list of tables: [[script]] name = …, file = ….")
+    if len(entries) > MAX_SCRIPTS or len({entry.get("name") for entry in entries}) != len(entries):
+        raise ConfigError(f"At most {MAX_SCRIPTS} [[script]] tables, each with a name of its own.")
+    return tuple(_script(entry) for entry in entries)
+
+
+def _script(entry: Mapping[str, Any]) -> Script:
+    name, file, arguments = str(entry.get("name", "")), str(entry.get("file", "")), entry.get("arguments", [])
+    if not SCRIPT_NAME.fullmatch(name):
+        raise ConfigError(f"{name!r}: a script's name has small letters, digits and underscores, at most 40.")
+    interval, timeout = entry.get("interval_s", 60), entry.get("timeout_s", 10)
+    if not isinstance(interval, int) or not 10 <= interval <= 86400:
+        raise ConfigError(f"{name}: interval_s must be between 10 and 86400.")
+    if not isinstance(timeout, int) or not 1 <= timeout <= min(interval, 120):
+        raise ConfigError(f"{name}: timeout_s must be between 1 and 120 and not more than interval_s.")
+    if not file or Path(file).name != file:
+        raise ConfigError(f"{name}: file must be a plain file name inside scripts_dir.")
+    if not isinstance(arguments, list):
+        raise ConfigError(f"{name}: arguments must be a list.")
+    return Script(name, file, interval, timeout, tuple(str(one) for one in arguments))
 
 
 def _pattern(name: str, text: str) -> re.Pattern[str]:

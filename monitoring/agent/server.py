@@ -1,8 +1,9 @@
-"""The agent's HTTP side: /metrics behind a bearer token, /healthz for whoever starts it."""
+"""The agent's HTTP side: /metrics and /state behind a bearer token, /healthz for whoever starts it."""
 
 from __future__ import annotations
 
 import hmac
+import json
 import logging
 import ssl
 import threading
@@ -15,6 +16,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.registry import Collector
 
 from monitoring.agent.config import Config
+from monitoring.agent.state import HostState
 
 log = logging.getLogger("rdmp.agent")
 
@@ -49,7 +51,8 @@ class AgentServer(ThreadingHTTPServer):
     allow_reuse_address = True
     request_queue_size = 32
 
-    def __init__(self, config: Config, figures: Collector) -> None:
+    def __init__(self, config: Config, figures: Collector, state: HostState | None = None) -> None:
+        self.state = state
         self.token = config.token
         self.snapshot = Snapshot(figures)
         self._places = threading.BoundedSemaphore(MAX_AT_ONCE)
@@ -93,8 +96,20 @@ class Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.UNAUTHORIZED, b"A bearer token is needed.\n")
         elif path == "/metrics":
             self._answer(HTTPStatus.OK, self.server.snapshot.page(), CONTENT_TYPE)
+        elif path == "/state" and self.server.state is not None:
+            body = json.dumps(self.server.state.read(), ensure_ascii=False, separators=(",", ":"))
+            self._answer(HTTPStatus.OK, body.encode("utf-8", "replace"), "application/json")
+        elif path.startswith("/state/text/") and self.server.state is not None:
+            self._text(path.removeprefix("/state/text/"))
         else:
-            self._answer(HTTPStatus.NOT_FOUND, b"Not here: /metrics or /healthz.\n")
+            self._answer(HTTPStatus.NOT_FOUND, b"Not here: /metrics, /state or /healthz.\n")
+
+    def _text(self, digest: str) -> None:
+        text = self.server.state.text(digest) if self.server.state is not None else None
+        if text is None:
+            self._answer(HTTPStatus.NOT_FOUND, b"No text with this digest.\n")
+        else:
+            self._answer(HTTPStatus.OK, text.encode("utf-8", "replace"))
 
     def _is_trusted(self) -> bool:
         scheme, _, token = self.headers.get("Authorization", "").partition(" ")

@@ -1,0 +1,195 @@
+"""What the agent tells of its host: in digests, masked, and honest about what it may not read."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from pathlib import Path
+
+import pytest
+
+from monitoring.agent import state as state_module
+from monitoring.agent.config import Config
+from monitoring.agent.masking import masked, masked_line
+from monitoring.agent.state import HostState
+from tests.monitoring.test_agent import TOKEN, agent, get
+
+SHADOW = "root:$6$salt$abcdefghijkl:19000:0:99999:7:::\nalice:!:19000:0:99999:7:::\n"
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """The /etc of a small host."""
+    etc = tmp_path / "etc"
+    (etc / "sudoers.d").mkdir(parents=True)
+    (etc / "passwd").write_text("root:x:0:0:root:/root:/bin/bash\nalice:x:1000:1000::/home/alice:/bin/sh\n")
+    (etc / "shadow").write_text(SHADOW)
+    (etc / "group").write_text("sudo:x:27:alice\nusers:x:100:bob\n")
+    (etc / "sudoers").write_text("root ALL=(ALL) ALL\n")
+    (etc / "sudoers.d" / "ops").write_text("%ops ALL=(ALL) NOPASSWD: ALL\n")
+    (etc / "app.conf").write_text("workers = 4\npassword = geheim\n")
+    return tmp_path
+
+
+def reading(host: Path, **fields: object) -> tuple[HostState, dict[str, object]]:
+    config = Config(token=TOKEN, conf=("/etc/*.conf",), **fields)  # type: ignore[arg-type]  # given by the tests
+    reader = HostState(config, root=host)
+    return reader, reader.read()
+
+
+def test_password_hashes_stay_on_the_host_and_their_change_shows(host: Path) -> None:
+    _, before = reading(host)
+    text = json.dumps(before)
+    assert "$6$" not in text
+    assert "abcdefghijkl" not in text
+    (host / "etc/shadow").write_text(SHADOW.replace("abcdefghijkl", "mnopqrstuvwx"))
+    _, after = reading(host)
+    old, new = before["accounts"]["users"], after["accounts"]["users"]  # type: ignore[index]
+    assert old["root"]["password"] != new["root"]["password"]
+    assert old["alice"] == new["alice"]
+
+
+def test_another_token_gives_other_digests_and_says_so(host: Path) -> None:
+    one = HostState(Config(token=TOKEN), root=host).read()
+    other = HostState(Config(token=TOKEN + "x"), root=host).read()
+    assert one["key"] != other["key"]
+    assert one["accounts"]["users"]["root"]["password"] != other["accounts"]["users"]["root"]["password"]
+
+
+def test_sudo_is_told_by_file_and_by_group(host: Path) -> None:
+    reader, found = reading(host)
+    sudo = found["sudo"]
+    assert set(sudo["files"]) == {"/etc/sudoers", "/etc/sudoers.d/ops"}  # type: ignore[index]
+    assert sudo["members"] == {"sudo": ["alice"]}  # type: ignore[index]
+    assert "NOPASSWD: ALL" in (reader.text(sudo["files"]["/etc/sudoers.d/ops"]["digest"]) or "")  # type: ignore[index]
+
+
+def test_a_configuration_is_a_digest_and_its_text_is_masked(host: Path) -> None:
+    reader, found = reading(host)
+    item = found["files"]["items"]["/etc/app.conf"]  # type: ignore[index]
+    assert reader.text(item["digest"]) == f"workers = 4\npassword = {'*' * 8}\n"
+    (host / "etc/app.conf").write_text("workers = 4\npassword = neues\n")
+    again, changed = reading(host)
+    digest = changed["files"]["items"]["/etc/app.conf"]["digest"]  # type: ignore[index]
+    assert digest != item["digest"], "a changed secret is a change, though nobody sees which"
+    assert again.text(digest) == reader.text(item["digest"])
+
+
+def test_a_large_or_binary_file_is_a_digest_only(host: Path) -> None:
+    (host / "etc/large.conf").write_text("x" * (state_module.MAX_TEXT + 1))
+    (host / "etc/binary.conf").write_bytes(b"\x00\x01")
+    _, found = reading(host)
+    items = found["files"]["items"]  # type: ignore[index]
+    assert items["/etc/large.conf"]["has_text"] is False
+    assert items["/etc/binary.conf"]["has_text"] is False
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_shadow_file_that_may_not_be_read_says_so(host: Path) -> None:
+    (host / "etc/shadow").chmod(0)
+    _, found = reading(host)
+    assert found["accounts"]["passwords"] == "not_permitted"  # type: ignore[index]
+
+
+def test_a_section_that_is_switched_off_is_not_read(host: Path) -> None:
+    _, found = reading(host, skip_state=frozenset({"accounts"}))
+    assert found["accounts"] == {"state": "skipped"}
+
+
+def test_a_listening_port_is_there_with_its_process(host: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        _, found = reading(host)
+        assert f"tcp 127.0.0.1 {server.getsockname()[1]}" in found["ports"]["items"]  # type: ignore[index]
+
+
+def tool(folder: Path, name: str, text: str) -> None:
+    file = folder / name
+    file.write_text(f"#!/bin/sh\n{text}\n")
+    file.chmod(0o755)
+
+
+@pytest.fixture
+def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory in which alone the agent finds the system's tools."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    monkeypatch.setattr(state_module, "_PATH", str(folder))
+    return folder
+
+
+SAVED = r"""/bin/cat <<'X'
+# Generated by iptables-save v1.8.9 on Mon Mar  2 10:00:00 2026
+*filter
+:INPUT ACCEPT [%s:64332]
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A INPUT -j DROP
+COMMIT
+X"""
+
+
+def test_iptables_counters_are_no_change_and_rules_are_counted(host: Path, tools: Path) -> None:
+    tool(tools, "iptables-save", SAVED % 17)
+    _, before = reading(host)
+    tool(tools, "iptables-save", SAVED % 99)
+    _, after = reading(host)
+    assert before["firewall"] == after["firewall"]
+    assert before["firewall"]["rules"] == 2  # type: ignore[index]
+    assert before["firewall"]["tool"] == "iptables"  # type: ignore[index]
+
+
+def test_an_empty_nft_lets_iptables_speak(host: Path, tools: Path) -> None:
+    tool(tools, "nft", "")
+    tool(tools, "iptables-save", SAVED % 1)
+    _, found = reading(host)
+    assert found["firewall"]["tool"] == "iptables"  # type: ignore[index]
+
+
+def test_a_firewall_that_may_not_be_read_is_not_an_empty_one(host: Path, tools: Path) -> None:
+    tool(tools, "nft", "echo 'Operation not permitted (you must be root)' >&2; exit 1")
+    _, found = reading(host)
+    assert found["firewall"] == {"state": "not_permitted"}
+
+
+def test_no_firewall_tool_is_told_as_absent(host: Path, tools: Path) -> None:
+    assert reading(host)[1]["firewall"] == {"state": "absent"}
+
+
+@pytest.mark.parametrize(
+    ("line", "shows"),
+    [
+        ("requirepass geheim", "requirepass ********"),
+        ('  "api_key": "geheim",', '  "api_key": ********,'),
+        ("DB_PASSWORD=geheim", "DB_PASSWORD=********"),
+        ("url = mysql://app:geheim@db/x", "url = mysql://app:********@db/x"),
+        ("Authorization: Bearer abcdefgh12345678", "Authorization: ********"),
+        ("snmp community geheim", "snmp community ********"),
+        ("curl -u x --token=geheim --retries=3", "curl -u x --token=********"),
+        ("PasswordAuthentication no", "PasswordAuthentication no"),
+        ("listen 8080;", "listen 8080;"),
+        ("worker_processes auto;", "worker_processes auto;"),
+        ("keepalive_timeout 65;", "keepalive_timeout 65;"),
+    ],
+)
+def test_values_of_secrets_are_masked_and_others_are_not(line: str, shows: str) -> None:
+    assert masked_line(line) == shows
+
+
+def test_a_private_key_inside_a_configuration_is_masked() -> None:
+    text = "a = 1\n-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc\n-----END RSA PRIVATE KEY-----\nb = 2"
+    assert "MIIE" not in masked(text)
+    assert masked(text).endswith("b = 2")
+
+
+def test_the_running_agent_tells_its_state_to_who_has_the_token() -> None:
+    with agent() as (_, port):
+        assert get(port, "/state", token="")[0] == 401
+        status, body = get(port, "/state")
+        found = json.loads(body)
+        assert get(port, "/state/text/no-such-digest")[0] == 404
+        digests = [one["digest"] for one in found["files"]["items"].values() if one.get("has_text")]
+        assert get(port, f"/state/text/{digests[0]}", token="")[0] == 401
+        assert get(port, f"/state/text/{digests[0]}")[0] == 200
+    assert status == 200
+    assert found["hostname"] == socket.gethostname()
+    assert found["processes"]["total"] > 1
