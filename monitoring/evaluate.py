@@ -311,6 +311,8 @@ def _count(plan: Plan, table: States, at: Ints, points: Verdicts) -> tuple[Bools
     begun = np.where(counts & (bads == 0), ts, begun)
     bads = np.where(is_new & ~bad & ~firing, 0, bads + counts)
     opens = counts & (bads >= plan.times[binding])
+    if plan.schedules:
+        opens &= plan.may_open(binding, ts)
 
     last_bad = np.where(bad, ts, table.last_bad_ts[at])
     mends = good & firing & ((goods == 0) | is_spaced)

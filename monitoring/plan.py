@@ -6,14 +6,17 @@ is done when series or overrides change; evaluating a batch against it costs non
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from monitoring.rules import Comparator, Condition, Form, Kind, Rule
+from monitoring.schedules import Schedule
 
 LT: Final = 1
 EQ: Final = 2
@@ -55,9 +58,29 @@ class SeriesFacts:
     os: str
 
 
+MACRO: Final = re.compile(r"\{\$[A-Z][A-Z0-9_.]{0,58}\}")
+"""A named value in the place of a threshold, written as {$FS.FREE.MIN}."""
+SIZES: Final[Mapping[str, float]] = {"B": 1.0, "KiB": 1024.0, "MiB": 1024.0**2, "GiB": 1024.0**3, "TiB": 1024.0**4}
+LENGTHS: Final[Mapping[str, float]] = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+ROUND_THE_CLOCK: Final = 0
+"""In the place of a schedule: none, whatever the wider level says."""
+
+Threshold = float | str
+
+
+class Level(IntEnum):
+    """How wide an override reaches; the narrower has the last word."""
+
+    TEMPLATE = 0
+    CUSTOMER = 1
+    GROUP = 2
+    ASSET = 3
+    SERIES = 4
+
+
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What a customer, or one of its assets, wants otherwise. None keeps what was."""
+    """What a customer, a group of its assets, an asset, or one part of it wants otherwise. None keeps what was."""
 
     rule_id: str
     asset_id: int | None
@@ -65,12 +88,63 @@ class Override:
     severity: str | None = None
     times: int | None = None
     period_s: int | None = None
-    thresholds: tuple[float, ...] | None = None
+    thresholds: tuple[Threshold, ...] | None = None
+    group_id: int | None = None
+    labels: str | None = None
+    recovery: tuple[Threshold, ...] | None = None
+    recovery_times: int | None = None
+    schedule: int | None = None
+    channels: tuple[int, ...] | None = None
+    id: int = 0
+    """The row it stands in; 0 for what comes from elsewhere (expected processes) or is only tried."""
+
+    @property
+    def level(self) -> Level:
+        if self.asset_id is not None:
+            return Level.ASSET if self.labels is None else Level.SERIES
+        return Level.CUSTOMER if self.group_id is None else Level.GROUP
+
+    @property
+    def macros(self) -> tuple[str, ...]:
+        """The names it speaks of."""
+        texts = [*(self.thresholds or ()), *(self.recovery or ())]
+        return tuple(dict.fromkeys(each for each in texts if isinstance(each, str)))
+
+
+@dataclass(frozen=True, slots=True)
+class Macro:
+    """A named value of a customer, or, narrower, of a group or an asset."""
+
+    name: str
+    value: float
+    unit: str = ""
+    group_id: int | None = None
+    asset_id: int | None = None
+
+    def in_unit(self, unit: str) -> float | None:
+        """The value in another unit; None where the two do not measure the same."""
+        if not self.unit or self.unit == unit:
+            return self.value
+        for scale in (SIZES, LENGTHS):
+            if self.unit in scale and unit in scale:
+                return self.value * scale[self.unit] / scale[unit]
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """All that makes rules hold otherwise somewhere in one customer."""
+
+    overrides: Sequence[Override] = ()
+    groups: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
+    """The groups of each asset; where two contradict each other, the later in this order has the last word."""
+    macros: Sequence[Macro] = ()
+    schedules: Mapping[int, Schedule] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Effective:
-    """A rule as it holds for one asset, after the overrides of the customer and of the asset itself."""
+    """A rule as it holds somewhere, after all overrides that reach there."""
 
     rule: Rule
     enabled: bool
@@ -80,13 +154,22 @@ class Effective:
     period_s: float
     conditions: tuple[Condition, ...]
     recovery: tuple[Condition, ...]
+    schedule: Schedule | None = None
+    channels: tuple[int, ...] = ()
+    """Where its alerts are told; empty: wherever alerts are told (R46)."""
 
 
-def resolve(rule: Rule, overrides: Iterable[Override], period_cap_s: float = 0) -> Effective:
+def resolve(
+    rule: Rule,
+    overrides: Iterable[Override],
+    period_cap_s: float = 0,
+    schedules: Mapping[int, Schedule] | None = None,
+) -> Effective:
     """Apply overrides, the wider one first. `period_cap_s` shortens the period of checks (a setting, for trials).
 
-    A threshold that moves takes its recovery threshold along: the margin between them stays. An alert recovers after
-    as many good points as it took to open (requirements, decision Q18): `times` sets both, unless the rule has its own.
+    Their macros must have been filled in (`Resolver.chain` does). A threshold that moves takes its recovery threshold
+    along: the margin between them stays, unless an override names a recovery of its own. An alert recovers after as
+    many good points as it took to open (requirements, decision Q18): `times` sets both, unless told otherwise.
     """
     effective = Effective(
         rule,
@@ -99,34 +182,67 @@ def resolve(rule: Rule, overrides: Iterable[Override], period_cap_s: float = 0) 
         rule.recovery,
     )
     for override in overrides:
-        effective = _overridden(effective, override)
+        effective = _overridden(effective, override, schedules or {})
     if period_cap_s:
         effective = replace(effective, period_s=min(effective.period_s, period_cap_s))
     return effective
 
 
-def _overridden(effective: Effective, override: Override) -> Effective:
+def _overridden(effective: Effective, override: Override, schedules: Mapping[int, Schedule]) -> Effective:
     conditions, recovery = effective.conditions, effective.recovery
     if override.thresholds is not None:
-        pairs = list(zip(conditions, override.thresholds, strict=True))
+        pairs = list(zip(conditions, map(_number, override.thresholds), strict=True))
         conditions = tuple(replace(condition, threshold=threshold) for condition, threshold in pairs)
         moves = [threshold - condition.threshold for condition, threshold in pairs]
         recovery = tuple(
             replace(condition, threshold=condition.threshold + move)
             for condition, move in zip(recovery, moves, strict=False)
         )
+    if override.recovery is not None:
+        recovery = tuple(
+            replace(condition, threshold=_number(threshold))
+            for condition, threshold in zip(recovery, override.recovery, strict=True)
+        )
     times = effective.times if override.times is None else override.times
     follows = effective.recovery_times == effective.times
+    schedule = effective.schedule
+    if override.schedule is not None:
+        schedule = schedules.get(override.schedule)
     return replace(
         effective,
         enabled=effective.enabled if override.enabled is None else override.enabled,
         severity=override.severity or effective.severity,
         times=times,
-        recovery_times=times if follows else effective.recovery_times,
+        recovery_times=override.recovery_times or (times if follows else effective.recovery_times),
         period_s=override.period_s or effective.period_s,
         conditions=conditions,
         recovery=recovery,
+        schedule=schedule,
+        channels=effective.channels if override.channels is None else override.channels,
     )
+
+
+def _number(threshold: Threshold) -> float:
+    if isinstance(threshold, str):
+        raise ValueError(f"{threshold} has not been filled in")
+    return threshold
+
+
+FIELDS: Final = (
+    "enabled", "thresholds", "times", "period_s", "recovery", "recovery_times", "severity", "schedule", "channels",
+)  # fmt: skip
+
+
+def origins(chain: Iterable[Override]) -> dict[str, Override]:
+    """Which override has the last word on each field; a field that is missing holds as the template says."""
+    found: dict[str, Override] = {}
+    for override in chain:
+        for name in FIELDS:
+            if getattr(override, name) is not None:
+                found[name] = override
+                if name == "thresholds":
+                    found.pop("recovery", None)  # the recovery moves along with it
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,14 +276,28 @@ class Plan:
     period: NDArray[np.int64]
     after: NDArray[np.int64]
     asset: NDArray[np.int32]
+    schedule: NDArray[np.int16]
+    """Which of `schedules` says when it may open an alert; -1: always."""
     effective: Sequence[Effective]
     """Of each binding; shared between bindings of one asset kind, so that there are few objects."""
+    schedules: Sequence[Schedule] = ()
 
     def __len__(self) -> int:
         return len(self.first)
 
     def rule_of(self, binding: int) -> Rule:
         return self.effective[binding].rule
+
+    def may_open(self, binding: NDArray[np.int64], ts: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether each binding is within its schedule at its moment. Outside it nothing opens; what still breaches
+        when it begins does."""
+        allowed = np.ones(len(binding), dtype=np.bool_)
+        if self.schedules:
+            which = self.schedule[binding]
+            for at in np.unique(which[which >= 0]).tolist():
+                rows = which == at
+                allowed[rows] = self.schedules[at].is_active(ts[rows])
+        return allowed
 
     def find(self, series_id: int, rule_id: str) -> int | None:
         """The binding of a rule whose first series this is."""
@@ -183,7 +313,7 @@ class Plan:
 def build(
     rules: Mapping[str, Rule],
     series: Iterable[SeriesFacts],
-    overrides: Iterable[Override] = (),
+    levels: Levels | None = None,
     *,
     period_cap_s: float = 0,
 ) -> Plan:
@@ -191,7 +321,7 @@ def build(
     by_metric: dict[str, list[Rule]] = {}
     for rule in rules.values():
         by_metric.setdefault(rule.metrics[0], []).append(rule)
-    resolver = _Resolver(overrides, period_cap_s)
+    resolver = Resolver(levels or Levels(), period_cap_s)
     facts = sorted(series, key=lambda one: one.id)
     partners = {(one.asset_id, one.metric, one.labels): one.id for one in facts}
     rows: list[tuple[int, int, int, Effective]] = []
@@ -199,7 +329,7 @@ def build(
         for rule in by_metric.get(one.metric, ()):
             if not applies(rule, is_ecs=one.is_ecs, os=one.os):
                 continue
-            effective = resolver.of(rule, one.asset_id)
+            effective = resolver.of(rule, one.asset_id, one.labels)
             second = -1
             if len(rule.metrics) == 2:
                 second = partners.get((one.asset_id, rule.metrics[1], one.labels), -1)
@@ -218,27 +348,73 @@ def applies(rule: Rule, *, is_ecs: bool, os: str) -> bool:
     return not (wanted and os and os not in wanted)
 
 
-class _Resolver:
-    """Thresholds of each rule for each asset, computed once per distinct set of overrides."""
+class Resolver:
+    """What reaches each place, and the rule as it holds there; computed once per distinct set of overrides."""
 
-    def __init__(self, overrides: Iterable[Override], period_cap_s: float) -> None:
+    def __init__(self, levels: Levels, period_cap_s: float = 0) -> None:
         self._cap = period_cap_s
-        self._wide: dict[str, Override] = {}
-        self._narrow: dict[tuple[str, int], Override] = {}
-        for override in overrides:
-            if override.asset_id is None:
-                self._wide[override.rule_id] = override
-            else:
-                self._narrow[override.rule_id, override.asset_id] = override
-        self._known: dict[tuple[str, int | None], Effective] = {}
+        self._levels = levels
+        self._rows: dict[tuple[str, int | None, int | None, str | None], list[Override]] = {}
+        for override in sorted(levels.overrides, key=lambda one: one.id):
+            place = (override.rule_id, override.group_id, override.asset_id, override.labels)
+            self._rows.setdefault(place, []).append(override)
+        self._touched = {override.rule_id for override in levels.overrides}
+        self._macros = {(one.name, one.group_id, one.asset_id): one for one in levels.macros}
+        self._known: dict[tuple[object, ...], Effective] = {}
 
-    def of(self, rule: Rule, asset_id: int) -> Effective:
-        narrow = self._narrow.get((rule.id, asset_id))
-        key = (rule.id, asset_id if narrow else None)
+    def of(self, rule: Rule, asset_id: int, labels: str = "") -> Effective:
+        chain = self.chain(rule, asset_id, labels)
+        key: tuple[object, ...] = (rule.id, chain)
         if key not in self._known:
-            wide = self._wide.get(rule.id)
-            self._known[key] = resolve(rule, [each for each in (wide, narrow) if each], self._cap)
+            self._known[key] = resolve(rule, chain, self._cap, self._levels.schedules)
         return self._known[key]
+
+    def chain(self, rule: Rule, asset_id: int | None, labels: str = "") -> tuple[Override, ...]:
+        """The overrides that reach a place, the widest first, with their macros filled in."""
+        if rule.id not in self._touched:
+            return ()
+        reach: list[tuple[int | None, int | None, str | None]] = [(None, None, None)]
+        if asset_id is not None:
+            reach += [(group, None, None) for group in self._levels.groups.get(asset_id, ())]
+            reach += [(None, asset_id, None), (None, asset_id, labels)]
+        found = [each for place in reach for each in self._rows.get((rule.id, *place), ())]
+        return tuple(self._filled(rule, each, asset_id) if each.macros else each for each in found)
+
+    def macro(self, name: str, asset_id: int | None, group_id: int | None = None) -> Macro | None:
+        """What a name stands for at a place: the asset's word before that of its groups, theirs before all."""
+        groups = self._levels.groups.get(asset_id, ()) if asset_id is not None else ()
+        narrow = [(name, None, asset_id)] if asset_id is not None else []
+        wide = [(name, group, None) for group in reversed(groups)] + ([(name, group_id, None)] if group_id else [])
+        places: list[tuple[str, int | None, int | None]] = [*narrow, *wide, (name, None, None)]
+        return next((self._macros[place] for place in places if place in self._macros), None)
+
+    def _filled(self, rule: Rule, override: Override, asset_id: int | None) -> Override:
+        """Thresholds as numbers. One that cannot be filled in here leaves the wider value: the form refuses such."""
+        thresholds = self._numbers(override.thresholds, rule.conditions, override, asset_id)
+        recovery = self._numbers(override.recovery, rule.recovery, override, asset_id)
+        return replace(override, thresholds=thresholds, recovery=recovery)
+
+    def _numbers(
+        self,
+        given: tuple[Threshold, ...] | None,
+        conditions: Sequence[Condition],
+        override: Override,
+        asset_id: int | None,
+    ) -> tuple[Threshold, ...] | None:
+        if given is None:
+            return None
+        found: list[Threshold] = []
+        for threshold, condition in zip(given, conditions, strict=True):
+            value: float | None
+            if isinstance(threshold, str):
+                macro = self.macro(threshold, asset_id, override.group_id)
+                value = macro.in_unit(condition.unit) if macro else None
+            else:
+                value = threshold
+            if value is None:
+                return None
+            found.append(value)
+        return tuple(found)
 
 
 def _columns(rows: Sequence[tuple[int, int, int, Effective]]) -> Plan:
@@ -254,6 +430,9 @@ def _columns(rows: Sequence[tuple[int, int, int, Effective]]) -> Plan:
     taken = {name: table[:, at] for at, name in enumerate(_SHAPE)}
     form = taken["form"].astype(np.int8)
     form[(form == PAIR) & (second < 0)] = VALUE  # a guard that has no figure to look at
+    schedules = list({id(each.schedule): each.schedule for each in effective if each.schedule is not None}.values())
+    place = {id(schedule): at for at, schedule in enumerate(schedules)}
+    place[id(None)] = -1
     return Plan(
         series=series.astype(np.int32),
         start=np.append(start, len(rows)).astype(np.int64),
@@ -275,7 +454,9 @@ def _columns(rows: Sequence[tuple[int, int, int, Effective]]) -> Plan:
         period=taken["period"].astype(np.int64),
         after=taken["after"].astype(np.int64),
         asset=np.array([row[2] for row in rows], dtype=np.int32),
+        schedule=np.array([place[id(each.schedule)] for each in effective], dtype=np.int16),
         effective=effective,
+        schedules=schedules,
     )
 
 

@@ -15,16 +15,15 @@ from django.conf import settings
 from django.db import connection, transaction
 from numpy.typing import NDArray
 
-from accounts.models import Severity
 from assets.models import Asset, Kind
 from monitoring import plan
 from monitoring.collectors import SeriesKey
 from monitoring.evaluate import States
 from monitoring.heads import Heads
-from monitoring.models import Ledger, RuleOverride, Series
-from monitoring.plan import Override, Plan, SeriesFacts
+from monitoring.models import Ledger, Series
+from monitoring.plan import Plan, SeriesFacts
 from monitoring.rules import RULES
-from monitoring.services import states
+from monitoring.services import levels, states
 
 PLAN_LIFE_S = 600.0
 """How long a plan may miss that an asset changed its kind or system; overrides show at once (`Ledger.plan_version`)."""
@@ -212,21 +211,4 @@ def load_plan() -> Plan:
         SeriesFacts(pk, asset_id, metric, labels, kind == Kind.ECS, os)
         for pk, asset_id, metric, labels, kind, os in rows.iterator(chunk_size=10_000)
     ]
-    return plan.build(RULES, facts, overrides(), period_cap_s=settings.CHECK_PERIOD_S)
-
-
-def overrides() -> list[Override]:
-    """The overrides of the customer in scope."""
-    return [override_of(row) for row in RuleOverride.objects.filter(rule_id__in=RULES)]
-
-
-def override_of(row: RuleOverride) -> Override:
-    return Override(
-        rule_id=row.rule_id,
-        asset_id=row.asset_id,
-        enabled=row.enabled,
-        severity=None if row.severity is None else Severity(row.severity).name.lower(),
-        times=row.times,
-        period_s=row.period_s,
-        thresholds=None if row.thresholds is None else tuple(float(each) for each in row.thresholds),
-    )
+    return plan.build(RULES, facts, levels.load(), period_cap_s=settings.CHECK_PERIOD_S)

@@ -1,4 +1,4 @@
-"""The SOW's alert rules and the metrics they speak of, loaded from data files and checked at start.
+"""The SOW's alert rules, a few of our own, and the metrics they speak of, loaded from data files and checked at start.
 
 A rule has two halves. `sow` is what the contract writes, untouched. The rest is what is evaluated; where the two
 differ, the file must say why, and both are shown side by side. Conditions are written as people read them:
@@ -177,6 +177,11 @@ class Rule:
         return self.sow.period_s
 
     @property
+    def is_sows(self) -> bool:
+        """Whether the contract names it; our own rules fill what it left open (`data/own_rules.csv`)."""
+        return bool(self.sow.text)
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         return tuple(dict.fromkeys(name for condition in self.conditions for name in condition.metrics))
 
@@ -327,7 +332,7 @@ def _check(where: str, rule: Rule) -> None:
 
 def _sow(where: str, row: Mapping[str, str]) -> Sow:
     conditions = []
-    for text in row["sow_conditions"].split(" & "):
+    for text in row["sow_conditions"].split(" & ") if row["sow_conditions"] else ():
         match = _SOW_CONDITION.fullmatch(text)
         if match is None:
             raise CatalogueError(f"{where}: {text!r} is not a condition of the SOW")
@@ -384,7 +389,10 @@ def _count(where: str, row: Mapping[str, str], column: str, least: int = 1) -> i
 
 METRICS: Final[Mapping[str, Metric]] = load_metrics()
 CODES: Final = load_codes()
-RULES: Final[Mapping[str, Rule]] = load_rules()
+SOW_RULES: Final[Mapping[str, Rule]] = load_rules()
+"""The 90 of the contract."""
+RULES: Final[Mapping[str, Rule]] = {**SOW_RULES, **load_rules(DATA / "own_rules.csv")}
+"""All that are evaluated."""
 
 
 # --- showing -------------------------------------------------------------------------------------------------------

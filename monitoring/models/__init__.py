@@ -4,30 +4,39 @@ from monitoring.models.alert import NO_DATA, Alert, AlertHold, Held
 from monitoring.models.cloud import CloudReading, CloudUse, ExpiryLadder
 from monitoring.models.dashboard import Dashboard, DashboardShare
 from monitoring.models.event import Event
+from monitoring.models.group import AssetGroup, AssetGroupMember, ExpectedProcess, RuleMacro, RuleSchedule
 from monitoring.models.rule import RuleOverride, RuleState
 from monitoring.models.series import Ledger, Newest, Series, metric_name
 from monitoring.models.silence import Silence
 from monitoring.models.target import CollectorKind, Health, Target
+from monitoring.models.template import MonitoringTemplate, TemplateTask
 
 __all__ = [
     "NO_DATA",
     "Alert",
     "AlertHold",
+    "AssetGroup",
+    "AssetGroupMember",
     "CloudReading",
     "CloudUse",
     "CollectorKind",
     "Dashboard",
     "DashboardShare",
     "Event",
+    "ExpectedProcess",
     "ExpiryLadder",
     "Health",
     "Held",
     "Ledger",
+    "MonitoringTemplate",
     "Newest",
+    "RuleMacro",
     "RuleOverride",
+    "RuleSchedule",
     "RuleState",
     "Series",
     "Silence",
     "Target",
+    "TemplateTask",
     "metric_name",
 ]

@@ -19,12 +19,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import Customer, Severity
 from accounts.permissions import is_provider, person_of, require
-from monitoring import plan, registry, wording
+from monitoring import plan, wording
 from monitoring.models import Alert, RuleOverride
 from monitoring.plan import Effective
 from monitoring.rule_forms import OverrideForm, RestoreForm
 from monitoring.rules import RULES, Kind, NoData, Rule
-from monitoring.services import overrides
+from monitoring.services import levels, overrides
 
 HISTORY: Final = 20
 KINDS: Final = {
@@ -207,7 +207,7 @@ def _context(
 def _rows(customer: Customer | None) -> list[Row]:
     language = get_language() or "zh-hans"
     rows = list(RuleOverride.objects.filter(customer=customer)) if customer else []
-    wide = {row.rule_id: registry.override_of(row) for row in rows if row.asset_id is None}
+    wide = {row.rule_id: levels.override_of(row) for row in rows if row.asset_id is None}
     counts: dict[str, int] = {}
     for row in rows:
         counts[row.rule_id] = counts.get(row.rule_id, 0) + 1
@@ -235,7 +235,7 @@ def _fits(row: Row, query: str, product: str, only: str) -> bool:
 
 def _wide(customer: Customer, rule: Rule) -> list[plan.Override]:
     rows = RuleOverride.objects.filter(customer=customer, rule_id=rule.id, asset=None)
-    return [registry.override_of(row) for row in rows]
+    return [levels.override_of(row) for row in rows]
 
 
 def _customer(request: HttpRequest) -> Customer | None:

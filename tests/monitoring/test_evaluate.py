@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.evaluate import PATIENCE, SPACING, Points, States, Transitions, fold, judge
-from monitoring.plan import Override, Plan, SeriesFacts, build
+from monitoring.plan import Levels, Override, Plan, SeriesFacts, build
 from monitoring.rules import RULES, Rule
 
 MINUTE = 60_000
@@ -24,7 +24,7 @@ def plan_for(*rule_ids: str, overrides: Sequence[Override] = (), per_rule: int =
         SeriesFacts(at + 1, 7, metric, f'thing="{thing}"', bool(asset.get("is_ecs")), str(asset.get("os", "linux")))
         for at, (thing, metric) in enumerate(seen)
     ]
-    return build({rule: RULES[rule] for rule in rule_ids}, facts, overrides)
+    return build({rule: RULES[rule] for rule in rule_ids}, facts, Levels(overrides))
 
 
 @dataclass

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from monitoring.rules import DATA, METRICS, RULES, CatalogueError, Kind, as_json, load_metrics, load_rules
+from monitoring.rules import DATA, METRICS, CatalogueError, Kind, as_json, load_metrics, load_rules
+from monitoring.rules import SOW_RULES as RULES
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from monitoring.rules import RULES, as_json
+from monitoring.rules import SOW_RULES, as_json
 
 
 class Command(BaseCommand):
@@ -19,9 +19,9 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["json"]:
-            self.stdout.write(json.dumps([as_json(rule) for rule in RULES.values()], ensure_ascii=False, indent=2))
+            self.stdout.write(json.dumps([as_json(rule) for rule in SOW_RULES.values()], ensure_ascii=False, indent=2))
             return
-        for rule in RULES.values():
+        for rule in SOW_RULES.values():
             mark = "" if rule.enabled else " [off]"
             self.stdout.write(f"{rule.id}{mark}: {rule.product} / {rule.name_zh}")
             self.stdout.write(f"    SOW: {rule.sow.text}")
