@@ -10,6 +10,7 @@ from typing import Final
 from django.db import transaction
 from django.utils import translation
 
+from accounts import bulk
 from accounts.models import Customer, Severity
 from assets.models import Asset
 from incidents import services as incidents
@@ -109,18 +110,16 @@ def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) 
     for key in list(known):
         del wanted[key]
     alerts = Alert.objects.bulk_create(_alert(customer, opening, now) for opening in wanted.values())
-    for alert, opening in zip(alerts, wanted.values(), strict=True):
-        alert.incident = incidents.open_from_alert(
-            customer=customer,
-            asset=opening.asset,
-            severity=opening.severity,
-            title=opening.title,
-            text=opening.text,
-            alert_key=alert.key,
-            occurred_at=opening.opened_at,
-            now=now,
+    alarms = [
+        incidents.Alarm(
+            opening.asset, opening.severity, opening.title, opening.text, alert.key, occurred_at=opening.opened_at
         )
-    Alert.objects.bulk_update(alerts, ["incident"], batch_size=500)
+        for alert, opening in zip(alerts, wanted.values(), strict=True)
+    ]
+    opened = incidents.open_from_alerts(customer=customer, alarms=alarms, now=now)
+    for alert, incident in zip(alerts, opened, strict=True):
+        alert.incident = incident
+    bulk.update(alerts, ["incident"])
     _tell_pages(alerts)
     return alerts
 
@@ -135,18 +134,18 @@ def close(*, customer: Customer, closings: Iterable[Closing], now: datetime) -> 
         alert.recovered_value = closing.value
         alert.ending = closing.ending
         alert.stale_since = None
-    Alert.objects.bulk_update(alerts, ["recovered_at", "recovered_value", "ending", "stale_since"], batch_size=500)
-    for alert in alerts:
-        if alert.incident_id is not None and alert.recovered_at is not None:
-            closing = wanted[alert.open_key]
-            lasted = alert.recovered_at - alert.opened_at
-            incidents.record_recovery(
-                incident_id=alert.incident_id,
-                alert_key=alert.key,
-                text=_closing_text(closing, lasted),
-                occurred_at=alert.recovered_at,
-                now=now,
-            )
+    bulk.update(alerts, ["recovered_at", "recovered_value", "ending", "stale_since"])
+    recoveries = [
+        incidents.Recovery(
+            alert.incident_id,
+            alert.key,
+            _closing_text(wanted[alert.open_key], alert.recovered_at - alert.opened_at),
+            alert.recovered_at,
+        )
+        for alert in alerts
+        if alert.incident_id is not None and alert.recovered_at is not None
+    ]
+    incidents.record_recoveries(customer=customer, recoveries=recoveries, now=now)
     _tell_pages(alerts)
     return alerts
 

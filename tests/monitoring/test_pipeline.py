@@ -152,7 +152,7 @@ def test_when_the_incident_cannot_be_opened_nothing_of_the_batch_is_kept(
 ) -> None:
     feed(jia, web, "host.cpu.util", [95, 95])
     with monkeypatch.context() as patched:
-        patched.setattr(incident_services, "open_from_alert", _fail)
+        patched.setattr(incident_services, "open_from_alerts", _fail)
         with pytest.raises(RuntimeError):
             feed(jia, web, "host.cpu.util", [95], start=2)
     assert stored(jia, web, "host.cpu.util") == [95, 95]
