@@ -170,7 +170,7 @@ def test_a_worker_killed_between_storing_and_alerting_leaves_nothing_half_done(j
     connection.close()
     child = os.fork()
     if child == 0:
-        setattr(incident_services, "open_from_alert", _die)  # noqa: B010 - this process is about to end
+        setattr(incident_services, "open_from_alerts", _die)  # noqa: B010 - this process is about to end
         feed(jia, web, "host.cpu.util", [95], start=2)
         os._exit(0)
     _, status = os.waitpid(child, 0)
