@@ -72,6 +72,8 @@ MENU = (
     Group(
         _("Monitoring"),
         (
+            Place("monitoring:wall", _("Overview wall"), "grid-dots", everybody, "wall", "w"),
+            Place("monitoring:dashboards", _("Dashboards"), "layout-dashboard"),
             Place("monitoring:targets", _("Monitored targets"), "radar-2", is_provider),
             Place("monitoring:rules", _("Alert rules"), "adjustments-alt", is_provider),
         ),

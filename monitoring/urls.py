@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from monitoring.views import alerts, graphs, rules, targets
+from monitoring.views import alerts, dashboards, graphs, rules, shared, targets, tv, wall
 
 app_name = "monitoring"
 urlpatterns = [
@@ -27,4 +27,27 @@ urlpatterns = [
     path("targets/<int:pk>/disable/", targets.switch, {"enabled": False}, name="target-disable"),
     path("targets/<int:pk>/internal/", targets.internal, name="target-internal"),
     path("targets/<int:pk>/remove/", targets.remove, name="target-remove"),
+    path("wall/", wall.index, name="wall"),
+    path("wall/<int:pk>/", wall.customer, name="wall-customer"),
+    path("tv/", tv.show, name="tv"),
+    path("tv/setup/", tv.setup, name="tv-setup"),
+    path("dashboards/", dashboards.index, name="dashboards"),
+    path("dashboards/new/", dashboards.create, name="dashboard-create"),
+    path("dashboards/<int:pk>/", dashboards.detail, name="dashboard"),
+    path("dashboards/<int:pk>/arrange/", dashboards.arrange, name="dashboard-arrange"),
+    path("dashboards/<int:pk>/add/<slug:kind>/", dashboards.add, name="dashboard-add"),
+    path("dashboards/<int:pk>/rename/", dashboards.rename, name="dashboard-rename"),
+    path("dashboards/<int:pk>/copy/", dashboards.copy, name="dashboard-copy"),
+    path("dashboards/<int:pk>/undo/", dashboards.undo, name="dashboard-undo"),
+    path("dashboards/<int:pk>/remove/", dashboards.remove, name="dashboard-remove"),
+    path("dashboards/<int:pk>/bring-back/", dashboards.bring_back, name="dashboard-bring-back"),
+    path("dashboards/<int:pk>/links/", dashboards.shares, name="dashboard-shares"),
+    path("dashboards/<int:pk>/box/<slug:widget_id>/", dashboards.widget, name="dashboard-box"),
+    path("dashboards/<int:pk>/box/<slug:widget_id>.json", dashboards.widget_data, name="dashboard-data"),
+    path("links/<int:pk>/withdraw/", dashboards.revoke, name="share-revoke"),
+    path("shared/<int:share_id>/", shared.show, name="shared"),
+    path("shared/<int:share_id>/open/", shared.entrance, name="shared-entrance"),
+    path("shared/<int:share_id>/knock/", shared.knock, name="shared-knock"),
+    path("shared/<int:share_id>/box/<slug:widget_id>/", shared.widget, name="shared-box"),
+    path("shared/<int:share_id>/box/<slug:widget_id>.json", shared.widget_data, name="shared-data"),
 ]

@@ -2,11 +2,15 @@
 
 from django import template
 from django.utils.translation import get_language
+from django.utils.translation import gettext as _
 
-from monitoring.models import CollectorKind, Target
-from monitoring.panels import Panel
+from monitoring.models import CollectorKind, Target, metric_name
+from monitoring.overview import Condition
+from monitoring.panels import Panel, panel
 from monitoring.problems import Text, problem_text
+from monitoring.services.dashboards import kind_label
 from monitoring.services.targets import Suggestion
+from monitoring.widgets import Widget, WidgetKind
 
 register = template.Library()
 
@@ -27,3 +31,32 @@ def suggestion_name(suggestion: Suggestion) -> str:
     """ "TCP port 10.0.0.5:3306" """
     where = Target(kind=suggestion.kind, config=dict(suggestion.config)).where
     return f"{CollectorKind(suggestion.kind).label} {where}"
+
+
+@register.simple_tag
+def condition_name(condition: str) -> str:
+    """How an asset is, in the language of the page."""
+    return {
+        Condition.DISASTER: _("Disaster"),
+        Condition.HIGH: _("High"),
+        Condition.AVERAGE: _("Average"),
+        Condition.WARNING: _("Warning"),
+        Condition.BLIND: _("Not seen now"),
+        Condition.OK: _("Fine"),
+        Condition.UNWATCHED: _("Not monitored"),
+    }[Condition(condition)]
+
+
+@register.simple_tag
+def widget_kind_name(kind: str) -> str:
+    return kind_label(WidgetKind(kind))
+
+
+@register.simple_tag
+def widget_title(widget: Widget) -> str:
+    """The title that people gave, or what the box shows."""
+    if widget.title or widget.kind is WidgetKind.NOTE:
+        return widget.title
+    if widget.panel and (found := panel(widget.panel)) is not None:
+        return found.name(get_language() or "zh-hans")
+    return metric_name(widget.metric) if widget.metric else kind_label(widget.kind)

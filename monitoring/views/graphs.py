@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from datetime import UTC, datetime
 
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
@@ -15,10 +14,10 @@ from django.views.decorators.http import require_safe
 from accounts import tables
 from accounts.permissions import is_provider, person_of
 from assets.models import Asset
-from monitoring.forms import WindowForm
 from monitoring.models import Alert, Target
 from monitoring.panels import Panel, panel
 from monitoring.services import graphs, targets
+from monitoring.views.windows import window_of
 
 
 @require_safe
@@ -44,7 +43,7 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
 def data(request: HttpRequest, asset_id: int, panel_id: str) -> JsonResponse:
     """The figures of one graph."""
     asset, found = _panel(asset_id, panel_id)
-    view, since = _window(request)
+    view, since = window_of(request)
     response = JsonResponse(graphs.graph(asset, found, view, since=since))
     response["Cache-Control"] = "private, no-store"
     return response
@@ -54,7 +53,7 @@ def data(request: HttpRequest, asset_id: int, panel_id: str) -> JsonResponse:
 def export(request: HttpRequest, asset_id: int, panel_id: str) -> HttpResponse:
     """Every point of one graph as CSV that spreadsheets open in Chinese."""
     asset, found = _panel(asset_id, panel_id)
-    view, _since = _window(request)
+    view, _since = window_of(request)
     buffer = io.StringIO()
     writer = csv.writer(buffer)
     writer.writerow([_("Time"), _("Metric"), _("Of"), _("Value"), _("Unit")])
@@ -71,15 +70,3 @@ def _panel(asset_id: int, panel_id: str) -> tuple[Asset, Panel]:
     if found is None:
         raise Http404
     return asset, found
-
-
-def _window(request: HttpRequest) -> tuple[graphs.Window, datetime | None]:
-    form = WindowForm(request.GET)
-    form.is_valid()
-    asked = form.cleaned_data
-    start, end, since = (_moment(asked.get(name)) for name in ("start", "end", "since"))
-    return graphs.window(asked.get("range", ""), start, end, now=timezone.now()), since
-
-
-def _moment(ms: int | None) -> datetime | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC)
