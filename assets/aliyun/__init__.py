@@ -6,7 +6,7 @@ It holds no Django and only reads. One `Client` per account is shared by threads
 
 from assets.aliyun.client import Client, Datapoint, Identity, KeyFacts, MetricMeta, MetricPage, Region
 from assets.aliyun.resources import Resource
-from assets.aliyun.transport import AliyunError, Patience
+from assets.aliyun.transport import AliyunError, Patience, Watch
 
 __all__ = [
     "AliyunError",
@@ -19,4 +19,5 @@ __all__ = [
     "Patience",
     "Region",
     "Resource",
+    "Watch",
 ]

@@ -22,6 +22,11 @@ def is_permission_code(code: str) -> bool:
     return code in ("NoPermission", "AccessDenied") or code.startswith("Forbidden")
 
 
+def is_quota_text(message: str) -> bool:
+    """CloudMonitor has no code of its own for a month's calls that are used up: "user api quota limit"."""
+    return "quota limit" in message.lower()
+
+
 def is_unknown_region_code(code: str) -> bool:
     """The product does not exist in that region."""
     return "InvalidRegion" in code or "EndpointResolving" in code

@@ -1,5 +1,6 @@
 """Signed calls to Alibaba Cloud through its SDKs, repeated within bounds; every failure becomes an `AliyunError`."""
 
+import copy
 import json
 import logging
 import random
@@ -8,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, Self, TypeVar
 from urllib.parse import urlsplit
 from xml.etree import ElementTree
 
@@ -23,7 +24,7 @@ from aliyunsdkcore.request import AcsRequest, CommonRequest
 from aliyunsdkecs.request.v20140526.DescribeInstancesRequest import DescribeInstancesRequest
 from aliyunsdkecs.request.v20140526.DescribeRegionsRequest import DescribeRegionsRequest
 
-from assets.aliyun.codes import WRONG_SECRET, is_credential_code, is_permission_code, is_retryable_code
+from assets.aliyun.codes import WRONG_SECRET, is_credential_code, is_permission_code, is_quota_text, is_retryable_code
 from assets.aliyun.resources import Row, text
 
 T = TypeVar("T")
@@ -63,6 +64,26 @@ class AliyunError(Exception):
     def is_permission_problem(self) -> bool:
         return is_permission_code(self.code)
 
+    @property
+    def is_throttling(self) -> bool:
+        """Too many calls at once; a little later the same call goes through."""
+        return self.code.startswith("Throttling") and not self.is_quota_exhausted
+
+    @property
+    def is_quota_exhausted(self) -> bool:
+        """The month's calls are used up: no use in asking again soon."""
+        return is_quota_text(self.message)
+
+
+class Watch(Protocol):
+    """Stands at the door of every attempt of a call, repetitions included."""
+
+    def before(self, product: str, action: str) -> None:
+        """May wait until the account's limits allow the attempt, or raise AliyunError to hold it back."""
+
+    def after(self, product: str, action: str, code: str) -> None:
+        """Told how the attempt ended: an empty code is an answer."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -101,6 +122,7 @@ class Connection:
         self._timeouts = (connect_timeout_s, read_timeout_s)
         self._patience = patience
         self._sleep = sleep
+        self._watch: Watch | None = None
         self._pool_size = pool_size
         self._is_local = any(urlsplit(url).hostname in _LOOPBACK for url in self._endpoints.values())
         self._acs = AcsClient(
@@ -121,6 +143,12 @@ class Connection:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {_mask(self._key[0])} {self.region}>"
 
+    def watched(self, watch: Watch) -> Self:
+        """This connection with somebody who counts and paces its calls; both share one pool of sockets."""
+        twin = copy.copy(self)
+        twin._watch = watch
+        return twin
+
     # one call
 
     def call(
@@ -138,7 +166,21 @@ class Connection:
                 request.add_query_param(name, value)
             return self._send(request, product, region)
 
-        return self._repeat(send)
+        return self._repeat(lambda: self._attempt(product, action, send))
+
+    def _attempt(self, product: str, action: str, send: Callable[[], Row]) -> Row:
+        """One attempt, with whoever watches told before and after."""
+        watch = self._watch
+        if watch is None:
+            return send()
+        watch.before(product, action)
+        try:
+            found = send()
+        except AliyunError as error:
+            watch.after(product, action, error.code)
+            raise
+        watch.after(product, action, "")
+        return found
 
     def get(self, product: str, version: str, path: str, params: Mapping[str, str], *, region: str = "") -> Row:
         """One GET of a ROA product (Elasticsearch)."""
@@ -198,7 +240,7 @@ class Connection:
             message = "The AccessKey secret does not belong to this AccessKey."  # the original quotes the signed string
         clean = message.replace(self._key[1], "***").replace(self._key[0], _mask(self._key[0]))
         clean = re.sub(r"https?://\S+|/\?\S+|Signature=\S+", "…", clean)[:300]
-        retryable = status >= 500 or status == 429 or is_retryable_code(code)
+        retryable = (status >= 500 or status == 429 or is_retryable_code(code)) and not is_quota_text(message)
         return AliyunError(code or "Unknown", clean, retryable=retryable, request_id=request_id or "")
 
     def _repeat(self, send: Callable[[], T]) -> T:

@@ -26,13 +26,18 @@ from demo.aliyun.account import (
     RamUser,
     policy_document,
 )
+from demo.aliyun.answers import ApiError, Call, missing
 from demo.aliyun.estate import Estate, demo_estate
+from demo.aliyun.happenings import add_event, plan_maintenance
 from demo.aliyun.metrics import MetricStore
-from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, ApiError, Call, Product, missing, oss_buckets
+from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, Product, oss_buckets
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
+CALLS_PER_SECOND = 50  # per API and account, RAM users together
+COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
+    "BssOpenApi",
 )  # fmt: skip
 
 
@@ -44,11 +49,13 @@ class FaultKind(StrEnum):
     HALF = "half"  # the connection breaks in the middle of the body
     GARBAGE = "garbage"  # 200 with something that is not JSON
     RESET = "reset"  # the connection closes before the first byte
+    QUOTA = "quota"  # the month's calls are used up
     LOST_PAGE = "lost-page"  # 200, but the list in it is empty: a page got lost
 
 
 _ERRORS = {
     FaultKind.THROTTLE: (400, "Throttling.User", "Request was denied due to user flow control."),
+    FaultKind.QUOTA: (400, "Throttling.User", "user api quota limit"),
     FaultKind.UNAVAILABLE: (
         503,
         "ServiceUnavailable",
@@ -99,6 +106,8 @@ class SimulatedCloud:
     accounts: dict[str, tuple[CloudUid, Estate]] = field(default_factory=dict)
     metrics: MetricStore = field(default_factory=MetricStore)
     faults: list[Fault] = field(default_factory=list)
+    quota: dict[str, int] = field(default_factory=dict)  # calls left this month by account; absent: enough
+    _second: tuple[int, Counter[tuple[str, str]]] = field(default_factory=lambda: (0, Counter()))
     _calls: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     _nonces: dict[tuple[str, str], datetime] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -195,6 +204,7 @@ class SimulatedCloud:
         """Count the call; raise the error of a fault that is due, or return one that only spoils the answer."""
         with self._lock:
             self._calls[uid, product, action] += 1
+            self._limit(uid, product, action)
             due = None
             for fault in self.faults:
                 if fault.matches(uid, product, action, region):
@@ -207,6 +217,21 @@ class SimulatedCloud:
         if due and due.kind in _ERRORS:
             raise ApiError(*_ERRORS[due.kind])
         return due
+
+    def _limit(self, uid: str, product: str, action: str) -> None:
+        """The limits of CloudMonitor: calls per second and API, and the month's quota."""
+        if product != "Cms":
+            return
+        second = int(self.clock().timestamp())
+        if self._second[0] != second:
+            self._second = (second, Counter())
+        self._second[1][uid, action] += 1
+        if self._second[1][uid, action] > CALLS_PER_SECOND:
+            raise ApiError(*_ERRORS[FaultKind.THROTTLE])
+        if action in COUNTED and uid in self.quota:
+            if self.quota[uid] <= 0:
+                raise ApiError(*_ERRORS[FaultKind.QUOTA])
+            self.quota[uid] -= 1
 
     def _authorise(self, user: RamUser, product: Product, action: str) -> None:
         if product.name == "Sts" or user.allows(f"{product.grant}:{action}"):
@@ -395,7 +420,43 @@ def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Sim
     small = Estate(now=now, salt="yi")
     small.add_ecs("oa-01", private_ip="10.8.0.11")
     small.add_rds("oa")
-    cloud = SimulatedCloud(clock=clock)
+    cloud = SimulatedCloud(clock=clock, metrics=MetricStore(spread=timedelta(seconds=120)))
     cloud.add_account(jia, demo_estate(now))
     cloud.add_account(yi, small)
+    _let_things_happen(cloud.estate(JIA_UID), now)
     return cloud
+
+
+def _let_things_happen(estate: Estate, now: datetime) -> None:
+    """A restart that ECS plans, one that it has done, and what CloudMonitor told of the last days."""
+
+    def name(of: str) -> str:
+        row = estate.find(of)
+        return str(row.get("InstanceId") or row["DBInstanceId"])
+
+    published = now - timedelta(days=2)
+    plan_maintenance(
+        estate, instance_id=name("mall-app-02"), published=published, not_before=now + timedelta(days=5, hours=16)
+    )
+    done = now - timedelta(days=9)
+    plan_maintenance(
+        estate,
+        instance_id=name("mall-web-03"),
+        published=done - timedelta(days=3),
+        not_before=done,
+        status="Executed",
+        finished=done + timedelta(minutes=12),
+    )
+    for days, product, what, level, of in (
+        (1, "RDS", "Instance_Failover", "WARN", "mall-member"),
+        (3, "ECS", "Disk:ErrorDetected", "CRITICAL", "bi-etl-01"),
+        (4, "ECS", "Instance:StateChange", "INFO", "mall-test-01"),
+    ):
+        add_event(
+            estate,
+            product=product,
+            name=what,
+            level=level,
+            resource_id=name(of),
+            at=now - timedelta(days=days, hours=3),
+        )

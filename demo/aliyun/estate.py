@@ -41,6 +41,10 @@ class Estate:
     salt: str = ""
     rows: dict[str, list[Json]] = field(default_factory=lambda: {product: [] for product in PRODUCTS})
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    events: list[Json] = field(default_factory=list)  # system events of CloudMonitor
+    maintenance: dict[str, Json] = field(default_factory=dict)  # what ECS plans, by event id
+    renewals: dict[str, str] = field(default_factory=dict)  # AutoRenewal … by instance
+    subscriptions: list[Json] = field(default_factory=list)  # prepaid things that no list of resources shows
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def _id(self, prefix: str) -> str:
@@ -66,6 +70,15 @@ class Estate:
                     rows.remove(row)
                     return row
         raise KeyError(provider_id)
+
+    def find(self, name: str) -> Json:
+        """The resource that people call so."""
+        names = ("InstanceName", "DBInstanceDescription", "LoadBalancerName", "Description", "description", "Name")
+        for rows in self.rows.values():
+            for row in rows:
+                if name in (row.get(key) for key in names):
+                    return row
+        raise KeyError(name)
 
     def put_back(self, product: str, row: Json) -> None:
         self.rows[product].append(row)
@@ -426,4 +439,12 @@ def demo_estate(now: datetime, salt: str = "jia") -> Estate:
     estate.add_polardbx("mall-history")
     estate.add_elasticsearch("mall-search")
     estate.add_elasticsearch("ops-log", "cn-shanghai", expires_in_days=None)
+    estate.find("erp-win-01")["_Agent"] = "none"
+    estate.find("mall-job-01")["_Agent"] = "old"
+    for name in ("mall-web-01", "mall-order"):
+        row = estate.find(name)
+        estate.renewals[str(row.get("InstanceId") or row["DBInstanceId"])] = "AutoRenewal"
+    for product, name, days in (("domain", "jiahe.example", 52), ("cdt", "cdt-bp1demo00000001", 9)):
+        end = seconds((now + timedelta(days=days)).replace(hour=16))
+        estate.subscriptions.append({"ProductCode": product, "InstanceID": name, "EndTime": end})
     return estate

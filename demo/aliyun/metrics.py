@@ -77,6 +77,20 @@ _ID = {
 }
 
 
+AGENT_METRICS = frozenset(
+    {"memory_usedutilization", "diskusage_utilization", "fs_inodeutilization", "cpu_wait", "cpu_total", "load_1m",
+     "load_per_core_1m"}
+)  # fmt: skip
+"""What only the agent on the host can see; an old agent tells it under its ``vm.`` names."""
+
+
+def _agent_tells(metric: Metric, row: Json) -> bool:
+    agent = row.get("_Agent", "new")
+    if metric.namespace != "acs_ecs_dashboard":
+        return True
+    return agent == "old" if metric.name.startswith("vm.") else agent == "new" or metric.name not in AGENT_METRICS
+
+
 def _kept(shape: str, row: Json) -> bool:
     """Whether the resource reports the metric at all (a stopped host does not, a primary has no replica delay)."""
     wanted = {
@@ -113,7 +127,7 @@ def series_of(metric: Metric, estate: Estate) -> Iterator[dict[str, str]]:
     product = _PRODUCT[metric.namespace]
     key = {"elasticsearch": "clusterId", "oss": "BucketName"}.get(product, "instanceId")
     for row in estate.rows[product]:
-        if _kept(metric.dimensions, row):
+        if _kept(metric.dimensions, row) and _agent_tells(metric, row):
             name = str(row[_ID[product]])
             for extra in _extra_dimensions(metric.dimensions, row, name):
                 yield {key: name, **extra}
@@ -162,6 +176,8 @@ class Override:
 class MetricStore:
     overrides: list[Override] = field(default_factory=list)
     lag: timedelta = timedelta(seconds=60)  # CloudMonitor shows a minute's value one to three minutes later
+    spread: timedelta = timedelta(0)  # by how much some series are later than others
+    gone: set[tuple[str, str]] = field(default_factory=set)  # metrics that were renamed away
 
     def set_value(
         self, namespace: str, metric: str, value: float | None, since: datetime | None = None, **dimensions: str
@@ -183,6 +199,12 @@ class MetricStore:
                 return override.points.get(at_ms) if override.points is not None else override.value
         return curve(metric, dimensions, at_ms)
 
+    def _later_ms(self, dimensions: Mapping[str, str]) -> int:
+        """Each instance has a lateness of its own."""
+        if not self.spread:
+            return 0
+        return zlib.crc32(repr(sorted(dimensions.items())).encode()) % (int(self.spread.total_seconds() * 1000) + 1)
+
     def points(
         self,
         metric: Metric,
@@ -197,15 +219,17 @@ class MetricStore:
     ) -> list[Json]:
         """Data points with ``after_ms < timestamp <= until_ms``, oldest first, as the API returns them."""
         step = period_s * 1000
-        until_ms = min(until_ms, int((now - self.lag).timestamp() * 1000))
+        seen_ms = int((now - self.lag).timestamp() * 1000)
         series = [
             dimensions
             for dimensions in series_of(metric, estate)
             if not wanted or any(all(dimensions.get(k) == v for k, v in one.items()) for one in wanted)
         ]
         found: list[Json] = []
-        for at_ms in range((after_ms // step + 1) * step, until_ms + 1, step):
+        for at_ms in range((after_ms // step + 1) * step, min(until_ms, seen_ms) + 1, step):
             for dimensions in series:
+                if at_ms > seen_ms - self._later_ms(dimensions):
+                    continue
                 inner = [
                     value
                     for moment in range(at_ms, at_ms + step, metric.period_s * 1000)

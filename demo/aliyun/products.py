@@ -6,58 +6,13 @@ Page sizes, defaults and names of the paging parameters are those of each produc
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from xml.sax.saxutils import escape
 
 from demo.aliyun import metrics
-from demo.aliyun.account import AccessKey, CloudUid, Policy, RamUser
-from demo.aliyun.estate import REGIONS, Estate, Json, seconds
-
-
-class ApiError(Exception):
-    def __init__(self, status: int, code: str, message: str) -> None:
-        super().__init__(code)
-        self.status, self.code, self.message = status, code, message
-
-
-def missing(name: str) -> ApiError:
-    text = f'The input parameter "{name}" that is mandatory for processing this request is not supplied.'
-    return ApiError(400, "MissingParameter", text)
-
-
-def invalid(name: str) -> ApiError:
-    return ApiError(400, "InvalidParameter", f'The specified parameter "{name}" is not valid.')
-
-
-@dataclass(frozen=True)
-class Call:
-    """One verified request."""
-
-    params: Mapping[str, str]
-    uid: CloudUid
-    user: RamUser
-    key: AccessKey
-    estate: Estate
-    store: metrics.MetricStore
-    now: datetime
-
-    def need(self, name: str) -> str:
-        value = self.params.get(name, "")
-        if not value:
-            raise missing(name)
-        return value
-
-    def number(self, name: str, default: int, *, top: int = 10**9) -> int:
-        text = self.params.get(name, "") or str(default)
-        if not text.isdigit() or not 1 <= int(text) <= top:
-            raise invalid(name)
-        return int(text)
-
-    def here(self, product: str, key: str = "RegionId") -> list[Json]:
-        region = self.need("RegionId")
-        if region not in REGIONS:
-            raise ApiError(404, "InvalidRegionId.NotFound", "The specified RegionId does not exist.")
-        return [row for row in self.estate.rows[product] if row[key] == region]
+from demo.aliyun.account import Policy, RamUser
+from demo.aliyun.answers import ApiError, Call, invalid
+from demo.aliyun.estate import REGIONS, Json, seconds
+from demo.aliyun.happenings import ACTIONS
 
 
 def public(row: Json) -> Json:
@@ -301,7 +256,7 @@ def oss_buckets(call: Call) -> str:
 def _metric(call: Call) -> metrics.Metric:
     namespace, name = call.need("Namespace"), call.need("MetricName")
     metric = metrics.CATALOGUE.get((namespace, name))
-    if metric is None:
+    if metric is None or (namespace, name) in call.store.gone:
         raise ApiError(404, "ResourceNotFound", f"The specified metric {namespace}/{name} does not exist.")
     return metric
 
@@ -382,7 +337,9 @@ def metric_meta(call: Call) -> Json:
             "Labels": "[]",
         }
         for metric in metrics.CATALOGUE.values()
-        if namespace in ("", metric.namespace) and name in ("", metric.name)
+        if namespace in ("", metric.namespace)
+        and name in ("", metric.name)
+        and (metric.namespace, metric.name) not in call.store.gone
     ]
     number, size = call.number("PageNumber", 1), call.number("PageSize", 30, top=10000)
     page = rows[(number - 1) * size : number * size]
@@ -415,7 +372,13 @@ PRODUCTS = {
                 "GetAccessKeyLastUsed": access_key_last_used,
             },
         ),
-        Product("Ecs", "2014-05-26", "ecs", {"DescribeRegions": ecs_regions, "DescribeInstances": ecs_instances}),
+        Product(
+            "Ecs",
+            "2014-05-26",
+            "ecs",
+            {"DescribeRegions": ecs_regions, "DescribeInstances": ecs_instances, **ACTIONS["Ecs"]},
+        ),
+        Product("BssOpenApi", "2017-12-14", "bss", ACTIONS["BssOpenApi"]),
         Product(
             "Rds",
             "2014-08-15",
@@ -424,6 +387,7 @@ PRODUCTS = {
                 "DescribeDBInstances": rds_instances,
                 "DescribeDBInstanceAttribute": rds_attribute,
                 "ListTagResources": rds_tags,
+                **ACTIONS["Rds"],
             },
         ),
         Product(
@@ -445,6 +409,7 @@ PRODUCTS = {
                 "DescribeMetricList": metric_list,
                 "DescribeMetricLast": metric_last,
                 "DescribeMetricMetaList": metric_meta,
+                **ACTIONS["Cms"],
             },
         ),
     )

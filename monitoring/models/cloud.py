@@ -58,6 +58,7 @@ class CloudReading(TenantModel):
     missing = models.JSONField(default=list, help_text=_("Metrics of the catalogue that no longer exist."))
     denied = models.JSONField(default=dict, help_text=_("APIs that the AccessKey may not call, and since when."))
     agents = models.JSONField(default=dict, help_text=_("State of the CloudMonitor agent per instance."))
+    resources = models.JSONField(default=dict, help_text=_("What each resource was when it was last looked at."))
     problem_code = models.CharField(_("problem"), max_length=40, blank=True)
     problem_detail = models.CharField(_("what Alibaba Cloud said"), max_length=400, blank=True)
     problem_since = models.DateTimeField(_("problem since"), null=True, blank=True)

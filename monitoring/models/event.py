@@ -87,11 +87,6 @@ class Event(TenantModel):
     def title(self) -> str:
         return self.title_zh if (get_language() or "zh").startswith("zh") else self.title_en
 
-    @property
-    def alert_key(self) -> str:
-        """Names the alert that this event opened."""
-        return f"event:{self.customer_id}:{self.key}"
-
     def is_running(self, now: datetime) -> bool:
         return self.cancelled_at is None and self.occurred_at <= now and self.ends_at is not None and self.ends_at > now
 

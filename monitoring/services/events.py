@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
 from accounts.models import Customer, Severity
 from assets.models import Asset, CloudAccount
 from monitoring.models import Event
+from monitoring.services import alerts
 from notify import live
+
+Source = Event.Source
+RULE_OF: Final[Mapping[str, str]] = {
+    Source.CLOUD: "cloud-event",
+    Source.MAINTENANCE: "maintenance",
+    Source.EXPIRY: "expiry",
+    Source.HOST: "host-changed",
+    Source.PLATFORM: "platform",
+}
+"""Under which name (`monitoring.extra_rules`) an event of each source opens its alert."""
 
 
 @transaction.atomic
@@ -30,8 +41,13 @@ def record(
     severity: Severity | None = None,
     detail: Mapping[str, Any] | None = None,
     ends_at: datetime | None = None,
+    text_zh: str = "",
+    text_en: str = "",
+    rule_id: str = "",
 ) -> Event | None:
     """Write down an event; None when it is known already. With a severity it opens an alert on its asset too.
+
+    The alert stays open until `close`, under the name of its source unless `rule_id` names it better.
 
     Two workers that tell the same event at once write it once: the second waits for the first and finds it there.
     """
@@ -54,5 +70,33 @@ def record(
     )
     if not is_new:
         return None
+    if event.asset is not None and event.level is not None:
+        is_chinese = customer.language.startswith("zh")
+        alerts.open_event(
+            customer=customer,
+            asset=event.asset,
+            rule_id=rule_id or RULE_OF[source],
+            severity=event.level,
+            title=event.title_zh if is_chinese else event.title_en,
+            text=(text_zh if is_chinese else text_en) or (event.title_zh if is_chinese else event.title_en),
+            titles={"zh": event.title_zh, "en": event.title_en},
+            key=event.key,
+            occurred_at=min(occurred_at, now),
+            now=now,
+        )
     live.publish(customer_id=customer.pk, topic="events", object_id=event.pk)
     return event
+
+
+@transaction.atomic
+def close(*, event: Event, now: datetime, cancelled: bool = False) -> None:
+    """The event is over, or called off: its alert ends, what was drawn as ahead is drawn no longer."""
+    event = Event.objects.select_for_update(of=("self",)).select_related("customer").get(pk=event.pk)
+    if cancelled and event.cancelled_at is None:
+        event.cancelled_at = now
+    elif event.ends_at is None:
+        event.ends_at = max(now, event.occurred_at)
+    event.save(update_fields=["cancelled_at", "ends_at"])
+    if event.severity is not None and event.asset_id is not None:
+        alerts.close_event(customer=event.customer, key=event.key, now=now)
+    live.publish(customer_id=event.customer_id, topic="events", object_id=event.pk)
