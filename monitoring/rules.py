@@ -231,7 +231,7 @@ def load_metrics(path: Path = DATA / "metrics.csv") -> Mapping[str, Metric]:
             raise CatalogueError(f"{where}: {row['metric']} is there twice")
         if not re.fullmatch(_NAME, row["metric"]):
             raise CatalogueError(f"{where}: {row['metric']!r} is not a metric name")
-        if row["source"] == "cms" and not (row["cms_namespace"] and row["cms_metric"]):
+        if row["source"] in ("cms", "rds") and not (row["cms_namespace"] and row["cms_metric"]):
             raise CatalogueError(f"{where}: {row['metric']} comes from CMS but names no namespace or metric there")
         metrics[row["metric"]] = Metric(
             name=row["metric"],
@@ -240,7 +240,7 @@ def load_metrics(path: Path = DATA / "metrics.csv") -> Mapping[str, Metric]:
             name_zh=row["name_zh"],
             name_en=row["name_en"],
             labels=_words(row["labels"], ","),
-            source=_one_of(where, "source", row["source"], ("agent", "probe", "cms")),
+            source=_one_of(where, "source", row["source"], ("agent", "probe", "cms", "rds")),
             cms_namespace=row["cms_namespace"],
             cms_metrics=_words(row["cms_metric"], "|"),
             cms_statistic=row["cms_statistic"],
