@@ -164,10 +164,13 @@ document.addEventListener("htmx:responseError", (event) => {
   toast({ level: "danger", text: xhr.status === 403 ? words.wordForbidden : xhr.status === 404 ? words.wordGone : words.wordFailed });
 });
 
-/* A whole page where a fragment was asked for: the session has ended or a second factor is missing. */
+/* A whole page where a fragment was asked for: the session has ended or a second factor is missing. It is welcome
+   where a piece of a page was asked for and the page has it. */
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, target } = event.detail;
+  const { xhr, target, selectOverride, requestConfig } = event.detail;
   if (target === document.body || !/^\s*<!doctype html/i.test(xhr.responseText)) return;
+  const piece = selectOverride ?? requestConfig.elt.getAttribute("hx-select");
+  if (piece?.startsWith("#") && xhr.responseText.includes(`id="${piece.slice(1)}"`)) return;
   event.detail.shouldSwap = false;
   if (new URL(xhr.responseURL, location.href).pathname.includes("/login")) location.reload();
 });
