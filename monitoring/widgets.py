@@ -180,6 +180,12 @@ def rearranged(widgets: Sequence[Widget], places: object) -> tuple[Widget, ...]:
     return parse(rows)
 
 
-def next_row(widgets: Sequence[Widget]) -> int:
-    """The first row that is free below everything."""
-    return max((one.y + one.h for one in widgets), default=0)
+def free_place(widgets: Sequence[Widget], w: int, h: int) -> tuple[int, int]:
+    """(x, y) of the first gap of this size, row by row."""
+    taken = {(x, y) for one in widgets for x in range(one.x, one.x + one.w) for y in range(one.y, one.y + one.h)}
+    bottom = max((one.y + one.h for one in widgets), default=0)
+    for y in range(bottom):
+        for x in range(COLUMNS - w + 1):
+            if not any((x + right, y + down) in taken for right in range(w) for down in range(h)):
+                return x, y
+    return 0, bottom

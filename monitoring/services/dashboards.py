@@ -20,7 +20,7 @@ from accounts.models import Customer, User
 from accounts.permissions import can_write, is_customer_pm, is_provider
 from assets.models import Asset
 from monitoring.models import Dashboard, DashboardShare
-from monitoring.widgets import COLUMNS, NEEDS, Widget, WidgetError, WidgetKind, next_row, parse, rearranged
+from monitoring.widgets import COLUMNS, NEEDS, Widget, WidgetError, WidgetKind, free_place, parse, rearranged
 
 LONGEST_SHARE: Final = timedelta(days=90)
 MOST_SHARES: Final = 20
@@ -95,11 +95,12 @@ def arrange(*, dashboard: Dashboard, places: object, version: int, actor: User, 
 
 @transaction.atomic
 def add_widget(*, dashboard: Dashboard, widget: Widget, actor: User, now: datetime) -> Dashboard:
-    """Add a widget below the others, in the size of its kind."""
+    """Add a widget in the first gap that it fits into, in the size of its kind."""
     dashboard = _held(dashboard, actor)
     there = dashboard.parsed
     needs = NEEDS[widget.kind]
-    placed = replace(widget, id=random.token_hex(4), x=0, y=next_row(there), w=needs.w, h=needs.h)
+    x, y = free_place(there, needs.w, needs.h)
+    placed = replace(widget, id=random.token_hex(4), x=x, y=y, w=needs.w, h=needs.h)
     dashboard.widgets = [
         one.as_json() for one in _checked(dashboard.customer_id, [row.as_json() for row in (*there, placed)])
     ]
