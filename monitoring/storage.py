@@ -13,13 +13,16 @@ security-barrier view that follows the scope.
 
 Each point is stored once: a point is new when it is later than the newest of its series (`Newest`, one row per
 asset); what comes late or again is compared with what is stored.
+
+Closed hours are moved, in one transaction, into `samples.packed`, and the steps of closed days are kept beside them
+(`monitoring.archive` and `monitoring.packing`, docs/adr/0007). Reading asks the raw rows first and the packed ones
+then: a point that is moved in between is seen twice, which does no harm, and never missed.
 """
 
 from __future__ import annotations
 
 import io
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
@@ -28,10 +31,14 @@ from django.db import connection
 from numpy.typing import NDArray
 
 from accounts.postgres.base import APP_ROLE
+from monitoring import packing
 from monitoring.models import Series
 
 INGEST_ROLE: Final = "rdmp_ingest"
 DAYS_AHEAD: Final = 3
+DAYS_KEPT: Final = 2
+"""Days whose partitions stay although all of them may be packed."""
+HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 86_400_000
 EPOCH_2000_MS: Final = 946_684_800_000
 INT4_OID, FLOAT8_OID = 23, 701
@@ -47,25 +54,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
-    """The points of one series, oldest first; `ts` in Unix milliseconds."""
-
-    ts: Ints
-    value: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Rollup:
-    """Steps of one series that have at least one point, oldest first; `ts` is where each begins, in Unix ms."""
-
-    ts: Ints
-    low: Floats
-    high: Floats
-    mean: Floats
-    count: Ids
-
-
+Column = packing.Column
+Rollup = packing.Rollup
 Step = Literal[300, 3600]
 
 # --- days ----------------------------------------------------------------------------------------------------------
@@ -82,7 +72,10 @@ def make_days(days: Iterable[date]) -> None:
         for day in missing:
             cursor.execute("SELECT samples.make_day(%s)", [day])
     if not connection.in_atomic_block:  # a partition made in a transaction may yet be rolled back
-        _days_made.update(missing)
+        settled = datetime.now(UTC).date() - timedelta(
+            days=DAYS_KEPT
+        )  # others drop older ones as soon as they are empty
+        _days_made.update(day for day in missing if day > settled)
 
 
 def make_days_ahead(*, now: datetime) -> None:
@@ -90,11 +83,11 @@ def make_days_ahead(*, now: datetime) -> None:
     make_days(today + timedelta(days=ahead) for ahead in range(DAYS_AHEAD + 1))
 
 
-def drop_days_before(oldest: date) -> int:
-    """Forget the samples of all days before `oldest`; returns how many days."""
+def drop_empty_days_before(oldest: date) -> int:
+    """Drop the partitions of days before `oldest` from which everything has been packed; returns how many."""
     _days_made.clear()
     with connection.cursor() as cursor:
-        cursor.execute("SELECT samples.drop_days_before(%s)", [oldest])
+        cursor.execute("SELECT samples.drop_empty_days_before(%s)", [oldest])
         return int(cursor.fetchone()[0])
 
 
@@ -175,8 +168,28 @@ def stored(*, asset: Ints, ts: Ints, series: Ids) -> NDArray[np.bool_]:
             [moments[:, 0].tolist(), [_moment(one) for one in moments[:, 1].tolist()]],
         )
         known = {(asset_id, _ms(at), one) for asset_id, at, ids in cursor for one in ids}
+    known |= _packed_points(asset, ts, series)
     points = zip(asset.tolist(), ts.tolist(), series.tolist(), strict=True)
     return np.fromiter((point in known for point in points), dtype=np.bool_, count=len(ts))
+
+
+def _packed_points(asset: Ints, ts: Ints, series: Ids) -> set[tuple[int, int, int]]:
+    """The points of these series in the packed hours of these moments."""
+    hours = sorted(set(zip(asset.tolist(), (ts // HOUR_MS * HOUR_MS).tolist(), strict=True)))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT asset_id, data FROM unnest(%s::bigint[], %s::timestamptz[]) AS wanted (asset_id, hour)"
+            " JOIN samples.packed_readable USING (asset_id, hour)",
+            [[asset_id for asset_id, _ in hours], [_moment(hour) for _, hour in hours]],
+        )
+        rows = cursor.fetchall()
+    wanted = set(series.tolist())
+    return {
+        (asset_id, at, one)
+        for asset_id, data in rows
+        for one, column in packing.unpack(data, wanted).items()
+        for at in column.ts.tolist()
+    }
 
 
 # --- newest values -------------------------------------------------------------------------------------------------
@@ -221,33 +234,146 @@ def read(*, asset_id: int, series_ids: Collection[int], start: datetime, end: da
     A point that two racing writers stored twice comes once.
     """
     wanted = list(dict.fromkeys(series_ids))
-    picks = ", ".join(["value[array_position(series, %s)]"] * len(wanted))
     if not wanted:
         return {}
+    raw = _raw(asset_id, wanted, start, end)
+    pieces: dict[int, list[Column]] = {one: [] for one in wanted}
+    for block in _packed(asset_id, wanted, start, end):
+        for one, column in block.items():
+            pieces[one].append(column)
+    first, last = _ms(start), _ms(end)
+    return {one: _within(merged([*pieces[one], raw[one]]), first, last) for one in wanted}
+
+
+def _raw(asset_id: int, wanted: Sequence[int], start: datetime, end: datetime) -> dict[int, Column]:
+    picks = ", ".join(["value[array_position(series, %s)]"] * len(wanted))
     with connection.cursor() as cursor:
         cursor.execute(
             f"SELECT extract(epoch FROM ts)::float8, {picks} FROM samples.readable"  # noqa: S608 - placeholders only
             " WHERE asset_id = %s AND ts >= %s AND ts < %s AND series && %s ORDER BY ts",
-            [*wanted, asset_id, start, end, wanted],
+            [*wanted, asset_id, start, end, list(wanted)],
         )
         rows = cursor.fetchall()
     table = np.array(rows, dtype=np.float64).reshape(len(rows), 1 + len(wanted))
     ts = np.rint(table[:, 0] * 1000).astype(np.int64)
-    return {one: _column(ts, table[:, 1 + at]) for at, one in enumerate(wanted)}
+    return {one: _present(ts, table[:, 1 + at]) for at, one in enumerate(wanted)}
+
+
+def _present(ts: Ints, value: Floats) -> Column:
+    there = ~np.isnan(value)
+    return Column(ts[there], value[there])
+
+
+def _packed(asset_id: int, wanted: Sequence[int], start: datetime, end: datetime) -> Iterator[dict[int, Column]]:
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT data FROM samples.packed_readable WHERE asset_id = %s AND hour > %s AND hour < %s"
+            " AND low_series <= %s AND high_series >= %s ORDER BY hour",
+            [asset_id, start - timedelta(hours=1), end, max(wanted), min(wanted)],
+        )
+        rows = cursor.fetchall()
+    for (data,) in rows:
+        yield packing.unpack(data, wanted)
+
+
+def merged(pieces: Sequence[Column]) -> Column:
+    """One column of several: each moment once, and of two values for one moment the earlier piece's."""
+    full = [piece for piece in pieces if len(piece.ts)]
+    if len(full) < 2 and all(np.all(np.diff(piece.ts) > 0) for piece in full):
+        return full[0] if full else packing.NO_POINTS
+    ts, value = np.concatenate([piece.ts for piece in full]), np.concatenate([piece.value for piece in full])
+    if np.any(ts[1:] <= ts[:-1]):
+        order = np.argsort(ts, kind="stable")
+        ts, value = ts[order], value[order]
+        first = np.append(True, ts[1:] != ts[:-1])
+        ts, value = ts[first], value[first]
+    return Column(ts, value)
+
+
+def _within(column: Column, first: int, last: int) -> Column:
+    low, high = np.searchsorted(column.ts, [first, last])
+    return column if high - low == len(column.ts) else Column(column.ts[low:high], column.value[low:high])
+
+
+# --- steps ---------------------------------------------------------------------------------------------------------
 
 
 def rollup(*, series_ids: Collection[int], start: datetime, end: datetime, step_s: Step) -> dict[int, Rollup]:
     """Low, high, mean and count of each step that begins at start <= ts < end, by series id. Needs a scope.
 
     Series out of reach come back empty, like those without a point. A step that has not ended counts what it has.
+    Days that are kept in steps are read from those; the rest, and days in which late points wait to be packed, are
+    reckoned from the points.
     """
     wanted = list(dict.fromkeys(series_ids))
     owners = dict(Series.objects.filter(pk__in=wanted).values_list("pk", "asset_id"))
-    columns: dict[int, Column] = {}
+    first, last = _step_edge(start, step_s), _step_edge(end, step_s)
+    found: dict[int, Rollup] = {}
     for asset_id in sorted(set(owners.values())):
         mine = [one for one in wanted if owners.get(one) == asset_id]
-        columns |= read(asset_id=asset_id, series_ids=mine, start=start, end=end)
-    return {one: steps(columns.get(one, NOTHING), step_s) for one in wanted}
+        found |= _rollup(asset_id, mine, first, last, step_s)
+    return {one: found.get(one, packing.NO_STEPS) for one in wanted}
+
+
+def _step_edge(at: datetime, step_s: int) -> int:
+    """The first beginning of a step that is not before this moment."""
+    step = step_s * 1000
+    return -(-_ms(at) // step) * step
+
+
+def _rollup(asset_id: int, wanted: Sequence[int], first: int, last: int, step_s: Step) -> dict[int, Rollup]:
+    pieces: dict[int, list[Rollup]] = {one: [] for one in wanted}
+    loose = _loose_days(asset_id, first, last)
+    for low, high in _stretches(loose):
+        start, end = _moment(max(low, first)), _moment(min(high, last))
+        for one, column in read(asset_id=asset_id, series_ids=wanted, start=start, end=end).items():
+            pieces[one].append(steps(column, step_s))
+    column_name = "fives" if step_s == 300 else "hours"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"SELECT day, {column_name} FROM samples.steps_readable WHERE asset_id = %s"  # noqa: S608 - one of two names
+            " AND day > %s AND day < %s AND low_series <= %s AND high_series >= %s ORDER BY day",
+            [asset_id, _moment(first - DAY_MS), _moment(last), max(wanted), min(wanted)],
+        )
+        rows = cursor.fetchall()
+    for day, data in rows:
+        if _ms(day) not in loose:
+            for one, part in packing.unpack_rollups(data, wanted).items():
+                pieces[one].append(part)
+    return {one: _joined(parts, first, last) for one, parts in pieces.items()}
+
+
+def _loose_days(asset_id: int, first: int, last: int) -> list[int]:
+    """Days (Unix ms) whose points are not, or not all, in steps: raw ones wait, or steps have not been made."""
+    span = [asset_id, _moment(first // DAY_MS * DAY_MS), _moment(last)]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT date_bin('1 day', ts, 'epoch') FROM samples.readable WHERE asset_id = %s AND ts >= %s AND ts < %s"
+            " UNION (SELECT date_bin('1 day', hour, 'epoch') FROM samples.packed_readable"
+            " WHERE asset_id = %s AND hour >= %s AND hour < %s"
+            " EXCEPT SELECT day FROM samples.steps_readable WHERE asset_id = %s AND day >= %s AND day < %s) ORDER BY 1",
+            [*span, *span, *span],
+        )
+        return [_ms(day) for (day,) in cursor]
+
+
+def _stretches(days: Sequence[int]) -> list[tuple[int, int]]:
+    """Days that follow each other as stretches, half open."""
+    found: list[tuple[int, int]] = []
+    for day in days:
+        begin = found.pop()[0] if found and found[-1][1] == day else day
+        found.append((begin, day + DAY_MS))
+    return found
+
+
+def _joined(parts: Sequence[Rollup], first: int, last: int) -> Rollup:
+    if not parts:
+        return packing.NO_STEPS
+    names = ("ts", "low", "high", "mean", "count")
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
+    order = np.argsort(whole["ts"], kind="stable")
+    order = order[(whole["ts"][order] >= first) & (whole["ts"][order] < last)]
+    return Rollup(**{name: column[order] for name, column in whole.items()})
 
 
 def steps(column: Column, step_s: int) -> Rollup:
@@ -255,8 +381,7 @@ def steps(column: Column, step_s: int) -> Rollup:
     begins = column.ts // (step_s * 1000) * (step_s * 1000)
     first = np.flatnonzero(np.append(True, begins[1:] != begins[:-1])[: len(begins)])
     if not len(first):
-        nothing = np.empty(0)
-        return Rollup(np.empty(0, np.int64), nothing, nothing, nothing, np.empty(0, np.int32))
+        return packing.NO_STEPS
     count = np.diff(np.append(first, len(begins)))
     return Rollup(
         begins[first],
@@ -265,16 +390,6 @@ def steps(column: Column, step_s: int) -> Rollup:
         np.add.reduceat(column.value, first) / count,
         count.astype(np.int32),
     )
-
-
-NOTHING: Final = Column(np.empty(0, np.int64), np.empty(0))
-
-
-def _column(ts: Ints, value: Floats) -> Column:
-    present = ~np.isnan(value)
-    ts, value = ts[present], value[present]
-    first = np.append(True, ts[1:] != ts[:-1])[: len(ts)]
-    return Column(ts[first], value[first])
 
 
 def _moment(ms: int) -> datetime:

@@ -8,7 +8,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from monitoring.services import housekeeping, targets
+from accounts.models import Customer
+from monitoring.services import housekeeping, packer, targets, watching
 from monitoring.services import poll as polling
 
 
@@ -41,3 +42,28 @@ def housekeep() -> None:
     """Silence, events that pass, old days: what must happen though no data came."""
     with scope.platform("monitoring housekeeping"):
         housekeeping.run(now=timezone.now())
+
+
+@shared_task(name="monitoring.pack", queue="default")
+def pack() -> None:
+    """Move closed hours into packed rows."""
+    now = timezone.now()
+    packer.run(now=now, until=now + packer.LONGEST)
+
+
+@shared_task(name="monitoring.forget", queue="default")
+def forget() -> None:
+    """Delete history that is past what each customer keeps."""
+    packer.forget(now=timezone.now())
+
+
+@shared_task(name="monitoring.settle", queue="default")
+def settle(customer_id: int, *, due_at: datetime, now: datetime) -> None:
+    """A silence begins or ends, or the time of grace after a cause is over."""
+    watching.settle(customer=Customer.objects.get(pk=customer_id), now=now)
+
+
+@shared_task(name="monitoring.look_at_flapping", queue="default")
+def look_at_flapping(alert_id: int, *, due_at: datetime, now: datetime) -> None:
+    """Flapping that may be over, or is to be said again."""
+    watching.look_at_flapping(alert_id=alert_id, now=now)

@@ -5,6 +5,9 @@ from monitoring.models.cloud import CloudReading, CloudUse, ExpiryLadder
 from monitoring.models.dashboard import Dashboard, DashboardShare
 from monitoring.models.event import Event
 from monitoring.models.group import AssetGroup, AssetGroupMember, ExpectedProcess, RuleMacro, RuleSchedule
+from monitoring.models.history import RemoteSource, Retention
+from monitoring.models.platform import PlatformFigure, PlatformTrouble
+from monitoring.models.probe import ProbePoint, ProbeRound
 from monitoring.models.rule import RuleOverride, RuleState
 from monitoring.models.series import Ledger, Newest, Series, metric_name
 from monitoring.models.silence import Silence
@@ -30,6 +33,12 @@ __all__ = [
     "Ledger",
     "MonitoringTemplate",
     "Newest",
+    "RemoteSource",
+    "Retention",
+    "PlatformFigure",
+    "PlatformTrouble",
+    "ProbePoint",
+    "ProbeRound",
     "RuleMacro",
     "RuleOverride",
     "RuleSchedule",

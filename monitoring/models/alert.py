@@ -78,6 +78,8 @@ class Alert(TenantModel):
         blank=True,
         help_text=_("Of events, by language; rules are named when they are read."),
     )
+    text = models.TextField(_("text"), blank=True)
+    """What happened, in the customer's language, for messages that go out later."""
     value = models.FloatField(_("value"), null=True)
     condition = models.JSONField(_("condition"), default=dict)
     samples = models.JSONField(_("samples"), default=list)
@@ -198,6 +200,8 @@ class AlertHold(TenantModel):
     from_at = models.DateTimeField(_("from"))
     until_at = models.DateTimeField(_("until"), null=True, blank=True)
     silence = models.ForeignKey("monitoring.Silence", on_delete=models.PROTECT, related_name="+", null=True)
+    relation = models.CharField(max_length=10, blank=True)
+    """Of an inhibition: `inhibition.Relation`."""
     by_alert = models.ForeignKey(Alert, on_delete=models.PROTECT, related_name="+", null=True)
 
     class Meta:

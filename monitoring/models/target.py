@@ -30,6 +30,10 @@ class CollectorKind(models.TextChoices):
     HTTP = Kind.HTTP, _("URL")
     PING = Kind.PING, _("Ping")
     CMS = Kind.CMS, _("CloudMonitor")
+    FLOW = Kind.FLOW, _("Steps (API, sign-in and query)")
+    DNS = Kind.DNS, _("DNS record")
+    TLS = Kind.TLS, _("TLS certificate")
+    DOMAIN = Kind.DOMAIN, _("Domain expiry")
     PRODUCT = Kind.PRODUCT, _("Product status")
 
 
@@ -157,7 +161,13 @@ class Target(TenantModel):
             return f"{config.get('host', '')}:{config.get('port', '')}{config.get('path', '')}"
         if self.kind == Kind.TCP:
             return f"{config.get('host', '')}:{config.get('port', '')}"
-        return str(config.get("url") or config.get("host") or config.get("namespace") or "")
+        if self.kind == Kind.FLOW:
+            return str(next((step.get("url", "") for step in config.get("steps", ())), ""))
+        if self.kind == Kind.TLS:
+            return f"{config.get('host', '')}:{config.get('port', '')}"
+        if self.kind == Kind.DNS:
+            return f"{config.get('record', '')} {config.get('name', '')}"
+        return str(config.get("domain") or config.get("url") or config.get("host") or config.get("namespace") or "")
 
     @property
     def product(self) -> Product | None:

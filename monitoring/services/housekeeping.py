@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime, timedelta
 
-from django.conf import settings
 from django.db import connection, transaction
 from django.db.utils import OperationalError
 
@@ -31,16 +30,16 @@ def run(*, now: datetime) -> int:
 
 
 def keep_days(*, now: datetime) -> None:
-    """Make the partitions of the next days, drop those past retention."""
+    """Make the partitions of the next days, drop those that the packer has emptied."""
     storage.make_days_ahead(now=now)
-    oldest = (now - timedelta(days=settings.RETENTION_DAYS + 1)).astimezone(UTC).date()
+    oldest = (now - timedelta(days=storage.DAYS_KEPT)).astimezone(UTC).date()
     try:
-        dropped = storage.drop_days_before(oldest)
+        dropped = storage.drop_empty_days_before(oldest)
     except OperationalError:
         log.warning("old samples stay a little longer: the table is busy")  # tried again at the next round
         return
     if dropped:
-        log.info("samples of %s days before %s dropped", dropped, oldest)
+        log.info("%s days before %s were packed and dropped", dropped, oldest)
 
 
 @transaction.atomic

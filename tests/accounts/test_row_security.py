@@ -28,7 +28,7 @@ WITHOUT_CUSTOMER = {
     "django_session": "signed-in browsers: found by a random key only",
     "account_emailconfirmation": "unused: the invitation proves the address",
 }
-DEFINER_FUNCTIONS = {"samples.make_day", "samples.drop_days_before"}
+DEFINER_FUNCTIONS = {"samples.make_day", "samples.drop_empty_days_before"}
 
 
 @pytest.fixture

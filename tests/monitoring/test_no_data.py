@@ -164,7 +164,7 @@ def test_old_days_are_dropped_and_new_ones_made(db: None) -> None:
     now = datetime.now(START.tzinfo)
     storage.make_days([(now - timedelta(days=90)).date()])
     storage.make_days_ahead(now=now)
-    assert storage.drop_days_before((now - timedelta(days=40)).date()) >= 1
+    assert storage.drop_empty_days_before((now - timedelta(days=40)).date()) >= 1
     with connection.cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", [f"samples.block_{now:%Y%m%d}"])
         assert cursor.fetchone()[0] is not None

@@ -86,7 +86,7 @@ def test_the_newest_value_of_each_series_is_at_hand(jia: Customer, web: Asset) -
 
 def test_todays_samples_cannot_be_dropped(db: None) -> None:
     with connection.cursor() as cursor, pytest.raises(Exception, match="would drop today"):
-        cursor.execute("SELECT samples.drop_days_before(current_date + 1)")
+        cursor.execute("SELECT samples.drop_empty_days_before(current_date + 1)")
 
 
 VALUES = st.floats(allow_nan=False, allow_infinity=False)
