@@ -13,7 +13,19 @@ import aiohttp
 from monitoring.collectors import Job, Outcome, Problem, Step
 from monitoring.collectors.config import ConfigError, ProductConfig
 from monitoring.collectors.network import Guard, explain
-from monitoring.collectors.products import nginx
+from monitoring.collectors.products import (
+    docker,
+    elasticsearch,
+    java,
+    kafka,
+    kubernetes,
+    mongodb,
+    nginx,
+    oracle,
+    solr,
+    weblogic,
+    windows,
+)
 from monitoring.collectors.products.frame import CannotReadError, Option, Product, Visit
 
 __all__ = ["PRODUCTS", "Product", "checked", "collect"]
@@ -22,7 +34,26 @@ log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 50
 
-PRODUCTS: Final[Mapping[str, Product]] = {product.slug: product for product in (nginx.PRODUCT,)}
+_ALL: Final = (
+    nginx.PRODUCT,
+    java.PRODUCT,
+    java.RESIN_PRODUCT,
+    weblogic.PRODUCT,
+    windows.PRODUCT,
+    windows.IIS_PRODUCT,
+    windows.SQLSERVER_PRODUCT,
+    oracle.PRODUCT,
+    mongodb.PRODUCT,
+    elasticsearch.PRODUCT,
+    solr.PRODUCT,
+    java.EHCACHE_PRODUCT,
+    kafka.PRODUCT,
+    kafka.LAG_PRODUCT,
+    kubernetes.PRODUCT,
+    docker.PRODUCT,
+    docker.CADVISOR_PRODUCT,
+)
+PRODUCTS: Final[Mapping[str, Product]] = {product.slug: product for product in _ALL}
 
 
 def checked(config: ProductConfig) -> ProductConfig:
