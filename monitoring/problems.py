@@ -37,6 +37,11 @@ PROBLEMS: Final[Mapping[str, Text]] = {
     "key_invalid": _("Alibaba Cloud refuses the AccessKey. Enter a valid one at the cloud account."),
     "access_denied": _("The AccessKey may not read CloudMonitor. Grant AliyunCloudMonitorReadOnlyAccess."),
     "throttled": _("Alibaba Cloud limits the number of calls. Collecting goes on by itself, only slower."),
+    "quota_exhausted": _(
+        "The month's free calls to CloudMonitor are used up. Reading rests and is tried again every hour; "
+        "the customer can buy calls, or the next month begins with new ones."
+    ),
+    "clock": _("The clock of this machine is more than 15 minutes wrong, so Alibaba Cloud refuses. Please correct it."),
     "provider_error": _("Alibaba Cloud answered with an error. Collecting is tried again by itself."),
     "no_credentials": _("The cloud account has no AccessKey yet. Enter one at the cloud account."),
     "sign_in": _("The server refuses the user name or the password."),
@@ -50,6 +55,16 @@ PROBLEMS: Final[Mapping[str, Text]] = {
     "disabled": _("The server does not show its status yet. Switch it on as the prerequisites say."),
     "version": _("This version is too old to be read."),
     "wrong_product": _("This is another product. Choose the one named here, so that no alarm comes twice."),
+    "points_missing": _(
+        "Too few probe points could ask, so nothing is said about the site. The status page tells which ones are missing."
+    ),
+    "location_offline": _("This probe point has no connection to the network itself; the site is not to blame."),
+    "rdap_unknown": _(
+        "The registry of this ending answers no machine (RDAP). Enter the day on which the domain expires by hand."
+    ),
+    "rdap_silent": _("The registry did not answer. It is asked again by itself."),
+    "rdap_limited": _("The registry limits the number of questions. It is asked again by itself."),
+    "rdap_no_date": _("The registry does not say when the domain expires. Enter the day by hand."),
     "config": _("The configuration of this target is not valid any more. Open it and save it again."),
     "store": _("The figures were read but could not be stored. They are tried again."),
 }
@@ -64,6 +79,15 @@ CONFIG_ERRORS: Final[Mapping[str, Text]] = {
     "choice": _("Choose one of the values offered."),
     "text": _("The text is too long."),
     "status_list": _("Enter status codes and ranges, separated by commas, such as 200-399,401."),
+    "json_path": _("Enter a JSON path such as $.data.status (RFC 9535)."),
+    "variable": _("Names of variables have letters, digits and underscores, and do not begin with a digit."),
+    "variable_host": _("A variable cannot stand in the host of an address: secrets would go to wherever it points."),
+    "unknown_variable": _("A step uses a variable that no step before it and no secret provides."),
+    "too_many_steps": _("A check has 20 steps at most."),
+    "step_name": _("Give each step a name: it is what the alarm says."),
+    "pattern": _("Enter a regular expression (RE2 syntax: without look-ahead and back references)."),
+    "date": _("Enter a day such as 2027-03-31."),
+    "secret_lines": _("Enter one secret per line as name=value."),
     "headers": _("Enter one header per line as Name: value."),
     "path": _("Enter a path that begins with / and has no spaces."),
     "url": _("Enter an address that begins with http:// or https://."),
@@ -81,9 +105,15 @@ STEPS: Final[Mapping[str, Text]] = {
     "connected": _("Connected"),
     "ping": _("Ping (received/sent, round trip)"),
     "point": _("Probe point"),
+    "dns_answer": _("Records"),
+    "tls_verdict": _("Handshake"),
+    "chain": _("In the chain (of ← issued by)"),
+    "domain_ends": _("Days until the domain expires"),
+    "domain_unknown": _("Nobody has registered this domain"),
     "certificate": _("Certificate, days left"),
     "cms": _("CloudMonitor (pages, new figures)"),
     "cms_foreign": _("Not among the assets"),
+    "rds": _("RDS performance (instances, new figures)"),
 }
 """The steps that "test now" shows."""
 

@@ -30,6 +30,20 @@ def collect(customer_id: int, kind: str, target_ids: list[int], lease: str) -> N
         polling.collect(polling.Work(customer_id, kind, target_ids, datetime.fromisoformat(lease)))
 
 
+@shared_task(name="monitoring.probe_result", queue="probe-results")
+def probe_result(location: str, sealed: str) -> None:
+    """Take in what a probe point elsewhere has answered."""
+    with scope.platform("answers of probe points"):
+        polling.take_results(location, sealed, now=timezone.now())
+
+
+@shared_task(name="monitoring.end_rounds", queue="poll")
+def end_rounds() -> None:
+    """End the rounds whose probe points did not answer in time."""
+    with scope.platform("rounds of probes"):
+        polling.end_overdue_rounds(now=timezone.now())
+
+
 @shared_task(name="monitoring.follow_inventory", queue="default")
 def follow_inventory() -> None:
     """Keep targets in step with assets and cloud accounts."""

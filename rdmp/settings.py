@@ -257,9 +257,14 @@ CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
-PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local-1:1,local-2:2,local-3:3")
+# The places that URLs are asked from: name[:label[:network[:country]]]; without a country it is this machine.
+PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local-1,local-2,local-3")
 CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {
     name: {} for name in ("default", "timers", "notify", "poll", "probe-results", "reports")
+} | {
+    f"probe-{parts[0]}": {}  # listened to by workers of `monitoring.location` elsewhere
+    for parts in (text.split(":") for text in PROBE_POINTS)
+    if len(parts) > 3 and parts[3] not in ("", "local")
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
@@ -273,6 +278,7 @@ CELERY_BEAT_SCHEDULE = {
         "notify.sweep": 5.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
+        "monitoring.end_rounds": 5.0,
         "monitoring.pack": 60.0,
         "monitoring.forget": 3600.0,
         "monitoring.follow_inventory": 60.0,
@@ -315,11 +321,12 @@ INCIDENT_WARNING_SHARE = env.number("RDMP_WARNING_SHARE", 2 / 3)  # of a clock's
 # --- monitoring -----------------------------------------------------------------------------------------------------
 
 CHECK_PERIOD_S = env.number("RDMP_CHECK_PERIOD_S", 0)  # shortens every check period; 0 keeps the rules' own
+FLAP_CHANGES = int(env.number("RDMP_FLAP_CHANGES", 6))  # an alert that changes so often within the window flaps
+FLAP_WINDOW_S = int(env.number("RDMP_FLAP_WINDOW_S", 3600))
+FLAP_QUIET_S = int(env.number("RDMP_FLAP_QUIET_S", 1800))  # flapping is over after so long without a change
 RETENTION_DAYS = int(env.number("RDMP_RETENTION_DAYS", 35))  # samples older than this are no longer taken in
 POINTS_DAYS = int(env.number("RDMP_POINTS_DAYS", 366))  # how long every sample is kept, unless a customer's row differs
 STEPS_DAYS = int(env.number("RDMP_STEPS_DAYS", 800))  # how long five-minute and hourly figures are kept
-# The places that URLs are asked from: name[:label[:network[:country]]]; without a country it is this machine.
-PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local-1:1,local-2:2,local-3:3")
 PROBE_CONTROL = env.words("RDMP_PROBE_CONTROL")  # host:port that answer as long as this machine is online
 RDAP_BOOTSTRAP = env.text("RDMP_RDAP_BOOTSTRAP", "https://data.iana.org/rdap/dns.json")
 HEARTBEAT_URL = env.text("RDMP_HEARTBEAT_URL")  # called every minute while the platform is well

@@ -72,7 +72,9 @@ class _Base:
             raise ConfigError(missing, "required") from None
 
     def as_json(self) -> dict[str, Any]:
-        return asdict(self)
+        """As the database gives it back: lists, no tuples, so that two can be compared."""
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return values
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,6 +470,9 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "oss": "acs_oss_dashboard",
 }
 """The namespace of each kind of asset (CMS documentation, list of metrics)."""
+
+PERFORMANCE: Final = "rds_performance"
+"""Stands where a namespace would for the figures that RDS tells itself (`collectors.rds`)."""
 
 ProbeConfig = FlowConfig | DnsConfig | TlsConfig | DomainConfig
 Config = PrometheusConfig | TcpConfig | HttpConfig | PingConfig | CmsConfig | ProductConfig | ProbeConfig

@@ -1,172 +1,241 @@
-"""Whether a URL answers as it should, asked from every probe point, and how long its certificate still lasts.
+"""Whether a URL answers as it should, where the time of it went, and how long its certificate still lasts.
 
-A probe point is a named place to ask from. Today all points ask from this machine; the figures, the quorum and
-the series per point are already those of several places. Result codes per point as in the catalogue:
-0 passed, 1 timed out, 2 refused, 3 wrong status, 4 text missing, 5 name not resolved, 6 certificate refused, 7 other.
+Result codes as in the catalogue: 0 passed, 1 timed out, 2 refused, 3 wrong status, 4 text missing, 5 name not
+resolved, 6 certificate refused, 7 other, 8 too slow, 9 too large, 10 wrong JSON value, 11 forbidden text.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ssl
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 from cryptography import x509
 
-from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import HttpConfig
-from monitoring.collectors.network import Guard, connect, connector, explain
+from monitoring.collectors import Job, Problem, patterns
+from monitoring.collectors.config import LARGEST_BYTES, Expectation, HttpConfig, RequestSecret
+from monitoring.collectors.network import (
+    JOURNEY,
+    Guard,
+    Journey,
+    ProbeConnector,
+    connect,
+    explain,
+    tls_context,
+)
+from monitoring.collectors.places import (
+    CERTIFICATE,
+    CODES,
+    FORBIDDEN_TEXT,
+    OTHER,
+    PASSED,
+    TEXT_MISSING,
+    TOO_LARGE,
+    TOO_SLOW,
+    WRONG_STATUS,
+    WRONG_VALUE,
+    Answer,
+)
 
 AT_ONCE: Final = 100
-MAX_BYTES: Final = 1024 * 1024
 CHUNK: Final = 64 * 1024
+CERTIFICATE_S: Final = 3.0
 USER_AGENT: Final = "rdmp-probe"
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
-CERTIFICATE_EVERY_S: Final = 3600.0
-DAY_S: Final = 86_400.0
-
-PASSED, TIMED_OUT, REFUSED, WRONG_STATUS, TEXT_MISSING, NOT_RESOLVED, CERTIFICATE, OTHER = range(8)
-CODES: Final = {"timeout": TIMED_OUT, "refused": REFUSED, "dns": NOT_RESOLVED, "tls": CERTIFICATE}
+SHOWN: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What one point found. ``problem`` is set when the point could not ask at all."""
+class Request:
+    """One request to send, and how far to follow where it leads."""
 
-    point: str
-    code: int
+    url: str
+    method: str = "GET"
+    headers: Mapping[str, str] | None = None
+    body: str = ""
+    max_redirects: int = 5
+    verify_tls: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer as it came: at most `LARGEST_BYTES` of it, and where its time went in milliseconds."""
+
+    status: int
+    headers: Mapping[str, str]
+    text: str
+    size: int
     took_ms: float
-    status: int = 0
+    phases: Mapping[str, float]
+    address: str = ""
+    certificate: bytes | None = None
     detail: str = ""
-    problem: Problem | None = None
+    """Set when the answer leads nowhere: a redirect to something that is no web address."""
 
 
-async def collect(jobs: Sequence[Job[HttpConfig]], *, guard: Guard, points: Sequence[str]) -> list[Outcome]:
-    """Check all URLs from all their points, overlapping."""
+async def ask(jobs: Sequence[Job[HttpConfig]], *, guard: Guard, point: str) -> list[Answer]:
+    """Check all URLs from this location, overlapping."""
     places = asyncio.Semaphore(AT_ONCE)
     async with (
-        _session(guard, allow_internal=False) as strict,
-        _session(guard, allow_internal=True) as trusted,
+        session(guard, allow_internal=False, limit=AT_ONCE) as strict,
+        session(guard, allow_internal=True, limit=AT_ONCE) as trusted,
     ):
         return list(
             await asyncio.gather(
-                *(_one(job, trusted if job.allow_internal else strict, guard, points, places) for job in jobs)
+                *(_one(job, trusted if job.allow_internal else strict, guard, point, places) for job in jobs)
             )
         )
 
 
-def _session(guard: Guard, *, allow_internal: bool) -> aiohttp.ClientSession:
+def session(
+    guard: Guard, *, allow_internal: bool, limit: int, cookies: aiohttp.abc.AbstractCookieJar | None = None
+) -> aiohttp.ClientSession:
+    """A client whose every connection passes the guard; it knows neither proxies of the environment nor .netrc."""
     return aiohttp.ClientSession(
-        connector=connector(guard, allow_internal=allow_internal, limit=AT_ONCE),
+        connector=ProbeConnector(guard, allow_internal=allow_internal, limit=limit),
         headers={"User-Agent": USER_AGENT},
         trust_env=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
+        cookie_jar=cookies or aiohttp.DummyCookieJar(),
     )
 
 
 async def _one(
-    job: Job[HttpConfig],
-    session: aiohttp.ClientSession,
-    guard: Guard,
-    points: Sequence[str],
-    places: asyncio.Semaphore,
-) -> Outcome:
-    outcome = Outcome(job.target_id)
-    began = time.perf_counter()
-    wanted = [point for point in points if not job.config.points or point in job.config.points] or list(points)
-    answers = await asyncio.gather(*(_ask(job, session, point, places) for point in wanted))
-    _tell(job, answers, outcome)
-    await _certificate(job, guard, outcome)
-    outcome.took_ms = (time.perf_counter() - began) * 1000
-    return outcome
-
-
-def _tell(job: Job[HttpConfig], answers: Sequence[Answer], outcome: Outcome) -> None:
-    """The series of a round. Points that could not ask do not count: neither as failed nor as passed."""
-    at = round(time.time() * 1000)
-    asked = [answer for answer in answers if answer.problem is None]
-    for answer in answers:
-        text = f"{answer.point}: {answer.detail or f'HTTP {answer.status}'} {answer.took_ms:.0f} ms"
-        outcome.steps.append(Step("point", text, ok=answer.problem is None and answer.code == PASSED))
-    if not asked:
-        outcome.problem = answers[0].problem
-        return
-    for answer in asked:
-        labels = labels_text({"url": job.config.url, "point": answer.point})
-        outcome.add(job, "url.point.result_code", at, answer.code, labels)
-        if answer.status:
-            outcome.add(job, "url.latency_ms", at, answer.took_ms, labels)
-            outcome.add(job, "url.status_code", at, answer.status, labels)
-    labels = labels_text({"url": job.config.url})
-    failed = sum(answer.code != PASSED for answer in asked)
-    outcome.add(job, "url.result_code", at, int(failed >= quorum(len(asked))), labels)
-    outcome.add(job, "url.failed_points", at, failed, labels)
-    outcome.add(job, "url.points", at, len(asked), labels)
-
-
-def quorum(points: int) -> int:
-    """How many points must fail before the site has failed: two thirds of those that exist, rounded up."""
-    return -(-2 * points // 3)
-
-
-async def _ask(job: Job[HttpConfig], session: aiohttp.ClientSession, point: str, places: asyncio.Semaphore) -> Answer:
-    """One request from one point, redirects followed within the limit."""
+    job: Job[HttpConfig], client: aiohttp.ClientSession, guard: Guard, point: str, places: asyncio.Semaphore
+) -> Answer:
+    config = job.config
     async with places:
+        secret = RequestSecret.parse(job.token)
+        request = Request(
+            config.url, config.method, secret.headers, secret.body, config.max_redirects, config.verify_tls
+        )
         began = time.perf_counter()
         try:
-            async with asyncio.timeout(job.config.timeout_s):
-                code, status, detail = await _follow(job.config, session)
+            async with asyncio.timeout(config.timeout_s):
+                response = await fetch(client, request)
         except (aiohttp.ClientError, OSError, ValueError) as error:
-            failure = explain(error)
-            took = (time.perf_counter() - began) * 1000
-            problem = Problem(failure.code, failure.detail) if failure.ours else None
-            return Answer(
-                point, CODES.get(failure.code, OTHER), took, detail=failure.detail or failure.code, problem=problem
-            )
-        return Answer(point, code, (time.perf_counter() - began) * 1000, status, detail)
+            answer = failed(error, point, (time.perf_counter() - began) * 1000)
+            return await _with_refused_certificate(job, answer, guard)
+        code, detail = judge(config.expected, response, reads=config.method != "HEAD")
+        return Answer(
+            point,
+            code,
+            response.took_ms,
+            response.status,
+            detail,
+            phases=response.phases,
+            address=response.address,
+            certificate_ends=ends_of(response.certificate),
+        )
 
 
-async def _follow(config: HttpConfig, session: aiohttp.ClientSession) -> tuple[int, int, str]:
-    """Request and judge. Headers of the target (they may hold a key) go to its own host only."""
-    url, method, data = config.url, config.method, config.body.encode() or None
-    origin = urlsplit(config.url).netloc
-    for hop in range(config.max_redirects + 1):
-        headers = dict(config.headers) if urlsplit(url).netloc == origin else {}
-        options: dict[str, Any] = {"ssl": config.verify_tls}
-        async with session.request(
-            method, url, headers=headers, data=data, allow_redirects=False, **options
-        ) as response:
-            location = response.headers.get("Location", "")
-            if response.status not in REDIRECTS or not location or hop == config.max_redirects:
-                return await _judge(config, response)
-            url = urljoin(url, location)
-            if urlsplit(url).scheme not in ("http", "https"):
-                return OTHER, response.status, f"redirect to {url[:100]}"
-            if response.status not in (307, 308) and method == "POST":
-                method, data = "GET", None
+def failed(error: Exception, point: str, took_ms: float) -> Answer:
+    """A request without answer: the site's failure, or ours when this place could not ask."""
+    failure = explain(error)
+    problem = Problem(failure.code, failure.detail) if failure.ours else None
+    code = CODES.get(failure.code, OTHER)
+    return Answer(point, code, took_ms, detail=failure.detail, reason=failure.code, problem=problem)
+
+
+async def fetch(client: aiohttp.ClientSession, request: Request) -> Response:
+    """Send and follow. Headers and body (they may hold a key) go to the target's own origin only, and an answer is
+    never read beyond the limit. ``phases`` are those of the last hop; ``took_ms`` is all of it."""
+    began = time.perf_counter()
+    url, method, data = request.url, request.method, request.body.encode() or None
+    for hop in range(request.max_redirects + 1):
+        ours = origin(url) == origin(request.url)
+        journey = Journey()
+        token = JOURNEY.set(journey)
+        sent = time.perf_counter()
+        try:
+            async with client.request(
+                method,
+                url,
+                headers=dict(request.headers or {}) if ours else {},
+                data=data if ours else None,
+                allow_redirects=False,
+                ssl=request.verify_tls,
+            ) as response:
+                heard = time.perf_counter()
+                location = response.headers.get("Location", "")
+                if response.status not in REDIRECTS or not location or hop == request.max_redirects:
+                    return await _read(response, journey, (began, sent, heard))
+                url = urljoin(url, location)
+                if urlsplit(url).scheme not in ("http", "https"):
+                    answer = await _read(response, journey, (began, sent, heard))
+                    return replace(answer, detail=f"redirect to {url[:100]}")
+                if response.status == 303 or (response.status in (301, 302) and method == "POST"):
+                    method, data = "GET", None
+        finally:
+            JOURNEY.reset(token)
     raise AssertionError("the last hop returns")
 
 
-async def _judge(config: HttpConfig, response: aiohttp.ClientResponse) -> tuple[int, int, str]:
-    if not config.accepts(response.status):
-        return WRONG_STATUS, response.status, ""
-    if config.keyword and config.method != "HEAD":
-        parts, size = [], 0
-        async for part in response.content.iter_chunked(CHUNK):
-            parts.append(part)
-            size += len(part)
-            if size >= MAX_BYTES:
-                break
-        text = b"".join(parts).decode(_charset(response), "replace")
-        if config.keyword not in text:
-            return TEXT_MISSING, response.status, f"HTTP {response.status}, text missing"
-    return PASSED, response.status, ""
+def origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+async def _read(response: aiohttp.ClientResponse, journey: Journey, moments: tuple[float, float, float]) -> Response:
+    began, sent, heard = moments
+    body, size = bytearray(), 0
+    async for part in response.content.iter_chunked(CHUNK):
+        size += len(part)
+        body += part[: max(0, LARGEST_BYTES - len(body))]
+        if size > LARGEST_BYTES:
+            break
+    done = time.perf_counter()
+    phases = {"dns": journey.dns, "connect": journey.connect}
+    if journey.tls is not None:
+        phases["tls"] = journey.tls
+    phases["first_byte"] = max(0.0, (heard - sent) * 1000 - sum(phases.values()))
+    phases["download"] = (done - heard) * 1000
+    return Response(
+        response.status,
+        response.headers,
+        bytes(body).decode(_charset(response), "replace"),
+        size,
+        (done - began) * 1000,
+        phases,
+        journey.address,
+        journey.certificate,
+    )
+
+
+def judge(expected: Expectation, response: Response, *, reads: bool = True) -> tuple[int, str]:  # noqa: PLR0911  # one line per expectation
+    """A result code and what was found instead of what was expected."""
+    if response.detail:
+        return OTHER, response.detail
+    if not expected.accepts(response.status):
+        return WRONG_STATUS, f"HTTP {response.status}"
+    if expected.max_bytes and response.size > expected.max_bytes:
+        return TOO_LARGE, f"> {expected.max_bytes} B"
+    if reads:
+        if expected.keyword and expected.keyword not in response.text:
+            return TEXT_MISSING, f"HTTP {response.status}, text missing"
+        if expected.absent and expected.absent in response.text:
+            return FORBIDDEN_TEXT, f"HTTP {response.status}"
+        if expected.json_path and (wrong := _wrong_value(expected, response.text)):
+            return WRONG_VALUE, wrong
+    if expected.max_ms and response.took_ms > expected.max_ms:
+        return TOO_SLOW, f"{response.took_ms:.0f} ms > {expected.max_ms:.0f} ms"
+    return PASSED, ""
+
+
+def _wrong_value(expected: Expectation, text: str) -> str:
+    try:
+        values = patterns.json_values(expected.json_path, text)
+    except ValueError:
+        return "no JSON"
+    if not values:
+        return f"{expected.json_path}: nothing there"
+    if expected.json_value and expected.json_value not in values:
+        return f"{expected.json_path}: {', '.join(values)[:SHOWN]}"
+    return ""
 
 
 def _charset(response: aiohttp.ClientResponse) -> str:
@@ -181,36 +250,31 @@ def _charset(response: aiohttp.ClientResponse) -> str:
     return name
 
 
-async def _certificate(job: Job[HttpConfig], guard: Guard, outcome: Outcome) -> None:
-    """Days until the certificate ends, also of one that is refused: read by a handshake of its own, once an hour."""
-    parts = urlsplit(job.config.url)
-    if parts.scheme != "https" or not parts.hostname:
-        return
-    seen = job.state.get("certificate", {})
-    now = time.time()
-    if not seen or seen.get("url") != job.config.url or now - seen["at"] >= CERTIFICATE_EVERY_S:
-        ends = await _certificate_end(job, parts.hostname, parts.port or 443, guard)
-        if ends is None:
-            return
-        seen = {"url": job.config.url, "at": now, "ends": ends}
-    outcome.state = {"certificate": seen}
-    days = (seen["ends"] - now) / DAY_S
-    outcome.steps.append(Step("certificate", f"{days:.1f}", ok=days > 0))
-    outcome.add(job, "url.cert_days_left", round(now * 1000), days, labels_text({"url": job.config.url}))
-
-
-async def _certificate_end(job: Job[HttpConfig], host: str, port: int, guard: Guard) -> float | None:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # only to read the end date; the check itself verifies
+def ends_of(der: bytes | None) -> float | None:
+    """When a certificate ends, in Unix seconds."""
+    if not der:
+        return None
     try:
-        async with asyncio.timeout(job.config.timeout_s):
-            sock, _ = await connect(host, port, guard=guard, allow_internal=job.allow_internal)
-            _, writer = await asyncio.open_connection(sock=sock, ssl=context, server_hostname=host)
-            try:
-                der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
-            finally:
-                writer.transport.abort()
-        return x509.load_der_x509_certificate(der).not_valid_after_utc.astimezone(UTC).timestamp() if der else None
+        return x509.load_der_x509_certificate(der).not_valid_after_utc.astimezone(UTC).timestamp()
+    except ValueError:
+        return None
+
+
+async def _with_refused_certificate(job: Job[HttpConfig], answer: Answer, guard: Guard) -> Answer:
+    """The end of a certificate that was refused: read by a handshake that trusts anybody."""
+    parts = urlsplit(job.config.url)
+    if answer.code != CERTIFICATE or parts.scheme != "https" or not parts.hostname:
+        return answer
+    try:
+        async with asyncio.timeout(CERTIFICATE_S):
+            sock, _ = await connect(parts.hostname, parts.port or 443, guard=guard, allow_internal=job.allow_internal)
+            _, writer = await asyncio.open_connection(
+                sock=sock, ssl=tls_context(verify=False), server_hostname=parts.hostname
+            )
     except (OSError, ValueError):
-        return None  # the request itself has already told what is wrong
+        return answer  # the request itself has already told what is wrong
+    try:
+        der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.transport.abort()
+    return replace(answer, certificate_ends=ends_of(der))

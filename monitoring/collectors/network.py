@@ -9,11 +9,14 @@ neither a redirect nor a name that changes its address gets around it.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -35,14 +38,23 @@ NEVER: Final[tuple[Network, ...]] = tuple(
         "224.0.0.0/4",
         "240.0.0.0/4",
         "::/127",
+        "64:ff9b:1::/48",  # NAT64 of a local network (RFC 8215): where the IPv4 address stands in it is not known
+        "2001::/32",  # Teredo: a tunnel to an address of the sender's choice
         "fe80::/10",
         "fec0::/10",
         "ff00::/8",
-        "fd00:ec2::254/128",
+        "fd00:ec2::/32",  # metadata of AWS
+        "fd20:ce::/32",  # metadata of Google Cloud
     )
 )
-NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
+WITH_IPV4_AT_THE_END: Final = tuple(
+    ipaddress.IPv6Network(text)
+    for text in ("64:ff9b::/96", "::ffff:0:0:0/96", "::/96")  # NAT64, SIIT (RFC 2765), IPv4-compatible (RFC 4291)
+)
+ISATAP: Final = frozenset({0x00005EFE, 0x02005EFE})
 LOOKUP_S: Final = 5.0
+NEXT_ADDRESS_S: Final = 3.0
+"""A name with several addresses: the next one is tried when this long has brought nothing."""
 
 
 class BlockedError(OSError):
@@ -82,13 +94,15 @@ class Guard:
 
 
 def unwrapped(ip: Address) -> Address:
-    """The IPv4 address inside an IPv6 one, where there is one (mapped, 6to4, NAT64)."""
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        return inner or ip
-    return ip
+    """The IPv4 address inside an IPv6 one, where there is one (mapped, 6to4, NAT64, SIIT, compatible, ISATAP)."""
+    if not isinstance(ip, ipaddress.IPv6Address) or int(ip) < 2:
+        return ip
+    at_the_end = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+    if ip.ipv4_mapped or any(ip in network for network in WITH_IPV4_AT_THE_END):
+        return at_the_end
+    if (int(ip) >> 32) & 0xFFFFFFFF in ISATAP:
+        return at_the_end
+    return ip.sixtofour or ip
 
 
 def own_networks() -> tuple[Network, ...]:
@@ -112,8 +126,34 @@ def networks(texts: Iterable[str]) -> tuple[Network, ...]:
     return tuple(found)
 
 
+def addresses_of(hosts: Iterable[str]) -> tuple[Network, ...]:
+    """The addresses that these names have now, each as a network of one; names that have none are left out."""
+    found: set[Network] = set()
+    for host in hosts:
+        if host and not host.startswith("/"):
+            with contextlib.suppress(OSError, UnicodeError):
+                known = {str(info[4][0]).partition("%")[0] for info in socket.getaddrinfo(host, None)}
+                found.update(map(ipaddress.ip_network, known))
+    return tuple(sorted(found, key=str))
+
+
+def literal(host: str, port: int) -> list[AddrInfoType]:
+    """What a name server would say of a host that is an address already; nothing for a name."""
+    try:
+        ip = ipaddress.ip_address(host)
+    except ValueError:
+        return []
+    if isinstance(ip, ipaddress.IPv6Address):
+        if ip.scope_id:
+            return []  # the system knows the number of the interface
+        return [(socket.AF_INET6, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(ip), port, 0, 0))]
+    return [(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (str(ip), port))]
+
+
 async def resolve(host: str, port: int) -> Sequence[AddrInfoType]:
     """Look a name up once; the caller connects to what came back. Raises :class:`ResolveError`."""
+    if known := literal(host, port):
+        return known
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(LOOKUP_S):
@@ -127,27 +167,101 @@ async def resolve(host: str, port: int) -> Sequence[AddrInfoType]:
     return found
 
 
-async def connect(host: str, port: int, *, guard: Guard, allow_internal: bool) -> tuple[socket.socket, str]:
+@dataclass(slots=True)
+class Journey:
+    """Where the time of one connection went, in milliseconds, and where it led."""
+
+    dns: float = 0.0
+    connect: float = 0.0
+    tls: float | None = None
+    address: str = ""
+    certificate: bytes | None = None
+    connected_at: float = 0.0
+
+
+JOURNEY: Final[ContextVar[Journey | None]] = ContextVar("journey", default=None)
+
+
+async def connect(
+    host: str, port: int, *, guard: Guard, allow_internal: bool, journey: Journey | None = None
+) -> tuple[socket.socket, str]:
     """A connected non-blocking socket and the address it reached. Tries every address; raises the last error."""
-    loop = asyncio.get_running_loop()
+    journey = journey or Journey()
+    began = time.perf_counter()
+    found = await resolve(host, port)
+    journey.dns = (time.perf_counter() - began) * 1000
+    began = time.perf_counter()
     failure: OSError = ResolveError(host, ours=False)
-    for info in await resolve(host, port):
+    for place, info in enumerate(found):
         try:
-            sock = guard.socket(info, allow_internal=allow_internal)
+            sock = await _dial(info, guard, allow_internal, NEXT_ADDRESS_S if place + 1 < len(found) else None)
         except OSError as error:
             failure = error
             continue
-        sock.setblocking(False)
-        try:
-            await loop.sock_connect(sock, info[4])
-        except BaseException as error:
-            sock.close()
-            if not isinstance(error, OSError) or isinstance(error, TimeoutError):
-                raise
-            failure = error
-            continue
-        return sock, str(info[4][0])
+        journey.connected_at = time.perf_counter()
+        journey.connect = (journey.connected_at - began) * 1000
+        journey.address = str(info[4][0])
+        return sock, journey.address
     raise failure
+
+
+async def _dial(info: AddrInfoType, guard: Guard, allow_internal: bool, patience: float | None) -> socket.socket:
+    sock = guard.socket(info, allow_internal=allow_internal)
+    sock.setblocking(False)
+    try:
+        async with asyncio.timeout(patience):
+            await asyncio.get_running_loop().sock_connect(sock, info[4])
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+class ProbeConnector(aiohttp.BaseConnector):
+    """Every request has a connection of its own; it passes the guard, and its :class:`Journey` is written down."""
+
+    def __init__(self, guard: Guard, *, allow_internal: bool, limit: int) -> None:
+        super().__init__(limit=limit, force_close=True)
+        self._guard = guard
+        self._allow_internal = allow_internal
+
+    async def _create_connection(
+        self,
+        req: aiohttp.ClientRequest,
+        traces: list[Any],
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109  # theirs
+    ) -> Any:
+        """What aiohttp asks of every connector (`BaseConnector._create_connection`)."""
+        host, port = req.url.raw_host or "", req.url.port or 0
+        journey = JOURNEY.get() or Journey()
+        sock, _ = await connect(host, port, guard=self._guard, allow_internal=self._allow_internal, journey=journey)
+        if req.url.scheme != "https":
+            _, proto = await self._loop.create_connection(self._factory, sock=sock)
+            return proto
+        name = host.rstrip(".")
+        context = tls_context(verify=req.ssl is True)
+        transport, proto = await self._loop.create_connection(
+            self._factory, sock=sock, ssl=context, server_hostname=name
+        )
+        journey.tls = (time.perf_counter() - journey.connected_at) * 1000
+        journey.certificate = transport.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return proto
+
+
+def tls_context(*, verify: bool) -> ssl.SSLContext:
+    """The machine's own trust, or none at all: then a certificate can be read that nobody trusts."""
+    return _VERIFIED if verify else _UNVERIFIED
+
+
+def _unverified() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+_VERIFIED: Final = ssl.create_default_context()
+_UNVERIFIED: Final = _unverified()
 
 
 def connector(guard: Guard, *, allow_internal: bool, limit: int = 200) -> aiohttp.TCPConnector:
@@ -194,6 +308,8 @@ def explain(error: BaseException) -> Failure:  # noqa: PLR0911  # one line per k
         return Failure("dns", ours=inner.errno == socket.EAI_AGAIN, detail=error.host)
     if isinstance(error, aiohttp.ClientConnectorError):
         return explain(error.os_error)
+    if type(error) is aiohttp.ClientOSError and isinstance(error.__cause__, OSError):
+        return explain(error.__cause__)  # aiohttp's wrapping of what our own connector said
     if isinstance(error, TimeoutError | aiohttp.ServerTimeoutError):
         return Failure("timeout", ours=False)
     if isinstance(error, BlockedError):

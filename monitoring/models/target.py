@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from assets.models import Asset
-from monitoring.collectors.config import NAMESPACES, Config, Kind, config_of
+from monitoring.collectors.config import NAMESPACES, PERFORMANCE, Config, Kind, config_of
 from monitoring.collectors.products import PRODUCTS, Product
 
 LATE_AFTER_PERIODS = 3
@@ -69,7 +69,8 @@ class TargetQuerySet(TenantQuerySet["Target"]):
     def watching(self, asset: Asset) -> Self:
         """The targets that bring figures of an asset: its own, and its account's namespace for its kind."""
         namespace = NAMESPACES.get(asset.kind, "")
-        of_account = Q(cloud_account=asset.cloud_account_id, config__namespace=namespace)
+        spaces = (namespace, PERFORMANCE) if asset.kind == "rds" else (namespace,)
+        of_account = Q(cloud_account=asset.cloud_account_id, config__namespace__in=spaces)
         return self.filter(Q(asset=asset) | of_account if asset.cloud_account_id and namespace else Q(asset=asset))
 
     def for_lists(self) -> Self:

@@ -17,25 +17,25 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts import secrets
-from accounts.errors import DomainError
+from accounts import scope, secrets
 from accounts.models import Assignment
 from accounts.secrets import Missing
-from assets.models import Asset, CloudAccount
-from assets.services import client_for
 from monitoring import pipeline
-from monitoring.collectors import Job, Outcome, Problem, batch_of, cms, http, ping, products, prometheus, tcp
+from monitoring.collectors import Job, Outcome, Problem, batch_of, dns, domain, ping, products, prometheus, tcp, tls
 from monitoring.collectors.config import Config, ConfigError, Kind
-from monitoring.collectors.network import Guard, networks
+from monitoring.collectors.network import Guard, addresses_of, networks
+from monitoring.collectors.places import PLACED_KINDS, is_placed
 from monitoring.models import Target
 from monitoring.models.target import effective_period
 from monitoring.problems import problem_text
+from monitoring.services import cloud, probe_events, rounds, vitals
 from notify import live
 from notify import services as notify
 
@@ -119,10 +119,55 @@ def collect(work: Work, *, clock: Callable[[], datetime] = timezone.now) -> int:
     )
     if not targets:
         return 0
-    outcomes = run(work.kind, targets, now=clock())
+    began = clock()
+    if work.kind in PLACED_KINDS:
+        targets, outcomes = _round(work, targets, began)
+    else:
+        outcomes = run(work.kind, targets, now=began)
     stored = _store(work.customer_id, outcomes, clock())
     settle(targets, outcomes, lease=work.lease, now=clock())
+    if work.kind in probe_events.KINDS:
+        probe_events.watch(targets, outcomes, now=clock())
+    vitals.count_batch(kind=work.kind, targets=len(targets), samples=stored, took_s=(clock() - began).total_seconds())
     return stored
+
+
+def _round(work: Work, targets: Sequence[Target], now: datetime) -> tuple[list[Target], list[Outcome]]:
+    """Ask the places of this machine now; the targets that other places are asked about keep their lease until those
+    have answered or their time is over."""
+    jobs, broken = _jobs(targets, now)
+    by_id = {target.pk: target for target in targets}
+    placed = [job for job in jobs if is_placed(job.config)]
+    plain = [job for job in jobs if not is_placed(job.config)]
+    outcomes, waiting = rounds.ask(Kind(work.kind), placed, by_id, guard=guard(), lease=work.lease, now=now)
+    outcomes += _overlapping(COLLECTORS[Kind(work.kind)](plain)) if plain else []
+    found = broken | {outcome.target_id: outcome for outcome in outcomes}
+    return [by_id[pk] for pk in found if pk not in waiting], [found[pk] for pk in found if pk not in waiting]
+
+
+def take_results(location: str, sealed: str, *, now: datetime) -> int:
+    """Take in what a location answered; returns the rounds that are over with it. Needs a platform scope."""
+    return _finish(rounds.take(location, sealed, now=now), now)
+
+
+def end_overdue_rounds(*, now: datetime) -> int:
+    """End the rounds that waited long enough. Needs a platform scope."""
+    return _finish(rounds.take_overdue(now=now), now)
+
+
+def _finish(finished: Sequence[rounds.Finished], now: datetime) -> int:
+    """Store and settle rounds that are over, customer by customer."""
+    groups: dict[tuple[int, datetime], list[rounds.Finished]] = {}
+    for one in finished:
+        groups.setdefault((one.target.customer_id, one.lease), []).append(one)
+    for (customer_id, lease), some in groups.items():
+        with scope.customer(customer_id):
+            outcomes = [one.outcome for one in some]
+            _store(customer_id, outcomes, now)
+            targets = [one.target for one in some]
+            settle(targets, outcomes, lease=lease, now=now)
+            probe_events.watch(targets, outcomes, now=now)
+    return len(finished)
 
 
 def _store(customer_id: int, outcomes: list[Outcome], now: datetime) -> int:
@@ -142,6 +187,18 @@ def _store(customer_id: int, outcomes: list[Outcome], now: datetime) -> int:
 
 def run(kind: str, targets: Sequence[Target], *, now: datetime) -> list[Outcome]:
     """Run the collector of ``kind`` over targets of one customer: one outcome each, in their order."""
+    jobs, broken = _jobs(targets, now)
+    if kind == Kind.CMS:
+        accounts = {target.pk: target.cloud_account for target in targets}
+        found = [cloud.collect(job, accounts[job.target_id], now) for job in jobs]
+    else:
+        found = _looked(Kind(kind), jobs, now)
+    by_id = broken | {outcome.target_id: outcome for outcome in found}
+    return [by_id[target.pk] for target in targets]
+
+
+def _jobs(targets: Sequence[Target], now: datetime) -> tuple[list[Job[Any]], dict[int, Outcome]]:
+    """Jobs for the collector, and the outcomes of targets whose configuration is broken."""
     jobs: list[Job[Any]] = []
     broken: dict[int, Outcome] = {}
     for target in targets:
@@ -149,18 +206,20 @@ def run(kind: str, targets: Sequence[Target], *, now: datetime) -> list[Outcome]
             jobs.append(_job(target, target.parsed_config, now))
         except ConfigError as error:
             broken[target.pk] = Outcome(target.pk, problem=Problem("config", str(error)))
-    if kind == Kind.CMS:
-        accounts = {target.pk: target.cloud_account for target in targets}
-        found = [_cms(job, accounts[job.target_id], now) for job in jobs]
-    else:
-        found = _overlapping(COLLECTORS[Kind(kind)](jobs))
-    by_id = broken | {outcome.target_id: outcome for outcome in found}
-    return [by_id[target.pk] for target in targets]
+    return jobs, broken
 
 
 def trial(kind: str, job: Job[Any]) -> Outcome:
     """Run the collector of ``kind`` once for what is not a target yet."""
-    return _overlapping(COLLECTORS[Kind(kind)]([job]))[0]
+    return _looked(Kind(kind), [job], timezone.now())[0]
+
+
+def _looked(kind: Kind, jobs: Sequence[Job[Any]], now: datetime) -> list[Outcome]:
+    """One look at each from this machine."""
+    placed = [job for job in jobs if is_placed(job.config)]
+    plain = [job for job in jobs if not is_placed(job.config)]
+    found = rounds.run_here(kind, placed, guard=guard(), now=now) if placed else []
+    return found + (_overlapping(COLLECTORS[kind](plain)) if plain else [])
 
 
 def _job(target: Target, config: Config, now: datetime) -> Job[Config]:
@@ -195,15 +254,18 @@ def token_of(target: Target, now: datetime) -> str:
 
 @lru_cache(maxsize=1)
 def guard() -> Guard:
-    """What collectors must keep out of, by the settings."""
-    return Guard(networks(settings.PLATFORM_NETWORKS))
+    """What collectors must keep out of: the networks of the settings, and where PostgreSQL and Redis are."""
+    hosts = (str(settings.DATABASES["default"]["HOST"]), urlsplit(settings.REDIS_URL).hostname or "")
+    return Guard((*networks(settings.PLATFORM_NETWORKS), *addresses_of(hosts)))
 
 
 COLLECTORS: Final[Mapping[Kind, Callable[[Sequence[Job[Any]]], Coroutine[Any, Any, list[Outcome]]]]] = {
     Kind.PROMETHEUS: lambda jobs: prometheus.collect(jobs, guard=guard()),
     Kind.TCP: lambda jobs: tcp.collect(jobs, guard=guard()),
-    Kind.HTTP: lambda jobs: http.collect(jobs, guard=guard(), points=settings.PROBE_POINTS),
     Kind.PING: lambda jobs: ping.collect(jobs, guard=guard()),
+    Kind.DNS: lambda jobs: dns.collect(jobs, guard=guard()),
+    Kind.TLS: lambda jobs: tls.collect(jobs, guard=guard()),
+    Kind.DOMAIN: lambda jobs: domain.collect(jobs, guard=guard(), bootstrap=settings.RDAP_BOOTSTRAP),
     Kind.PRODUCT: lambda jobs: products.collect(jobs, guard=guard()),
 }
 
@@ -217,18 +279,6 @@ def _overlapping(collecting: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome
             return await collecting
 
     return asyncio.run(main())
-
-
-def _cms(job: Job[Any], account: CloudAccount | None, now: datetime) -> Outcome:
-    if account is None or account.retired_at is not None:
-        return Outcome(job.target_id, problem=Problem("no_credentials"))
-    try:
-        client = client_for(account, purpose=PURPOSE, now=now)
-    except DomainError as error:
-        return Outcome(job.target_id, problem=Problem("no_credentials", error.message))
-    assets = dict(Asset.objects.filter(cloud_account=account).active().values_list("provider_id", "pk"))
-    metrics = cms.namespaces().get(job.config.namespace, ())
-    return cms.collect(job, client=client, assets=assets, metrics=metrics, now_ms=round(now.timestamp() * 1000))
 
 
 # --- settling ------------------------------------------------------------------------------------------------------
@@ -257,7 +307,8 @@ def settle(targets: Sequence[Target], outcomes: Sequence[Outcome], *, lease: dat
         if target.pk in settled:
             failures, since = settled[target.pk]
             _show(target, outcome)
-            if outcome.problem is not None and failures == TELL_AFTER:
+            is_of_account = target.cloud_account_id and outcome.problem and outcome.problem.code in cloud.OURS_TO_TELL
+            if outcome.problem is not None and failures == TELL_AFTER and not is_of_account:
                 _tell(target, outcome.problem, since, now)
 
 

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import ssl
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,12 +19,13 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from monitoring.collectors import Outcome, http, network
-from monitoring.collectors.config import HttpConfig
+from monitoring.collectors import Outcome, http, network, places
+from monitoring.collectors.config import HttpConfig, RequestSecret
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
 
 HITS = web.AppKey("HITS", list)
+SECRET = RequestSecret({"X-Key": "s3cret"}).as_text()
 
 
 async def page(request: web.Request) -> web.Response:
@@ -84,10 +86,12 @@ async def site(context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[str
 
 
 async def check(
-    config: HttpConfig, points: Sequence[str] = ("local",), *, trusted: bool = True, state: Any = None
+    config: HttpConfig, points: Sequence[str] = ("local",), *, trusted: bool = True, token: str = ""
 ) -> Outcome:
-    [outcome] = await http.collect([job_for(config, trusted=trusted, state=state)], guard=Guard(), points=points)
-    return outcome
+    job = job_for(config, trusted=trusted, token=token)
+    named = [point for point in points if not config.points or point in config.points]
+    answers = [answer for point in named for answer in await http.ask([job], guard=Guard(), point=point)]
+    return places.outcome_of(job, answers, points=len(named), at_ms=round(time.time() * 1000))
 
 
 def codes(outcome: Outcome) -> list[float]:
@@ -142,7 +146,7 @@ async def test_an_unknown_name_is_5() -> None:
 
 @pytest.mark.parametrize(("points", "needed"), [(1, 1), (2, 2), (3, 2), (4, 3), (5, 4), (6, 4)])
 def test_the_quorum_is_two_thirds_of_the_points_that_exist(points: int, needed: int) -> None:
-    assert http.quorum(points) == needed
+    assert places.quorum(points) == needed
 
 
 async def test_every_point_has_its_own_series_and_one_round_its_count() -> None:
@@ -162,8 +166,8 @@ async def test_a_target_may_name_its_points() -> None:
 
 async def test_headers_are_sent_to_the_site_and_not_to_where_it_redirects() -> None:
     async with site() as (base, hits):
-        await check(HttpConfig(base + "/", headers={"X-Key": "s3cret"}))
-        await check(HttpConfig(base + "/other", headers={"X-Key": "s3cret"}))
+        await check(HttpConfig(base + "/"), token=SECRET)
+        await check(HttpConfig(base + "/other"), token=SECRET)
     assert hits[0]["X-Key"] == "s3cret"
     assert "X-Key" not in hits[1]
 
@@ -227,10 +231,3 @@ async def test_an_ended_certificate_has_negative_days(tmp_path: Path) -> None:
         outcome = await check(HttpConfig(base + "/", verify_tls=False))
     assert codes(outcome) == [0]
     assert figures(outcome)[f'url.cert_days_left{{url="{base}/"}}'] == pytest.approx(-3, abs=0.1)
-
-
-async def test_the_certificate_is_read_once_an_hour(tmp_path: Path) -> None:
-    async with site(certificate(tmp_path, days=20)) as (base, _):
-        first = await check(HttpConfig(base + "/", verify_tls=False))
-    again = await check(HttpConfig(base + "/", verify_tls=False), state=first.state)
-    assert figures(again)[f'url.cert_days_left{{url="{base}/"}}'] == pytest.approx(20, abs=0.1)
