@@ -36,7 +36,8 @@ BASE_PERIODS_S: Final[Mapping[str, int]] = {
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """Where an account stands in its month. `demand` is calls a day with nothing stretched."""
+    """Where an account stands in its month. `demand` is calls a day with nothing stretched, `natural` what the
+    month would come to with them, `forecast` what it comes to with periods stretched."""
 
     used: int
     demand: float
@@ -44,15 +45,12 @@ class Budget:
     stretch: float
     limit: int
     is_spent: bool
-
-    @property
-    def share(self) -> float:
-        return self.forecast / self.limit
+    natural: int
 
     @property
     def warns(self) -> bool:
-        """The forecast with nothing stretched nears the limit: somebody should know."""
-        return self.share >= WARN_SHARE or self.stretch > 1
+        """With nothing stretched the month would come near the limit: somebody should know."""
+        return self.natural >= self.limit * WARN_SHARE
 
 
 def month_of(now: datetime) -> str:
@@ -84,7 +82,7 @@ def plan(*, used: int, demand: float, now: datetime, limit: int = FREE_CALLS) ->
     else:
         stretch = min(LONGEST_STRETCH, math.ceil(wanted / room / STEP) * STEP)
     forecast = used if is_spent else round(used + wanted / stretch)
-    return Budget(used, demand, forecast, stretch, limit, is_spent)
+    return Budget(used, demand, forecast, stretch, limit, is_spent, round(used + wanted))
 
 
 def period_s(namespace: str, stretch: float) -> int:

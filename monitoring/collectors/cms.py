@@ -1,16 +1,17 @@
-"""Reads CloudMonitor (CMS): every metric of one namespace of one cloud account, newest points only.
+"""Reads CloudMonitor (CMS): every metric of one namespace of one cloud account, new points only.
 
 The API gives points of a window whose start is exclusive and whose end is inclusive. Points of different
-instances arrive at different times, one to three minutes late, so each window reaches back a little and the
-last point of every series is remembered: nothing is taken twice, nothing that comes late is lost, and after an
-outage the window begins where reading stopped. A free account has a million calls a month; metrics that no rule
-needs, and names that an instance does not answer to, are asked for less often.
+instances arrive at different times, one to three minutes late, so each window reaches back a little behind the mark
+of its metric; what comes a second time is known to the pipeline by its timestamp. So a target remembers one mark
+per metric, however many instances there are. After an outage the window begins where reading stopped and is read
+oldest first, in pieces. A free account has a million calls a month: no Dimensions are sent, so one call brings all
+instances; names that no instance here can answer to are not asked; metrics that no rule needs are asked less often.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -25,6 +26,10 @@ THREADS: Final = 6
 LATE_MS: Final = 5 * 60_000
 FIRST_LOOK_MS: Final = 10 * 60_000
 LONGEST_BACK_MS: Final = 24 * 3_600_000
+PIECE_MS: Final = 2 * 3_600_000
+"""Of an outage, what is read at once: the oldest part first."""
+BACKFILL_S: Final = 120.0
+"""After so long a run takes no further piece; the next run goes on. Well within the lease."""
 QUIET_MS: Final = 3_600_000
 SELDOM_MS: Final = 15 * 60_000
 PERIODS: Final = {"acs_rds_dashboard": 300}
@@ -42,16 +47,38 @@ LABELS: Final = {
 }
 STATISTICS: Final = ("Average", "Value", "Maximum", "Minimum")
 NO_SUCH_METRIC: Final = frozenset({"InvalidParameterValue", "InvalidParameter", "ResourceNotFound", "404"})
+NAMED_EDITIONS: Final[Mapping[tuple[str, str], str]] = {
+    ("acs_kvstore", "Standard"): "standard",
+    ("acs_kvstore", "Sharding"): "cluster",
+    ("acs_kvstore", "Splitrw"): "rwsplit",
+    ("acs_mongodb", "Sharding"): "sharding",
+    ("acs_mongodb", "SingleNode"): "standalone",
+    ("acs_rds_dashboard", "MySQL_"): "mysql",
+    ("acs_rds_dashboard", "SQLServer_"): "sqlserver",
+    ("acs_rds_dashboard", "DataDelay"): "readonly",
+}
+"""The edition that the beginning of a metric's name speaks of (CMS documentation, metrics of each product)."""
+UNNAMED_EDITIONS: Final = {"acs_mongodb": "replicate"}
+"""Where a name without such a beginning speaks of one edition only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """An asset as the collector needs it: our id, and the editions it counts as (empty: not known)."""
+
+    asset_id: int
+    editions: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
 class _Read:
-    """What came of one metric: columns, the last point of each series, and when to ask its names again."""
+    """What came of one metric: columns, its mark, and when to ask its names again."""
 
     keys: list[tuple[int, str]] = field(default_factory=list)
     ts: list[int] = field(default_factory=list)
     value: list[float] = field(default_factory=list)
-    last: dict[str, int] = field(default_factory=dict)
+    mark: int = 0
+    is_complete: bool = True
     quiet: dict[str, int] = field(default_factory=dict)
     alive: dict[str, int] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
@@ -72,14 +99,25 @@ RULED: Final = frozenset(name for rule in RULES.values() for name in rule.metric
 
 
 def collect(
-    job: Job[CmsConfig], *, client: Client, assets: Mapping[str, int], metrics: Sequence[Metric], now_ms: int
+    job: Job[CmsConfig],
+    *,
+    client: Client,
+    assets: Mapping[str, Owner],
+    metrics: Sequence[Metric],
+    now_ms: int,
+    existing: Collection[str] | None = None,
 ) -> Outcome:
-    """All metrics that are due, overlapping in threads. ``assets`` maps instance ids to our asset ids."""
+    """All metrics that are due, overlapping in threads. ``assets`` maps instance ids to our assets; ``existing`` are
+    the names that CloudMonitor has today, None while that is not known."""
     outcome = Outcome(job.target_id)
     began = time.perf_counter()
     due = [metric for metric in metrics if now_ms >= job.state.get("due", {}).get(metric.name, 0)]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="cms") as pool:
-        reads = list(pool.map(lambda metric: _metric(job, client, assets, metric, now_ms), due))
+        reads = list(
+            pool.map(
+                lambda metric: _Reader(job, client, assets, metric, now_ms, began + BACKFILL_S).read(existing), due
+            )
+        )
     _together(job, due, reads, outcome, now_ms)
     outcome.took_ms = (time.perf_counter() - began) * 1000
     return outcome
@@ -88,31 +126,49 @@ def collect(
 def _together(
     job: Job[CmsConfig], due: Sequence[Metric], reads: Sequence[_Read], outcome: Outcome, now_ms: int
 ) -> None:
-    last = dict(job.state.get("last", {}))
+    marks = dict(job.state.get("read", {}))
     quiet = dict(job.state.get("quiet", {}))
     alive = dict(job.state.get("alive", {}))
     next_due = dict(job.state.get("due", {}))
+    seldom = max(SELDOM_MS, round(job.period_s * 7500))
     for metric, read in zip(due, reads, strict=True):
         for (asset_id, labels), ts, value in zip(read.keys, read.ts, read.value, strict=True):
             outcome.keys.append((job.customer_id, asset_id, metric.name, labels))
             outcome.ts.append(ts)
             outcome.value.append(value)
+        if read.mark:
+            marks[metric.name] = read.mark
+        quiet |= read.quiet
+        alive |= read.alive
         if read.error is None:
-            last[metric.name] = read.last
-            quiet |= read.quiet
-            alive |= read.alive
-            next_due[metric.name] = 0 if metric.name in RULED else now_ms + SELDOM_MS
-    outcome.state = {"last": last, "quiet": quiet, "alive": alive, "due": next_due}
-    foreign = {instance for read in reads for instance in read.foreign}
+            waits = metric.name not in RULED and read.is_complete
+            next_due[metric.name] = now_ms + seldom if waits else 0
     calls = sum(read.calls for read in reads)
+    usual = job.state.get("calls", float(calls))
+    outcome.state = {
+        "read": marks,
+        "quiet": {name: until for name, until in quiet.items() if until > now_ms},
+        "alive": alive,
+        "due": next_due,
+        "calls": round(usual + (calls - usual) / 10, 3),
+        "behind_s": max((round((now_ms - read.mark) / 1000) for read in reads if not read.is_complete), default=0),
+    }
     outcome.steps.append(Step("cms", f"{calls} / {len(outcome.value)}"))
-    if foreign:
+    if foreign := {instance for read in reads for instance in read.foreign}:
         outcome.steps.append(Step("cms_foreign", ", ".join(sorted(foreign)[:5])))
     errors = [read.error for read in reads if read.error is not None]
     if errors:
-        worst = next((error for error in errors if error.is_credential_problem), errors[0])
-        outcome.problem = problem_of(worst)
+        outcome.problem = problem_of(worst(errors))
         outcome.steps.append(Step(outcome.problem.code, outcome.problem.detail, ok=False))
+
+
+def worst(errors: Sequence[AliyunError]) -> AliyunError:
+    """The one that explains the others: a refused key, then a spent quota, then what came first."""
+    for test in (lambda error: error.is_credential_problem, lambda error: error.is_quota_exhausted):
+        for error in errors:
+            if test(error):
+                return error
+    return errors[0]
 
 
 def problem_of(error: AliyunError) -> Problem:
@@ -122,80 +178,131 @@ def problem_of(error: AliyunError) -> Problem:
         return Problem("key_invalid", detail)
     if error.is_permission_problem:
         return Problem("access_denied", detail)
-    if error.code.startswith("Throttling") or "quota" in error.message.lower():
+    if error.is_quota_exhausted:
+        return Problem("quota_exhausted", detail)
+    if error.is_throttling:
         return Problem("throttled", detail)
+    if error.code.startswith("InvalidTimeStamp"):
+        return Problem("clock", detail)
     return Problem("provider_error", detail)
 
 
-def _metric(job: Job[CmsConfig], client: Client, assets: Mapping[str, int], metric: Metric, now_ms: int) -> _Read:
-    """One metric under all the names it has. A series that answered to an earlier name is not taken twice.
+@dataclass(slots=True)
+class _Reader:
+    """Reads one metric under all the names it has here. A series that answered to an earlier name is not taken twice.
 
     A name under which nothing has come for a day is asked once an hour; the only name of a metric that a rule
     needs is asked always, for the first point may be the one that matters.
     """
-    read = _Read()
-    before: Mapping[str, int] = job.state.get("last", {}).get(metric.name, {})
-    newest = max(before.values(), default=0)
-    start = max(newest - LATE_MS, now_ms - LONGEST_BACK_MS) if before else now_ms - FIRST_LOOK_MS
-    read.last = {series: ts for series, ts in before.items() if ts >= newest - LONGEST_BACK_MS}
-    quiet: Mapping[str, int] = job.state.get("quiet", {})
-    alive: Mapping[str, int] = job.state.get("alive", {})
-    indispensable = len(metric.cms_metrics) == 1 and metric.name in RULED
-    taken: set[str] = set()
-    for name in metric.cms_metrics:
-        if now_ms < quiet.get(name, 0) and not indispensable:
-            continue
-        try:
-            seen = _name(job, client, assets, metric, name, (start, now_ms), read, frozenset(taken))
-        except AliyunError as error:
-            if error.code not in NO_SUCH_METRIC:
-                read.error = error
-                return read
-            seen = set()
-        if seen:
-            read.alive[name] = now_ms
-        elif now_ms - alive.get(name, 0) > LONGEST_BACK_MS:
-            read.quiet[name] = now_ms + QUIET_MS
-        taken |= seen
-    return read
 
+    job: Job[CmsConfig]
+    client: Client
+    assets: Mapping[str, Owner]
+    metric: Metric
+    now_ms: int
+    until: float
+    found: _Read = field(default_factory=_Read)
 
-def _name(  # noqa: PLR0917  # one request, said in full
-    job: Job[CmsConfig],
-    client: Client,
-    assets: Mapping[str, int],
-    metric: Metric,
-    name: str,
-    window: tuple[int, int],
-    read: _Read,
-    taken: frozenset[str],
-) -> set[str]:
-    """Take the new points under one name; returns the series that had any points in the window."""
-    period = PERIODS.get(job.config.namespace, PERIOD_S)
-    start, end = (datetime.fromtimestamp(ms / 1000, UTC) for ms in window)
-    points: list[tuple[int, str, int, float, str]] = []
-    seen: set[str] = set()
-    for page in client.metric_list(job.config.namespace, name, start, end, period):
-        read.calls += 1
-        for point in page.datapoints:
-            owner = next((point.dimensions[key] for key in OWNERS if key in point.dimensions), "")
-            asset_id = assets.get(owner)
-            if asset_id is None:
-                read.foreign.add(owner)
+    def read(self, existing: Collection[str] | None) -> _Read:
+        names = names_of(self.metric, self.assets.values(), existing)
+        before = int(self.job.state.get("read", {}).get(self.metric.name, 0))
+        start = max(before - LATE_MS, self.now_ms - LONGEST_BACK_MS) if before else self.now_ms - FIRST_LOOK_MS
+        self.found.mark = before
+        while names:
+            end = min(self.now_ms, start + PIECE_MS + LATE_MS)
+            newest = self._piece(names, start, end)
+            if self.found.error is not None:
+                return self.found
+            if end >= self.now_ms:
+                self.found.mark = max(self.found.mark, newest)
+                return self.found
+            self.found.mark = max(self.found.mark, end - LATE_MS, newest)
+            start = end - LATE_MS
+            if time.perf_counter() > self.until:
+                self.found.is_complete = False
+                return self.found
+        return self.found
+
+    def _piece(self, names: Sequence[str], start: int, end: int) -> int:
+        """Every name over one window; returns the newest moment seen, 0 for none."""
+        quiet: Mapping[str, int] = self.job.state.get("quiet", {})
+        alive: Mapping[str, int] = self.job.state.get("alive", {})
+        indispensable = len(names) == 1 and self.metric.name in RULED
+        taken: set[str] = set()
+        newest = 0
+        for name in names:
+            if self.now_ms < quiet.get(name, 0) and not indispensable:
                 continue
-            labels = _labels(metric, point)
-            series = f"{asset_id} {labels}"
-            value = _value(metric, point)
-            if series not in taken and value is not None:
-                seen.add(series)
-                points.append((point.timestamp_ms, series, asset_id, value, labels))
-    for ts, series, asset_id, value, labels in sorted(points):
-        if ts > read.last.get(series, 0):
-            read.last[series] = ts
-            read.keys.append((asset_id, labels))
-            read.ts.append(ts)
-            read.value.append(value)
-    return seen
+            seen: dict[str, int] = {}
+            try:
+                seen = self._name(name, start, end, taken)
+            except AliyunError as error:
+                if error.code not in NO_SUCH_METRIC:
+                    self.found.error = error
+                    return newest
+            if seen:
+                self.found.alive[name] = self.now_ms
+                newest = max(newest, *seen.values())
+            elif self.now_ms - alive.get(name, 0) > LONGEST_BACK_MS:
+                self.found.quiet[name] = self.now_ms + QUIET_MS
+            taken |= seen.keys()
+        return newest
+
+    def _name(self, name: str, start: int, end: int, taken: Collection[str]) -> dict[str, int]:
+        """Take the points under one name; returns the newest moment of each series that had any."""
+        period = PERIODS.get(self.job.config.namespace, PERIOD_S)
+        window = [datetime.fromtimestamp(ms / 1000, UTC) for ms in (start, end)]
+        points: list[tuple[int, int, float, str]] = []
+        seen: dict[str, int] = {}
+        for page in self.client.metric_list(self.job.config.namespace, name, window[0], window[1], period):
+            self.found.calls += 1
+            for point in page.datapoints:
+                instance = next((point.dimensions[key] for key in OWNERS if key in point.dimensions), "")
+                owner = self.assets.get(instance)
+                if owner is None:
+                    self.found.foreign.add(instance)
+                    continue
+                labels = _labels(self.metric, point)
+                series = f"{owner.asset_id} {labels}"
+                value = _value(self.metric, point)
+                if series not in taken and value is not None:
+                    seen[series] = max(seen.get(series, 0), point.timestamp_ms)
+                    points.append((point.timestamp_ms, owner.asset_id, value, labels))
+        for ts, asset_id, value, labels in sorted(points):
+            self.found.keys.append((asset_id, labels))
+            self.found.ts.append(ts)
+            self.found.value.append(value)
+        return seen
+
+
+def names_of(metric: Metric, owners: Iterable[Owner], existing: Collection[str] | None = None) -> tuple[str, ...]:
+    """The names of a metric that some instance here may answer to, in the order of preference.
+
+    A name that speaks of an edition is asked only where there is one (Redis ``Standard*``, ``Sharding*``,
+    ``Splitrw*``; MongoDB; the engines of RDS), and none that CloudMonitor no longer has. Where an instance does not
+    tell its edition, every name is asked.
+    """
+    known = [owner.editions for owner in owners]
+    anything_goes = any(not editions for editions in known)
+    there = frozenset[str]().union(*known)
+    return tuple(
+        name
+        for name in metric.cms_metrics
+        if (existing is None or name in existing)
+        and (anything_goes or not (edition := _edition_of(metric.cms_namespace, name)) or edition in there)
+    )
+
+
+def _edition_of(namespace: str, name: str) -> str:
+    for (space, beginning), edition in NAMED_EDITIONS.items():
+        if space == namespace and name.startswith(beginning):
+            return edition
+    return UNNAMED_EDITIONS.get(namespace, "")
+
+
+def missing_of(namespace: str, existing: Collection[str]) -> list[Metric]:
+    """The metrics of the catalogue that CloudMonitor has under none of their names any more."""
+    return [metric for metric in namespaces().get(namespace, ()) if not set(metric.cms_metrics) & set(existing)]
 
 
 def _labels(metric: Metric, point: Datapoint) -> str:

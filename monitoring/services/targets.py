@@ -18,14 +18,14 @@ from accounts.models import Contract, Customer, User
 from accounts.permissions import is_admin, is_provider
 from assets.models import Asset, CloudAccount
 from assets.models import Kind as AssetKind
-from monitoring.collectors import Job, Outcome, cms, products
+from monitoring import governor
+from monitoring.collectors import Job, Outcome, cms, products, rds
 from monitoring.collectors.config import Config, ConfigError, HttpConfig, Kind, ProductConfig, TcpConfig, config_of
 from monitoring.models import Target
 from monitoring.problems import config_error_text
-from monitoring.services import poll
+from monitoring.services import cloud, poll
 
 PERIOD_S: Final = 60
-CMS_PERIOD_S: Final = 120
 GROUP: Final = 200
 """Targets of one customer and kind that are due in the same second, so that they travel in one batch."""
 
@@ -70,7 +70,11 @@ def create_for_account(*, account: CloudAccount, actor: User | None, now: dateti
     kinds = Asset.objects.filter(cloud_account=account).active().values_list("kind", flat=True).distinct()
     there = set(Target.objects.filter(cloud_account=account).values_list("key", flat=True))
     created = []
-    for namespace in cms.wanted_namespaces(kinds):
+    namespaces = cms.wanted_namespaces(kinds)
+    if AssetKind.RDS in kinds and any(rds.keys_of(one.engine) for one in cloud.instances(account)):
+        namespaces = (*namespaces, rds.NAMESPACE)
+    cloud.reading_of(account, now)
+    for namespace in namespaces:
         key = f"cms:{account.pk}:{namespace}"
         if key not in there:
             config = _checked(Kind.CMS, {"cloud_account_id": account.pk, "namespace": namespace})
@@ -81,7 +85,7 @@ def create_for_account(*, account: CloudAccount, actor: User | None, now: dateti
                 name=f"{account.name} {namespace}",
                 key=key,
                 config=config.as_json(),
-                period_s=CMS_PERIOD_S,
+                period_s=governor.period_s(namespace, 1.0),
             )
             created.append(_insert(target, token="", actor=actor, now=now))
     return created
