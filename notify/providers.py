@@ -52,7 +52,11 @@ def limits() -> http.Limits:
     return http.Limits(allowed_hosts=frozenset(settings.NOTIFY_ALLOWED_HOSTS), connect_s=CONNECT_S, total_s=TOTAL_S)
 
 
-def send(delivery: Delivery, *, maybe_repeat: bool, now: datetime) -> Outcome:
+Opened = dict[int, dict[str, str]]
+"""Secrets of channels by id, for as long as one batch is sent: each opening is a query and an audit entry."""
+
+
+def send(delivery: Delivery, *, maybe_repeat: bool, now: datetime, opened: Opened | None = None) -> Outcome:
     """One call to the provider, outside any transaction. Never raises for what a provider or a missing secret does."""
     with translation.override(_language(delivery)):
         notice = _notice(delivery, maybe_repeat=maybe_repeat)
@@ -61,8 +65,9 @@ def send(delivery: Delivery, *, maybe_repeat: bool, now: datetime) -> Outcome:
         channel = delivery.channel
         if channel is None:
             return Outcome(Verdict.REFUSED, "no channel")
+        opened = {} if opened is None else opened
         try:
-            values = _open_secrets(channel, now)
+            values = opened.get(channel.pk) or opened.setdefault(channel.pk, _open_secrets(channel, now))
         except (secrets.Missing, VaultError):
             return Outcome(Verdict.REFUSED, "no secret", _("The channel's token or key is missing: enter it again."))
         return _call(channel, notice, values, now)

@@ -9,7 +9,8 @@ from notify.services import delivering
 @shared_task(name="notify.deliver", queue="notify")
 def deliver(lane: int) -> None:
     """Send what is due on one channel."""
-    delivering.drain(lane=lane)
+    if delivering.drain(lane=lane) >= delivering.ROUNDS:
+        deliver.delay(lane)  # there is more: other channels have their turn in between
 
 
 @shared_task(name="notify.sweep", queue="notify")

@@ -12,18 +12,19 @@ that any number of workers together never send more than it allows.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from accounts import scope
+from accounts import bulk, scope
 from accounts.models import Customer, Role, Severity, User
 from notify import budget, providers, states
 from notify.channels.outcome import Outcome, Verdict
@@ -35,6 +36,8 @@ logger = logging.getLogger(__name__)
 BUDGETED = frozenset({Channel.Kind.DINGTALK, Channel.Kind.WECOM})
 LEASE = timedelta(seconds=30)  # longer than any call to a robot or webhook can take (12 s)
 MAIL_LEASE = timedelta(minutes=3)
+LONGEST_CALL = timedelta(seconds=13)  # to a robot or webhook; with less than this of the lease left none is begun
+AT_A_TIME = 20  # claimed and settled together where nothing limits how many may be sent
 AT_ONCE = 300  # waiting messages looked at, and merged into one digest, at a time
 SHOWN_IN_DIGEST = 20
 ROUNDS = 100  # messages of one lane per task; the sweep brings the next task
@@ -59,15 +62,43 @@ def drain(*, lane: int, clock: Callable[[], datetime] = timezone.now) -> int:
     Stops when nothing is due, the budget is spent, or the provider did not accept: the rest waits for the sweep, so
     that a provider in trouble costs one time-out per round and not one per message.
     """
+    tries = 0
     with scope.platform(WHY):
-        for tries in range(ROUNDS):
-            claim = claim_next(lane=lane, now=clock())
-            if claim is None:
-                return tries
-            outcome = send(claim, clock=clock)
-            if outcome.verdict not in (Verdict.ACCEPTED, Verdict.REFUSED):
-                return tries + 1
-    return ROUNDS
+        while tries < ROUNDS:
+            claims = claim_some(lane=lane, now=clock())
+            if not claims:
+                break
+            made, goes_on = send_in_turn(claims, clock)
+            tries += made
+            if not goes_on:
+                break
+    return tries
+
+
+def send_in_turn(claims: Sequence[Claim], clock: Callable[[], datetime]) -> tuple[int, bool]:
+    """Send claims one after the other; returns how many, and whether the provider is well.
+
+    What was accepted is settled at the end, in one transaction; what was not begun is given back.
+    """
+    accepted: list[tuple[Claim, Outcome, datetime]] = []
+    opened: providers.Opened = {}
+    for number, claim in enumerate(claims):
+        lease = claim.delivery.lease_until
+        is_late = number > 0 and lease is not None and clock() > lease - LONGEST_CALL
+        if is_late:
+            _settle_accepted(accepted)
+            _give_back(claims[number:], now=clock())
+            return number, True
+        outcome = providers.send(claim.delivery, maybe_repeat=claim.maybe_repeat, now=clock(), opened=opened)
+        if outcome.is_accepted:
+            accepted.append((claim, outcome, clock()))
+            continue
+        _settle_accepted(accepted)
+        settle(claim.attempt, outcome, now=clock())
+        _give_back(claims[number + 1 :], now=clock())
+        return number + 1, outcome.verdict is Verdict.REFUSED
+    _settle_accepted(accepted)
+    return len(claims), True
 
 
 def send(claim: Claim, *, clock: Callable[[], datetime] = timezone.now) -> Outcome:
@@ -77,27 +108,35 @@ def send(claim: Claim, *, clock: Callable[[], datetime] = timezone.now) -> Outco
     return outcome
 
 
-@transaction.atomic
 def claim_next(*, lane: int, now: datetime) -> Claim | None:
     """Lease the next due delivery of a lane, or None when there is none or the robot may not send now."""
+    return next(iter(claim_some(lane=lane, now=now, most=1)), None)
+
+
+@transaction.atomic
+def claim_some(*, lane: int, now: datetime, most: int = AT_A_TIME) -> list[Claim]:
+    """Lease the next due deliveries of a lane, in their turn: one where there is a budget or a mail server, else more.
+
+    Empty when there is none, or the robot may not send now.
+    """
     with scope.platform(WHY):
         if lane == PERSONAL_MAIL:
             due = Delivery.objects.due(now).filter(channel=None).in_turn()
-            delivery = due.select_for_update(skip_locked=True).first()
-            return None if delivery is None else _lease(delivery, now)
+            return _lease(due.select_for_update(skip_locked=True)[:1], now)
         channel = _lock_robot(lane)
         if channel is None:
-            return None
-        due = Delivery.objects.due(now).filter(channel=channel).in_turn()
-        waiting = list(due.select_for_update(skip_locked=True)[:AT_ONCE])
-        if not waiting:
-            return None
+            return []
+        due = Delivery.objects.due(now).filter(channel=channel).in_turn().select_for_update(skip_locked=True)
+        is_free = channel.kind == Channel.Kind.WEBHOOK and channel.is_active and not channel.is_muted(now)
+        waiting = list(due[: most if is_free else AT_ONCE])
         for row in waiting:
             row.channel = channel
+        if is_free or not waiting:
+            return _lease(waiting, now)
         if channel.is_muted(now) or not channel.is_active:
             _pass_on(channel, waiting, now)
-            return None
-        return _pick(channel, waiting, now)
+            return []
+        return _lease(_pick(channel, waiting, now), now)
 
 
 @transaction.atomic
@@ -112,7 +151,7 @@ def claim_one(*, delivery_id: int, now: datetime) -> Claim | None:
         if limit is not None and used_of(channel, now) >= limit:
             return None
         delivery = Delivery.objects.due(now).filter(pk=delivery_id).select_for_update(skip_locked=True).first()
-        return None if delivery is None else _lease(delivery, now)
+        return None if delivery is None else _lease([delivery], now)[0]
 
 
 def limit_of(channel: Channel) -> int | None:
@@ -142,39 +181,90 @@ def _lock_robot(channel_id: int) -> Channel | None:
     return next((row for row in locked if row.pk == channel_id), None)
 
 
-def _pick(channel: Channel, waiting: list[Delivery], now: datetime) -> Claim | None:
+def _pick(channel: Channel, waiting: list[Delivery], now: datetime) -> list[Delivery]:
     entries = [budget.Waiting(row.pk, row.priority, may_merge=not row.key.startswith("digest:")) for row in waiting]
     choice = budget.plan(entries, used=used_of(channel, now), limit=limit_of(channel))
     rows = {row.pk: row for row in waiting}
     if choice.alone is not None:
-        return _lease(rows[choice.alone], now)
+        return [rows[choice.alone]]
     if not choice.merge:
-        return None
+        return []
     first = rows[choice.merge[0]]
     parts = [rows[pk] for pk in choice.merge if rows[pk].customer_id == first.customer_id]
-    return _lease(_merge(channel, parts, now) if len(parts) > 1 else first, now)
+    return [_merge(channel, parts, now) if len(parts) > 1 else first]
 
 
-def _lease(delivery: Delivery, now: datetime) -> Claim:
-    maybe_repeat = (
-        delivery.attempts.exclude(verdict=Attempt.Verdicts.RATE)
-        .filter(Q(verdict=Attempt.Verdicts.UNCERTAIN) | Q(settled_at=None))
-        .exists()
+def _lease(deliveries: Iterable[Delivery], now: datetime) -> list[Claim]:
+    """Lease rows that are locked, each with the attempt that is about to be made."""
+    rows = list(deliveries)
+    if not rows:
+        return []
+    before = Counter[int]()
+    doubtful = set()
+    for delivery_id, verdict, settled_at in Attempt.objects.filter(delivery__in=rows).values_list(
+        "delivery_id", "verdict", "settled_at"
+    ):
+        before[delivery_id] += 1
+        is_lost = settled_at is None and verdict != Attempt.Verdicts.RATE
+        if verdict == Attempt.Verdicts.UNCERTAIN or is_lost:
+            doubtful.add(delivery_id)
+    for row in rows:
+        row.state = State.SENDING
+        row.tries += 1
+        row.lease_until = now + (MAIL_LEASE if row.medium == Delivery.Medium.EMAIL else LEASE)
+    bulk.update(rows, ["state", "tries", "lease_until"])
+    attempts = Attempt.objects.bulk_create(
+        Attempt(
+            customer_id=row.customer_id,
+            delivery=row,
+            channel=row.channel,
+            robot=row.channel.robot if row.channel else "",
+            number=before[row.pk] + 1,
+            started_at=now,
+        )
+        for row in rows
     )
-    number = delivery.attempts.count() + 1
-    delivery.state = State.SENDING
-    delivery.tries += 1
-    delivery.lease_until = now + (MAIL_LEASE if delivery.medium == Delivery.Medium.EMAIL else LEASE)
-    delivery.save(update_fields=["state", "tries", "lease_until"])
-    attempt = Attempt.objects.create(
-        customer_id=delivery.customer_id,
-        delivery=delivery,
-        channel=delivery.channel,
-        robot=delivery.channel.robot if delivery.channel else "",
-        number=number,
-        started_at=now,
+    return [Claim(row, attempt, row.pk in doubtful) for row, attempt in zip(rows, attempts, strict=True)]
+
+
+@transaction.atomic
+def _give_back(claims: Sequence[Claim], *, now: datetime) -> None:
+    """Leases that nothing was sent under; those that ran out meanwhile have been dealt with already."""
+    ids = [claim.attempt.pk for claim in claims]
+    locked = Delivery.objects.select_for_update().filter(pk__in=[claim.delivery.pk for claim in claims]).order_by("pk")
+    if not list(locked.values_list("pk", flat=True)):
+        return
+    mine = list(Attempt.objects.filter(pk__in=ids, settled_at=None).values_list("pk", "delivery_id"))
+    Attempt.objects.filter(pk__in=[pk for pk, _ in mine]).delete()
+    Delivery.objects.filter(pk__in=[delivery_id for _, delivery_id in mine]).update(
+        state=State.PENDING, tries=F("tries") - 1, lease_until=None, next_attempt_at=now
     )
-    return Claim(delivery, attempt, maybe_repeat)
+
+
+@transaction.atomic
+def _settle_accepted(sent: Sequence[tuple[Claim, Outcome, datetime]]) -> None:
+    """Write down what was accepted. What came after its lease was given away is settled as late (`settle`)."""
+    if not sent:
+        return
+    ids = [claim.delivery.pk for claim, _, _ in sent]
+    list(Delivery.objects.select_for_update().filter(pk__in=ids).order_by("pk").values_list("pk", flat=True))
+    unsettled = Attempt.objects.filter(pk__in=[claim.attempt.pk for claim, _, _ in sent], settled_at=None)
+    in_time = set(unsettled.values_list("pk", flat=True))
+    attempts, deliveries = [], []
+    for claim, outcome, at in sent:
+        attempt, delivery = claim.attempt, claim.delivery
+        if attempt.pk not in in_time:
+            settle(attempt, outcome, now=at)
+            continue
+        attempt.verdict, attempt.code, attempt.detail = outcome.verdict.value, outcome.code[:40], outcome.detail[:600]
+        attempt.settled_at, attempt.provider_id = at, outcome.provider_id[:120]
+        attempts.append(attempt)
+        delivery.state, delivery.settled_at = State.DELIVERED, at
+        delivery.lease_until = delivery.next_attempt_at = None
+        delivery.last_code, delivery.last_detail = attempt.code, attempt.detail
+        deliveries.append(delivery)
+    bulk.update(attempts, ["settled_at", "provider_id", "verdict", "code", "detail"])
+    bulk.update(deliveries, ["state", "lease_until", "next_attempt_at", "settled_at", "last_code", "last_detail"])
 
 
 def _merge(channel: Channel, parts: list[Delivery], now: datetime) -> Delivery:
