@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from monitoring.views import alerts, dashboards, graphs, rules, shared, targets, tv, wall
+from monitoring.views import alerts, dashboards, graphs, levels, rules, shared, targets, tv, wall, why
 
 app_name = "monitoring"
 urlpatterns = [
@@ -12,8 +12,25 @@ urlpatterns = [
     path("search/", alerts.search, name="search"),
     path("rules/", rules.index, name="rules"),
     path("rules/<slug:rule_id>/", rules.detail, name="rule"),
+    path("rules/<slug:rule_id>/try/", rules.try_out, name="rule-try"),
+    path("rules/<slug:rule_id>/bring-back/", rules.bring_back, name="rule-bring-back"),
     path("overrides/<int:pk>/restore/", rules.restore, name="override-restore"),
+    path("groups/", levels.groups, name="groups"),
+    path("groups/<int:pk>/", levels.group, name="group"),
+    path("groups/<int:pk>/move/", levels.move_group, name="group-move"),
+    path("groups/<int:pk>/remove/", levels.remove_group, name="group-remove"),
+    path("macros/", levels.macro_list, name="macros"),
+    path("macros/<int:pk>/remove/", levels.remove_macro, name="macro-remove"),
+    path("schedules/", levels.schedules, name="schedules"),
+    path("schedules/<int:pk>/remove/", levels.remove_schedule, name="schedule-remove"),
+    path("of-asset/<int:asset_id>/rules/", levels.of_asset, name="asset-rules"),
+    path("of-asset/<int:asset_id>/processes/", levels.process_list, name="processes"),
+    path("processes/<int:pk>/forget/", levels.forget_process, name="process-forget"),
+    path("why/<int:series_id>/", why.of_series, name="why-series"),
+    path("why/<int:series_id>/<slug:rule_id>/", why.show, name="why"),
+    path("alerts/<int:pk>/why/", why.of_alert, name="alert-why"),
     path("for-asset/<int:asset_id>/", graphs.for_asset, name="for-asset"),
+    path("graphs/<int:asset_id>/marks/", graphs.marks, name="graph-marks"),
     path("graphs/<int:asset_id>/<str:panel_id>.json", graphs.data, name="graph-data"),
     path("graphs/<int:asset_id>/<str:panel_id>.csv", graphs.export, name="graph-export"),
     path("targets/", targets.index, name="targets"),

@@ -26,6 +26,8 @@ from monitoring.views.windows import window_of
 from monitoring.widgets import Widget, WidgetKind
 
 KINDS_IN_ORDER = tuple(WidgetKind)
+LISTS = frozenset({WidgetKind.VALUE, WidgetKind.TOP, WidgetKind.ALERTS, WidgetKind.INCIDENTS, WidgetKind.HEALTH})
+"""Kinds whose box is a fragment of its own; the rest are graphs, or stand in the page itself."""
 
 
 @require_safe
@@ -189,6 +191,8 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 
 def box(request: HttpRequest, dashboard: Dashboard, widget: Widget, *, linked: bool) -> HttpResponse:
     """`linked`: whether the names in it lead to pages, which people with a mere link cannot open."""
+    if widget.kind not in LISTS:
+        raise Http404
     context: dict[str, Any] = {"widget": widget, "linked": linked, "now": timezone.now()}
     context |= boxes.content(dashboard, widget, now=context["now"])
     return render(request, f"monitoring/_box_{widget.kind.value}.html", context)

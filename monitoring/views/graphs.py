@@ -17,6 +17,7 @@ from assets.models import Asset
 from monitoring.models import Alert, Target
 from monitoring.panels import Panel, panel
 from monitoring.services import graphs, targets
+from monitoring.services import marks as service_marks
 from monitoring.views.windows import window_of
 
 
@@ -45,6 +46,16 @@ def data(request: HttpRequest, asset_id: int, panel_id: str) -> JsonResponse:
     asset, found = _panel(asset_id, panel_id)
     view, since = window_of(request)
     response = JsonResponse(graphs.graph(asset, found, view, since=since))
+    response["Cache-Control"] = "private, no-store"
+    return response
+
+
+@require_safe
+def marks(request: HttpRequest, asset_id: int) -> JsonResponse:
+    """What else is drawn on the asset's graphs: events, maintenance, windows of quiet."""
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    view, _since = window_of(request)
+    response = JsonResponse({"marks": [mark.as_json() for mark in service_marks.of_asset(asset, view)]})
     response["Cache-Control"] = "private, no-store"
     return response
 

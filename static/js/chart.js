@@ -5,6 +5,10 @@ const ECHARTS = new URL("../vendor/echarts/echarts.esm.min.js", import.meta.url)
 const PALETTE = { light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b"],
                   dark: ["#56b4e9", "#ff8a3d", "#2fc79a", "#e59bc4", "#8fd0ff", "#f5b93c", "#b8b8b8"] };
 const ALARM = { 1: "#8b0a1a", 2: "#d94f00", 3: "#c99400", 4: "#3f7cb8" };
+// Beside alarms: what happened, what was planned, when it was quiet. Each kind has its own place and hatching.
+const MARK = { maintenance: "#6f42c1", cloud: "#0b7285", host: "#5b5b5b", change: "#2b6a4b", silence: "#7a7a7a", expiry: "#b3122b", platform: "#7a7a7a" };
+const WEEK = 7 * 24 * 3600e3;
+const COMPARED_AT_ONCE = 4;
 const HOUR = 3600e3;
 const REFRESH = { "1h": 5e3, "6h": 15e3, "24h": 60e3, "7d": 300e3, "30d": 900e3 };
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -123,19 +127,32 @@ class Chart {
     this.asked = Date.now();
     const turn = (this.turn = (this.turn ?? 0) + 1);
     let data;
+    let marks;
     try {
       library ??= import(ECHARTS);
-      const [answer] = await Promise.all([fetch(`${this.element.dataset.src}?${query}`, { headers: { Accept: "application/json" } }), library]);
-      if (!answer.ok) throw new Error(String(answer.status));
-      data = await answer.json();
+      [data, marks] = await Promise.all([json(`${this.element.dataset.src}?${query}`), marksOf(this.section, range), library]);
     } catch {
       if (turn === this.turn && !this.data) this.say(this.element.dataset.wordError);
       return;
     }
     if (turn !== this.turn || !this.element.isConnected) return;
     this.data = goesOn && data.step === this.data.step ? joined(this.data, data) : data;
+    this.data.marks = marks;
     this.wanted = wanted;
+    await this.compare(turn);
     await this.draw();
+  }
+
+  // The same stretch of time a week before, moved onto this one.
+  async compare(turn) {
+    const { data } = this;
+    if (!this.section?.dataset.compare || data.series.length > COMPARED_AT_ONCE) {
+      this.before = null;
+      return;
+    }
+    const query = new URLSearchParams({ start: String(data.from - WEEK), end: String(data.to - WEEK) });
+    const before = await json(`${this.element.dataset.src}?${query}`).catch(() => null);
+    if (turn === this.turn) this.before = before;
   }
 
   // The last bucket may still have been filling: ask for it again.
@@ -162,8 +179,34 @@ class Chart {
       this.element.classList.remove("chart-quiet");
       this.element.textContent = "";
       this.view = echarts.init(this.element, null, { renderer: "canvas" });
+      this.view.on("datazoom", (event) => this.zoomed(event.batch?.[0] ?? event));
+      this.view.getZr().on("dblclick", () => this.unzoom());
     }
-    this.view.setOption(option(this, data), { notMerge: true, lazyUpdate: true });
+    this.view.setOption(option(this, data), { notMerge: true });
+    if (this.section) this.view.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
+  }
+
+  // Dragging over a stretch of the graph shows that stretch on all graphs of the section.
+  zoomed({ startValue, endValue }) {
+    if (startValue === undefined || endValue - startValue < this.data.step) return;
+    const section = this.section;
+    section.dataset.unzoomed ??= section.dataset.shown ?? JSON.stringify(chosen(section));
+    show(section, { start: String(Math.round(startValue - CHINA)), end: String(Math.round(endValue - CHINA)) });
+  }
+
+  unzoom() {
+    const before = this.section?.dataset.unzoomed;
+    if (!before) return;
+    delete this.section.dataset.unzoomed;
+    show(this.section, JSON.parse(before));
+  }
+
+  picture() {
+    if (!this.view) return;
+    const link = document.createElement("a");
+    link.href = this.view.getDataURL({ type: "png", pixelRatio: 2, backgroundColor: css("--tblr-bg-surface", "#fff") });
+    link.download = `${this.data.id}-${fullTime(this.data.to + CHINA, HOUR).replaceAll(/[: ]/g, "-")}.png`;
+    link.click();
   }
 
   restyle() {
@@ -175,6 +218,29 @@ class Chart {
     this.resizer.disconnect();
     this.view?.dispose();
   }
+}
+
+async function json(url) {
+  const answer = await fetch(url, { headers: { Accept: "application/json" } });
+  if (!answer.ok) throw new Error(String(answer.status));
+  return answer.json();
+}
+
+// The marks of a section are the same for all its graphs: asked for once for a stretch of time, and again with it.
+function marksOf(section, range) {
+  if (!section?.dataset.marks) return [];
+  const key = `${JSON.stringify(range)} ${Math.floor(Date.now() / 30e3)}`;
+  if (section.rdmpMarks?.key !== key) {
+    const asked = json(`${section.dataset.marks}?${new URLSearchParams(range)}`).then((found) => found.marks).catch(() => []);
+    section.rdmpMarks = { key, asked };
+  }
+  return section.rdmpMarks.asked;
+}
+
+function show(section, range) {
+  section.dataset.shown = JSON.stringify(range);
+  press(section, section.querySelector(range.range ? `[data-graph-range="${range.range}"]` : "[data-graph-custom]"));
+  again(section);
 }
 
 // Put what came after what was there; what has slid out of the window goes.
@@ -234,7 +300,43 @@ function option(chart, data) {
       axisLabel: { color: text, fontSize: 11, width: narrow ? 64 : 96, overflow: "truncate",
                    formatter: (value) => (data.state && !Number.isInteger(value) ? "" : shown(value, data.unit, commonCodes(data))) },
     },
-    series: lines(data, colors, dark),
+    toolbox: chart.section ? { show: true, itemSize: 0, top: -50, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none", brushStyle: { color: line, opacity: 0.35 } } } } : undefined,
+    series: [...lines(data, colors, dark), ...earlier(chart, data, colors), ...(data.marks?.length ? [marks(data, dark)] : [])],
+  };
+}
+
+function earlier(chart, data, colors) {
+  if (!chart.before) return [];
+  const places = new Map(data.series.map((one, place) => [one.id, place]));
+  const word = chart.section.dataset.wordBefore ?? "";
+  return chart.before.series.filter((one) => places.has(one.id) && one.t.length).map((one) => ({
+    name: `${one.name} (${word})`, id: `before-${one.id}`, type: "line", step: data.state || data.unit === "count" ? "end" : false,
+    showSymbol: false, silent: true, z: 1, lineStyle: { width: 1.2, type: [4, 4], opacity: 0.75 }, itemStyle: { color: colors[places.get(one.id) % colors.length] },
+    data: one.t.map((at, index) => [at + WEEK + CHINA, one.v[index], null, null]),
+  }));
+}
+
+// A moment is a dashed line with a flag below; a stretch is hatched between two such lines.
+function marks(data, dark) {
+  return {
+    type: "custom", id: "marks", silent: true, tooltip: { show: false }, z: 0, clip: false, encode: { x: [0, 1], y: [] }, animation: false,
+    data: data.marks.map((mark, place) => [Math.max(mark.from, data.from) + CHINA, Math.min(mark.to ?? mark.from, data.to) + CHINA, place]),
+    renderItem: (params, api) => {
+      const { x, y, width, height } = params.coordSys;
+      const mark = data.marks[api.value(2)];
+      const left = Math.max(api.coord([api.value(0), 0])[0], x);
+      const right = Math.min(Math.max(api.coord([api.value(1), 0])[0], left), x + width);
+      const stroke = MARK[mark.kind] ?? MARK.platform;
+      const upright = (at) => ({ type: "line", shape: { x1: at, y1: y, x2: at, y2: y + height }, style: { stroke, lineWidth: 1, lineDash: [3, 3], opacity: dark ? 0.9 : 0.7 } });
+      const flag = { type: "polygon", shape: { points: [[left - 4, y + height + 5], [left + 4, y + height + 5], [left, y + height - 2]] }, style: { fill: stroke } };
+      if (right - left < 3) return { type: "group", children: [upright(left), flag] };
+      const stripes = [];
+      for (let at = left - height; at < right; at += 7) {
+        stripes.push({ type: "line", shape: { x1: at, y1: y + height, x2: at + height, y2: y }, style: { stroke, lineWidth: 1, opacity: dark ? 0.4 : 0.22 } });
+      }
+      const hatch = { type: "group", clipPath: { type: "rect", shape: { x: left, y, width: right - left, height } }, children: stripes };
+      return { type: "group", children: [hatch, upright(left), upright(right), flag] };
+    },
   };
 }
 
@@ -327,14 +429,15 @@ function tooltip(items, data, words) {
   const at = points[0].value[0] - CHINA;
   const rows = points.slice(0, 14).map((item) => {
     const [, value, least, greatest] = item.value;
-    const one = data.series[item.seriesIndex];
+    const one = data.series.find((each) => item.seriesId.endsWith(`-${each.id}`));
     const span = least !== null && greatest !== null && least !== greatest && !data.state ? `  (${shown(least, data.unit)} – ${shown(greatest, data.unit)})` : "";
     return `${item.marker}${data.series.length > 1 ? `${item.seriesName}  ` : ""}${shown(value, data.unit, one?.codes)}${span}`;
   });
   if (points.length > 14) rows.push(`+${points.length - 14}`);
   const open = data.alarms.filter((alarm) => alarm.from <= at + data.step && (alarm.to === null || alarm.to >= at));
   const told = open.slice(0, 3).map((alarm) => `⚠ ${alarm.level}: ${alarm.name}`);
-  return [fullTime(at + CHINA, data.step), ...rows, ...told].join("\n");
+  const near = (data.marks ?? []).filter((mark) => mark.from - data.step * 2 <= at && (mark.to ?? mark.from) + data.step * 2 >= at);
+  return [fullTime(at + CHINA, data.step), ...rows, ...told, ...near.slice(0, 3).map((mark) => `▲ ${mark.name}`)].join("\n");
 }
 
 // --- the page --------------------------------------------------------------------------------------------------------
@@ -366,12 +469,21 @@ function press(section, pressed) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-graph-range]");
+  const comparing = event.target.closest("[data-graph-compare]");
+  const picture = event.target.closest("[data-chart-picture]");
+  if (comparing) {
+    const section = comparing.closest("[data-graphs]");
+    section.toggleAttribute("data-compare");
+    if (section.hasAttribute("data-compare")) section.dataset.compare = "1";
+    comparing.classList.toggle("active", section.hasAttribute("data-compare"));
+    comparing.setAttribute("aria-pressed", String(section.hasAttribute("data-compare")));
+    again(section);
+  } else if (picture) charts.get(picture.closest(".graph-card").querySelector("[data-chart]"))?.picture();
   const custom = event.target.closest("[data-graph-custom]");
   if (button) {
     const section = button.closest("[data-graphs]");
-    section.dataset.shown = JSON.stringify({ range: button.dataset.graphRange });
-    press(section, button);
-    again(section);
+    delete section.dataset.unzoomed;
+    show(section, { range: button.dataset.graphRange });
   } else if (custom) {
     const form = document.getElementById(custom.getAttribute("aria-controls"));
     const hidden = form.classList.toggle("d-none");
@@ -394,9 +506,7 @@ document.addEventListener("submit", (event) => {
     return;
   }
   const section = form.closest("[data-graphs]");
-  section.dataset.shown = JSON.stringify({ start: String(moments[0]), end: String(moments[1]) });
-  press(section, section.querySelector("[data-graph-custom]"));
-  again(section);
+  show(section, { start: String(moments[0]), end: String(moments[1]) });
 });
 
 document.addEventListener("rdmp:theme", () => {
