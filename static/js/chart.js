@@ -100,6 +100,7 @@ class Chart {
     this.observer.observe(element);
     this.resizer = new ResizeObserver(() => this.view?.resize());
     this.resizer.observe(element);
+    element.addEventListener("dblclick", () => this.unzoom());
   }
 
   seen(visible) {
@@ -180,7 +181,6 @@ class Chart {
       this.element.textContent = "";
       this.view = echarts.init(this.element, null, { renderer: "canvas" });
       this.view.on("datazoom", (event) => this.zoomed(event.batch?.[0] ?? event));
-      this.view.getZr().on("dblclick", () => this.unzoom());
     }
     this.view.setOption(option(this, data), { notMerge: true });
     if (this.section) this.view.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
