@@ -98,6 +98,17 @@ def post_alert_joined(post: Post, incident: Incident, alert: IncidentAlert, body
     post.broadcast(incident, f"alert:{alert.pk}", "alert", text, severity=alert.severity)
 
 
+def post_reminded(post: Post, incident: Incident, alert: IncidentAlert, body: str, *, flaps: bool) -> None:
+    """Still so: after a silence, after an acknowledgement that ran out, while it comes and goes."""
+
+    def text() -> tuple[str, str]:
+        name = {"title": alert.title}
+        subject = _("Flapping: %(title)s") % name if flaps else _("Still firing: %(title)s") % name
+        return subject, _lines(f"**{incident.number}** {incident.title}", body[:EXCERPT])
+
+    post.broadcast(incident, f"alert:{alert.pk}:{post.now:%Y%m%d%H%M%S}", "alert", text, severity=alert.severity)
+
+
 def post_recovered(post: Post, incident: Incident, alert: IncidentAlert, body: str, at: datetime) -> None:
     def text() -> tuple[str, str]:
         subject = _("Recovered: %(title)s") % {"title": alert.title}

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from monitoring.services import housekeeping, packer, targets, watching
+from monitoring.services import acks, happenings, housekeeping, packer, silences, targets, watching
 from monitoring.services import poll as polling
 
 
@@ -51,6 +51,22 @@ def follow_inventory() -> None:
         targets.follow_inventory(now=timezone.now())
 
 
+@shared_task(name="monitoring.read_accounts", queue="poll")
+def read_accounts() -> None:
+    """Claim the cloud accounts whose events are due, and hand each to a worker."""
+    with scope.platform("accounts whose events are due"):
+        due = happenings.claim(now=timezone.now())
+    for customer_id, reading_id in due:
+        read_account.apply_async((customer_id, reading_id), expires=happenings.LEASE.total_seconds())
+
+
+@shared_task(name="monitoring.read_account", queue="poll")
+def read_account(customer_id: int, reading_id: int) -> None:
+    """Events, maintenance, changes, names, agents and subscriptions of one cloud account."""
+    with scope.customer(customer_id):
+        happenings.read(reading_id=reading_id, now=timezone.now())
+
+
 @shared_task(name="monitoring.housekeeping", queue="default")
 def housekeep() -> None:
     """Silence, events that pass, old days: what must happen though no data came."""
@@ -81,3 +97,15 @@ def settle(customer_id: int, *, due_at: datetime, now: datetime) -> None:
 def look_at_flapping(alert_id: int, *, due_at: datetime, now: datetime) -> None:
     """Flapping that may be over, or is to be said again."""
     watching.look_at_flapping(alert_id=alert_id, now=now)
+
+
+@shared_task(name="monitoring.silence_turns", queue="default")
+def silence_turns(silence_id: int, *, due_at: datetime, now: datetime) -> None:
+    """A window of a silence begins or ends."""
+    silences.turn(silence_id=silence_id, now=now)
+
+
+@shared_task(name="monitoring.ack_runs_out", queue="default")
+def ack_runs_out(alert_id: int, *, due_at: datetime, now: datetime) -> None:
+    """The time of an acknowledgement is over."""
+    acks.run_out(alert_id=alert_id, now=now)

@@ -11,6 +11,7 @@ from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
+from monitoring.models.alert import NO_DATA, Alert
 from monitoring.models.series import metric_name
 from monitoring.plan import Effective
 from monitoring.rules import METRICS, Condition, Form, Rule, plain
@@ -45,6 +46,18 @@ def title(*, asset: str, rule: Rule, labels: str) -> str:
     detail = labels_shown(labels)
     text = _("%(asset)s: %(rule)s") % {"asset": asset, "rule": name}
     return f"{text} ({detail})" if detail and detail != asset else text
+
+
+def alert_title(alert: Alert) -> str:
+    """An alert's title in the language of whoever reads; the stored one is in the customer's."""
+    said = alert.titles.get("zh" if language().startswith("zh") else "en")
+    if said:
+        return str(said)
+    if alert.rule is not None:
+        return title(asset=alert.asset.name, rule=alert.rule, labels=alert.labels)
+    if alert.rule_id == NO_DATA:
+        return _("%(asset)s: no data from the agent") % {"asset": alert.asset.name}
+    return alert.title
 
 
 def subject(condition: Condition) -> str:

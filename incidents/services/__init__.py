@@ -20,11 +20,13 @@ from incidents.services.handling import (
     wait_for_customer,
 )
 from incidents.services.opening import log_contact, raise_by_customer
+from incidents.services.reminding import Reminder, remind
 from incidents.services.talking import attach, comment
 
 __all__ = [
     "Alarm",
     "Recovery",
+    "Reminder",
     "acknowledge",
     "assign",
     "attach",
@@ -38,6 +40,7 @@ __all__ = [
     "raise_by_customer",
     "record_recoveries",
     "record_recovery",
+    "remind",
     "reopen",
     "resolve",
     "resume",

@@ -20,6 +20,7 @@ from monitoring.extra_rules import EXTRA_RULES
 from monitoring.models import Alert, Series
 from monitoring.plan import Effective, Plan
 from monitoring.rules import RULES, Condition, Form
+from monitoring.services import flaps, holding
 from notify import live
 
 Ending = Alert.Ending
@@ -106,48 +107,66 @@ def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) 
     The worst comes first: a storm's incident gets its severity and clocks once instead of rising step by step.
     """
     wanted = {opening.key: opening for opening in sorted(openings, key=lambda one: one.severity)}
-    known = Alert.objects.open().filter(open_key__in=wanted).values_list("open_key", flat=True)
-    for key in list(known):
-        del wanted[key]
+    if not wanted:
+        return []
+    known = Alert.objects.open().filter(open_key__in=wanted).select_related("asset")
+    again = [(alert, wanted.pop(alert.open_key).opened_at) for alert in known]
+    flaps.went_bad(customer=customer, moves=again, now=now)
     alerts = Alert.objects.bulk_create(_alert(customer, opening, now) for opening in wanted.values())
-    alarms = [
-        incidents.Alarm(
-            opening.asset, opening.severity, opening.title, opening.text, alert.key, occurred_at=opening.opened_at
-        )
-        for alert, opening in zip(alerts, wanted.values(), strict=True)
-    ]
-    opened = incidents.open_from_alerts(customer=customer, alarms=alarms, now=now)
-    for alert, incident in zip(alerts, opened, strict=True):
-        alert.incident = incident
-    bulk.update(alerts, ["incident"])
+    flaps.watch_new(alerts, now)
+    loud = holding.hold_new(customer=customer, alerts=alerts, now=now)
+    holding.tell(customer=customer, alerts=loud, now=now)
+    bulk.update(
+        [alert for alert in alerts if alert.held or alert.flapping_since], ["held", "cause", "flapping_since", "text"]
+    )
+    holding.follow_new(customer=customer, alerts=alerts, now=now)
     _tell_pages(alerts)
     return alerts
 
 
 def close(*, customer: Customer, closings: Iterable[Closing], now: datetime) -> list[Alert]:
-    """End open alerts and write it on their incidents. Those that are not open change nothing."""
+    """End open alerts and write it on their incidents. Those that are not open change nothing.
+
+    One that comes and goes too often stays open as flapping instead, until it has been quiet.
+    """
     wanted = {closing.key: closing for closing in closings}
+    if not wanted:
+        return []
     alerts = list(Alert.objects.open().filter(open_key__in=wanted))
+    mended = [(alert, wanted[alert.open_key].ended_at) for alert in alerts if _mends(alert, wanted[alert.open_key])]
+    kept = flaps.went_good(customer=customer, moves=mended, now=now)
+    return end(customer=customer, alerts=[alert for alert in alerts if alert.pk not in kept], closings=wanted, now=now)
+
+
+def end(*, customer: Customer, alerts: Sequence[Alert], closings: Mapping[str, Closing], now: datetime) -> list[Alert]:
+    """End these open alerts for good. `closings` by open key."""
     for alert in alerts:
-        closing = wanted[alert.open_key]
+        closing = closings[alert.open_key]
         alert.recovered_at = max(closing.ended_at, alert.opened_at)
         alert.recovered_value = closing.value
         alert.ending = closing.ending
         alert.stale_since = None
     bulk.update(alerts, ["recovered_at", "recovered_value", "ending", "stale_since"])
+    holding.end_holds(alerts, now)
     recoveries = [
         incidents.Recovery(
             alert.incident_id,
             alert.key,
-            _closing_text(wanted[alert.open_key], alert.recovered_at - alert.opened_at),
+            _closing_text(closings[alert.open_key], alert.recovered_at - alert.opened_at),
             alert.recovered_at,
         )
         for alert in alerts
         if alert.incident_id is not None and alert.recovered_at is not None
     ]
     incidents.record_recoveries(customer=customer, recoveries=recoveries, now=now)
+    holding.causes_ended(customer=customer, alerts=alerts, now=now)
     _tell_pages(alerts)
-    return alerts
+    return list(alerts)
+
+
+def _mends(alert: Alert, closing: Closing) -> bool:
+    """Whether the figures say that it is good, rather than that it is gone or no longer looked at."""
+    return not alert.is_event and closing.ending in (Ending.RECOVERED, Ending.PASSED, Ending.DATA_BACK)
 
 
 @transaction.atomic
@@ -275,6 +294,7 @@ def _alert(customer: Customer, opening: Opening, now: datetime) -> Alert:
         open_key=opening.key,
         severity=opening.severity,
         title=opening.title[:300],
+        text=opening.text,
         titles=dict(opening.titles),
         value=opening.value,
         condition=dict(opening.condition),

@@ -121,9 +121,10 @@ def mark_stale(quiet: Quiet) -> None:
 def _due(quiet: Quiet, now: datetime) -> tuple[list[Opening], list[Closing]]:
     """The alerts that silence and the passing of time open and end."""
     open_alerts = {alert.open_key: alert for alert in Alert.objects.open().select_related("asset")}
-    openings = [one for one in _openings(quiet, now) if one.key not in open_alerts]
+    bad = {key for key, alert in open_alerts.items() if not alert.is_calm}
+    openings = [one for one in _openings(quiet, now) if one.key not in bad]
     asked = _asked(quiet)
-    openings += [one for one in _host_openings(quiet, asked, now) if one.key not in open_alerts]
+    openings += [one for one in _host_openings(quiet, asked, now) if one.key not in bad]
     passed = _passed(quiet, now)
     closings = [closing for alert in open_alerts.values() if (closing := _closing(alert, quiet, passed, now))]
     return openings, closings
@@ -221,6 +222,8 @@ def _closing(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]], now: date
 
 
 def _host_ending(alert: Alert, quiet: Quiet) -> Ending | None:
+    if alert.is_calm:  # it flaps: a timer ends it
+        return None if _is_watched(alert.asset_id) else Ending.RULE_OFF
     if alert.asset_id not in quiet.silent_hosts:
         return Ending.DATA_BACK
     return None if _is_watched(alert.asset_id) else Ending.RULE_OFF
