@@ -100,7 +100,7 @@ def session(
         connector=ProbeConnector(guard, allow_internal=allow_internal, limit=limit),
         headers={"User-Agent": USER_AGENT},
         trust_env=False,
-        cookie_jar=cookies or aiohttp.DummyCookieJar(),
+        cookie_jar=aiohttp.DummyCookieJar() if cookies is None else cookies,  # an empty jar is false
     )
 
 
