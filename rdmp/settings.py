@@ -282,6 +282,7 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.pack": 60.0,
         "monitoring.forget": 3600.0,
         "monitoring.follow_inventory": 60.0,
+        "monitoring.read_accounts": 30.0,
         "assets.sync_due": 60.0,
         "accounts.housekeeping": 3600.0,
         "timers.housekeeping": 3600.0,

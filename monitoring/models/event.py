@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import models
@@ -13,6 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 
+LONGEST_MAINTENANCE = timedelta(hours=12)
+
 
 class EventQuerySet(TenantQuerySet["Event"]):
     def during(self, start: datetime, end: datetime) -> Self:
@@ -21,8 +23,10 @@ class EventQuerySet(TenantQuerySet["Event"]):
         return self.filter(inside | Q(occurred_at__lt=start, ends_at__gte=start))
 
     def upcoming(self, now: datetime) -> Self:
-        """Maintenance that is announced or under way, the next first."""
-        coming = self.filter(Q(ends_at__gte=now) | Q(ends_at=None, occurred_at__gte=now), cancelled_at=None)
+        """Maintenance that is announced or under way, the next first. What should have begun long ago and was never
+        said to be over is not expected any more."""
+        open_ended = Q(ends_at=None, occurred_at__gte=now - LONGEST_MAINTENANCE)
+        coming = self.filter(Q(ends_at__gte=now) | open_ended, cancelled_at=None)
         return coming.filter(source=Event.Source.MAINTENANCE).order_by("occurred_at", "pk")
 
 

@@ -44,10 +44,12 @@ def record(
     text_zh: str = "",
     text_en: str = "",
     rule_id: str = "",
+    opens_alert: bool = True,
 ) -> Event | None:
     """Write down an event; None when it is known already. With a severity it opens an alert on its asset too.
 
-    The alert stays open until `close`, under the name of its source unless `rule_id` names it better.
+    The alert stays open until `close`, under the name of its source unless `rule_id` names it better. What is told
+    long after it happened is written down without one (`opens_alert`).
 
     Two workers that tell the same event at once write it once: the second waits for the first and finds it there.
     """
@@ -70,7 +72,7 @@ def record(
     )
     if not is_new:
         return None
-    if event.asset is not None and event.level is not None:
+    if opens_alert and event.asset is not None and event.level is not None:
         is_chinese = customer.language.startswith("zh")
         alerts.open_event(
             customer=customer,
@@ -84,19 +86,24 @@ def record(
             occurred_at=min(occurred_at, now),
             now=now,
         )
-    live.publish(customer_id=customer.pk, topic="events", object_id=event.pk)
+    show(event)
     return event
 
 
 @transaction.atomic
-def close(*, event: Event, now: datetime, cancelled: bool = False) -> None:
-    """The event is over, or called off: its alert ends, what was drawn as ahead is drawn no longer."""
+def close(*, event: Event, at: datetime, now: datetime, cancelled: bool = False) -> None:
+    """The event is over, or called off: its alert ends, and what was drawn as ahead is drawn no longer."""
     event = Event.objects.select_for_update(of=("self",)).select_related("customer").get(pk=event.pk)
     if cancelled and event.cancelled_at is None:
-        event.cancelled_at = now
+        event.cancelled_at = at
     elif event.ends_at is None:
-        event.ends_at = max(now, event.occurred_at)
+        event.ends_at = max(at, event.occurred_at)
     event.save(update_fields=["cancelled_at", "ends_at"])
     if event.severity is not None and event.asset_id is not None:
         alerts.close_event(customer=event.customer, key=event.key, now=now)
+    show(event)
+
+
+def show(event: Event) -> None:
+    """Tell open pages that an event changed."""
     live.publish(customer_id=event.customer_id, topic="events", object_id=event.pk)
