@@ -369,6 +369,10 @@ class Resolver:
             self._known[key] = resolve(rule, chain, self._cap, self._levels.schedules)
         return self._known[key]
 
+    def wide(self, rule: Rule) -> Effective:
+        """The rule as it holds for the customer as a whole."""
+        return resolve(rule, self.chain(rule, None), self._cap, self._levels.schedules)
+
     def chain(self, rule: Rule, asset_id: int | None, labels: str = "") -> tuple[Override, ...]:
         """The overrides that reach a place, the widest first, with their macros filled in."""
         if rule.id not in self._touched:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
@@ -9,6 +10,7 @@ from typing import Any, Final
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.db.models import F
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,14 +19,15 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from accounts.errors import DomainError
 from accounts.models import Customer, Severity
 from accounts.permissions import is_provider, person_of, require
 from monitoring import plan, wording
 from monitoring.models import Alert, RuleOverride
-from monitoring.plan import Effective
-from monitoring.rule_forms import OverrideForm, RestoreForm
+from monitoring.plan import Effective, Levels, Resolver
+from monitoring.rule_forms import BringBackForm, OverrideForm, Place, RestoreForm
 from monitoring.rules import RULES, Kind, NoData, Rule
-from monitoring.services import levels, overrides
+from monitoring.services import drawing, dry_run, levels, overrides
 
 HISTORY: Final = 20
 KINDS: Final = {
@@ -103,8 +106,8 @@ class Row:
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The 90 rules by product, as they hold for one customer."""
-    customer = _customer(request)
+    """The rules by product, as they hold for one customer."""
+    customer = chosen_customer(request)
     query = request.GET.get("q", "").strip().lower()[:100]
     product = request.GET.get("product", "")
     only = request.GET.get("only", "")
@@ -127,8 +130,8 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def detail(request: HttpRequest, rule_id: str) -> HttpResponse:
     """One rule: both readings side by side, its overrides, their history, and the form for another."""
-    rule = _rule(rule_id)
-    customer = _customer(request)
+    rule = rule_of(rule_id)
+    customer = chosen_customer(request)
     is_post = request.method == "POST"
     if is_post and not is_provider(person_of(request)):
         raise PermissionDenied
@@ -137,9 +140,44 @@ def detail(request: HttpRequest, rule_id: str) -> HttpResponse:
     form = None
     if customer is not None and is_provider(person_of(request)):
         form = _form(request, rule, customer)
-        if is_post and form.is_valid():
-            return _saved(request, rule, customer, form)
+        if is_post and form.is_valid() and (saved := _saved(request, rule, customer, form)):
+            return saved
     return render(request, "monitoring/rule_detail.html", _context(request, rule, customer, form))
+
+
+@require_POST
+def try_out(request: HttpRequest, rule_id: str) -> HttpResponse:
+    """What the rule, or the change that is being written, would have done in the last days. Nothing is saved."""
+    rule, customer = rule_of(rule_id), chosen_customer(request)
+    if customer is None:
+        raise Http404
+    form = _form(request, rule, customer)
+    override = None
+    form.fields["reason"].required = False
+    context: dict[str, Any] = {"rule": rule, "customer": customer}
+    if not form.is_valid():
+        return render(request, "monitoring/_dry_run.html", context | {"form": form})
+    place = form.place
+    try:
+        if not form.wish.is_empty:
+            override = form.wish.at(rule, group=place.group, asset=place.asset, labels=place.labels)
+            overrides.check(customer=customer, rule=rule, override=override, wish=form.wish)
+        assets = _assets(place)
+        run = dry_run.try_rule(customer=customer, rule=rule, override=override, assets=assets, now=timezone.now())
+        now_is = None
+        if override is not None:
+            now_is = dry_run.try_rule(customer=customer, rule=rule, assets=assets, now=timezone.now())
+    except DomainError as problem:
+        return render(request, "monitoring/_dry_run.html", context | {"problem": problem.message})
+    drawn = drawing.of(run, rule, levels.load(customer), override)
+    return render(request, "monitoring/_dry_run.html", context | {"run": run, "now_is": now_is, "drawn": drawn})
+
+
+def _assets(place: Place) -> list[int] | None:
+    """Whose figures are looked at: those that the change reaches."""
+    if place.asset is not None:
+        return [place.asset.pk]
+    return None if place.group is None else [asset.pk for asset in levels.members(place.group)]
 
 
 @require_POST
@@ -155,48 +193,71 @@ def restore(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect(f"{reverse('monitoring:rule', args=[rule_id])}?customer={customer_id}")
 
 
+@require_POST
+@require(is_provider)
+def bring_back(request: HttpRequest, rule_id: str) -> HttpResponse:
+    """Let an override of the history hold again."""
+    rule, form = rule_of(rule_id), BringBackForm(request.POST)
+    if not form.is_valid():
+        raise Http404
+    customers = Customer.objects.values("pk")
+    past = get_object_or_404(
+        RuleOverride.history.filter(customer__in=customers, rule_id=rule.id), pk=form.cleaned_data["past"]
+    )
+    overrides.bring_back(past=past, reason=form.cleaned_data["reason"], actor=person_of(request), now=timezone.now())
+    messages.success(request, _("Saved. It takes effect with the next data."))
+    return redirect(f"{reverse('monitoring:rule', args=[rule.id])}?customer={past.customer_id}")
+
+
 def _form(request: HttpRequest, rule: Rule, customer: Customer) -> OverrideForm:
-    effective = plan.resolve(rule, _wide(customer, rule))
+    effective = Resolver(levels.load(customer)).wide(rule)
     edited = RuleOverride.objects.filter(
         customer=customer, rule_id=rule.id, pk=_number(request.GET.get("edit"))
     ).first()
-    initial: dict[str, Any] = OverrideForm.initial_of(edited) if edited else {}
+    initial: dict[str, Any] = OverrideForm.initial_of(edited) if edited else {"place": request.GET.get("place", "")}
     data = request.POST if request.method == "POST" else None
-    return OverrideForm(data, rule=rule, customer=customer, effective=effective, initial=initial)
-
-
-def _saved(request: HttpRequest, rule: Rule, customer: Customer, form: OverrideForm) -> HttpResponse:
-    overrides.override(
-        customer=customer,
-        rule=rule,
-        asset=form.cleaned_data["asset"],
-        wish=form.wish,
-        reason=form.cleaned_data["reason"],
-        actor=person_of(request),
-        now=timezone.now(),
+    return OverrideForm(
+        data, rule=rule, customer=customer, effective=effective, person=person_of(request), initial=initial
     )
+
+
+def _saved(request: HttpRequest, rule: Rule, customer: Customer, form: OverrideForm) -> HttpResponse | None:
+    place = form.place
+    try:
+        overrides.override(
+            customer=customer,
+            rule=rule,
+            asset=place.asset,
+            group=place.group,
+            labels=place.labels,
+            wish=form.wish,
+            reason=form.cleaned_data["reason"],
+            actor=person_of(request),
+            now=timezone.now(),
+        )
+    except DomainError as problem:
+        form.add_error(None, problem.message)
+        return None
     messages.success(request, _("Saved. It takes effect with the next data."))
     return redirect(f"{reverse('monitoring:rule', args=[rule.id])}?customer={customer.pk}")
 
 
-def _context(
-    request: HttpRequest, rule: Rule, customer: Customer | None, form: OverrideForm | None
-) -> dict[str, object]:
+def _context(request: HttpRequest, rule: Rule, customer: Customer | None, form: OverrideForm | None) -> dict[str, Any]:
     language = get_language() or "zh-hans"
-    own = RuleOverride.objects.filter(rule_id=rule.id).select_related("asset", "changed_by", "customer")
+    own = RuleOverride.objects.filter(rule_id=rule.id)
+    own = own.select_related("asset", "customer", "changed_by", "group", "schedule")
+    history = RuleOverride.history.filter(rule_id=rule.id, customer__in=Customer.objects.values("pk"))
     if customer is not None:
-        own = own.filter(customer=customer)
-    history = RuleOverride.history.filter(rule_id=rule.id, customer__in=Customer.objects.all())
-    if customer is not None:
-        history = history.filter(customer=customer)
-    wide = _wide(customer, rule) if customer else []
+        own, history = own.filter(customer=customer), history.filter(customer=customer)
+    known = levels.load(customer) if customer else Levels()
+    effective = Resolver(known, settings.CHECK_PERIOD_S).wide(rule)
     return {
-        "row": Row(rule, plan.resolve(rule, wide, settings.CHECK_PERIOD_S), len(own), language),
+        "row": Row(rule, effective, len(own), language),
         "template": Row(rule, plan.resolve(rule, []), 0, language),
         "customer": customer,
         "customers": Customer.objects.all() if is_provider(person_of(request)) else [],
-        "overrides": own.order_by("customer__name", "asset__name"),
-        "history": history.select_related("history_user", "asset").order_by("-history_date")[:HISTORY],
+        "overrides": own.order_by("customer__name", F("group__rank").desc(nulls_first=True), "asset__name", "labels"),
+        "history": history.select_related("history_user", "asset", "group").order_by("-history_date")[:HISTORY],
         "form": form,
         "alerts": Alert.objects.filter(rule_id=rule.id, **({"customer": customer} if customer else {}))
         .select_related("asset", "customer")
@@ -206,20 +267,10 @@ def _context(
 
 def _rows(customer: Customer | None) -> list[Row]:
     language = get_language() or "zh-hans"
-    rows = list(RuleOverride.objects.filter(customer=customer)) if customer else []
-    wide = {row.rule_id: levels.override_of(row) for row in rows if row.asset_id is None}
-    counts: dict[str, int] = {}
-    for row in rows:
-        counts[row.rule_id] = counts.get(row.rule_id, 0) + 1
-    return [
-        Row(
-            rule,
-            plan.resolve(rule, [wide[rule.id]] if rule.id in wide else [], settings.CHECK_PERIOD_S),
-            counts.get(rule.id, 0),
-            language,
-        )
-        for rule in RULES.values()
-    ]
+    resolver = Resolver(levels.load(customer) if customer else Levels(), settings.CHECK_PERIOD_S)
+    rows = RuleOverride.objects.filter(customer=customer).values_list("rule_id", flat=True) if customer else ()
+    counts = Counter(rows)
+    return [Row(rule, resolver.wide(rule), counts[rule.id], language) for rule in RULES.values()]
 
 
 def _fits(row: Row, query: str, product: str, only: str) -> bool:
@@ -233,12 +284,7 @@ def _fits(row: Row, query: str, product: str, only: str) -> bool:
     return all(word in text for word in query.split())
 
 
-def _wide(customer: Customer, rule: Rule) -> list[plan.Override]:
-    rows = RuleOverride.objects.filter(customer=customer, rule_id=rule.id, asset=None)
-    return [levels.override_of(row) for row in rows]
-
-
-def _customer(request: HttpRequest) -> Customer | None:
+def chosen_customer(request: HttpRequest) -> Customer | None:
     """The customer looked at: one's own, or the one that a provider's person picked."""
     own = person_of(request).customer
     if own is not None:
@@ -247,7 +293,7 @@ def _customer(request: HttpRequest) -> Customer | None:
     return get_object_or_404(Customer.objects, pk=wanted) if wanted else None
 
 
-def _rule(rule_id: str) -> Rule:
+def rule_of(rule_id: str) -> Rule:
     if rule_id not in RULES:
         raise Http404
     return RULES[rule_id]
