@@ -93,13 +93,14 @@ def pack_rollups(rollups: Mapping[int, Rollup]) -> bytes:
     clocks = _Clocks([row.ts for row in rows])
     digits, extremes = _integers([np.concatenate([row.low, row.high]) for row in rows])
     lows, highs, sums = [], [], []
-    for row, digit, both in zip(rows, digits, extremes, strict=True):
+    for place, (row, both) in enumerate(zip(rows, extremes, strict=True)):
         low, high = np.split(both, 2)
-        if digit == FLOAT:
-            middle = row.mean.view(np.int64)
-        else:  # the sum of decimals is one, whatever the float made of it
-            middle = np.rint(row.mean * row.count * 10.0**digit).astype(np.int64) - low * row.count
-            high = high - low
+        middle = _decimal_sums(row, digits[place])
+        if middle is None:
+            digits[place] = FLOAT
+            low, high, middle = (part.view(np.int64) for part in (row.low, row.high, row.mean))
+        else:
+            high, middle = high - low, middle - low * row.count
         lows, highs, sums = [*lows, low], [*highs, high], [*sums, middle]
     counts = [row.count.astype(np.int64) for row in rows]
     return _write(ids, digits, clocks, [*lows, *highs, *sums, *counts])
@@ -120,6 +121,19 @@ def unpack_rollups(data: bytes | memoryview, wanted: Collection[int] | None = No
             high, mean = low + high, (middle + low * count) / 10.0**digits / count  # noqa: PLW2901 - undone
         found[block.ids[place]] = Rollup(ts, _floats(low, digits), _floats(high, digits), mean, count.astype(np.int32))
     return found
+
+
+def _decimal_sums(row: Rollup, digits: int) -> Ints | None:
+    """What was summed in each step, in units of the last digit: the sum of decimals is one, whatever the float made of
+    it. None if it is not, when only the extremes of a series are decimal."""
+    if digits == FLOAT:
+        return None
+    sums = np.rint(row.mean * row.count * 10.0**digits)
+    apart = np.abs(sums / 10.0**digits / row.count - row.mean)
+    extreme = np.maximum(np.abs(row.low), np.abs(row.high))
+    if np.any(apart > 1e-12 * extreme) or np.any(np.abs(sums) >= LARGEST):
+        return None
+    return sums.astype(np.int64)
 
 
 class _Clocks:
@@ -282,14 +296,18 @@ def _pack_bits(row: Words, sizes: NDArray[np.uint8]) -> bytes:
 class _Block:
     """A block of which any columns can be had without the others."""
 
-    def __init__(self, data: bytes | memoryview) -> None:
-        version, clocks, series, columns, coded, size = HEADER.unpack_from(data)
+    def __init__(self, stored: bytes | memoryview) -> None:
+        data = bytes(stored)  # the driver's memoryview has elements of its own kind
+        if len(data) < HEADER.size or data[0] != VERSION:
+            raise DamagedBlockError(f"{len(data)} bytes, version {data[:1]!r}")
+        _version, clocks, series, columns, coded, size = HEADER.unpack_from(data)
         self._first = clocks
-        if version != VERSION:
-            raise DamagedBlockError(version)
-        head = np.frombuffer(zlib.decompress(data[HEADER.size : HEADER.size + coded]), dtype=np.uint8)
+        try:
+            head = np.frombuffer(zlib.decompress(data[HEADER.size : HEADER.size + coded]), dtype=np.uint8)
+        except zlib.error as error:
+            raise DamagedBlockError(str(error)) from error
         if len(head) != size:
-            raise DamagedBlockError(size)
+            raise DamagedBlockError(f"{len(head)} bytes instead of {size}")
         cuts = np.cumsum([4 * series, 4 * series, 4 * clocks, series, clocks + columns, clocks + columns])
         ids, clock, lengths, digits, orders, shifts, self._sizes = np.split(head, cuts)
         self.ids: list[int] = np.cumsum(_unplanes(ids)).tolist()
@@ -302,7 +320,7 @@ class _Block:
         self._starts = ends - self._lengths - EXTRA
         self._widths = np.maximum(self._sizes, 1).astype(np.uint64) - np.uint64(1)
         self._bits = np.cumsum(self._widths) - self._widths
-        body = bytes(data[HEADER.size + coded :])
+        body = data[HEADER.size + coded :]
         self._words = np.frombuffer(body + bytes(16 - len(body) % 8), dtype="<u8")
 
     def places(self, wanted: Collection[int] | None) -> list[int]:

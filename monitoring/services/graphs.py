@@ -4,22 +4,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
-from django.db import connection
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import get_language
+from numpy.typing import NDArray
 
 from accounts.models import Severity
 from assets.models import Asset
+from monitoring import storage
 from monitoring.collectors import labels_text, parse_labels
-from monitoring.models import Alert, Series, metric_name
+from monitoring.models import Alert, Series
 from monitoring.panels import Panel, panels_for
-from monitoring.rules import CODES, METRICS
+from monitoring.rules import CODES
 from monitoring.wording import labels_shown
 
 RANGES: Final = {
@@ -28,14 +29,19 @@ RANGES: Final = {
     "24h": timedelta(hours=24),
     "7d": timedelta(days=7),
     "30d": timedelta(days=30),
+    "90d": timedelta(days=90),
+    "1y": timedelta(days=366),
 }
 DEFAULT_RANGE: Final = "6h"
 LONGEST: Final = timedelta(days=366)
 POINTS: Final = 360
 SERIES_AT_ONCE: Final = 24
 ALARMS_AT_ONCE: Final = 200
+ROWS_AT_ONCE: Final = 200_000
 STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 GAP_STEPS: Final = 2.6
+
+Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,43 +131,55 @@ class Column:
 def buckets(
     asset_id: int, series_ids: Sequence[int], start: datetime, end: datetime, step: int, *, last: bool = False
 ) -> list[Column]:
-    """The series of an asset in buckets, reckoned by the database. ``last``: the last value instead of the mean,
-    for codes, of which a mean makes no sense. Needs a scope that reaches the asset."""
+    """The series of an asset in buckets. ``last``: the last value instead of the mean, for codes, of which a mean makes
+    no sense (the highest, where figures of five minutes or an hour are put together). Needs a scope that reaches the
+    asset.
+
+    Short buckets are reckoned from every point, long ones from the figures of five minutes or an hour that are kept:
+    a year costs no more than a day.
+    """
     if not series_ids:
         return []
-    picks = ", ".join(f"value[array_position(series, %s)] AS v{at}" for at in range(len(series_ids)))
-    middle = "(array_agg(v{0} ORDER BY ts DESC) FILTER (WHERE v{0} IS NOT NULL))[1]" if last else "avg(v{0})"
-    figures = ", ".join(f"{middle.format(at)}, min(v{at}), max(v{at}), count(v{at})" for at in range(len(series_ids)))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT extract(epoch FROM date_bin(make_interval(secs => %s), ts, 'epoch'))::float8 AS bucket,"  # noqa: S608  # only numbers are put together
-            f" {figures} FROM (SELECT ts, {picks} FROM samples.readable"
-            " WHERE asset_id = %s AND ts >= %s AND ts < %s AND series && %s) AS points"
-            " GROUP BY bucket ORDER BY bucket",
-            [step, *series_ids, asset_id, start, end, list(series_ids)],
-        )
-        table = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 1 + 4 * len(series_ids))
-    ts = np.rint(table[:, 0] * 1000).astype(np.int64)
-    return [_column(ts, table[:, 1 + 4 * at : 5 + 4 * at], step * 1000) for at in range(len(series_ids))]
+    kept: storage.Step | None = 3600 if step % 3600 == 0 else 300 if step % 300 == 0 else None
+    if kept is None:
+        points = storage.read(asset_id=asset_id, series_ids=series_ids, start=start, end=end)
+        return [_of_points(points[one], step, last=last) for one in series_ids]
+    steps = storage.rollup(series_ids=series_ids, start=start, end=end, step_s=kept)
+    return [_of_steps(steps[one], step, last=last) for one in series_ids]
 
 
-def _column(ts: np.ndarray[Any, Any], figures: np.ndarray[Any, Any], step: int) -> Column:
-    """One series without the buckets it has nothing in, and with a None where it was silent for long."""
-    there = ~np.isnan(figures[:, 0])
-    ts, figures = ts[there], figures[there]
+def _of_points(points: storage.Column, step: int, *, last: bool) -> Column:
+    found = storage.steps(points, step)
+    middle = points.value[np.cumsum(found.count) - 1] if last else found.mean
+    return _column(replace(found, mean=middle), step * 1000)
+
+
+def _of_steps(kept: storage.Rollup, step: int, *, last: bool) -> Column:
+    if not len(kept.ts):
+        return Column([], [], [], [])
+    begins = kept.ts // (step * 1000) * (step * 1000)
+    first = np.flatnonzero(np.append(True, begins[1:] != begins[:-1]))
+    count = np.add.reduceat(kept.count, first)
+    low, high = np.minimum.reduceat(kept.low, first), np.maximum.reduceat(kept.high, first)
+    mean = np.add.reduceat(kept.mean * kept.count, first) / count
+    return _column(storage.Rollup(begins[first], low, high, high if last else mean, count), step * 1000)
+
+
+def _column(found: storage.Rollup, step: int) -> Column:
+    """One series with a None where it was silent for long."""
+    ts = found.ts
     if not len(ts):
         return Column([], [], [], [])
     apart = np.diff(ts)
     usual = max(float(np.median(apart)) if len(apart) else 0.0, step)
     breaks = np.flatnonzero(apart > GAP_STEPS * usual)
-    middle, low, high = (_figures(figures[:, place], breaks) for place in range(3))
     moments = np.insert(ts, breaks + 1, ts[breaks] + step).tolist()
-    if float(figures[:, 3].mean()) < 1.5:  # about one point in each bucket: least and greatest say nothing more
-        return Column(moments, middle, [], [])
-    return Column(moments, middle, low, high)
+    if float(found.count.mean()) < 1.5:  # about one point in each bucket: least and greatest say nothing more
+        return Column(moments, _figures(found.mean, breaks), [], [])
+    return Column(moments, *(_figures(values, breaks) for values in (found.mean, found.low, found.high)))
 
 
-def _figures(values: np.ndarray[Any, Any], breaks: np.ndarray[Any, Any]) -> list[float | None]:
+def _figures(values: Floats, breaks: NDArray[np.intp]) -> list[float | None]:
     """Rounded to what an eye or a tooltip can tell apart: six significant digits keep the answer small."""
     with_gaps = np.insert(values, breaks + 1, np.nan).tolist()
     return [None if value != value else float(f"{value:.6g}") for value in with_gaps]  # noqa: PLR0124  # NaN
@@ -213,19 +231,21 @@ def _alert_url(alert: Alert) -> str:
 
 
 def raw_rows(asset: Asset, panel: Panel, view: Window) -> list[tuple[Any, ...]]:
-    """Every point of a panel in a window, for export: time, metric, labels, value, unit."""
-    series = {one.pk: one for one in series_of(asset, panel)}
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT ts, series_id, value FROM samples.sample"
-            " WHERE asset_id = %s AND ts >= %s AND ts < %s AND series_id = ANY(%s) ORDER BY ts, series_id LIMIT 200000",
-            [asset.pk, view.start, view.end, list(series)],
-        )
-        rows = cursor.fetchall()
-    return [
-        (at, metric_name(series[pk].metric), labels_shown(series[pk].labels), value, METRICS[series[pk].metric].unit)
-        for at, pk, value in rows
-    ]
+    """Every point of a panel in a window, for export: time, metric, labels, value, unit. At most `ROWS_AT_ONCE`."""
+    series = series_of(asset, panel)
+    rows: list[tuple[Any, ...]] = []
+    begin = view.start
+    while begin < view.end and len(rows) < ROWS_AT_ONCE:
+        end = min(begin + timedelta(days=1), view.end)
+        found = storage.read(asset_id=asset.pk, series_ids=[one.pk for one in series], start=begin, end=end)
+        day = [
+            (at, place, value)
+            for place, one in enumerate(series)
+            for at, value in zip(found[one.pk].ts.tolist(), found[one.pk].value.tolist(), strict=True)
+        ]
+        rows += [(datetime.fromtimestamp(at / 1000, UTC), series[place], value) for at, place, value in sorted(day)]
+        begin = end
+    return [(at, one.name, labels_shown(one.labels), value, one.unit) for at, one, value in rows[:ROWS_AT_ONCE]]
 
 
 def _ms(at: datetime) -> int:
