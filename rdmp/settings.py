@@ -266,6 +266,7 @@ CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {
     for parts in (text.split(":") for text in PROBE_POINTS)
     if len(parts) > 3 and parts[3] not in ("", "local")
 }
+WORKERS = int(env.number("RDMP_WORKERS", 2))  # processes of each worker
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_TIMEZONE = "UTC"

@@ -35,6 +35,7 @@ class CollectorKind(models.TextChoices):
     TLS = Kind.TLS, _("TLS certificate")
     DOMAIN = Kind.DOMAIN, _("Domain expiry")
     PRODUCT = Kind.PRODUCT, _("Product status")
+    STATE = Kind.STATE, _("Host state and scripts")
 
 
 class Health(models.TextChoices):
@@ -131,6 +132,7 @@ class Target(TenantModel):
         indexes = (
             models.Index(fields=("next_due_at",), condition=Q(is_enabled=True), name="target_due"),
             models.Index(fields=("customer", "asset"), name="target_of_asset"),
+            models.Index(fields=("lease_until",), condition=Q(lease_until__isnull=False), name="target_held"),
         )
         constraints = (
             models.UniqueConstraint(

@@ -15,12 +15,13 @@ from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.db import DatabaseError, connection, transaction
+from django.db.models import Min, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -28,14 +29,27 @@ from accounts import scope, secrets
 from accounts.models import Assignment
 from accounts.secrets import Missing
 from monitoring import pipeline
-from monitoring.collectors import Job, Outcome, Problem, batch_of, dns, domain, ping, products, prometheus, tcp, tls
+from monitoring.collectors import (
+    Job,
+    Outcome,
+    Problem,
+    batch_of,
+    dns,
+    domain,
+    hoststate,
+    ping,
+    products,
+    prometheus,
+    tcp,
+    tls,
+)
 from monitoring.collectors.config import Config, ConfigError, Kind
 from monitoring.collectors.network import Guard, addresses_of, networks
 from monitoring.collectors.places import PLACED_KINDS, is_placed
 from monitoring.models import Target
 from monitoring.models.target import effective_period
 from monitoring.problems import problem_text
-from monitoring.services import cloud, probe_events, rounds, vitals
+from monitoring.services import cloud, hosts, probe_events, rounds, vitals
 from notify import live
 from notify import services as notify
 
@@ -47,6 +61,8 @@ CLAIM_LIMIT: Final = 2000
 BATCH: Final = 100
 CMS_BATCH: Final = 1
 TELL_AFTER: Final = 3
+SLOW_MS: Final = 3000.0
+"""A target that took so long the last time waits in the lane of the slow ones."""
 LOOKUP_THREADS: Final = 32
 PURPOSE: Final = "monitoring"
 
@@ -66,32 +82,110 @@ class Work:
 
 @transaction.atomic
 def claim(*, now: datetime, limit: int = CLAIM_LIMIT) -> list[Work]:
-    """Take what is due. Needs a platform scope; two callers at once take different targets."""
-    due = Target.objects.claimable(now).order_by("next_due_at", "pk")
-    rows = list(
-        due.select_for_update(skip_locked=True).values_list("pk", "customer_id", "kind", "period_s", "phase")[:limit]
-    )
+    """Take what is due. Needs a platform scope; two callers at once take different targets.
+
+    Nobody waits for another customer's slow machines: targets that are known to be slow have a lane of their own that
+    holds part of the workers at most, and no customer has more than its share of batches under way.
+    """
+    held = _under_way(now)
+    rows = _take_fast(held, now, limit)
+    rows += _take_slow(held, now)
     if not rows:
         return []
-    groups: dict[tuple[int, str], list[int]] = {}
-    leases = []
-    for pk, customer_id, kind, _period, _phase in rows:
-        groups.setdefault((customer_id, kind), []).append(pk)
-        leases.append(now + lease_of(kind))
-    dues = [next_due(now, effective_period(kind, period_s), phase) for _pk, _customer, kind, period_s, phase in rows]
+    groups: dict[tuple[int, str, bool], list[int]] = {}
+    for row in rows:
+        groups.setdefault((row.customer_id, row.kind, row.is_slow), []).append(row.pk)
+    dues = [next_due(now, effective_period(row.kind, row.period_s), row.phase) for row in rows]
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE monitoring_target AS target"
             " SET lease_until = claim.lease, next_due_at = claim.due, last_run_at = %s"
             " FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS claim (id, lease, due)"
             " WHERE target.id = claim.id",
-            [now, [row[0] for row in rows], leases, dues],
+            [now, [row.pk for row in rows], [now + lease_of(row.kind) for row in rows], dues],
         )
-    return [
-        Work(customer_id, kind, some, now + lease_of(kind))
-        for (customer_id, kind), ids in groups.items()
-        for some in _portions(ids, CMS_BATCH if kind == Kind.CMS else BATCH)
+    late_s = max((now - row.next_due_at).total_seconds() for row in rows)
+    transaction.on_commit(partial(vitals.count_claim, targets=len(rows), late_s=late_s))
+    works = [
+        (place, Work(customer_id, kind, some, now + lease_of(kind)))
+        for (customer_id, kind, _slow), ids in groups.items()
+        for place, some in enumerate(_portions(ids, CMS_BATCH if kind == Kind.CMS else BATCH))
     ]
+    return [work for _place, work in sorted(works, key=lambda one: one[0])]  # a first batch of each before any second
+
+
+@dataclass(frozen=True, slots=True)
+class _Due:
+    """A row that is due."""
+
+    pk: int
+    customer_id: int
+    kind: str
+    period_s: int
+    phase: float
+    next_due_at: datetime
+    is_slow: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What is being collected at the moment: batches by customer, and those of the slow lane."""
+
+    batches: Mapping[int, int]
+    slow: int
+
+
+def _under_way(now: datetime) -> _Held:
+    """CloudMonitor has its own governor, and rounds that wait for places elsewhere hold no worker: neither counts."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT customer_id, slow, sum(ceil(held / %s::numeric))::int FROM ("
+            " SELECT customer_id, kind, lease_until, coalesce(last_duration_ms, 0) >= %s AS slow, count(*) AS held"
+            " FROM monitoring_target AS target WHERE is_enabled AND lease_until > %s AND kind <> 'cms' AND NOT EXISTS"
+            " (SELECT FROM monitoring_proberound AS round WHERE round.target_id = target.id AND round.is_open)"
+            " GROUP BY 1, 2, 3, 4) AS leases GROUP BY 1, 2",
+            [BATCH, SLOW_MS, now],
+        )
+        found = cursor.fetchall()
+    return _Held(
+        {customer: count for customer, is_slow, count in found if not is_slow},
+        sum(count for _customer, is_slow, count in found if is_slow),
+    )
+
+
+_FIELDS: Final = ("pk", "customer_id", "kind", "period_s", "phase", "next_due_at")
+_SLOW: Final = Q(last_duration_ms__gte=SLOW_MS) & ~Q(kind=Kind.CMS)
+
+
+def _take_fast(held: _Held, now: datetime, limit: int) -> list[_Due]:
+    share = max(4, 2 * settings.WORKERS)
+    crowded = [customer for customer, batches in held.batches.items() if batches >= share]
+    due = Target.objects.claimable(now).exclude(_SLOW).order_by("next_due_at", "pk")
+    due = due.exclude(Q(customer__in=crowded) & ~Q(kind=Kind.CMS)) if crowded else due
+    rows = [_Due(*row) for row in due.select_for_update(skip_locked=True).values_list(*_FIELDS)[:limit]]
+    left = {row.customer_id: (share - held.batches.get(row.customer_id, 0)) * BATCH for row in rows}
+    taken = []
+    for row in rows:
+        if row.kind != Kind.CMS:
+            left[row.customer_id] -= 1
+        if row.kind == Kind.CMS or left[row.customer_id] >= 0:
+            taken.append(row)
+    return taken
+
+
+def _take_slow(held: _Held, now: datetime) -> list[_Due]:
+    """One batch for each free place of the lane, of whoever waits longest: customers take turns."""
+    free = max(1, settings.WORKERS // 2) - held.slow
+    if free <= 0:
+        return []
+    due = Target.objects.claimable(now).filter(_SLOW)
+    turns = due.order_by().values("customer_id", "kind").annotate(oldest=Min("next_due_at")).order_by("oldest")
+    taken = []
+    for turn in turns[:free]:
+        mine = due.filter(customer=turn["customer_id"], kind=turn["kind"]).order_by("next_due_at", "pk")
+        rows = mine.select_for_update(skip_locked=True).values_list(*_FIELDS)[:BATCH]
+        taken += [_Due(*row, is_slow=True) for row in rows]
+    return taken
 
 
 def lease_of(kind: str) -> timedelta:
@@ -125,6 +219,8 @@ def collect(work: Work, *, clock: Callable[[], datetime] = timezone.now) -> int:
     else:
         outcomes = run(work.kind, targets, now=began)
     stored = _store(work.customer_id, outcomes, clock())
+    if work.kind == Kind.STATE:
+        hosts.take(targets, outcomes, now=clock())
     settle(targets, outcomes, lease=work.lease, now=clock())
     if work.kind in probe_events.KINDS:
         probe_events.watch(targets, outcomes, now=clock())
@@ -267,6 +363,7 @@ COLLECTORS: Final[Mapping[Kind, Callable[[Sequence[Job[Any]]], Coroutine[Any, An
     Kind.TLS: lambda jobs: tls.collect(jobs, guard=guard()),
     Kind.DOMAIN: lambda jobs: domain.collect(jobs, guard=guard(), bootstrap=settings.RDAP_BOOTSTRAP),
     Kind.PRODUCT: lambda jobs: products.collect(jobs, guard=guard()),
+    Kind.STATE: lambda jobs: hoststate.collect(jobs, guard=guard()),
 }
 
 

@@ -354,3 +354,62 @@ class silent_port:  # noqa: N801  # reads like a function where it is used
     def __exit__(self, *_: object) -> None:
         for one in (*self.waiting, self.full):
             one.close()
+
+
+# --- whose turn it is ----------------------------------------------------------------------------------------------
+
+
+def slow_down(*targets: Target) -> None:
+    with scope.platform("test"):
+        Target.objects.filter(pk__in=[target.pk for target in targets]).update(last_duration_ms=poll.SLOW_MS)
+
+
+@pytest.mark.django_db
+def test_the_slow_machines_of_one_customer_hold_up_nobody_else(
+    web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll, "BATCH", 5)
+    slow_down(*(watch(web, 1000 + number) for number in range(40)))
+    first = claim()
+    assert [len(work.target_ids) for work in first] == [5], "the slow lane holds one of two workers"
+    target = watch(server(yi, "db-01"), 80)
+    later = NOW + timedelta(seconds=1)
+    assert [work.target_ids for work in claim(later)] == [[target.pk]]
+
+
+@pytest.mark.django_db
+def test_slow_customers_take_turns(web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poll, "BATCH", 5)
+    slow_down(*(watch(web, 1000 + number) for number in range(40)))
+    slow_down(watch(server(yi, "db-01"), 80, now=NOW + timedelta(seconds=1)))
+    seen = []
+    for number in range(12):
+        for work in claim(NOW + timedelta(seconds=2 + number)):
+            seen.append(work.customer_id)
+            with scope.customer(work.customer_id):
+                Target.objects.filter(pk__in=work.target_ids).update(lease_until=None)
+    assert yi.pk in seen[:9]
+
+
+@pytest.mark.django_db
+def test_a_customer_whose_machines_all_fall_silent_at_once_keeps_its_share(
+    web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll, "BATCH", 2)
+    for number in range(30):
+        watch(web, 1000 + number)
+    target = watch(server(yi, "db-01"), 80, now=NOW + timedelta(seconds=0.5))
+    assert sum(len(work.target_ids) for work in claim()) == 8, "four batches under way and no more"
+    assert [work.target_ids for work in claim(NOW + timedelta(seconds=1))] == [[target.pk]]
+
+
+@pytest.mark.django_db
+def test_the_first_batch_of_everybody_comes_before_anybodys_second(
+    web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poll, "BATCH", 2)
+    for number in range(6):
+        watch(web, 1000 + number)
+    watch(server(yi, "db-01"), 80, now=NOW + timedelta(seconds=0.5))
+    firsts = {work.customer_id for work in claim(NOW + timedelta(seconds=1))[:2]}
+    assert firsts == {web.customer_id, yi.pk}
