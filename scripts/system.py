@@ -44,6 +44,8 @@ FOR_TESTS = (
     Need("fonts-noto-cjk", file="usr/share/fonts/opentype/noto/NotoSansCJK-*.ttc"),
     Need("chromium", file="usr/bin/chromium"),
     Need("openssh-server", program="sshd"),
+    Need("prometheus", program="prometheus"),
+    Need("victoria-metrics", program="victoria-metrics"),
 )
 
 
