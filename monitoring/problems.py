@@ -65,6 +65,9 @@ PROBLEMS: Final[Mapping[str, Text]] = {
     "rdap_silent": _("The registry did not answer. It is asked again by itself."),
     "rdap_limited": _("The registry limits the number of questions. It is asked again by itself."),
     "rdap_no_date": _("The registry does not say when the domain expires. Enter the day by hand."),
+    "old_agent": _(
+        "The agent has no host state yet. Install version 1.1 or later and check that the address ends in /state."
+    ),
     "config": _("The configuration of this target is not valid any more. Open it and save it again."),
     "store": _("The figures were read but could not be stored. They are tried again."),
 }

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from itertools import chain
+from typing import Any, Generic, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,42 @@ State = Mapping[str, Any]
 
 SeriesKey = tuple[int, int, str, str]
 """customer id, asset id, metric of the catalogue, labels as :func:`labels_text` writes them."""
+
+
+class Keys(list[SeriesKey]):
+    """Keys that come again with every page of one target: made once, never changed.
+
+    ``place`` belongs to the registry, which notes there what it found: the next page costs no look-up per series.
+    """
+
+    __slots__ = ("place",)
+
+    def __init__(self, keys: Iterable[SeriesKey]) -> None:
+        super().__init__(keys)
+        self.place: object = None
+
+
+class Pieces(Sequence[SeriesKey]):
+    """Lists of keys one after the other, as one sequence, without a copy."""
+
+    def __init__(self, pieces: Iterable[Sequence[SeriesKey]]) -> None:
+        self.pieces = [piece for piece in pieces if piece]
+        self._size = sum(map(len, self.pieces))
+
+    def __len__(self) -> int:
+        return self._size
+
+    @overload
+    def __getitem__(self, at: int) -> SeriesKey: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> Sequence[SeriesKey]: ...
+
+    def __getitem__(self, at: int | slice) -> SeriesKey | Sequence[SeriesKey]:
+        return list(chain.from_iterable(self.pieces))[at]
+
+    def __iter__(self) -> Iterator[SeriesKey]:
+        return chain.from_iterable(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +121,8 @@ class Outcome:
     problem: Problem | None = None
     steps: list[Step] = field(default_factory=list)
     took_ms: float = 0.0
+    reading: Mapping[str, Any] | None = None
+    """What is compared rather than drawn: the state of a host (`collectors.hoststate`)."""
 
     def add(self, job: Job[Any], metric: str, ts: int, value: float, labels: str = "") -> None:
         """Append one sample. NaN and infinities say nothing and are left out."""
@@ -113,20 +152,24 @@ def _unescaped(match: re.Match[str]) -> str:
 
 def batch_of(customer_id: int, outcomes: Iterable[Outcome]) -> Batch:
     """Put the columns of many outcomes of one customer together."""
+    outcomes = list(outcomes)
+    whole = [outcome for outcome in outcomes if isinstance(outcome.keys, Keys)]
+    others = [outcome for outcome in outcomes if not isinstance(outcome.keys, Keys)]
+    first = sum(len(outcome.keys) for outcome in whole)
     places: dict[SeriesKey, int] = {}
-    index: list[int] = []
-    ts: list[int] = []
-    value: list[float] = []
-    for outcome in outcomes:
-        index.extend([places.setdefault(key, len(places)) for key in outcome.keys])
-        ts.extend(outcome.ts)
-        value.extend(outcome.value)
-    if any(key[0] != customer_id for key in places):
+    index = list(range(first))
+    for outcome in others:
+        index.extend([first + places.setdefault(key, len(places)) for key in outcome.keys])
+    if any(key[0] != customer_id for key in chain(places, (one.keys[0] for one in whole if one.keys))):
         raise ValueError("a batch holds samples of one customer only")
     return Batch(
         customer_id=customer_id,
-        keys=list(places),
+        keys=Pieces([*(outcome.keys for outcome in whole), list(places)]),
         index=np.asarray(index, dtype=np.int32),
-        ts=np.asarray(ts, dtype=np.int64),
-        value=np.asarray(value, dtype=np.float64),
+        ts=_column([outcome.ts for outcome in (*whole, *others)], np.int64),
+        value=_column([outcome.value for outcome in (*whole, *others)], np.float64),
     )
+
+
+def _column(parts: Sequence[Sequence[float]], dtype: type[np.generic]) -> NDArray[Any]:
+    return np.fromiter(chain.from_iterable(parts), dtype=dtype, count=sum(map(len, parts)))

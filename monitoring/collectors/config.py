@@ -45,6 +45,7 @@ class Kind(StrEnum):
     DOMAIN = "domain"
     CMS = "cms"
     PRODUCT = "product"
+    STATE = "state"
 
 
 class ConfigError(ValueError):
@@ -89,6 +90,31 @@ class PrometheusConfig(_Base):
         _url("url", self.url)
         _number("timeout_s", self.timeout_s, 0.1, LONGEST_WAIT_S)
         _flag("verify_tls", self.verify_tls)
+
+
+HOST_CHANGES: Final = (
+    "host-password", "host-account", "host-sudo", "host-config", "host-firewall", "host-hostname",
+)  # fmt: skip
+"""The changes of a host that may raise an alert (`monitoring.hostdiff.Kind`)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StateConfig(_Base):
+    """The host agent's state; the token is a secret of the target. ``alerts`` are the changes that raise an alert,
+    the others are recorded only."""
+
+    url: str
+    timeout_s: float = 15.0
+    verify_tls: bool = True
+    alerts: tuple[str, ...] = HOST_CHANGES
+
+    def __post_init__(self) -> None:
+        _url("url", self.url)
+        _number("timeout_s", self.timeout_s, 0.1, LONGEST_WAIT_S)
+        _flag("verify_tls", self.verify_tls)
+        if isinstance(self.alerts, str) or not set(self.alerts) <= set(HOST_CHANGES):
+            raise ConfigError("alerts", "choice")
+        object.__setattr__(self, "alerts", tuple(self.alerts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -475,7 +501,7 @@ PERFORMANCE: Final = "rds_performance"
 """Stands where a namespace would for the figures that RDS tells itself (`collectors.rds`)."""
 
 ProbeConfig = FlowConfig | DnsConfig | TlsConfig | DomainConfig
-Config = PrometheusConfig | TcpConfig | HttpConfig | PingConfig | CmsConfig | ProductConfig | ProbeConfig
+Config = PrometheusConfig | TcpConfig | HttpConfig | PingConfig | CmsConfig | ProductConfig | StateConfig | ProbeConfig
 
 CONFIGS: Final[Mapping[Kind, type[Config]]] = {
     Kind.PROMETHEUS: PrometheusConfig,
@@ -484,6 +510,7 @@ CONFIGS: Final[Mapping[Kind, type[Config]]] = {
     Kind.PING: PingConfig,
     Kind.CMS: CmsConfig,
     Kind.PRODUCT: ProductConfig,
+    Kind.STATE: StateConfig,
     Kind.FLOW: FlowConfig,
     Kind.DNS: DnsConfig,
     Kind.TLS: TlsConfig,

@@ -6,6 +6,7 @@ from monitoring.models.dashboard import Dashboard, DashboardShare
 from monitoring.models.event import Event
 from monitoring.models.group import AssetGroup, AssetGroupMember, ExpectedProcess, RuleMacro, RuleSchedule
 from monitoring.models.history import RemoteSource, Retention
+from monitoring.models.host import HostReading
 from monitoring.models.platform import PlatformFigure, PlatformTrouble
 from monitoring.models.probe import ProbePoint, ProbeRound
 from monitoring.models.rule import RuleOverride, RuleState
@@ -30,15 +31,16 @@ __all__ = [
     "ExpiryLadder",
     "Health",
     "Held",
+    "HostReading",
     "Ledger",
     "MonitoringTemplate",
     "Newest",
-    "RemoteSource",
-    "Retention",
     "PlatformFigure",
     "PlatformTrouble",
     "ProbePoint",
     "ProbeRound",
+    "RemoteSource",
+    "Retention",
     "RuleMacro",
     "RuleOverride",
     "RuleSchedule",
