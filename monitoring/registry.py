@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
+from itertools import chain
 
 import numpy as np
 from django.conf import settings
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 
 from assets.models import Asset, Kind
 from monitoring import plan
-from monitoring.collectors import SeriesKey
+from monitoring.collectors import Keys, Pieces, SeriesKey
 from monitoring.evaluate import States
 from monitoring.heads import Heads
 from monitoring.models import Ledger, Series
@@ -151,13 +152,47 @@ def resolve(
 ) -> tuple[NDArray[np.int32], NDArray[np.int64]]:
     """Series id and asset id of each key, in the customer's scope; UNKNOWN where the asset is not the customer's."""
     memory = memory_of(customer_id)
+    if not isinstance(keys, Pieces):
+        ids = _look_up(memory, keys, now)
+        return ids, _asset_of[ids]
+    _place(memory, [piece for piece in keys.pieces if isinstance(piece, Keys) and _noted(memory, piece) is None], now)
+    found = [_noted(memory, piece) for piece in keys.pieces]
+    parts = [
+        _look_up(memory, piece, now) if ids is None else ids for piece, ids in zip(keys.pieces, found, strict=True)
+    ]
+    ids = np.concatenate([np.empty(0, np.int32), *parts])
+    return ids, _asset_of[ids]
+
+
+def _noted(memory: Memory, piece: Sequence[SeriesKey]) -> NDArray[np.int32] | None:
+    """What was noted on keys that come again, if this very memory noted it."""
+    place = piece.place if isinstance(piece, Keys) else None
+    return place.ids if isinstance(place, _Place) and place.memory is memory else None
+
+
+def _place(memory: Memory, pieces: Sequence[Keys], now: datetime) -> None:
+    """Look pieces up together and note what was found; what is not known may become known, so that is not noted."""
+    ids = _look_up(memory, list(chain.from_iterable(pieces)), now)
+    edges = np.cumsum([len(piece) for piece in pieces])
+    for piece, part in zip(pieces, np.split(ids, edges[:-1]), strict=True) if pieces else ():
+        if not np.any(part == UNKNOWN):
+            piece.place = _Place(memory, part)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    memory: Memory
+    ids: NDArray[np.int32]
+
+
+def _look_up(memory: Memory, keys: Sequence[SeriesKey], now: datetime) -> NDArray[np.int32]:
     get = memory.ids.get
     ids = np.array([get(key, UNKNOWN) for key in keys], dtype=np.int32)
     strange = np.flatnonzero(ids == UNKNOWN)
     if len(strange):
         _learn(memory, [keys[at] for at in strange.tolist()], now)
         ids[strange] = [get(keys[at], UNKNOWN) for at in strange.tolist()]
-    return ids, _asset_of[ids]
+    return ids
 
 
 def _learn(memory: Memory, keys: Sequence[SeriesKey], now: datetime) -> None:
