@@ -109,13 +109,19 @@ def post_reminded(post: Post, incident: Incident, alert: IncidentAlert, body: st
     post.broadcast(incident, f"alert:{alert.pk}:{post.now:%Y%m%d%H%M%S}", "alert", text, severity=alert.severity)
 
 
-def post_recovered(post: Post, incident: Incident, alert: IncidentAlert, body: str, at: datetime) -> None:
+def post_recovered(
+    post: Post, incident: Incident, alert: IncidentAlert, body: str, at: datetime, *, how: str = ""
+) -> None:
+    """`how`: it ended, but no figure said that it is good; nobody is told that it has recovered."""
+
     def text() -> tuple[str, str]:
-        subject = _("Recovered: %(title)s") % {"title": alert.title}
+        name = {"title": alert.title, "how": how}
+        subject = _("Ended (%(how)s): %(title)s") % name if how else _("Recovered: %(title)s") % name
+        ended = {"time": _time(at)}
         return subject, _lines(
             f"**{incident.number}** {incident.title}",
             body[:EXCERPT],
-            _("Recovered at %(time)s") % {"time": _time(at)},
+            _("Ended at %(time)s") % ended if how else _("Recovered at %(time)s") % ended,
         )
 
     post.broadcast(incident, f"recovery:{alert.pk}", "alert", text, severity=alert.severity)

@@ -80,6 +80,8 @@ def _alert(data: Data) -> str:
 
 
 def _recovery(data: Data) -> str:
+    if data.get("how"):
+        return _("Ended (%(how)s): %(title)s") % {"how": data["how"], "title": data.get("title", "")}
     return _("Recovered: %(title)s") % {"title": data.get("title", "")}
 
 

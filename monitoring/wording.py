@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from monitoring.models.alert import NO_DATA, Alert
 from monitoring.models.series import metric_name
 from monitoring.plan import Effective
-from monitoring.rules import METRICS, Condition, Form, Rule, plain
+from monitoring.rules import METRICS, RULES, Condition, Form, Rule, plain
 from monitoring.units import shown, with_unit
 
 SIGNS: Final = {">=": "≥", "<=": "≤", "!=": "≠", ">": ">", "<": "<", "=": "="}
@@ -56,8 +56,16 @@ def alert_title(alert: Alert) -> str:
     if alert.rule is not None:
         return title(asset=alert.asset.name, rule=alert.rule, labels=alert.labels)
     if alert.rule_id == NO_DATA:
-        return _("%(asset)s: no data from the agent") % {"asset": alert.asset.name}
+        return no_data_title(alert.asset.name, labels_shown(alert.labels))
     return alert.title
+
+
+def no_data_title(asset: str, source: str) -> str:
+    """`source`: the family of a product's metrics; empty for the agent."""
+    if not source:
+        return _("%(asset)s: no data from the agent") % {"asset": asset}
+    product = next((rule.product for rule in RULES.values() if rule.metrics[0].startswith(f"{source}.")), source)
+    return _("%(asset)s: no data from %(product)s") % {"asset": asset, "product": product}
 
 
 def subject(condition: Condition) -> str:

@@ -42,12 +42,13 @@ class Alarm:
 
 @dataclass(frozen=True, slots=True)
 class Recovery:
-    """An alert that is good again."""
+    """An alert that is good again, or that ended otherwise: then `how` says so in the customer's words."""
 
     incident_id: int
     alert_key: str
     text: str
     occurred_at: datetime
+    how: str = ""
 
 
 def open_from_alert(
@@ -128,9 +129,11 @@ def record_recoveries(*, customer: Customer, recoveries: Sequence[Recovery], now
         alert.recovered_at = max(each.occurred_at, alert.occurred_at)
         recovered.append(alert)
         data = {"title": alert.title, "at": each.occurred_at.isoformat(), "alert": alert.pk}
+        if each.how:
+            data["how"] = each.how
         kind = TimelineEntry.Kind.RECOVERY
         entries.append(timeline.entry_of(incident, kind, actor=None, now=now, body=each.text, data=data))
-        messages.post_recovered(post, incident, alert, each.text, each.occurred_at)
+        messages.post_recovered(post, incident, alert, each.text, each.occurred_at, how=each.how)
     bulk.update(recovered, ["recovered_at"])
     TimelineEntry.objects.bulk_create(entries)
     post.send()

@@ -25,6 +25,8 @@ from notify import live
 
 Ending = Alert.Ending
 SAMPLES_KEPT: Final = 20
+GOOD_AGAIN: Final = (Ending.RECOVERED, Ending.DATA_BACK)
+"""Endings that a figure has shown. All others end an alert without anything being said to have recovered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +156,7 @@ def end(*, customer: Customer, alerts: Sequence[Alert], closings: Mapping[str, C
             alert.key,
             _closing_text(closings[alert.open_key], alert.recovered_at - alert.opened_at),
             alert.recovered_at,
+            how="" if alert.ending in GOOD_AGAIN else str(Ending(alert.ending).label),
         )
         for alert in alerts
         if alert.incident_id is not None and alert.recovered_at is not None

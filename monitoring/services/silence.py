@@ -9,8 +9,12 @@ little more. Then, by the rule's no-data policy:
 * resolve: the thing is gone, if the source still speaks of others;
 * ignore: events pass by themselves.
 
-An asset whose agent is silent altogether, although we did ask it, has one alert that says so. Silence that is ours
-(a poll that did not run, refused credentials) is shown with the target and is never an alert of the customer.
+A source is what answers in one go: the agent or exporter of a host, or the status of one product on it. That the agent
+speaks says nothing of a database whose status cannot be read.
+
+A source that is silent altogether, although we did ask it, has one alert that says so. Silence that is ours (a poll
+that did not run, refused credentials) is shown with the target and is never an alert of the customer. That alert ends
+when a figure has come that is newer than the last one before: not because a rule was switched off or counts otherwise.
 """
 
 from __future__ import annotations
@@ -29,16 +33,26 @@ from assets.models import Asset
 from monitoring import registry, wording
 from monitoring.evaluate import States
 from monitoring.heads import Heads
+from monitoring.matching import read_labels
 from monitoring.models import NO_DATA, Alert, CollectorKind, RuleState, Series, Target
 from monitoring.plan import Plan
-from monitoring.rules import METRICS, Kind, NoData
+from monitoring.rules import METRICS, Kind, Metric, NoData
 from monitoring.services import alerts
 from monitoring.services.alerts import Closing, Ending, Opening, moment
 
 STEPS: Final = 3
 TRIES: Final = 3
-SLACK_MS: Final = {"agent": 30_000, "probe": 30_000, "cms": 600_000}
-"""CloudMonitor's points come minutes late."""
+SLACK_MS: Final = {"agent": 30_000, "probe": 30_000}
+LATE_MS: Final = 600_000
+"""The points of all others, CloudMonitor's first, come minutes late."""
+HOST: Final = "host"
+OF_HOSTS: Final = frozenset({"host", "process", "script"})
+"""Families of metrics that the agent of a host brings; all others are read from the product itself."""
+SLUGS: Final = {"php-fpm": "phpfpm", "elasticsearch": "es", "kubernetes": "k8s", "kafka-lag": "kafka", "windows": HOST}
+"""Products whose metrics have another family name."""
+ASKED: Final = (CollectorKind.PROMETHEUS, CollectorKind.PRODUCT)
+Source = tuple[int, str]
+"""An asset, and what of it answers in one go."""
 UNANSWERED: Final = ("", "timeout", "refused", "reset", "unreachable")
 """Outcomes of asking that may be the host's own silence; all others are ours to mend."""
 
@@ -51,8 +65,10 @@ class Quiet:
     last_ts: np.ndarray[tuple[int], np.dtype[np.int64]]
     is_silent: np.ndarray[tuple[int], np.dtype[np.bool_]]
     source_speaks: np.ndarray[tuple[int], np.dtype[np.bool_]]
-    silent_hosts: dict[int, int]
-    """Assets whose agent is silent altogether, with the moment of the last figure (Unix ms)."""
+    newest: dict[Source, int]
+    """The moment of the last figure of each source that is asked for agent's figures (Unix ms)."""
+    silent: frozenset[Source]
+    """Those of them that are silent altogether."""
 
 
 def sweep(*, customer: Customer, now: datetime) -> int:
@@ -94,19 +110,25 @@ def look(plan: Plan, heads: Heads, now: datetime) -> Quiet:
     if len(heads.series) and len(plan):
         at, known = heads.find(plan.first)
         last[known], step[known] = heads.ts[at[known]], heads.step[at[known]]
-    sources = [METRICS[each.rule.metrics[0]].source for each in plan.effective]
-    slack = np.array([SLACK_MS[source] for source in sources], dtype=np.int64)
+    metrics = [METRICS[each.rule.metrics[0]] for each in plan.effective]
+    slack = np.array([SLACK_MS.get(metric.source, LATE_MS) for metric in metrics], dtype=np.int64)
     is_silent = now_ms - last > STEPS * np.maximum(step, plan.period) + slack
-    spoken: dict[tuple[int, str], int] = {}
-    newest: dict[tuple[int, str], int] = {}
-    for asset, source, silent, ts in zip(plan.asset.tolist(), sources, is_silent.tolist(), last.tolist(), strict=True):
-        spoken[asset, source] = spoken.get((asset, source), 0) + (not silent)
-        newest[asset, source] = max(newest.get((asset, source), 0), ts)
-    speaks = np.array([spoken[pair] > 0 for pair in zip(plan.asset.tolist(), sources, strict=True)], dtype=np.bool_)
-    hosts = {
-        asset: newest[asset, source] for (asset, source), count in spoken.items() if source == "agent" and not count
-    }
-    return Quiet(plan, last, is_silent, speaks, hosts)
+    sources = [(asset, source_of(metric)) for asset, metric in zip(plan.asset.tolist(), metrics, strict=True)]
+    speaking: set[Source] = set()
+    newest: dict[Source, int] = {}
+    for source, metric, silent, ts in zip(sources, metrics, is_silent.tolist(), last.tolist(), strict=True):
+        if not silent:
+            speaking.add(source)
+        if metric.source == "agent":
+            newest[source] = max(newest.get(source, 0), ts)
+    speaks = np.array([source in speaking for source in sources], dtype=np.bool_)
+    return Quiet(plan, last, is_silent, speaks, newest, frozenset(newest.keys() - speaking))
+
+
+def source_of(metric: Metric) -> str:
+    """What answers in one go with this metric, among the sources of one asset."""
+    family = metric.name.split(".")[0]
+    return HOST if family in OF_HOSTS else family
 
 
 def mark_stale(quiet: Quiet) -> None:
@@ -124,7 +146,7 @@ def _due(quiet: Quiet, now: datetime) -> tuple[list[Opening], list[Closing]]:
     bad = {key for key, alert in open_alerts.items() if not alert.is_calm}
     openings = [one for one in _openings(quiet, now) if one.key not in bad]
     asked = _asked(quiet)
-    openings += [one for one in _host_openings(quiet, asked, now) if one.key not in bad]
+    openings += [one for one in _source_openings(quiet, asked, now) if one.key not in bad]
     passed = _passed(quiet, now)
     closings = [closing for alert in open_alerts.values() if (closing := _closing(alert, quiet, passed, now))]
     return openings, closings
@@ -156,42 +178,57 @@ def _openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
         )
 
 
-def _host_openings(quiet: Quiet, asked: set[int], now: datetime) -> Iterable[Opening]:
-    """Assets whose agent did not answer although it was asked."""
-    silent = {asset: ts for asset, ts in quiet.silent_hosts.items() if asset in asked and ts}
-    for asset in Asset.objects.active().filter(pk__in=silent):
-        last = moment(silent[asset.pk])
+def _source_openings(quiet: Quiet, asked: set[Source], now: datetime) -> Iterable[Opening]:
+    """Sources that did not answer although they were asked."""
+    silent = {source: quiet.newest[source] for source in quiet.silent & asked if quiet.newest[source]}
+    assets = Asset.objects.active().in_bulk({asset for asset, _ in silent})
+    for (asset_id, name), ts in sorted(silent.items()):
+        if asset_id not in assets:
+            continue
+        last = moment(ts)
         yield Opening(
-            key=host_key(asset.pk),
-            asset=asset,
+            key=no_data_key(asset_id, name),
+            asset=assets[asset_id],
             rule_id=NO_DATA,
             severity=Severity.AVERAGE,
-            title=_("%(asset)s: no data from the agent") % {"asset": asset.name},
+            title=wording.no_data_title(assets[asset_id].name, "" if name == HOST else name),
             text=_("Nothing has come from the agent or exporter since %(time)s. Open alerts of this asset stay open.")
             % {"time": wording.clock(last)},
             first_breach_at=last,
             opened_at=now,
+            labels="" if name == HOST else f'product="{name}"',
         )
 
 
-def host_key(asset_id: int) -> str:
-    return f"{NO_DATA}/{asset_id}/"
+def no_data_key(asset_id: int, source: str) -> str:
+    return f"{NO_DATA}/{asset_id}/{'' if source == HOST else source}"
 
 
-def _asked(quiet: Quiet) -> set[int]:
-    """Silent assets whose agent was asked again and again since, in vain: otherwise the silence is ours."""
-    targets = Target.objects.enabled().filter(
-        kind=CollectorKind.PROMETHEUS, asset_id__in=quiet.silent_hosts, problem_code__in=UNANSWERED
-    )
-    return {target.asset_id for target in targets if target.asset_id is not None and _in_vain(target, quiet)}
+def _asked(quiet: Quiet) -> set[Source]:
+    """Silent sources that were asked again and again since, in vain: otherwise the silence is ours."""
+    assets = {asset for asset, _ in quiet.silent}
+    targets = Target.objects.enabled().filter(kind__in=ASKED, asset_id__in=assets, problem_code__in=UNANSWERED)
+    return {
+        source
+        for target in targets
+        for source in quiet.silent
+        if source[0] == target.asset_id and _brings(target, source[1]) and _in_vain(target, quiet.newest[source])
+    }
 
 
-def _in_vain(target: Target, quiet: Quiet) -> bool:
+def _brings(target: Target, source: str) -> bool:
+    """Whether a target is asked for this source: an exporter for any, a product for its own."""
+    if target.kind == CollectorKind.PROMETHEUS:
+        return True
+    slug = str(target.config.get("product", ""))
+    return SLUGS.get(slug, slug) == source
+
+
+def _in_vain(target: Target, last_ts: int) -> bool:
     """Three questions without an answer, or answers for three periods that hold none of the figures."""
     if target.problem_code:
         return target.failures >= TRIES
-    last = moment(quiet.silent_hosts[target.asset_id or 0])
-    return target.last_ok_at is not None and target.last_ok_at - last >= TRIES * target.interval
+    return target.last_ok_at is not None and target.last_ok_at - moment(last_ts) >= TRIES * target.interval
 
 
 def _passed(quiet: Quiet, now: datetime) -> set[tuple[int, str]]:
@@ -215,18 +252,27 @@ def _closing(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]], now: date
     elif alert.is_event:
         ending = None
     elif alert.rule_id == NO_DATA:
-        ending = _host_ending(alert, quiet)
+        ending = _source_ending(alert, quiet)
     else:
         ending = _rule_ending(alert, quiet, passed)
     return Closing(alert.open_key, now, ending) if ending else None
 
 
-def _host_ending(alert: Alert, quiet: Quiet) -> Ending | None:
+def _source_ending(alert: Alert, quiet: Quiet) -> Ending | None:
+    """Only a figure newer than the last one before the silence is data that is back."""
+    source = (alert.asset_id, read_labels(alert.labels).get("product", HOST))
+    if not _is_watched(*source):
+        return Ending.RULE_OFF
     if alert.is_calm:  # it flaps: a timer ends it
-        return None if _is_watched(alert.asset_id) else Ending.RULE_OFF
-    if alert.asset_id not in quiet.silent_hosts:
-        return Ending.DATA_BACK
-    return None if _is_watched(alert.asset_id) else Ending.RULE_OFF
+        return None
+    return Ending.DATA_BACK if speaks_again(alert, quiet) else None
+
+
+def speaks_again(alert: Alert, quiet: Quiet) -> bool:
+    """Whether the source of a no-data alert has spoken since, and still does."""
+    source = (alert.asset_id, read_labels(alert.labels).get("product", HOST))
+    newest = quiet.newest.get(source, 0)
+    return source not in quiet.silent and newest > round(alert.first_breach_at.timestamp() * 1000)
 
 
 def _rule_ending(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]]) -> Ending | None:
@@ -239,8 +285,9 @@ def _rule_ending(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]]) -> En
     return Ending.GONE if gone and quiet.plan.rule_of(binding).no_data is NoData.RESOLVE else None
 
 
-def _is_watched(asset_id: int) -> bool:
-    return Target.objects.enabled().filter(kind=CollectorKind.PROMETHEUS, asset_id=asset_id).exists()
+def _is_watched(asset_id: int, source: str) -> bool:
+    targets = Target.objects.enabled().filter(kind__in=ASKED, asset_id=asset_id)
+    return any(_brings(target, source) for target in targets)
 
 
 def _remember_states(

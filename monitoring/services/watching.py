@@ -57,7 +57,7 @@ def _still_speaks(alert: Alert, now: datetime) -> bool:
     heads.load(np.unique(plan.asset).astype(np.int64))
     quiet = silence.look(plan, heads, now)
     if alert.rule_id == NO_DATA:
-        return alert.asset_id not in quiet.silent_hosts
+        return silence.speaks_again(alert, quiet)
     binding = None if alert.series_id is None else plan.find(alert.series_id, alert.rule_id)
     return binding is not None and not quiet.is_silent[binding]
 

@@ -1,0 +1,103 @@
+"""What silence is whose: the agent's, a product's, ours; and what is said when an alert ends without good figures."""
+
+import pytest
+
+from accounts import scope
+from accounts.models import Customer, User
+from assets.models import Asset
+from monitoring.models import NO_DATA, Alert, Target
+from monitoring.rules import RULES
+from monitoring.services import overrides, silence
+from monitoring.services.overrides import Wish
+from notify.models import Delivery
+from notify.services.channels import Details, create
+from tests.monitoring.samples import START, alerts, feed, minute, server
+from tests.monitoring.test_no_data import agent_of
+
+CPU = "host.cpu.util"
+
+
+@pytest.fixture
+def web(jia: Customer) -> Asset:
+    return server(jia)
+
+
+def sweep(customer: Customer, at: float) -> None:
+    with scope.customer(customer):
+        silence.sweep(customer=customer, now=minute(at))
+
+
+def product_of(asset: Asset, slug: str, problem: str = "refused") -> Target:
+    with scope.customer(asset.customer_id):
+        return Target.objects.create(
+            customer_id=asset.customer_id, asset=asset, kind="product", name=slug, key=f"{slug}-{asset.pk}",
+            config={"product": slug}, next_due_at=START, problem_code=problem, failures=5, created_at=START,
+            changed_at=START,
+        )  # fmt: skip
+
+
+def test_a_product_whose_status_cannot_be_read_is_missed_though_the_agent_speaks(jia: Customer, web: Asset) -> None:
+    feed(jia, web, "zookeeper.outstanding", [0, 0, 0])
+    feed(jia, web, CPU, [5] * 30)
+    product_of(web, "zookeeper")
+    sweep(jia, 29)
+    (alert,) = alerts(jia)
+    assert (alert.rule_id, alert.labels) == (NO_DATA, 'product="zookeeper"')
+    feed(jia, web, "zookeeper.outstanding", [0], start=30)
+    sweep(jia, 30)
+    assert alerts(jia)[0].ending == Alert.Ending.DATA_BACK
+
+
+@pytest.mark.parametrize("problem", ["auth", "blocked"])
+def test_a_product_that_refuses_us_is_no_alert_of_the_customer(jia: Customer, web: Asset, problem: str) -> None:
+    feed(jia, web, "zookeeper.outstanding", [0, 0, 0])
+    product_of(web, "zookeeper", problem)
+    sweep(jia, 60)
+    assert alerts(jia) == []
+
+
+def test_one_products_trouble_is_not_anothers(jia: Customer, web: Asset) -> None:
+    feed(jia, web, "zookeeper.outstanding", [0, 0, 0])
+    product_of(web, "kafka")
+    sweep(jia, 60)
+    assert alerts(jia) == []
+
+
+def test_a_failing_health_check_is_not_made_up_from_another_sources_figures(jia: Customer, web: Asset) -> None:
+    feed(jia, web, "rabbitmq.health", [0, 0, 0])
+    feed(jia, web, CPU, [5] * 30)
+    sweep(jia, 29)
+    assert alerts(jia) == []
+
+
+def test_no_data_does_not_end_because_a_rule_was_switched_off_or_counts_otherwise(
+    jia: Customer, web: Asset, chen: User
+) -> None:
+    feed(jia, web, CPU, [5, 5, 5])
+    agent_of(web)
+    sweep(jia, 10)
+    for wish in (Wish(period_s=86_400), Wish(enabled=False)):
+        with scope.customer(jia):
+            overrides.override(
+                customer=jia, rule=RULES["host-cpu-util"], wish=wish, reason="x", actor=chen, now=minute(11)
+            )
+        sweep(jia, 12)
+        assert alerts(jia)[0].is_open
+
+
+def test_what_ends_without_good_figures_is_not_called_recovered(jia: Customer, web: Asset, chen: User) -> None:
+    with scope.platform("a channel"):
+        create(
+            customer=jia, kind="email", details=Details("ops", recipients=["ops@jia.example"]), values={}, actor=None,
+            now=START,
+        )  # fmt: skip
+    feed(jia, web, CPU, [95, 95, 95])
+    with scope.customer(jia):
+        overrides.override(
+            customer=jia, rule=RULES["host-cpu-util"], wish=Wish(enabled=False), reason="x", actor=chen, now=minute(3)
+        )
+    sweep(jia, 4)
+    with scope.platform("look"):
+        (told,) = Delivery.objects.filter(customer=jia, key__contains=":recovery:")
+    assert "规则" in told.subject or "rule" in told.subject.lower()
+    assert not told.subject.startswith(("Recovered", "已恢复", "恢复"))
