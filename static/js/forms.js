@@ -167,9 +167,9 @@ document.addEventListener("htmx:responseError", (event) => {
 /* A whole page where a fragment was asked for: the session has ended or a second factor is missing. It is welcome
    where a piece of a page was asked for and the page has it. */
 document.addEventListener("htmx:beforeSwap", (event) => {
-  const { xhr, target, selectOverride, requestConfig } = event.detail;
+  const { xhr, target, etc, requestConfig } = event.detail;
   if (target === document.body || !/^\s*<!doctype html/i.test(xhr.responseText)) return;
-  const piece = selectOverride ?? requestConfig.elt.getAttribute("hx-select");
+  const piece = etc?.select ?? requestConfig.elt.getAttribute("hx-select");
   if (piece?.startsWith("#") && xhr.responseText.includes(`id="${piece.slice(1)}"`)) return;
   event.detail.shouldSwap = false;
   if (new URL(xhr.responseURL, location.href).pathname.includes("/login")) location.reload();

@@ -12,6 +12,7 @@ from assets.models import Asset
 from incidents import services
 from incidents.models import Incident
 from tests.conftest import NOW
+from tests.portal import browser, portal, visit  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

@@ -1,109 +1,20 @@
 """The board and the incident's page in headless Chromium, over the real ASGI server, database and Redis."""
 
-import os
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from datetime import timedelta
-from typing import TypeVar
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from django.conf import settings
-from django.db import connection
 from django.utils import timezone
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, expect
 
 from accounts import scope
 from accounts.models import Customer, Severity, User
 from assets.models import Asset
 from incidents import services
 from incidents.models import Incident
-from rdmp.embedded.ports import free_port
-from tests.conftest import ClientFor
 from tests.incidents.conftest import alarm, make_asset, raise_incident
+from tests.portal import Visit, elsewhere
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-T = TypeVar("T")
-Visit = Callable[..., Page]
-
-
-def elsewhere(act: Callable[[], T]) -> T:
-    """Run something of Django in a thread of its own: the browser's event loop occupies this one."""
-
-    def run() -> T:
-        with closing(connection):
-            return act()
-
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(run).result()
-
-
-@pytest.fixture(scope="module")
-def site(django_db_setup: None) -> Iterator[str]:
-    """The portal as a process of its own, on the test's database."""
-    port = free_port()
-    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-    environment = {**os.environ, "DATABASE_URL": urlunsplit(database)}
-    command = [sys.executable, "-m", "uvicorn", "rdmp.asgi:application", "--port", str(port), "--lifespan", "off"]
-    server = subprocess.Popen([*command, "--log-level", "warning"], cwd=settings.BASE_DIR, env=environment)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        wait_for(url)
-        yield url
-    finally:
-        server.terminate()
-        server.wait(20)
-
-
-def wait_for(url: str) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{url}/accounts/login/", timeout=10)
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-        else:
-            return
-    raise AssertionError("the portal did not start")
-
-
-@pytest.fixture
-def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
-        yield started
-        started.close()
-
-
-@pytest.fixture
-def visit(site: str, browser: Browser, client_for: ClientFor) -> Iterator[Visit]:
-    """A page of a signed-in person that listens to the live channel; fails when a page complains."""
-    complaints: list[str] = []
-
-    def visited(person: User, path: str, *, width: int = 1440, height: int = 900) -> Page:
-        key = elsewhere(lambda: client_for(person).cookies[settings.SESSION_COOKIE_NAME].value)
-        context = browser.new_context(viewport={"width": width, "height": height}, locale="zh-CN")
-        context.add_cookies(
-            [
-                {"name": settings.SESSION_COOKIE_NAME, "value": key, "url": site},
-                {"name": "django_language", "value": "en", "url": site},
-            ]
-        )
-        page = context.new_page()
-        page.on("pageerror", lambda problem: complaints.append(str(problem)))
-        page.on("dialog", lambda dialog: complaints.append(f"a script ran: {dialog.message}"))
-        page.goto(f"{site}{path}")
-        expect(page.locator("html[data-live=on]")).to_have_count(1)
-        return page
-
-    yield visited
-    assert complaints == []
 
 
 def test_an_alarm_comes_onto_the_board_by_itself_and_is_acknowledged_by_keyboard(

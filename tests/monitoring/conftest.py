@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from monitoring import registry
+from tests.portal import browser, portal, visit  # noqa: F401 - fixtures
 
 
 @pytest.fixture(autouse=True)

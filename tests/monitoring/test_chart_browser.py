@@ -24,14 +24,16 @@ HOURS = {"1h": 1, "6h": 6, "24h": 24}
 BODY = """<!doctype html><html lang="en" data-bs-theme="light"><head><meta name="viewport" content="width=device-width">
 <link rel="stylesheet" href="/static/vendor/tabler/css/tabler.min.css">
 <link rel="stylesheet" href="/static/css/rdmp.css">
-</head><body><section data-graphs id="g">
+</head><body><section data-graphs data-marks="/marks.json" id="g">
 <button data-graph-range="1h">1h</button><button data-graph-range="6h" class="active">6h</button>
 <button data-graph-range="24h">24h</button>
+<button data-graph-compare aria-pressed="false">before</button>
 <button data-graph-custom aria-controls="custom" aria-expanded="false">custom</button>
 <form id="custom" class="d-none" data-graph-custom-form><input type="datetime-local" name="start">
 <input type="datetime-local" name="end"><button>show</button></form>
 <a data-chart-export href="/graph.csv">csv</a>
-<div class="chart" data-chart data-src="/graph.json" data-word-empty="nothing here" data-word-error="not loaded"></div>
+<div class="graph-card"><button data-chart-picture>png</button><div class="chart" data-chart data-src="/graph.json"
+ data-word-empty="nothing here" data-word-error="not loaded"></div></div>
 </section><script type="module" src="/static/js/chart.js"></script></body></html>"""
 
 
@@ -41,6 +43,8 @@ class Site(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.asked: list[dict[str, str]] = []
+        self.marked: list[dict[str, str]] = []
+        self.marks: list[dict[str, object]] = []
         self.has_figures = True
         self.is_broken = False
         self.step = 60_000
@@ -81,6 +85,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.asked.append(query)
             body = json.dumps(self.server.graph(query)).encode()
             self.answer(body, "application/json", 500 if self.server.is_broken else 200)
+        elif parts.path == "/marks.json":
+            self.server.marked.append({name: values[0] for name, values in parse_qs(parts.query).items()})
+            self.answer(json.dumps({"marks": self.server.marks}).encode(), "application/json")
         elif parts.path.startswith("/static/") and file.is_file():
             self.answer(file.read_bytes(), KINDS.get(file.suffix, "application/octet-stream"))
         else:
@@ -211,3 +218,71 @@ def test_the_dark_theme_and_a_phone_have_their_own_drawing(page: Page, site: Sit
     widths = page.evaluate("[document.querySelector('canvas').clientWidth, document.documentElement.scrollWidth]")
     assert widths[0] <= 390
     assert widths[1] <= 390
+
+
+def drag(page: Page) -> None:
+    """Over the middle third of the graph."""
+    box = page.locator("[data-chart] canvas").bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 3, box["y"] + 60)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] * 2 / 3, box["y"] + 90, steps=6)
+    page.mouse.up()
+    page.wait_for_timeout(500)
+
+
+def test_a_stretch_dragged_over_is_shown_alone_and_a_double_click_leaves_it(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    whole = site.asked[-1]
+    drag(page)
+    zoomed = site.asked[-1]
+    length = int(zoomed["end"]) - int(zoomed["start"])
+    assert 1.5 * 3_600_000 < length < 3 * 3_600_000
+    expect(page.locator("[data-graph-custom]")).to_have_attribute("aria-pressed", "true")
+    page.locator("[data-chart]").dblclick(position={"x": 300, "y": 80})
+    page.wait_for_timeout(500)
+    assert site.asked[-1] == whole
+
+
+def test_the_week_before_is_asked_for_and_drawn_until_it_is_no_longer_wanted(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    alone = inked(page)
+    page.click("[data-graph-compare]")
+    page.wait_for_timeout(600)
+    before, now = site.asked[-1], site.asked[-2]
+    assert now["range"] == "6h"
+    assert abs(int(before["end"]) - (time.time() * 1000 - 7 * 86_400_000)) < 60_000
+    assert inked(page) > alone
+    page.click("[data-graph-compare]")
+    page.wait_for_timeout(600)
+    assert site.asked[-1]["range"] == "6h"
+
+
+def test_marks_are_asked_for_once_for_a_stretch_of_time_and_drawn(page: Page, site: Site) -> None:
+    now = int(time.time() * 1000)
+    page.goto(site.url)
+    wait_until_drawn(page)
+    plain = page.locator("[data-chart]").screenshot()
+    assert site.marked == [{"range": "6h"}]
+    site.marks = [
+        {"kind": "maintenance", "name": "Reboot", "from": now - 3 * 3_600_000, "to": now - 2 * 3_600_000},
+        {"kind": "host", "name": "sshd_config changed", "from": now - 5 * 3_600_000, "to": None},
+    ]
+    page.click("[data-graph-range='24h']")
+    page.wait_for_timeout(500)
+    assert site.marked[-1] == {"range": "24h"}
+    page.click("[data-graph-range='6h']")
+    page.wait_for_timeout(500)
+    assert page.locator("[data-chart]").screenshot() != plain
+
+
+def test_the_graph_goes_out_as_a_picture(page: Page, site: Site, tmp_path: Path) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    with page.expect_download() as waiting:
+        page.click("[data-chart-picture]")
+    assert waiting.value.suggested_filename.startswith("cpu-20")
+    waiting.value.save_as(tmp_path / "graph.png")
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
