@@ -14,6 +14,8 @@ WIDTHS: Final = (2**32, 2**64)
 HIGH: Final = 0.75
 LOW: Final = 0.25
 SHORTEST_S: Final = 0.2
+LIFE_SLACK_S: Final = 5.0
+"""A start time worked out from an uptime in whole seconds moves by this much without a restart."""
 LONGEST_S: Final = 900.0
 """An average over more than this is not a figure of now."""
 
@@ -52,15 +54,29 @@ class Counters:
         tell of a restart."""
         self._epoch = epoch
 
+    def began_at(self, start: float) -> None:
+        """The same, where the life is known by its beginning (Unix seconds), to a few seconds."""
+        known = self._epoch_before
+        same = known.startswith("@") and abs(float(known[1:]) - start) <= LIFE_SLACK_S
+        self._epoch = known if same else f"@{start:.0f}"
+
     @property
     def has_restarted(self) -> bool:
         return bool(self._epoch and self._epoch_before and self._epoch != self._epoch_before)
 
+    @property
+    def _is_same_life(self) -> bool:
+        return bool(self._epoch) and self._epoch == self._epoch_before
+
     def increase(self, key: str, value: float) -> float | None:
-        """Growth since the reading before; None without one."""
+        """Growth since the reading before; None without one, and for a counter that sank within one life: it was set
+        back by hand or lost a part, and its growth is not known."""
         self._now[key] = value
         before = self._before.get(key)
-        return None if before is None else increase(before, value, restarted=self.has_restarted)
+        if before is None:
+            return None
+        grown = increase(before, value, restarted=self.has_restarted)
+        return None if self._is_same_life and value < before and grown == value else grown
 
     def rate(self, key: str, value: float) -> float | None:
         """Growth per second since the reading before; None without one."""

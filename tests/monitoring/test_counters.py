@@ -73,3 +73,17 @@ def test_a_look_too_soon_keeps_the_earlier_one_to_measure_from() -> None:
     hasty = Counters(first.state, at=100.1)
     assert hasty.rate("requests", 6) is None
     assert hasty.state == first.state
+
+
+def test_a_counter_that_sank_within_one_life_has_no_rate() -> None:
+    before = Counters({}, at=1000)
+    before.began_at(500)
+    before.rate("cpu_s", 100)
+    after = Counters(before.state, at=1060)
+    after.began_at(503)
+    assert not after.has_restarted
+    assert after.rate("cpu_s", 99) is None
+    again = Counters(after.state, at=1120)
+    again.began_at(1100)
+    assert again.has_restarted
+    assert again.rate("cpu_s", 3) == 3 / 60

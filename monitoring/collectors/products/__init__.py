@@ -14,17 +14,27 @@ from monitoring.collectors import Job, Outcome, Problem, Step
 from monitoring.collectors.config import ConfigError, ProductConfig
 from monitoring.collectors.network import Guard, explain
 from monitoring.collectors.products import (
+    apache,
     docker,
     elasticsearch,
+    haproxy,
     java,
     kafka,
     kubernetes,
+    memcached,
     mongodb,
+    mysql,
     nginx,
     oracle,
+    phpfpm,
+    postgresql,
+    rabbitmq,
+    redis,
     solr,
+    tomcat,
     weblogic,
     windows,
+    zookeeper,
 )
 from monitoring.collectors.products.frame import CannotReadError, Option, Product, Visit
 
@@ -36,6 +46,16 @@ AT_ONCE: Final = 50
 
 _ALL: Final = (
     nginx.PRODUCT,
+    apache.PRODUCT,
+    tomcat.PRODUCT,
+    phpfpm.PRODUCT,
+    haproxy.PRODUCT,
+    mysql.PRODUCT,
+    postgresql.PRODUCT,
+    redis.PRODUCT,
+    memcached.PRODUCT,
+    zookeeper.PRODUCT,
+    rabbitmq.PRODUCT,
     java.PRODUCT,
     java.RESIN_PRODUCT,
     weblogic.PRODUCT,

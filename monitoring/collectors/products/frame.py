@@ -8,6 +8,7 @@ runs, and turns what goes wrong into a problem that says what to do.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import socket
 import ssl
@@ -249,11 +250,10 @@ class Visit:
         connector = aiohttp.TCPConnector(
             resolver=_Known(await self.addresses()), use_dns_cache=False, socket_factory=make, limit=4
         )
-        signed = aiohttp.BasicAuth(self.config.user, self.password, "utf-8") if self.config.user else None
+        signed = {"Authorization": _basic(self.config.user, self.password)} if self.config.user else {}
         async with aiohttp.ClientSession(
             connector=connector,
-            headers={"User-Agent": USER_AGENT, **(headers or {})},
-            auth=signed,
+            headers={"User-Agent": USER_AGENT, **signed, **(headers or {})},
             trust_env=False,
             cookie_jar=aiohttp.DummyCookieJar(),
         ) as session:
@@ -285,6 +285,10 @@ class Http:
                 raise CannotReadError(_refusal(response.status), _moved(response, text))
             self.visit.step("http", text)
             return response.status, await _text(response)
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")
 
 
 def _refusal(status: int) -> str:

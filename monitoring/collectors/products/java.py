@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitoring.collectors.products import jolokia
-from monitoring.collectors.products.frame import Option, Product, Visit
+from monitoring.collectors.products import jolokia, tomcat
+from monitoring.collectors.products.frame import CannotReadError, Option, Product, Visit
 from monitoring.collectors.products.jolokia import JVM, Read
 
 RESIN: Final = (
@@ -33,7 +33,9 @@ def app_of(visit: Visit, otherwise: str) -> str:
 
 async def collect(visit: Visit) -> None:
     async with visit.http() as http:
-        values = await jolokia.ask(http, visit.config.path or jolokia.PATH, JVM)
+        *values, servers = await jolokia.ask(http, visit.config.path or jolokia.PATH, (*JVM, tomcat.SERVER))
+    if named := tomcat.version(servers):  # its own product has the same alarms: one process, one template
+        raise CannotReadError("wrong_product", named)
     jolokia.jvm(visit, values, app=app_of(visit, "java"))
 
 

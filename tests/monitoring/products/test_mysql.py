@@ -1,0 +1,172 @@
+"""MariaDB for real: a primary and its replica, what a user may see, and what runs too long."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pymysql
+import pytest
+
+from accounts.models import Customer
+from monitoring.collectors import Outcome
+from tests.monitoring.products.alarms import states, store
+from tests.monitoring.products.servers import PASSWORD, Database, Pair, run_sql, wait
+from tests.monitoring.products.visits import closed_port, earlier, figures, look
+from tests.monitoring.samples import server
+
+SLEEPING = "SELECT 1 FROM information_schema.PROCESSLIST WHERE INFO LIKE 'SELECT SLEEP%' AND TIME >= 1"
+
+
+async def seen(database: Database, *, user: str = "rdmp", password: str = PASSWORD, **more: Any) -> Outcome:
+    return await look("mysql", database.port, user=user, password=password, **more)
+
+
+def admin(database: Database) -> Any:
+    return pymysql.connect(host="127.0.0.1", port=database.port, user="boss", password=PASSWORD)
+
+
+@pytest.fixture(scope="module")
+def pair(mariadb: Pair) -> Pair:
+    mariadb.primary.run(
+        f"CREATE USER boss@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'", "GRANT ALL ON *.* TO boss@'127.0.0.1'"
+    )
+    return mariadb
+
+
+@contextmanager
+def stopped(replica: Database, thread: str) -> Iterator[None]:
+    replica.run(f"STOP SLAVE {thread}")
+    try:
+        yield
+    finally:
+        replica.run("START SLAVE")
+        wait(lambda: replica.run("SELECT 1 FROM mysql.user WHERE User='rdmp'"), what="replica")
+
+
+async def test_the_status_of_a_primary(pair: Pair) -> None:
+    first = await seen(pair.primary)
+    assert first.problem is None
+    pair.primary.run("INSERT INTO shop.orders VALUES (10, 1), (11, 1)", "COMMIT")
+    second = figures(await seen(pair.primary, state=earlier(first)))
+    assert second["mysql.com_insert_per_s"] == pytest.approx(1 / 60, rel=0.05)
+    assert second["mysql.qps"] > 0
+    assert second["mysql.connection.util"] == pytest.approx(second["mysql.connections"] / 20 * 100)
+    assert 0 < second["mysql.ibuf_use_pct"] <= 100
+    assert second["mysql.long_queries"] == 0
+    assert not any("replica" in name for name in second)
+    assert (first.state or {})["facts"]["version"].startswith("10.")
+
+
+async def test_a_replica_that_follows_has_a_lag_and_two_running_threads(pair: Pair) -> None:
+    found = figures(await seen(pair.replica))
+    assert found['mysql.replica.lag_s{channel=""}'] >= 0
+    assert found['mysql.replica.thread_running{channel="",thread="io"}'] == 1
+    assert found['mysql.replica.thread_running{channel="",thread="sql"}'] == 1
+
+
+@pytest.mark.parametrize(("thread", "label", "other"), [("SQL_THREAD", "sql", "io"), ("IO_THREAD", "io", "sql")])
+async def test_a_stopped_thread_is_told_and_the_lag_is_then_unknown(
+    pair: Pair, thread: str, label: str, other: str
+) -> None:
+    with stopped(pair.replica, thread):
+        found = figures(await seen(pair.replica))
+    assert found[f'mysql.replica.thread_running{{channel="",thread="{label}"}}'] == 0
+    assert found[f'mysql.replica.thread_running{{channel="",thread="{other}"}}'] == 1
+    assert 'mysql.replica.lag_s{channel=""}' not in found
+
+
+@pytest.mark.django_db
+def test_a_stopped_thread_raises_its_alarm_after_three_looks_and_ends_it_after_three_more(
+    pair: Pair, jia: Customer
+) -> None:
+    asset = server(jia, name="db-02", kind="database")
+    with stopped(pair.replica, "SQL_THREAD"):
+        for at in range(2):
+            store(asset, asyncio.run(seen(pair.replica)), at)
+        assert "mysql-replication-thread" not in states(asset)
+        store(asset, asyncio.run(seen(pair.replica)), 2)
+        assert states(asset) == {"mysql-replication-thread": False}
+    wait(lambda: pair.replica.run("SHOW ALL SLAVES STATUS"), what="replica")
+    for at in range(3, 6):
+        store(asset, asyncio.run(seen(pair.replica)), at)
+    assert states(asset) == {"mysql-replication-thread": True}
+
+
+async def test_what_a_user_may_not_see_is_told_as_the_grant_to_run_and_the_rest_is_read(pair: Pair) -> None:
+    outcome = await seen(pair.replica, user="poor")
+    assert outcome.problem is not None
+    assert outcome.problem.code == "privilege"
+    assert outcome.problem.detail == "GRANT REPLICA MONITOR, PROCESS ON *.* TO 'poor'@'127.0.0.1';"
+    assert "mysql.connections" in figures(outcome)
+    pair.primary.run(outcome.problem.detail.rstrip(";"))
+    wait(lambda: "PROCESS" in str(pair.replica.run("SHOW GRANTS FOR poor@'127.0.0.1'")), what="the grant")
+    try:
+        assert (await seen(pair.replica, user="poor")).problem is None
+    finally:
+        pair.primary.run("REVOKE REPLICA MONITOR, PROCESS ON *.* FROM poor@'127.0.0.1'")
+
+
+async def test_a_wrong_password_is_no_outage(pair: Pair) -> None:
+    outcome = await seen(pair.primary, password="wrong")
+    assert outcome.problem is not None
+    assert outcome.problem.code == "sign_in"
+    assert "rdmp" in outcome.problem.detail
+    assert [step.name for step in outcome.steps] == ["resolved", "connected", "sign_in"]
+
+
+async def test_another_server_and_none_are_told_apart(pair: Pair, memcached: Any, nginx: Any) -> None:
+    assert [(await look("mysql", closed_port(), user="x")).problem.code] == ["refused"]  # type: ignore[union-attr]
+    web = await look("mysql", nginx.port, user="x", timeout_s=2)
+    assert web.problem is not None
+    assert web.problem.code in ("wrong_page", "timeout", "reset")
+
+
+async def test_a_long_query_and_a_deadlock_are_counted(pair: Pair) -> None:
+    before = figures(await seen(pair.primary))
+    with admin(pair.primary) as sleeper:
+        running = threading.Thread(target=run_sql, args=(sleeper, "SELECT SLEEP(2)"))
+        running.start()
+        wait(lambda: pair.primary.run(SLEEPING), what="a query that runs")
+        during = figures(await seen(pair.primary, options={"long_query_s": 1}))
+        running.join()
+    _deadlock(pair.primary)
+    after = figures(await seen(pair.primary))
+    assert during["mysql.long_queries"] == 1
+    assert during["mysql.longest_query_s"] >= 1
+    assert after["mysql.long_queries"] == 0
+    assert after["mysql.deadlocks"] == before["mysql.deadlocks"] + 1
+
+
+def _deadlock(database: Database) -> None:
+    """Two transactions take two rows in opposite order; one of them is the victim."""
+    with admin(database) as one, admin(database) as two:
+        run_sql(one, "BEGIN", "UPDATE shop.orders SET n = n + 1 WHERE id = 1")
+        run_sql(two, "BEGIN", "UPDATE shop.orders SET n = n + 1 WHERE id = 2")
+        victims: list[BaseException] = []
+
+        def cross() -> None:
+            try:
+                run_sql(one, "UPDATE shop.orders SET n = n + 1 WHERE id = 2")
+            except pymysql.err.OperationalError as error:
+                victims.append(error)
+
+        waiting = threading.Thread(target=cross)
+        waiting.start()
+        try:
+            run_sql(two, "UPDATE shop.orders SET n = n + 1 WHERE id = 1")
+        except pymysql.err.OperationalError as error:
+            victims.append(error)
+        two.rollback()
+        waiting.join()
+        one.rollback()
+    assert len(victims) == 1
+
+
+async def test_an_internal_address_is_refused_unless_allowed(pair: Pair) -> None:
+    outcome = await seen(pair.primary, trusted=False)
+    assert outcome.problem is not None
+    assert outcome.problem.code == "blocked"
