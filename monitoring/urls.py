@@ -2,12 +2,20 @@
 
 from django.urls import path
 
-from monitoring.views import alerts, dashboards, graphs, levels, rules, shared, targets, tv, wall, why
+from monitoring.views import alert_actions, alerts, cloud, dashboards, events, expiry, graphs, levels, rules, shared, silences, targets, templates, tv, wall, why
 
 app_name = "monitoring"
 urlpatterns = [
     path("alerts/", alerts.index, name="alerts"),
+    path("alerts/acknowledge/", alert_actions.acknowledge, name="alerts-acknowledge"),
+    path("alerts/silence/", alert_actions.silence, name="alerts-silence"),
     path("alerts/<int:pk>/", alerts.detail, name="alert"),
+    path("alerts/<int:pk>/withdraw/", alert_actions.withdraw, name="alert-withdraw"),
+    path("silences/", silences.index, name="silences"),
+    path("silences/new/", silences.create, name="silence-create"),
+    path("silences/<int:pk>/", silences.detail, name="silence"),
+    path("silences/<int:pk>/end/", silences.end, name="silence-end"),
+    path("silences/<int:pk>/resume/", silences.resume, name="silence-resume"),
     path("for-incident/<int:incident_id>/", alerts.for_incident, name="for-incident"),
     path("search/", alerts.search, name="search"),
     path("rules/", rules.index, name="rules"),
@@ -23,6 +31,12 @@ urlpatterns = [
     path("macros/<int:pk>/remove/", levels.remove_macro, name="macro-remove"),
     path("schedules/", levels.schedules, name="schedules"),
     path("schedules/<int:pk>/remove/", levels.remove_schedule, name="schedule-remove"),
+    path("templates/", templates.index, name="templates"),
+    path("templates/fill/", templates.fill, name="template-fill"),
+    path("templates/<int:pk>/", templates.detail, name="template"),
+    path("templates/<int:pk>/export.csv", templates.export, name="template-export"),
+    path("templates/<int:pk>/confirm/", templates.confirm, name="template-confirm"),
+    path("template-tasks/<int:pk>/settle/", templates.settle, name="template-task"),
     path("of-asset/<int:asset_id>/rules/", levels.of_asset, name="asset-rules"),
     path("of-asset/<int:asset_id>/processes/", levels.process_list, name="processes"),
     path("processes/<int:pk>/forget/", levels.forget_process, name="process-forget"),
@@ -33,6 +47,14 @@ urlpatterns = [
     path("graphs/<int:asset_id>/marks/", graphs.marks, name="graph-marks"),
     path("graphs/<int:asset_id>/<str:panel_id>.json", graphs.data, name="graph-data"),
     path("graphs/<int:asset_id>/<str:panel_id>.csv", graphs.export, name="graph-export"),
+    path("events/", events.index, name="events"),
+    path("events/for-asset/<int:asset_id>/", events.for_asset, name="events-of-asset"),
+    path("expiry/", expiry.index, name="expiry"),
+    path("expiry/ladder/<int:pk>/", expiry.ladder, name="expiry-ladder"),
+    path("for-account/<int:account_id>/", cloud.for_account, name="for-account"),
+    path("for-account/<int:account_id>/test/", cloud.try_account, name="account-test"),
+    path("host-state/<int:asset_id>/", hosts.for_asset, name="host-state"),
+    path("host-changes/<int:pk>.diff", hosts.diff, name="host-diff"),
     path("targets/", targets.index, name="targets"),
     path("targets/new/<int:asset_id>/<slug:kind>/", targets.create, name="target-create"),
     path("targets/suggested/<int:asset_id>/", targets.suggest, name="target-suggest"),
@@ -44,6 +66,11 @@ urlpatterns = [
     path("targets/<int:pk>/disable/", targets.switch, {"enabled": False}, name="target-disable"),
     path("targets/<int:pk>/internal/", targets.internal, name="target-internal"),
     path("targets/<int:pk>/remove/", targets.remove, name="target-remove"),
+    path("sites/", sites.index, name="sites"),
+    path("sites/<int:pk>/", sites.detail, name="site"),
+    path("sites/<int:pk>/latency.json", sites.latency, name="site-latency"),
+    path("platform/", platform.show, name="platform"),
+    path("platform/<slug:figure>.json", platform.data, name="platform-data"),
     path("wall/", wall.index, name="wall"),
     path("wall/<int:pk>/", wall.customer, name="wall-customer"),
     path("tv/", tv.show, name="tv"),

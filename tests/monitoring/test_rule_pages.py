@@ -373,10 +373,31 @@ def test_why_from_an_alert_leads_to_its_moment(browser: Client, jia: Customer, w
     assert f"/monitoring/alerts/{alert.pk}/" in browser.get(answer["Location"]).content.decode()
 
 
-def test_a_customer_may_look_but_not_change(jia: Customer, web: Asset, vera: User, client_for: ClientFor) -> None:
+def test_a_customer_may_look_but_not_change(
+    jia: Customer, web: Asset, vera: User, chen: User, client_for: ClientFor
+) -> None:
     feed(jia, web, "host.cpu.util", [95])
+    group = make_group(jia, chen, "数据库组", assets=[web])
+    with scope.customer(jia):
+        macros.save(customer=jia, name="cpu.high", value="60", reason="x", actor=chen, now=START)
+        rule_schedules.save(
+            customer=jia, schedule=None, name="夜间", basis="week", week=[["20:00-24:00"]] * 7, actor=chen, now=START
+        )
+        processes.expect(asset=web, name="gunicorn", actor=chen, now=START)
+    override(jia, chen, Wish(thresholds=(50.0,)), group=group)
     browser = client_for(vera)
-    for path in ("groups/", "macros/", "schedules/", f"of-asset/{web.pk}/rules/", f"of-asset/{web.pk}/processes/"):
-        assert browser.get(f"/monitoring/{path}").status_code == 200
+    shown = {
+        "groups/": "数据库组",
+        f"groups/{group.pk}/": "web-01",
+        "macros/": "{$CPU.HIGH}",
+        "schedules/": "夜间",
+        f"of-asset/{web.pk}/rules/": "数据库组",
+        f"of-asset/{web.pk}/processes/": "gunicorn",
+        f"rules/{CPU.id}/": "数据库组",
+    }
+    for path, word in shown.items():
+        answer = browser.get(f"/monitoring/{path}")
+        assert answer.status_code == 200
+        assert word in answer.content.decode(), path
         if "rules" not in path:
             assert browser.post(f"/monitoring/{path}", {"name": "x"}).status_code == 403
