@@ -2,7 +2,26 @@
 
 from django.urls import path
 
-from monitoring.views import alert_actions, alerts, cloud, dashboards, events, expiry, graphs, levels, rules, shared, silences, targets, templates, tv, wall, why
+from monitoring.views import (
+    alert_actions,
+    alerts,
+    cloud,
+    dashboards,
+    events,
+    expiry,
+    graphs,
+    hosts,
+    levels,
+    rules,
+    shared,
+    silences,
+    sites,
+    targets,
+    templates,
+    tv,
+    wall,
+    why,
+)
 
 app_name = "monitoring"
 urlpatterns = [
