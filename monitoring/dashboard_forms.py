@@ -26,14 +26,12 @@ class NameForm(forms.Form):
 
 
 class DashboardForm(NameForm):
-    customer = forms.ModelChoiceField(label=_("Customer"), queryset=None)
-
-    field_order: ClassVar = ["customer", "name"]
+    field_order = ("customer", "name")
 
     def __init__(self, *args: Any, customers: QuerySet[Customer], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        field = self.fields["customer"]
-        field.queryset = customers  # type: ignore[attr-defined]  # a model choice
+        self.fields["customer"] = field = forms.ModelChoiceField(label=_("Customer"), queryset=customers)
+        self.order_fields(self.field_order)
         if (only := customers[:2]) and len(only) == 1:
             field.initial = only[0].pk
             self.initial["customer"] = only[0].pk

@@ -53,7 +53,9 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def create(request: HttpRequest) -> HttpResponse:
     person = _writer(request)
-    customers = Customer.objects.all() if person.customer is None else Customer.objects.filter(pk=person.customer_id)
+    customers = Customer.objects.all()
+    if person.customer is not None:
+        customers = customers.filter(pk=person.customer.pk)
     form = DashboardForm(request.POST or None, customers=customers, initial={"customer": request.GET.get("customer")})
     if request.method == "POST" and form.is_valid():
         data = form.cleaned_data
