@@ -74,6 +74,10 @@ MENU = (
         (
             Place("monitoring:wall", _("Overview wall"), "grid-dots", everybody, "wall", "w"),
             Place("monitoring:dashboards", _("Dashboards"), "layout-dashboard"),
+            Place("monitoring:silences", _("Silences"), "bell-off"),
+            Place("monitoring:events", _("Events"), "calendar-event"),
+            Place("monitoring:expiry", _("What expires"), "hourglass"),
+            Place("monitoring:sites", _("Websites"), "world-www", everybody),
             Place("monitoring:targets", _("Monitored targets"), "radar-2", is_provider),
             Place("monitoring:rules", _("Alert rules"), "adjustments-alt", is_provider),
         ),
@@ -92,6 +96,7 @@ MENU = (
         _("Administration"),
         (
             Place("accounts:users", _("Users"), "users", keeps_people),
+            Place("monitoring:platform", _("Platform status"), "heart-rate-monitor", is_manager),
             Place("accounts:audit", _("Audit log"), "list-check", is_manager),
         ),
     ),

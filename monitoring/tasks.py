@@ -5,11 +5,25 @@ from __future__ import annotations
 from datetime import datetime
 
 from celery import shared_task
+from django.conf import settings
 from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from monitoring.services import acks, happenings, housekeeping, packer, silences, targets, watching
+from monitoring.services import (
+    acks,
+    expiry,
+    happenings,
+    heartbeat,
+    housekeeping,
+    packer,
+    platform,
+    silences,
+    storms,
+    targets,
+    vitals,
+    watching,
+)
 from monitoring.services import poll as polling
 
 
@@ -44,6 +58,20 @@ def end_rounds() -> None:
         polling.end_overdue_rounds(now=timezone.now())
 
 
+@shared_task(name="monitoring.stamp", queue="default")
+def stamp(queue: str) -> None:
+    """Somebody listens to this queue."""
+    vitals.stamp(queue, now=timezone.now())
+
+
+@shared_task(name="monitoring.watch_platform", queue="timers")
+def watch_platform() -> None:
+    """Judge the platform itself; tell the outside that it is alive while nothing fails."""
+    with scope.platform("figures of the platform"):
+        troubles = platform.watch(now=timezone.now())
+    heartbeat.send(settings.HEARTBEAT_URL, is_well=not any(one.level == "failing" for one in troubles))
+
+
 @shared_task(name="monitoring.follow_inventory", queue="default")
 def follow_inventory() -> None:
     """Keep targets in step with assets and cloud accounts."""
@@ -67,11 +95,28 @@ def read_account(customer_id: int, reading_id: int) -> None:
         happenings.read(reading_id=reading_id, now=timezone.now())
 
 
+@shared_task(name="monitoring.expiry", queue="default")
+def tell_of_expiry() -> None:
+    """Give the notices that are due before something ends, customer by customer."""
+    with scope.platform("customers in service"):
+        customers = list(Customer.objects.exclude(status=Customer.Status.LEFT))
+    for customer in customers:
+        with scope.customer(customer):
+            expiry.sweep(customer=customer, now=timezone.now())
+
+
 @shared_task(name="monitoring.housekeeping", queue="default")
 def housekeep() -> None:
     """Silence, events that pass, old days: what must happen though no data came."""
     with scope.platform("monitoring housekeeping"):
         housekeeping.run(now=timezone.now())
+
+
+@shared_task(name="monitoring.tell_waiting", queue="default")
+def tell_waiting(customer_id: int) -> None:
+    """The incidents of a storm's alerts."""
+    with scope.customer(customer_id):
+        storms.tell_waiting(customer=Customer.objects.get(pk=customer_id), now=timezone.now())
 
 
 @shared_task(name="monitoring.pack", queue="default")

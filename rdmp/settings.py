@@ -280,14 +280,25 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
         "monitoring.end_rounds": 5.0,
+        "monitoring.watch_platform": 30.0,
         "monitoring.pack": 60.0,
         "monitoring.forget": 3600.0,
         "monitoring.follow_inventory": 60.0,
         "monitoring.read_accounts": 30.0,
+        "monitoring.expiry": 600.0,
         "assets.sync_due": 60.0,
         "accounts.housekeeping": 3600.0,
         "timers.housekeeping": 3600.0,
     }.items()
+}
+CELERY_BEAT_SCHEDULE |= {
+    f"monitoring.stamp {queue}": {
+        "task": "monitoring.stamp",
+        "args": (queue,),
+        "schedule": schedule(15.0),
+        "options": {"expires": 60.0, "queue": queue},
+    }
+    for queue in ("poll", "timers", "notify")
 }
 
 # --- messages -------------------------------------------------------------------------------------------------------
@@ -328,6 +339,9 @@ FLAP_WINDOW_S = int(env.number("RDMP_FLAP_WINDOW_S", 3600))
 FLAP_QUIET_S = int(env.number("RDMP_FLAP_QUIET_S", 1800))  # flapping is over after so long without a change
 RETENTION_DAYS = int(env.number("RDMP_RETENTION_DAYS", 35))  # samples older than this are no longer taken in
 POINTS_DAYS = int(env.number("RDMP_POINTS_DAYS", 366))  # how long every sample is kept, unless a customer's row differs
+REMOTE_SAMPLES_PER_MINUTE = int(env.number("RDMP_REMOTE_SAMPLES_PER_MINUTE", 1_200_000))  # of one token's remote write
+REMOTE_SERIES = int(env.number("RDMP_REMOTE_SERIES", 100_000))  # beyond which remote write adds none to a customer
+REMOTE_SOURCES = int(env.number("RDMP_REMOTE_SOURCES", 2_000))  # names that a customer's remote write may come under
 STEPS_DAYS = int(env.number("RDMP_STEPS_DAYS", 800))  # how long five-minute and hourly figures are kept
 PROBE_CONTROL = env.words("RDMP_PROBE_CONTROL")  # host:port that answer as long as this machine is online
 RDAP_BOOTSTRAP = env.text("RDMP_RDAP_BOOTSTRAP", "https://data.iana.org/rdap/dns.json")
