@@ -104,6 +104,9 @@ STEPS: Final[Mapping[str, Text]] = {
     "resolved": _("Name resolved"),
     "signed_in": _("Signed in"),
     "figures": _("Figures"),
+    "version": _("Version"),
+    "replica": _("Replication"),
+    "health": _("Health"),
     "read": _("Read (lines, known series, figures)"),
     "connected": _("Connected"),
     "ping": _("Ping (received/sent, round trip)"),
@@ -119,6 +122,19 @@ STEPS: Final[Mapping[str, Text]] = {
     "rds": _("RDS performance (instances, new figures)"),
 }
 """The steps that "test now" shows."""
+
+
+FACTS: Final[Mapping[str, Text]] = {
+    "version": _("Version"),
+    "role": _("Role"),
+    "java": _("Java machine"),
+    "pool": _("Pool"),
+}
+"""What a server says of itself, by the name that collectors give it."""
+
+
+def fact_text(name: str) -> Text:
+    return FACTS.get(name, name)
 
 
 def problem_text(code: str) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from django.conf import settings
 from django.db import models
@@ -36,6 +36,15 @@ class CollectorKind(models.TextChoices):
     DOMAIN = Kind.DOMAIN, _("Domain expiry")
     PRODUCT = Kind.PRODUCT, _("Product status")
     STATE = Kind.STATE, _("Host state and scripts")
+
+
+ICONS: Final[Mapping[str, str]] = {
+    Kind.PROMETHEUS: "server-bolt",
+    Kind.TCP: "plug-connected",
+    Kind.HTTP: "world",
+    Kind.PING: "radar-2",
+    Kind.CMS: "cloud",
+}
 
 
 class Health(models.TextChoices):
@@ -182,6 +191,12 @@ class Target(TenantModel):
         """What collects, as people call it: the product, else the kind of collector."""
         product = self.product
         return product.name(get_language() or "zh-hans") if product else str(self.get_kind_display())
+
+    @property
+    def icon(self) -> str:
+        """Tabler's name of what it is."""
+        product = self.product
+        return product.icon if product else ICONS.get(self.kind, "activity")
 
     @property
     def facts(self) -> Mapping[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,12 +21,26 @@ from assets.models import Asset, CloudAccount
 from assets.models import Kind as AssetKind
 from monitoring import governor
 from monitoring.collectors import Job, Outcome, cms, products, rds
-from monitoring.collectors.config import Config, ConfigError, HttpConfig, Kind, ProductConfig, TcpConfig, config_of
+from monitoring.collectors.config import (
+    Config,
+    ConfigError,
+    DnsConfig,
+    DomainConfig,
+    FlowConfig,
+    HttpConfig,
+    Kind,
+    ProductConfig,
+    TcpConfig,
+    TlsConfig,
+    config_of,
+)
+from monitoring.collectors.http import origin
 from monitoring.models import Target
 from monitoring.problems import config_error_text
 from monitoring.services import cloud, poll
 
 PERIOD_S: Final = 60
+URL_KINDS: Final = (Kind.HTTP, Kind.FLOW)
 GROUP: Final = 200
 """Targets of one customer and kind that are due in the same second, so that they travel in one batch."""
 
@@ -61,6 +76,33 @@ def create(
         actor=actor,
         now=now,
     )
+
+
+@transaction.atomic
+def create_product(
+    *,
+    asset: Asset,
+    config: Mapping[str, Any],
+    actor: User | None,
+    now: datetime,
+    name: str = "",
+    period_s: int = PERIOD_S,
+    token: str = "",
+    checks_port: bool = False,
+    allow_internal: bool = False,
+) -> Target:
+    """Begin to read a product's status, and to check its port if wanted and not done yet: the status says how it is,
+    the port alone says that it is gone."""
+    target = create(
+        asset=asset, kind=Kind.PRODUCT, config=config, actor=actor, now=now, name=name, period_s=period_s, token=token,
+        allow_internal=allow_internal,
+    )  # fmt: skip
+    if checks_port:
+        port = {"host": config["host"], "port": config["port"]}
+        key = _key(asset, _checked(Kind.TCP, port))
+        if not Target.objects.filter(customer_id=asset.customer_id, key=key).exists():
+            create(asset=asset, kind=Kind.TCP, config=port, actor=actor, now=now, allow_internal=allow_internal)
+    return target
 
 
 @transaction.atomic
@@ -264,6 +306,8 @@ def try_before_saving(
 
 def _place(config: Config) -> tuple[str, int, str]:
     """Where a target points: what a stored secret and a permission were given for."""
+    if isinstance(config, FlowConfig):
+        return " ".join(sorted({f"{origin(step.url)}" for step in config.steps})), 0, ""
     return str(getattr(config, "host", "")), int(getattr(config, "port", 0)), str(getattr(config, "url", ""))
 
 
@@ -273,13 +317,19 @@ def middleware_instances(customer: Customer) -> int:
     return sum(bool(target.product and target.product.is_middleware) for target in watched.only("kind", "config"))
 
 
+def middleware_quota(customer: Customer) -> int:
+    """How many instances the contract counts; 0 without a contract."""
+    contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
+    return contract.middleware_quota if contract else 0
+
+
 def quota_warnings(customer: Customer, *, now: datetime) -> list[str]:
     """Where more is watched than the contract counts. Watching goes on: the contract is talked about, not cut."""
     contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
     if contract is None:
         return []
     watched = Target.objects.filter(customer=customer).enabled()
-    urls = watched.filter(kind=Kind.HTTP).count()
+    urls = watched.filter(kind__in=URL_KINDS).count()
     found = []
     if contract.url_quota and urls > contract.url_quota:
         found.append(
@@ -288,8 +338,9 @@ def quota_warnings(customer: Customer, *, now: datetime) -> list[str]:
         )
     wide = [
         target.name
-        for target in watched.filter(kind=Kind.HTTP)
-        if isinstance(config := target.parsed_config, HttpConfig) and len(config.points) > contract.probe_points_per_url
+        for target in watched.filter(kind__in=URL_KINDS)
+        if isinstance(config := target.parsed_config, HttpConfig | FlowConfig)
+        and len(config.points) > contract.probe_points_per_url
     ]
     if wide:
         found.append(
@@ -377,6 +428,14 @@ def _key(asset: Asset, config: Config) -> str:
             what = f"tcp:{config.host}:{config.port}"
         case ProductConfig():
             what = f"product:{config.product}:{config.host}:{config.port}{config.path}"
+        case FlowConfig():
+            what = f"flow:{config.url}:{zlib.crc32(json.dumps(config.as_json()['steps']).encode())}"
+        case DnsConfig():
+            what = f"dns:{config.record}:{config.name}:{config.resolver}"
+        case TlsConfig():
+            what = f"tls:{config.host}:{config.port}:{config.server_name}"
+        case DomainConfig():
+            what = f"domain:{config.domain}"
         case HttpConfig():
             what = f"http:{config.method}:{config.url}"
         case _:

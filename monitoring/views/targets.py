@@ -12,7 +12,6 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -20,14 +19,13 @@ from accounts import tables
 from accounts.models import Customer, User
 from accounts.permissions import is_admin, is_provider, person_of, require
 from assets.models import Asset, CloudAccount
-from monitoring.collectors import Outcome
-from monitoring.forms import FORMS, InternalForm, form_for
-from monitoring.models import CollectorKind, Health, Target, metric_name
-from monitoring.problems import problem_text, step_text
-from monitoring.rules import METRICS
+from monitoring.forms import InternalForm
+from monitoring.models import CollectorKind, Health, Target
+from monitoring.probe_forms import FORMS, form_for
+from monitoring.problems import fact_text, problem_text
 from monitoring.services import targets
-from monitoring.units import shown
-from monitoring.wording import labels_shown
+from monitoring.views import products
+from monitoring.views.trials import trial
 
 SORT: dict[str, tables.SortBy] = {
     "name": "name",
@@ -37,8 +35,6 @@ SORT: dict[str, tables.SortBy] = {
     "problem": ("problem_since", "name"),
     "took": "last_duration_ms",
 }
-VERDICTS = frozenset({"port.result_code", "url.result_code", "ping.result_code"})
-"""Metrics that say whether what is checked works: 0 is good."""
 BY_HEALTH = {
     "failing": Q(is_enabled=True) & ~Q(problem_code=""),
     "working": Q(is_enabled=True, problem_code=""),
@@ -91,7 +87,7 @@ def _columns() -> dict[str, Callable[[Target], object]]:
     return {
         _("Name"): lambda row: row.name,
         _("Customer"): lambda row: row.customer.name,
-        _("Collector"): lambda row: row.get_kind_display(),
+        _("Collector"): lambda row: row.collector_name,
         _("Address"): lambda row: row.where,
         _("Every, seconds"): lambda row: row.period_s,
         _("Health"): lambda row: row.health(now).label,
@@ -102,7 +98,7 @@ def _columns() -> dict[str, Callable[[Target], object]]:
 
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    target = get_object_or_404(Target.objects.for_lists(), pk=pk)
+    target = get_object_or_404(Target.objects.select_related("customer", "asset", "cloud_account"), pk=pk)
     person = person_of(request)
     return render(
         request,
@@ -114,6 +110,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
             "may_change": is_provider(person),
             "may_allow": is_admin(person),
             "quota": targets.quota_warnings(target.customer, now=timezone.now()),
+            "facts": [(fact_text(name), text) for name, text in target.facts.items()],
         },
     )
 
@@ -142,6 +139,8 @@ def create(request: HttpRequest, asset_id: int, kind: str) -> HttpResponse:
 @require(is_provider)
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     target = get_object_or_404(Target.objects.for_lists(), pk=pk)
+    if target.product is not None:
+        return products.change(request, target)
     form_class = form_for(target.kind)
     form = form_class(request.POST or None, initial=form_class.initial_of(target), target=target)
     if request.method == "POST" and form.is_valid():
@@ -168,26 +167,7 @@ def try_now(request: HttpRequest, pk: int) -> HttpResponse:
     """Run the collector once and say what came of it."""
     target = get_object_or_404(Target.objects.select_related("customer", "cloud_account"), pk=pk)
     outcome = targets.test_now(target=target, actor=person_of(request), now=timezone.now())
-    return render(request, "monitoring/_trial.html", _trial(outcome))
-
-
-def _trial(outcome: Outcome) -> dict[str, Any]:
-    language = get_language() or "zh-hans"
-    return {
-        "problem": problem_text(outcome.problem.code) if outcome.problem else "",
-        "detail": outcome.problem.detail if outcome.problem else "",
-        "steps": [(step_text(step.name), step.text, step.ok) for step in outcome.steps],
-        "figures": [
-            {
-                "name": metric_name(metric),
-                "labels": labels_shown(labels),
-                "value": shown(value, METRICS[metric].unit, metric=metric, language=language),
-            }
-            for (_customer, _asset, metric, labels), value in zip(outcome.keys, outcome.value, strict=True)
-        ],
-        "took_ms": outcome.took_ms,
-        "is_bad": any(key[2] in VERDICTS and value for key, value in zip(outcome.keys, outcome.value, strict=True)),
-    }
+    return render(request, "monitoring/_trial.html", trial(outcome))
 
 
 @require_POST

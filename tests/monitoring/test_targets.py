@@ -218,7 +218,7 @@ def follow_inventory() -> int:
         ("http", {"url": "http://"}, "url"),
         ("http", {"url": "http://x:99999/"}, "url"),
         ("http", {"url": "http://x/", "status": "2xx"}, "status"),
-        ("http", {"url": "http://x/", "method": "DELETE"}, "method"),
+        ("http", {"url": "http://x/", "method": "BREW"}, "method"),
         ("http", {"url": "http://x/", "headers": {"X": "a\r\nHost: b"}}, "headers"),
         ("http", {"url": "http://x/", "timeout_s": 3600}, "timeout_s"),
         ("ping", {"host": "x", "count": 100}, "count"),
