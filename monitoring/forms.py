@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Final
 
 from django import forms
-from django.conf import settings
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.collectors.config import ConfigError, Kind, config_of
@@ -81,43 +80,41 @@ class PrometheusForm(TargetForm):
     verify_tls = forms.BooleanField(label=_("Check the certificate"), required=False, initial=True)
 
 
-class TcpForm(TargetForm):
-    kind = Kind.TCP
-    host = forms.CharField(label=_("Host"), max_length=253)
-    port = forms.IntegerField(label=_("Port"), min_value=1, max_value=65535)
-    timeout_s = forms.FloatField(label=_("Give up after, seconds"), min_value=0.1, max_value=25, initial=5)
+HOST_CHANGES: Final = (
+    ("host-password", _("Password changed")),
+    ("host-account", _("User added, removed or changed")),
+    ("host-sudo", _("Sudo rights changed")),
+    ("host-config", _("Configuration file changed")),
+    ("host-firewall", _("Firewall changed")),
+    ("host-hostname", _("Host name changed")),
+)
 
 
-class HttpForm(TargetForm):
-    kind = Kind.HTTP
-    url = forms.CharField(label=_("Address"), max_length=500)
-    method = forms.ChoiceField(label=_("Method"), choices=[("GET", "GET"), ("HEAD", "HEAD")], initial="GET")
-    status = forms.CharField(
-        label=_("Good status codes"),
-        max_length=100,
-        initial="200-399",
-        help_text=_("Codes and ranges, separated by commas, such as 200-399,401"),
+class StateForm(TargetForm):
+    kind = Kind.STATE
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        help_text=_("Of the host agent's state, such as http://10.0.0.8:9101/state"),
     )
-    keyword = forms.CharField(
-        label=_("Text that must be there"), max_length=200, required=False, help_text=_("Empty: any text will do.")
+    token = forms.CharField(
+        label=_("Token"),
+        max_length=200,
+        required=False,
+        strip=True,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("What the agent was started with. Stored encrypted and never shown; empty keeps the stored one."),
     )
-    timeout_s = forms.FloatField(label=_("Give up after, seconds"), min_value=0.1, max_value=25, initial=10)
-    max_redirects = forms.IntegerField(label=_("Follow redirects, at most"), min_value=0, max_value=10, initial=5)
-    verify_tls = forms.BooleanField(label=_("Check the certificate"), required=False, initial=True)
-    points = forms.MultipleChoiceField(
-        label=_("Probe points"),
+    alerts = forms.MultipleChoiceField(
+        label=_("Raise an alert when"),
+        choices=HOST_CHANGES,
+        initial=[name for name, _text in HOST_CHANGES],
         required=False,
         widget=forms.CheckboxSelectMultiple,
-        help_text=_("None chosen: all of them. The site has failed when two thirds of its points fail."),
+        help_text=_("Every change is recorded with its difference, whatever is chosen here."),
     )
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        if len(settings.PROBE_POINTS) > 1:
-            names = dict.fromkeys([*settings.PROBE_POINTS, *self._stored.get("points", ())])
-            self.fields["points"].choices = [(name, name) for name in names]  # type: ignore[attr-defined]  # a choice field
-        else:
-            del self.fields["points"]
+    timeout_s = forms.FloatField(label=_("Give up after, seconds"), min_value=0.1, max_value=25, initial=15)
+    verify_tls = forms.BooleanField(label=_("Check the certificate"), required=False, initial=True)
 
 
 class PingForm(TargetForm):
@@ -127,9 +124,7 @@ class PingForm(TargetForm):
     timeout_s = forms.FloatField(label=_("Wait for an answer, seconds"), min_value=0.1, max_value=3, initial=2)
 
 
-FORMS: Final[Mapping[Kind, type[TargetForm]]] = {
-    form.kind: form for form in (PrometheusForm, TcpForm, HttpForm, PingForm)
-}
+FORMS: Final[Mapping[Kind, type[TargetForm]]] = {form.kind: form for form in (PrometheusForm, StateForm, PingForm)}
 
 
 class CmsForm(TargetForm):

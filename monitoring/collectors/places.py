@@ -148,9 +148,18 @@ def verdict(answers: Sequence[Answer], *, points: int, wished: int = 0) -> Verdi
     return Verdict(len(asked), failed, failed >= needed if len(asked) >= needed else None)
 
 
-def outcome_of(job: Job[Any], answers: Sequence[Answer], *, points: int, at_ms: int) -> Outcome:
+@dataclass(slots=True)
+class RoundOutcome(Outcome):
+    """An outcome with what each place said, for people who look at it."""
+
+    answers: Sequence[Answer] = ()
+
+
+def outcome_of(job: Job[Any], answers: Sequence[Answer], *, points: int, at_ms: int) -> RoundOutcome:
     """The figures of a round, all at the round's own moment: said twice, they are stored once."""
-    outcome = Outcome(job.target_id, took_ms=max((answer.took_ms for answer in answers), default=0.0))
+    outcome = RoundOutcome(
+        job.target_id, took_ms=max((answer.took_ms for answer in answers), default=0.0), answers=answers
+    )
     for answer in answers:
         text = f"{answer.point}: {answer.detail or answer.reason or f'HTTP {answer.status}'} {answer.took_ms:.0f} ms"
         outcome.steps.append(Step("point", text, ok=answer.problem is None and answer.code == PASSED))

@@ -1,6 +1,9 @@
 """Names of panels, problems and suggestions for templates, in the language of the page."""
 
+from datetime import datetime
+
 from django import template
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
@@ -8,6 +11,7 @@ from monitoring.models import CollectorKind, Target, metric_name
 from monitoring.overview import Condition
 from monitoring.panels import Panel, panel
 from monitoring.problems import Text, problem_text
+from monitoring.services import platform
 from monitoring.services.dashboards import kind_label
 from monitoring.services.targets import Suggestion
 from monitoring.widgets import Widget, WidgetKind
@@ -60,3 +64,9 @@ def widget_title(widget: Widget) -> str:
     if widget.panel and (found := panel(widget.panel)) is not None:
         return found.name(get_language() or "zh-hans")
     return metric_name(widget.metric) if widget.metric else kind_label(widget.kind)
+
+
+@register.simple_tag
+def monitoring_delay() -> datetime | None:
+    """Since when figures are older than usual because the platform is behind; None while it keeps up."""
+    return platform.delayed_since(now=timezone.now())
