@@ -18,9 +18,9 @@ from assets.models import Asset
 from monitoring.collectors.config import Kind
 from monitoring.collectors.products import PRODUCTS
 from monitoring.collectors.products.frame import Prerequisite, Product
-from monitoring.probe_forms import FORMS
 from monitoring.models import CollectorKind, Target
 from monitoring.models.target import ICONS
+from monitoring.probe_forms import FORMS
 from monitoring.product_forms import ProductForm
 from monitoring.services import targets
 from monitoring.views.trials import trial
