@@ -22,11 +22,14 @@ then: a point that is moved in between is seen twice, which does no harm, and ne
 from __future__ import annotations
 
 import io
+import zlib
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Literal
 
 import numpy as np
+from django.conf import settings
 from django.db import connection
 from numpy.typing import NDArray
 
@@ -48,6 +51,9 @@ COPY_CHUNK: Final = 1 << 20
 
 HEAD: Final = np.dtype([("series", "<i4"), ("ts", "<i8"), ("value", "<f8"), ("step", "<i4")])
 """One series in `Newest.data`: id, Unix ms of its newest point, the value, and the usual ms between points."""
+
+OUT_ROW: Final = np.dtype([("series", "<i4"), ("ts", "<i8"), ("value", "<f8")])
+"""One sample on its way to a store outside (`services.outgoing`)."""
 
 Ids = NDArray[np.int32]
 Ints = NDArray[np.int64]
@@ -108,6 +114,13 @@ def write(*, customer_id: int, asset: Ints, ts: Ints, series: Ids, value: Floats
             data,
             COPY_CHUNK,
         )
+        if settings.REMOTE_WRITE_URL and len(ts):
+            rows = np.empty(len(ts), dtype=OUT_ROW)
+            rows["series"], rows["ts"], rows["value"] = series, ts, value
+            cursor.execute(
+                "INSERT INTO samples.outgoing (customer_id, points, data) VALUES (%s, %s, %s)",
+                [customer_id, len(rows), zlib.compress(rows.tobytes(), 1)],
+            )
         cursor.execute(f"SET LOCAL ROLE {APP_ROLE}")
 
 
@@ -243,6 +256,66 @@ def read(*, asset_id: int, series_ids: Collection[int], start: datetime, end: da
             pieces[one].append(column)
     first, last = _ms(start), _ms(end)
     return {one: _within(merged([*pieces[one], raw[one]]), first, last) for one in wanted}
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of one series of one asset, both ends included; Unix milliseconds."""
+
+    asset_id: int
+    series_id: int
+    first: int
+    last: int
+
+
+def read_spans(spans: Sequence[Span]) -> dict[int, Column]:
+    """The points of many short stretches, one per series, with two statements however many there are."""
+    arrays = [
+        [span.asset_id for span in spans],
+        [span.series_id for span in spans],
+        [_moment(span.first) for span in spans],
+        [_moment(span.last) for span in spans],
+    ]
+    table = (
+        "unnest(%s::bigint[], %s::int[], %s::timestamptz[], %s::timestamptz[]) AS span (asset_id, series, low, high)"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT span.series, extract(epoch FROM row.ts)::float8,"  # noqa: S608 - a table of placeholders
+            f" row.value[array_position(row.series, span.series)] FROM {table}"
+            " JOIN samples.readable row ON row.asset_id = span.asset_id AND row.ts BETWEEN span.low AND span.high",
+            arrays,
+        )
+        raw = np.array(cursor.fetchall(), dtype=np.float64).reshape(-1, 3)
+        cursor.execute(
+            "SELECT DISTINCT packed.asset_id, packed.hour, packed.data"  # noqa: S608 - a table of placeholders
+            f" FROM {table} JOIN samples.packed_readable packed ON packed.asset_id = span.asset_id"
+            " AND packed.hour > span.low - interval '1 hour' AND packed.hour <= span.high"
+            " AND packed.low_series <= span.series AND packed.high_series >= span.series",
+            arrays,
+        )
+        packed = cursor.fetchall()
+    return _columns_of(spans, raw, packed)
+
+
+def _columns_of(spans: Sequence[Span], raw: Floats, packed: Sequence[tuple[int, datetime, bytes]]) -> dict[int, Column]:
+    raw = raw[~np.isnan(raw[:, 2])]
+    raw = raw[np.lexsort((raw[:, 1], raw[:, 0]))]
+    low, high = (np.searchsorted(raw[:, 0], [span.series_id for span in spans], side) for side in ("left", "right"))
+    blocks: dict[int, list[dict[int, Column]]] = {}
+    of_asset: dict[int, list[int]] = {}
+    if packed:
+        for span in spans:
+            of_asset.setdefault(span.asset_id, []).append(span.series_id)
+    for asset_id, _hour, data in packed:
+        blocks.setdefault(asset_id, []).append(packing.unpack(data, of_asset[asset_id]))
+    found = {}
+    for at, span in enumerate(spans):
+        rows = raw[low[at] : high[at]]
+        pieces = [block[span.series_id] for block in blocks.get(span.asset_id, ()) if span.series_id in block]
+        pieces.append(Column(np.rint(rows[:, 1] * 1000).astype(np.int64), rows[:, 2]))
+        found[span.series_id] = _within(merged(pieces), span.first, span.last + 1)
+    return found
 
 
 def _raw(asset_id: int, wanted: Sequence[int], start: datetime, end: datetime) -> dict[int, Column]:

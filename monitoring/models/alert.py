@@ -37,6 +37,10 @@ class AlertQuerySet(TenantQuerySet["Alert"]):
         """Open, and neither silenced nor inhibited."""
         return self.open().filter(held="")
 
+    def waiting(self) -> Self:
+        """Those that nobody was told of yet although they should be: in a storm incidents come after the alerts."""
+        return self.loud().filter(incident=None, is_calm=False)
+
     def acknowledged(self) -> Self:
         return self.filter(acknowledged_at__isnull=False, ack_expired_at=None)
 

@@ -20,7 +20,7 @@ from monitoring.extra_rules import EXTRA_RULES
 from monitoring.models import Alert, Series
 from monitoring.plan import Effective, Plan
 from monitoring.rules import RULES, Condition, Form
-from monitoring.services import flaps, holding
+from monitoring.services import flaps, holding, storms
 from notify import live
 
 Ending = Alert.Ending
@@ -104,7 +104,9 @@ def open_key(rule_id: str, series: Series) -> str:
 
 
 def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) -> list[Alert]:
-    """Open alerts that are not open yet, each with its incident. The customer's ledger must be held.
+    """Open alerts that are not open yet, each with its incident (of many at once: right after, `storms`).
+
+    The customer's ledger must be held.
 
     The worst comes first: a storm's incident gets its severity and clocks once instead of rising step by step.
     """
@@ -117,7 +119,10 @@ def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) 
     alerts = Alert.objects.bulk_create(_alert(customer, opening, now) for opening in wanted.values())
     flaps.watch_new(alerts, now)
     loud = holding.hold_new(customer=customer, alerts=alerts, now=now)
-    holding.tell(customer=customer, alerts=loud, now=now)
+    if len(loud) > storms.AT_ONCE:
+        storms.tell_later(customer.pk)
+    else:
+        holding.tell(customer=customer, alerts=loud, now=now)
     bulk.update(
         [alert for alert in alerts if alert.held or alert.flapping_since], ["held", "cause", "flapping_since", "text"]
     )
@@ -134,7 +139,7 @@ def close(*, customer: Customer, closings: Iterable[Closing], now: datetime) -> 
     wanted = {closing.key: closing for closing in closings}
     if not wanted:
         return []
-    alerts = list(Alert.objects.open().filter(open_key__in=wanted))
+    alerts = list(Alert.objects.open().filter(open_key__in=wanted).select_related("asset"))
     mended = [(alert, wanted[alert.open_key].ended_at) for alert in alerts if _mends(alert, wanted[alert.open_key])]
     kept = flaps.went_good(customer=customer, moves=mended, now=now)
     return end(customer=customer, alerts=[alert for alert in alerts if alert.pk not in kept], closings=wanted, now=now)
@@ -142,6 +147,8 @@ def close(*, customer: Customer, closings: Iterable[Closing], now: datetime) -> 
 
 def end(*, customer: Customer, alerts: Sequence[Alert], closings: Mapping[str, Closing], now: datetime) -> list[Alert]:
     """End these open alerts for good. `closings` by open key."""
+    untold = [alert for alert in alerts if alert.incident_id is None and not alert.held and not alert.is_calm]
+    holding.tell(customer=customer, alerts=untold, now=now)
     for alert in alerts:
         closing = closings[alert.open_key]
         alert.recovered_at = max(closing.ended_at, alert.opened_at)
@@ -268,23 +275,15 @@ def _opening(series: Series, effective: Effective, move: Move, column: storage.C
 
 def _samples(plan: Plan, moved: Transitions, series: Mapping[int, Series]) -> Mapping[int, storage.Column]:
     """The stored points of every series that opens an alert, around the run that opened it."""
-    wanted: dict[int, dict[int, tuple[int, int]]] = {}
+    spans: dict[int, storage.Span] = {}
     for at in moved.opens.nonzero()[0].tolist():
         one = series[int(plan.first[moved.binding[at]])]
-        spans = wanted.setdefault(one.asset_id, {})
         first, last = int(moved.first_ts[at]), int(moved.ts[at])
-        low, high = spans.get(one.pk, (first, last))
-        spans[one.pk] = (min(low, first), max(high, last))
-    found: dict[int, storage.Column] = {}
-    for asset_id, spans in wanted.items():
-        start, end = min(low for low, _ in spans.values()), max(high for _, high in spans.values())
-        found |= storage.read(
-            asset_id=asset_id,
-            series_ids=spans,
-            start=moment(start),
-            end=moment(end) + timedelta(milliseconds=1),
-        )
-    return found
+        known = spans.get(one.pk)
+        if known is not None:
+            first, last = min(known.first, first), max(known.last, last)
+        spans[one.pk] = storage.Span(one.asset_id, one.pk, first, last)
+    return storage.read_spans(list(spans.values())) if spans else {}
 
 
 def _alert(customer: Customer, opening: Opening, now: datetime) -> Alert:

@@ -11,7 +11,7 @@ from django.db.utils import OperationalError
 from accounts import scope
 from accounts.models import Customer
 from monitoring import storage
-from monitoring.services import silence
+from monitoring.services import silence, storms
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,7 @@ def run(*, now: datetime) -> int:
     for customer in customers:
         with scope.customer(customer):
             moved += silence.sweep(customer=customer, now=now)
+            storms.sweep(customer=customer, now=now)
             note_moments(customer_id=customer.pk)
     keep_days(now=now)
     return moved
