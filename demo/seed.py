@@ -17,17 +17,20 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
+from demo import history
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
-from monitoring.services import targets
+from monitoring.services import dashboards, targets
+from monitoring.widgets import Widget, WidgetKind
 from notify.services import channels
 
 REGIONS = ("cn-hangzhou", "cn-shanghai")
 ROSTER_WEEKS = 12
 AGENT_S = 15  # so that the first graphs are there while people look around
 QUICK_S = 10  # the port that people close by hand: nobody likes to wait three minutes for an alarm
-ROSTER = ("chen@rdmp.example", "zhou@rdmp.example", "lin@rdmp.example")
+ENGINEER = "chen@rdmp.example"
+ROSTER = (ENGINEER, "zhou@rdmp.example", "lin@rdmp.example")
 
 Remember = Callable[[User, str], None]
 
@@ -36,16 +39,18 @@ def seed(*, remember: Remember, now: datetime) -> bool:
     """Create the demo once; False when it is there. `remember` is told each person's password. Needs platform scope."""
     if Customer.objects.filter(code=CUSTOMERS[0].code).exists():
         return False
-    with CloudServer(cloud.demo_cloud(), port=settings.DEMO_CLOUD_PORT), transaction.atomic():
+    simulated = cloud.demo_cloud()
+    with CloudServer(simulated, port=settings.DEMO_CLOUD_PORT), transaction.atomic():
         for admin in User.objects.filter(role=Role.ADMIN):
             _second_factor(admin)
         staff = {person.email: _join(person, None, remember) for person in PROVIDER}
         _roster(staff, now)
         for entry in CUSTOMERS:
             customer = _customer(entry, staff, remember, now)
-            _cloud_account(entry, customer, now)
+            account = _cloud_account(entry, customer, now)
+            history.write(customer=customer, account=account, estate=simulated.estate(account.account_uid), now=now)
             if entry is CUSTOMERS[0]:
-                _this_machine(customer, now)
+                _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)
     return True
 
 
@@ -111,7 +116,7 @@ def _customer(entry: DemoCustomer, staff: dict[str, User], remember: Remember, n
     return customer
 
 
-def _cloud_account(entry: DemoCustomer, customer: Customer, now: datetime) -> None:
+def _cloud_account(entry: DemoCustomer, customer: Customer, now: datetime) -> CloudAccount:
     key = getattr(cloud, entry.account)
     account: CloudAccount = cloud_accounts.register_account(
         customer=customer,
@@ -125,9 +130,10 @@ def _cloud_account(entry: DemoCustomer, customer: Customer, now: datetime) -> No
     run = syncing.ask(account=account, trigger=SyncRun.Trigger.SCHEDULE, actor=None, now=now)
     syncing.run(run_id=run.pk, clock=lambda: now)
     targets.create_for_account(account=account, actor=None, now=now)
+    return account
 
 
-def _this_machine(customer: Customer, now: datetime) -> None:
+def _this_machine(customer: Customer, now: datetime) -> Asset:
     """The first asset is the machine that the platform runs on: everything about it is real."""
     owned = Facts(
         kind="", name="", host="127.0.0.1", owner_name="王敏", owner_contact="13800000001", environment="production"
@@ -137,9 +143,25 @@ def _this_machine(customer: Customer, now: datetime) -> None:
         replace(owned, kind="port", name="演示服务", port=settings.DEMO_PORT, role_text="演示端口"),
         replace(owned, kind="url", name="服务中台", host="", url=f"{settings.LOCAL_URL}/healthz", role_text="门户自身"),
     )
-    for entry in facts:
-        asset = inventory.create_manual(customer=customer, facts=entry, actor=None, now=now)
+    machine, *rest = [inventory.create_manual(customer=customer, facts=one, actor=None, now=now) for one in facts]
+    for asset in (machine, *rest):
         _watch(asset, now)
+    return machine
+
+
+def _dashboard(customer: Customer, machine: Asset, engineer: User, now: datetime) -> None:
+    """What a dashboard can hold, on figures that are there from the first minute."""
+    made = dashboards.create(customer=customer, name="商城总览", actor=engineer, now=now)
+    shops = Asset.objects.filter(customer=customer, kind="ecs", name__startswith="mall-").values_list("pk", flat=True)
+    for kind, more in (
+        (WidgetKind.COMPARE, {"metric": "ecs.cpu.util", "assets": tuple(shops[:6])}),
+        (WidgetKind.TOP, {"metric": "ecs.mem.util"}),
+        (WidgetKind.GRAPH, {"panel": "cpu", "assets": (machine.pk,)}),
+        (WidgetKind.VALUE, {"metric": "host.mem.util", "assets": (machine.pk,)}),
+        (WidgetKind.NOTE, {"text": "大促期间每小时巡检；发现异常先看左侧对比图。"}),
+    ):
+        widget = Widget("new0", kind, 0, 0, 1, 1, **more)
+        dashboards.add_widget(dashboard=made, widget=widget, actor=engineer, now=now)
 
 
 def _watch(asset: Asset, now: datetime) -> None:
