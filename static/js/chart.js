@@ -181,6 +181,7 @@ class Chart {
       this.element.textContent = "";
       this.view = echarts.init(this.element, null, { renderer: "canvas" });
       this.view.on("datazoom", (event) => this.zoomed(event.batch?.[0] ?? event));
+      this.view.getZr().on("click", ({ offsetX, offsetY }) => this.offerWhy(offsetX, offsetY));
     }
     this.view.setOption(option(this, data), { notMerge: true });
     if (this.section) this.view.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
@@ -192,6 +193,32 @@ class Chart {
     const section = this.section;
     section.dataset.unzoomed ??= section.dataset.shown ?? JSON.stringify(chosen(section));
     show(section, { start: String(Math.round(startValue - CHINA)), end: String(Math.round(endValue - CHINA)) });
+  }
+
+  // A click near a curve offers the page that says of each point around that moment what became of it.
+  offerWhy(x, y) {
+    const base = this.section?.dataset.why;
+    const header = this.element.closest(".card")?.querySelector(".card-header");
+    if (!base || !header || !this.view.containPixel({ gridIndex: 0 }, [x, y])) return;
+    const at = this.view.convertFromPixel({ gridIndex: 0 }, [x, y])[0] - CHINA;
+    let nearest = null;
+    for (const one of this.data.series) {
+      const place = one.t.reduce((best, moment, index) => (one.v[index] !== null && (best < 0 || Math.abs(moment - at) < Math.abs(one.t[best] - at)) ? index : best), -1);
+      if (place < 0) continue;
+      const [px, py] = this.view.convertToPixel({ gridIndex: 0 }, [one.t[place] + CHINA, one.v[place]]);
+      const far = Math.abs(px - x) + Math.abs(py - y);
+      if (!nearest || far < nearest.far) nearest = { far, id: one.id, at: one.t[place] };
+    }
+    if (!nearest) return;
+    let link = header.querySelector("[data-chart-why]");
+    if (!link) {
+      link = document.createElement("a");
+      link.className = "btn btn-sm ms-2 order-first text-nowrap";
+      link.dataset.chartWhy = "";
+      header.append(link);
+    }
+    link.href = `${base.replace("/0/", `/${nearest.id}/`)}?at=${Math.round(nearest.at)}`;
+    link.textContent = `${this.section.dataset.wordWhy} ${fullTime(nearest.at + CHINA, 0).slice(11)}`;
   }
 
   unzoom() {
