@@ -33,6 +33,10 @@ class CustomerManager(models.Manager["Customer"]):
         rows = CustomerQuerySet(self.model, using=self._db)
         return rows if current.customer_ids is None else rows.filter(pk__in=current.customer_ids)
 
+    def none(self) -> CustomerQuerySet:
+        """Nobody, which needs no scope: forms and serializers ask for it before there is one."""
+        return CustomerQuerySet(self.model, using=self._db).none()
+
 
 class Customer(models.Model):
     """One isolated tenant, the customer's "RDMP 企业账号" (R1)."""
