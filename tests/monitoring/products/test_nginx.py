@@ -8,7 +8,7 @@ from monitoring.collectors import Problem
 from monitoring.collectors.products import nginx as adapter
 from monitoring.collectors.products.frame import CannotReadError
 from tests.monitoring.products.servers import Running
-from tests.monitoring.products.visits import closed_port, earlier, figures, look
+from tests.monitoring.products.visits import closed_port, earlier, figures, look, wanted
 
 TENGINE = (
     "Active connections: 3 \nserver accepts handled requests request_time\n 7 7 9 120\n"
@@ -19,8 +19,7 @@ TENGINE = (
 async def test_the_seven_items_and_the_rate(nginx: Running) -> None:
     first = await look("nginx", nginx.port)
     assert first.problem is None
-    names = ("active", "accepts", "handled", "requests", "reading", "writing", "waiting")
-    assert set(figures(first)) == {f"nginx.{name}" for name in names}
+    assert set(figures(first)) == wanted("Nginx")
     second = await look("nginx", nginx.port, state=earlier(first))
     assert figures(second)["nginx.requests"] == figures(first)["nginx.requests"] + 1
     assert figures(second)["nginx.requests_per_s"] == pytest.approx(1 / 60, rel=0.05)

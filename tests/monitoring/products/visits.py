@@ -8,9 +8,10 @@ from typing import Any
 from monitoring.collectors import Outcome, State, products
 from monitoring.collectors.config import ProductConfig
 from monitoring.collectors.network import Guard
+from monitoring.items import ITEMS
 from tests.monitoring.probes import figures, job_for
 
-__all__ = ["closed_port", "config_for", "figures", "look"]
+__all__ = ["closed_port", "config_for", "earlier", "figures", "look", "names", "wanted"]
 
 
 def config_for(product: str, port: int, **values: Any) -> ProductConfig:
@@ -44,3 +45,13 @@ def closed_port() -> int:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]
     return port
+
+
+def wanted(product: str) -> set[str]:
+    """The figures that the contract's items of a product ask for."""
+    return {metric for item in ITEMS if item.product == product for metric in item.metrics}
+
+
+def names(outcome: Outcome) -> set[str]:
+    """The metrics of an outcome, whatever their labels."""
+    return {metric for _, _, metric, _ in outcome.keys}
