@@ -75,6 +75,7 @@ MENU = (
             Place("monitoring:wall", _("Overview wall"), "grid-dots", everybody, "wall", "w"),
             Place("monitoring:dashboards", _("Dashboards"), "layout-dashboard"),
             Place("monitoring:silences", _("Silences"), "bell-off"),
+            Place("monitoring:outlook", _("Predicted full"), "trending-up"),
             Place("monitoring:events", _("Events"), "calendar-event"),
             Place("monitoring:expiry", _("What expires"), "hourglass"),
             Place("monitoring:sites", _("Websites"), "world-www", everybody),

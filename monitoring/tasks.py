@@ -16,6 +16,8 @@ from monitoring.services import (
     happenings,
     heartbeat,
     housekeeping,
+    outgoing,
+    outlooks,
     packer,
     platform,
     silences,
@@ -154,3 +156,17 @@ def silence_turns(silence_id: int, *, due_at: datetime, now: datetime) -> None:
 def ack_runs_out(alert_id: int, *, due_at: datetime, now: datetime) -> None:
     """The time of an acknowledgement is over."""
     acks.run_out(alert_id=alert_id, now=now)
+
+
+@shared_task(name="monitoring.outlook", queue="default")
+def work_out_outlooks() -> None:
+    """When disks will be full."""
+    with scope.platform("outlooks"):
+        outlooks.run(now=timezone.now())
+
+
+@shared_task(name="monitoring.send_out", queue="default")
+def send_out() -> None:
+    """Send samples to the store outside, where there is one."""
+    with scope.platform("samples go to the store outside"):
+        outgoing.run(until=timezone.now() + outgoing.LONGEST)

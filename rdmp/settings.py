@@ -283,7 +283,9 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.watch_platform": 30.0,
         "monitoring.pack": 60.0,
         "monitoring.forget": 3600.0,
+        "monitoring.send_out": 5.0,
         "monitoring.follow_inventory": 60.0,
+        "monitoring.outlook": 21600.0,
         "monitoring.read_accounts": 30.0,
         "monitoring.expiry": 600.0,
         "assets.sync_due": 60.0,
@@ -342,6 +344,9 @@ POINTS_DAYS = int(env.number("RDMP_POINTS_DAYS", 366))  # how long every sample 
 REMOTE_SAMPLES_PER_MINUTE = int(env.number("RDMP_REMOTE_SAMPLES_PER_MINUTE", 1_200_000))  # of one token's remote write
 REMOTE_SERIES = int(env.number("RDMP_REMOTE_SERIES", 100_000))  # beyond which remote write adds none to a customer
 REMOTE_SOURCES = int(env.number("RDMP_REMOTE_SOURCES", 2_000))  # names that a customer's remote write may come under
+REMOTE_WRITE_URL = env.secret("RDMP_REMOTE_WRITE_URL")  # a store outside that gets all samples, too
+REMOTE_READ_URL = env.secret("RDMP_REMOTE_READ_URL").rstrip("/")  # the same one's query API: graphs are read from there
+REMOTE_WRITE_BACKLOG = int(env.number("RDMP_REMOTE_WRITE_BACKLOG", 50_000_000))  # samples that may wait for it
 STEPS_DAYS = int(env.number("RDMP_STEPS_DAYS", 800))  # how long five-minute and hourly figures are kept
 PROBE_CONTROL = env.words("RDMP_PROBE_CONTROL")  # host:port that answer as long as this machine is online
 RDAP_BOOTSTRAP = env.text("RDMP_RDAP_BOOTSTRAP", "https://data.iana.org/rdap/dns.json")

@@ -48,6 +48,7 @@ MEANINGFUL: Final[dict[str, object]] = {
 PARTICULAR: Final[dict[str, object]] = {
     "accounts.Secret.key_id": "t1",
     "assets.Asset.kind": "server",
+    "monitoring.Silence.windows": [{"from": "2026-03-02T02:00:00+00:00", "to": "2026-03-02T04:00:00+00:00"}],
     "assets.Asset.cloud_account": None,
     "incidents.Incident.policy": {
         "severity": 2,

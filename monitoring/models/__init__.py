@@ -2,11 +2,13 @@
 
 from monitoring.models.alert import NO_DATA, Alert, AlertHold, Held
 from monitoring.models.cloud import CloudReading, CloudUse, ExpiryLadder
+from monitoring.models.custom import CustomRule
 from monitoring.models.dashboard import Dashboard, DashboardShare
 from monitoring.models.event import Event
 from monitoring.models.group import AssetGroup, AssetGroupMember, ExpectedProcess, RuleMacro, RuleSchedule
 from monitoring.models.history import RemoteSource, Retention
 from monitoring.models.host import HostReading
+from monitoring.models.outlook import Outlook
 from monitoring.models.platform import PlatformFigure, PlatformTrouble
 from monitoring.models.probe import ProbePoint, ProbeRound
 from monitoring.models.rule import RuleOverride, RuleState
@@ -24,6 +26,7 @@ __all__ = [
     "CloudReading",
     "CloudUse",
     "CollectorKind",
+    "CustomRule",
     "Dashboard",
     "DashboardShare",
     "Event",
@@ -35,6 +38,7 @@ __all__ = [
     "Ledger",
     "MonitoringTemplate",
     "Newest",
+    "Outlook",
     "PlatformFigure",
     "PlatformTrouble",
     "ProbePoint",

@@ -21,11 +21,13 @@ from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of
 from incidents.models import Incident
 from monitoring import sparkline, storage, wording
-from monitoring.models import Alert
+from monitoring.models import Alert, Held
 from monitoring.panels import PANEL_OF
-from monitoring.rules import METRICS, RULES
+from monitoring.rules import RULES, metric_of
 from monitoring.services import graphs
+from monitoring.silence_forms import AckForm, QuickSilenceForm, rule_choices
 from monitoring.units import shown
+from monitoring.views import alert_moments
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "opened": "opened_at",
@@ -34,11 +36,21 @@ SORT: Final[dict[str, tables.SortBy]] = {
     "customer": ("customer__name", "-opened_at"),
     "ended": "recovered_at",
 }
+OPEN: Final = Q(recovered_at=None)
 STATES: Final = {
-    "open": Q(recovered_at=None),
-    "stale": Q(recovered_at=None, stale_since__isnull=False),
+    "open": OPEN,
+    "loud": OPEN & Q(held="", flapping_since=None),
+    "unacknowledged": OPEN & Q(held="") & (Q(acknowledged_at=None) | Q(ack_expired_at__isnull=False)),
+    "acknowledged": OPEN & Q(acknowledged_at__isnull=False, ack_expired_at=None),
+    "silenced": OPEN & Q(held="silenced"),
+    "inhibited": OPEN & Q(held="inhibited"),
+    "flapping": OPEN & Q(flapping_since__isnull=False),
+    "stale": OPEN & Q(stale_since__isnull=False),
     "ended": Q(recovered_at__isnull=False),
+    "recovered": Q(ending__in=("recovered", "data_back")),
 }
+SINCE: Final = {"1h": 1, "24h": 24, "7d": 7 * 24, "30d": 30 * 24}
+"""Hours back, by the name in the address."""
 RANGES: Final = ("1h", "6h", "24h", "7d")
 ORDERED: Final = frozenset({">=", ">", "<=", "<"})
 """Comparators whose threshold is a line on a graph."""
@@ -54,7 +66,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        Alert.objects.select_related("asset", "customer", "incident"),
+        Alert.objects.select_related("asset", "customer", "incident", "cause__asset", "acknowledged_by"),
         sort=SORT,
         default="-opened",
         search=["title", "asset__name", "labels", "rule_id", "customer__name"],
@@ -63,7 +75,14 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     if tables.wants_csv(request):
         return tables.export_csv(page.all(), _columns(), "alerts")
-    context = {"page": page, "shows_customer": is_provider(person), "open_count": Alert.objects.open().count()}
+    context = {
+        "page": page,
+        "shows_customer": is_provider(person),
+        "may_change": is_provider(person),
+        "open_count": Alert.objects.open().count(),
+        "ack_form": AckForm(),
+        "silence_form": QuickSilenceForm(),
+    }
     fragment = request.headers.get("HX-Target") == "alerts"
     return render(request, "monitoring/_alert_rows.html" if fragment else "monitoring/alert_list.html", context)
 
@@ -71,8 +90,9 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One alert: what fired it, the rule as it held, its moments, and the graph around it."""
-    alert = get_object_or_404(Alert.objects.select_related("asset", "customer", "incident", "series"), pk=pk)
-    rule, metric = alert.rule, METRICS.get(alert.series.metric) if alert.series else None
+    joined = ("asset", "customer", "incident", "series", "cause__asset", "acknowledged_by")
+    alert = get_object_or_404(Alert.objects.select_related(*joined), pk=pk)
+    rule, metric = alert.rule, metric_of(alert.series.metric) if alert.series else None
     language = get_language() or "zh-hans"
     shown_first = _shown(alert)
     samples = [
@@ -92,6 +112,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "shown_json": json.dumps(shown_first),
         "panel": PANEL_OF.get(metric.name, metric.name) if metric else "",
         "lasted": wording.duration((alert.recovered_at or timezone.now()) - alert.opened_at),
+        "moments": alert_moments.of(alert),
+        "symptoms": alert.symptoms.select_related("asset").order_by("recovered_at", "severity", "-opened_at")[:20],
+        "may_change": is_provider(person_of(request)),
+        "ack_form": AckForm(),
         "earlier": Alert.objects.filter(open_key=alert.open_key, pk__lt=alert.pk).order_by("-opened_at")[:5],
     }
     return render(request, "monitoring/alert_detail.html", context)
@@ -169,20 +193,33 @@ def _ms(at: datetime) -> int:
 
 
 def _figure(alert: Alert, value: float | None) -> str:
-    metric = METRICS.get(alert.series.metric) if alert.series else None
+    metric = metric_of(alert.series.metric) if alert.series else None
     if metric is None:
         return "—"
     return shown(value, metric.unit, metric=metric.name, language=get_language() or "zh-hans")
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:
-    states = [("open", _("Firing")), ("stale", _("Firing, without data")), ("ended", pgettext("alert state", "Ended"))]
-    products = list(dict.fromkeys(rule.product for rule in RULES.values()))
+    states = [
+        ("open", _("Open, all")),
+        ("loud", _("Firing")),
+        ("unacknowledged", _("In nobody's hands")),
+        ("acknowledged", _("Acknowledged")),
+        ("silenced", Held.SILENCED.label),
+        ("inhibited", Held.INHIBITED.label),
+        ("flapping", Held.FLAPPING.label),
+        ("stale", _("Firing, without data")),
+        ("recovered", _("Recovered")),
+        ("ended", pgettext("alert state", "Ended")),
+    ]
+    since = [("1h", _("last hour")), ("24h", _("last day")), ("7d", _("last 7 days")), ("30d", _("last 30 days"))]
+    products = list(dict.fromkeys(rule.product for rule in RULES.values() if rule.product))
     found: dict[str, tables.Filter] = {
         "state": tables.Choice(_("State"), states, lambda value: STATES[value]),
         "severity": tables.Choice(_("Severity"), Severity.choices, "severity"),
         "product": tables.Choice(_("Product"), [(each, each) for each in products], _of_product),
-        "rule": "rule_id",
+        "rule": tables.Choice(_("Rule"), rule_choices(), "rule_id"),
+        "since": tables.Choice(_("Fired"), since, _since),
         "asset": "asset_id",
     }
     if is_provider(person):
@@ -191,8 +228,23 @@ def _filters(person: User) -> dict[str, tables.Filter]:
     return found
 
 
+def _since(name: str) -> Q:
+    return Q(opened_at__gte=timezone.now() - timedelta(hours=SINCE[name]))
+
+
 def _of_product(product: str) -> Q:
     return Q(rule_id__in=[rule.id for rule in RULES.values() if rule.product == product])
+
+
+def _state(alert: Alert) -> str:
+    """In one word, as the list shows it."""
+    if not alert.is_open:
+        return str(alert.get_ending_display())
+    if alert.held:
+        return str(alert.get_held_display())
+    if alert.flapping_since:
+        return str(Held.FLAPPING.label)
+    return _("Acknowledged") if alert.is_acknowledged else _("Firing")
 
 
 def _columns() -> dict[str, Callable[[Alert], object]]:
@@ -201,7 +253,8 @@ def _columns() -> dict[str, Callable[[Alert], object]]:
         _("Severity"): lambda alert: alert.get_severity_display(),
         _("Customer"): lambda alert: alert.customer.name,
         _("Asset"): lambda alert: alert.asset.name,
-        _("Alert"): lambda alert: alert.title,
+        _("Alert"): wording.alert_title,
+        _("State"): _state,
         _("Rule"): lambda alert: alert.rule_id,
         _("Value"): lambda alert: alert.value,
         _("First bad point"): lambda alert: alert.first_breach_at,

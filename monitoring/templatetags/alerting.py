@@ -1,0 +1,14 @@
+"""Alerts in templates: titles in the language of whoever reads."""
+
+from django import template
+
+from monitoring import wording
+from monitoring.models import Alert
+
+register = template.Library()
+
+
+@register.filter
+def titled(alert: Alert) -> str:
+    """The title; the alert's asset should have been fetched with it."""
+    return wording.alert_title(alert)

@@ -1,0 +1,92 @@
+"""Disks that will be full, and hours that are unlike others: advice on pages, never an alert."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from accounts import scope
+from accounts.models import Customer, User
+from assets.models import Asset
+from monitoring import pipeline
+from monitoring.models import Alert, Outlook, Series
+from monitoring.services import outlooks
+from tests.conftest import ClientFor
+from tests.monitoring.samples import Sample, batch, server
+
+LABELS = {"device": "vda1", "mountpoint": "/data"}
+
+
+@pytest.fixture
+def web(jia: Customer) -> Asset:
+    return server(jia)
+
+
+def hourly(asset: Asset, metric: str, values: list[float], labels: dict[str, str]) -> None:
+    """The last value is that of an hour ago."""
+    end = timezone.now().replace(minute=0, second=0, microsecond=0) - timedelta(hours=1)
+    points: list[Sample] = [
+        (asset, metric, labels, end - timedelta(hours=len(values) - 1 - at), value) for at, value in enumerate(values)
+    ]
+    pipeline.ingest(batch(asset.customer, points), now=timezone.now())
+
+
+@pytest.fixture
+def filling(jia: Customer, web: Asset) -> Asset:
+    """Half a percent a day less, from 17 down to 10: full in twenty days."""
+    hourly(web, "host.fs.free_pct", [10 + 0.5 * (14 * 24 - at) / 24 for at in range(14 * 24)], LABELS)
+    with scope.customer(jia):
+        outlooks.refresh(customer=jia, now=timezone.now())
+    return web
+
+
+def test_a_disk_that_fills_is_foretold_and_no_alert_is_opened(jia: Customer, filling: Asset) -> None:
+    with scope.customer(jia):
+        outlook = Outlook.objects.get()
+        assert outlook.days_left(timezone.now()) == pytest.approx(20, abs=0.5)
+        assert outlook.confidence == Outlook.Confidence.HIGH
+        assert not Alert.objects.exists()
+
+
+def test_working_it_out_again_replaces_it_and_forgets_what_is_gone(jia: Customer, filling: Asset) -> None:
+    with scope.customer(jia):
+        assert outlooks.refresh(customer=jia, now=timezone.now()) == 1
+        assert Outlook.objects.count() == 1
+        Asset.objects.filter(pk=filling.pk).update(retired_at=timezone.now())
+        outlooks.refresh(customer=jia, now=timezone.now())
+        assert not Outlook.objects.exists()
+
+
+def test_the_list_and_the_assets_page_say_so_to_everybody_of_the_customer(
+    filling: Asset, vera: User, eve: User, client_for: ClientFor
+) -> None:
+    for person, sees in ((vera, True), (eve, False)):
+        page = client_for(person).get("/monitoring/outlook/").content.decode()
+        assert ("/data" in page) is sees
+    address = f"/monitoring/outlook/of-asset/{filling.pk}/"
+    assert "/data" in client_for(vera).get(address).content.decode()
+    assert client_for(eve).get(address).status_code == 404
+
+
+def test_a_flat_disk_is_not_listed(jia: Customer, web: Asset, vera: User, client_for: ClientFor) -> None:
+    hourly(web, "host.fs.free_pct", [40.0] * 100, LABELS)
+    with scope.customer(jia):
+        outlooks.refresh(customer=jia, now=timezone.now())
+    assert "/data" not in client_for(vera).get("/monitoring/outlook/").content.decode()
+
+
+def test_the_band_of_what_is_usual_comes_with_the_hours_outside_it(
+    web: Asset, vera: User, eve: User, client_for: ClientFor
+) -> None:
+    hourly(web, "host.cpu.util", [20.0 + at % 3 for at in range(24 * 28)] + [90.0], {})
+    with scope.platform("look"):
+        series = Series.objects.get(metric="host.cpu.util")
+    now = timezone.now()
+    span = f"?start={round((now - timedelta(hours=6)).timestamp() * 1000)}&end={round(now.timestamp() * 1000)}"
+    found = client_for(vera).get(f"/monitoring/usual/{series.pk}.json{span}").json()
+    assert len(found["ts"]) == len(found["low"]) == len(found["high"]) >= 6
+    assert max(found["high"]) < 40
+    assert len(found["unusual"]) == 1
+    assert client_for(eve).get(f"/monitoring/usual/{series.pk}.json{span}").status_code == 404
+    for wrong in ("", "?start=x&end=y", "?start=9&end=1", "?start=0&end=999999999999"):
+        assert client_for(vera).get(f"/monitoring/usual/{series.pk}.json{wrong}").status_code == 404
