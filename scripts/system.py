@@ -6,7 +6,8 @@ import ctypes
 import os
 import shutil
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,23 @@ FOR_TESTS = (
     Need("openssh-server", program="sshd"),
     Need("prometheus", program="prometheus"),
     Need("victoria-metrics", program="victoria-metrics"),
+    # the products that monitoring reads, as real servers; without their services where there is such a package
+    Need("apache2-bin", program="apache2"),
+    Need("nginx-light", program="nginx"),
+    Need("php-fpm", file="usr/sbin/php-fpm*"),
+    Need("haproxy", program="haproxy"),
+    Need("memcached", program="memcached"),
+    Need("mariadb-server-core", program="mariadbd"),
+    Need("rabbitmq-server", file="usr/lib/rabbitmq/bin/rabbitmq-server"),
+    Need("prometheus-node-exporter", program="prometheus-node-exporter"),
+    Need("default-jre-headless", program="java"),
+    Need("libzookeeper-java", file="usr/share/java/zookeeper.jar"),
+    Need("tomcat10-admin", file="usr/share/tomcat10-admin/manager"),
+    Need("libtomcat9-java", file="usr/share/java/tomcat9-catalina.jar"),
+    Need("libjolokia-core-java", file="usr/share/java/jolokia-core.jar"),
 )
+NO_SERVICES = Path("/usr/sbin/policy-rc.d")
+"""Debian asks this program before it starts a service after installing it; 101 means: do not."""
 
 
 def provide(needs: Iterable[Need], *, insist: bool) -> None:
@@ -66,6 +83,20 @@ def provide(needs: Iterable[Need], *, insist: bool) -> None:
     say(f"{zh}（在此之前无法生成 PDF 报告，其余功能不受影响）", f"{en} (until then no PDF reports; all else works)")
 
 
+@contextmanager
+def without_services() -> Iterator[None]:
+    """While installing, no service starts: tests bring their servers up themselves, on ports of their own."""
+    if NO_SERVICES.exists():
+        yield
+        return
+    NO_SERVICES.write_text("#!/bin/sh\nexit 101\n")
+    NO_SERVICES.chmod(0o755)
+    try:
+        yield
+    finally:
+        NO_SERVICES.unlink(missing_ok=True)
+
+
 def can_install() -> bool:
     return os.geteuid() == 0 and shutil.which("apt-get") is not None
 
@@ -75,11 +106,12 @@ def install(names: list[str]) -> None:
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=2"]
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     output = ""
-    for command in ([*apt, "update"], [*apt, "install", "--no-install-recommends", *names]):
-        done = subprocess.run(
-            command, check=False, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
-        )
-        output += done.stdout + done.stderr
+    with without_services():
+        for command in ([*apt, "update"], [*apt, "install", "--no-install-recommends", *names]):
+            done = subprocess.run(
+                command, check=False, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True
+            )
+            output += done.stdout + done.stderr
     if done.returncode:
         reasons = [line for line in output.splitlines() if line.startswith("E:")] or output.splitlines()[-1:]
         reason = " ".join(reasons)
