@@ -49,15 +49,27 @@ class SessionScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-
 
 
 class MayUseApi(permissions.BasePermission):
-    """Signed in; and to write, neither a read-only person nor a read-only token."""
+    """Signed in; and to write, neither a read-only person nor a read-only token. A token for samples reads nothing."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         if not isinstance(request.user, User):
             return False
+        token = request.auth
+        if isinstance(token, ApiToken) and token.scope == ApiToken.Scope.METRICS:
+            return False
         if request.method in READING:
             return True
-        token = request.auth
         return can_write(request.user) and (not isinstance(token, ApiToken) or token.scope == ApiToken.Scope.WRITE)
+
+
+class MayWriteSamples(permissions.BasePermission):
+    """A token for samples, or one that may write anything, of somebody who may write."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        token = request.auth
+        if not isinstance(token, ApiToken) or not isinstance(request.user, User):
+            return False
+        return can_write(request.user) and token.scope in (ApiToken.Scope.METRICS, ApiToken.Scope.WRITE)
 
 
 class PersonThrottle(throttling.UserRateThrottle):

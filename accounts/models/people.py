@@ -154,6 +154,7 @@ class ApiToken(TenantOrProviderModel):
     class Scope(models.TextChoices):
         READ = "read", _("Read")
         WRITE = "write", _("Read and write")
+        METRICS = "metrics", _("Send samples, nothing else")
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="api_tokens")
     name = models.CharField(_("name"), max_length=80)

@@ -27,7 +27,7 @@ def hashed(key: str) -> str:
 @transaction.atomic
 def issue(*, actor: User, name: str, scope: str, valid_for: timedelta, now: datetime) -> tuple[ApiToken, str]:
     """Make a token for oneself; returns the row and the key, which is never shown again."""
-    if scope == ApiToken.Scope.WRITE and not can_write(actor):
+    if scope != ApiToken.Scope.READ and not can_write(actor):
         raise DomainError(_("A read-only account can only make read-only tokens."))
     if not timedelta() < valid_for <= LONGEST:
         raise DomainError(_("A token lives for at most one year. Choose an earlier end."))
