@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from monitoring.rules import METRICS
+from monitoring.rules import CUSTOM, METRICS, metric_of
 
 DATA: Final = Path(__file__).parent / "data" / "panels.csv"
 HIDDEN: Final = frozenset({"host.boot_time", "host.cpu.cores", "host.fs.free_pct", "host.fs.size_bytes"})
@@ -71,7 +71,7 @@ def panel(panel_id: str) -> Panel | None:
     """A panel by its id; a metric without a place in the catalogue is its own panel."""
     if panel_id in PANELS:
         return PANELS[panel_id]
-    metric = METRICS.get(panel_id)
+    metric = metric_of(panel_id)
     if metric is None or panel_id in PANEL_OF:
         return None
     ceiling = 100.0 if metric.unit == "%" else None
@@ -80,7 +80,8 @@ def panel(panel_id: str) -> Panel | None:
 
 def panels_for(metrics: Iterable[str]) -> list[Panel]:
     """The panels for the metrics an asset has, in the catalogue's order."""
-    there = {name for name in metrics if name in METRICS and METRICS[name].kind != "start"} - HIDDEN
+    known = {name for name in metrics if name in METRICS or name.startswith(CUSTOM)}
+    there = {name for name in known if METRICS[name].kind != "start"} - HIDDEN
     wanted = [found for found in PANELS.values() if there & set(found.metrics)]
     rest = sorted(metric for metric in there if metric not in PANEL_OF)
     return wanted + [found for metric in rest if (found := panel(metric)) is not None]

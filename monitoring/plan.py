@@ -15,6 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from monitoring.collectors import labels_text, parse_labels
 from monitoring.rules import Comparator, Condition, Form, Kind, Rule
 from monitoring.schedules import Schedule
 
@@ -327,8 +328,10 @@ def build(
     rows: list[tuple[int, int, int, Effective]] = []
     for one in facts:
         for rule in by_metric.get(one.metric, ()):
-            if not applies(rule, is_ecs=one.is_ecs, os=one.os):
+            if not applies(rule, is_ecs=one.is_ecs, os=one.os) or not _is_meant(rule, one):
                 continue
+            if rule.product == "Java" and (one.asset_id, twin_of(one.metric), one.labels) in partners:
+                continue  # the same process under the Tomcat template: one alarm is enough
             effective = resolver.of(rule, one.asset_id, one.labels)
             second = -1
             if len(rule.metrics) == 2:
@@ -338,6 +341,21 @@ def build(
             if effective.enabled:
                 rows.append((one.id, second, one.asset_id, effective))
     return _columns(rows)
+
+
+def _is_meant(rule: Rule, one: SeriesFacts) -> bool:
+    """Whether a customer's own rule is meant for this asset and these labels; rules that ship are for all."""
+    if rule.only_asset is not None and rule.only_asset != one.asset_id:
+        return False
+    pairs = (
+        {labels_text({name: text}) for name, text in parse_labels(one.labels).items()} if rule.only_labels else set()
+    )
+    return rule.only_labels <= pairs
+
+
+def twin_of(metric: str) -> str:
+    """The same figure of a Java process under the Tomcat template."""
+    return metric.replace("java.", "tomcat.", 1)
 
 
 def applies(rule: Rule, *, is_ecs: bool, os: str) -> bool:

@@ -22,6 +22,7 @@ from monitoring.collectors import Keys, Pieces, SeriesKey
 from monitoring.evaluate import States
 from monitoring.heads import Heads
 from monitoring.models import Ledger, Series
+from monitoring.models.custom import custom_rules
 from monitoring.plan import Plan, SeriesFacts
 from monitoring.rules import RULES
 from monitoring.services import levels, states
@@ -238,7 +239,8 @@ def _note_assets(pairs: NDArray[np.int64]) -> None:
 
 def load_plan() -> Plan:
     """Read the series, assets and overrides of the customer in scope, and bind the rules."""
-    watched = {metric for rule in RULES.values() for metric in rule.metrics}
+    rules = {**RULES, **custom_rules()}
+    watched = {metric for rule in rules.values() for metric in rule.metrics}
     rows = Series.objects.filter(metric__in=watched, asset__retired_at=None).values_list(
         "pk", "asset_id", "metric", "labels", "asset__kind", "asset__os"
     )
@@ -246,4 +248,4 @@ def load_plan() -> Plan:
         SeriesFacts(pk, asset_id, metric, labels, kind == Kind.ECS, os)
         for pk, asset_id, metric, labels, kind, os in rows.iterator(chunk_size=10_000)
     ]
-    return plan.build(RULES, facts, levels.load(), period_cap_s=settings.CHECK_PERIOD_S)
+    return plan.build(rules, facts, levels.load(), period_cap_s=settings.CHECK_PERIOD_S)

@@ -171,6 +171,9 @@ class Rule:
     enabled: bool
     reason_zh: str
     reason_en: str
+    only_asset: int | None = None
+    only_labels: frozenset[str] = frozenset()
+    """Of a customer's own rule: the asset and the label pairs (as `labels_text` writes them) it is meant for."""
 
     @property
     def period_s(self) -> int:
@@ -387,12 +390,34 @@ def _count(where: str, row: Mapping[str, str], column: str, least: int = 1) -> i
     return int(text)
 
 
-METRICS: Final[Mapping[str, Metric]] = load_metrics()
+CUSTOM: Final = "custom."
+"""How figures of custom scripts are named: `custom.<script>.<item>`."""
+
+
+class Catalogue(dict[str, Metric]):
+    """The catalogue; what customers' scripts bring has no line in it and still has a name."""
+
+    def __missing__(self, name: str) -> Metric:
+        if not name.startswith(CUSTOM):
+            raise KeyError(name)
+        shown = name.removeprefix(CUSTOM)
+        return Metric(name, "", "gauge", shown, shown, (), "agent", "", (), "", (), "", "")
+
+
+METRICS: Final[Mapping[str, Metric]] = Catalogue(load_metrics())
 CODES: Final = load_codes()
 SOW_RULES: Final[Mapping[str, Rule]] = load_rules()
 """The 90 of the contract."""
 RULES: Final[Mapping[str, Rule]] = {**SOW_RULES, **load_rules(DATA / "own_rules.csv")}
 """All that are evaluated."""
+
+
+def metric_of(name: str) -> Metric | None:
+    """A metric of the catalogue or of a custom script; None for a name that means nothing."""
+    try:
+        return METRICS[name]
+    except KeyError:
+        return None
 
 
 # --- showing -------------------------------------------------------------------------------------------------------

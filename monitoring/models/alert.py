@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from monitoring.extra_rules import EXTRA_RULES, NO_DATA, ExtraRule
-from monitoring.rules import METRICS, RULES, Rule
+from monitoring.models.custom import custom_rule
+from monitoring.rules import RULES, Rule, metric_of
 
 __all__ = ["NO_DATA", "Alert", "AlertHold", "Held"]
 
@@ -161,7 +162,7 @@ class Alert(TenantModel):
 
     @property
     def rule(self) -> Rule | None:
-        return RULES.get(self.rule_id)
+        return RULES.get(self.rule_id) or custom_rule(self.rule_id)
 
     @property
     def level(self) -> Severity:
@@ -188,7 +189,7 @@ class Alert(TenantModel):
 
     @property
     def unit(self) -> str:
-        metric = METRICS.get(self.series.metric) if self.series else None
+        metric = metric_of(self.series.metric) if self.series else None
         return metric.unit if metric else ""
 
     def shown_samples(self) -> Sequence[tuple[int, float]]:

@@ -7,7 +7,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import TenantModel
-from monitoring.rules import METRICS
+from monitoring.rules import metric_of
 
 
 class Series(TenantModel):
@@ -33,13 +33,13 @@ class Series(TenantModel):
 
     @property
     def unit(self) -> str:
-        metric = METRICS.get(self.metric)
+        metric = metric_of(self.metric)
         return metric.unit if metric else ""
 
 
 def metric_name(metric: str) -> str:
     """What people call a metric, in the language of the page."""
-    known = METRICS.get(metric)
+    known = metric_of(metric)
     if known is None:
         return metric
     return known.name_zh if (get_language() or "zh").startswith("zh") else known.name_en

@@ -14,6 +14,7 @@ from django.views.decorators.http import require_safe
 from accounts import tables
 from accounts.permissions import is_provider, person_of
 from assets.models import Asset
+from monitoring.collectors.config import Kind
 from monitoring.models import Alert, Target
 from monitoring.panels import Panel, panel
 from monitoring.services import graphs, targets
@@ -36,6 +37,7 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
         "range": graphs.DEFAULT_RANGE,
         "may_change": is_provider(person_of(request)),
         "suggestions": [] if checks else targets.suggestions(asset),
+        "has_state": any(check.kind == Kind.STATE for check in checks),
     }
     return render(request, "monitoring/_for_asset.html", context)
 

@@ -24,6 +24,7 @@ from accounts.models import Customer, Severity
 from accounts.permissions import is_provider, person_of, require
 from monitoring import plan, wording
 from monitoring.models import Alert, RuleOverride
+from monitoring.models.custom import PREFIX as OWN
 from monitoring.plan import Effective, Levels, Resolver
 from monitoring.rule_forms import BringBackForm, OverrideForm, Place, RestoreForm
 from monitoring.rules import RULES, Kind, NoData, Rule
@@ -130,6 +131,8 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def detail(request: HttpRequest, rule_id: str) -> HttpResponse:
     """One rule: both readings side by side, its overrides, their history, and the form for another."""
+    if (own := rule_id.removeprefix(OWN)) != rule_id and own.isdecimal():
+        return redirect("monitoring:own-rule", pk=int(own))
     rule = rule_of(rule_id)
     customer = chosen_customer(request)
     is_post = request.method == "POST"
