@@ -101,6 +101,21 @@ def test_every_front_end_file_that_a_page_asks_for_is_put_there() -> None:
     assert {name for name in asked if "." in name} <= set(manifest["vendor"])
 
 
+def test_no_service_starts_while_packages_are_installed(
+    scripts: Callable[[str], ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system = scripts("system")
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(system, "NO_SERVICES", policy)
+    with system.without_services():
+        assert subprocess.run([policy], check=False).returncode == 101
+    assert not policy.exists()
+    policy.write_text("a person's own")
+    with system.without_services():
+        assert policy.read_text() == "a person's own"
+    assert policy.exists()
+
+
 def test_a_missing_system_package_is_said_with_the_command_that_brings_it(
     scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
