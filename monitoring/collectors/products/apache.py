@@ -47,7 +47,7 @@ PRODUCT: Final = Product(
     path="/server-status",
     collect=collect,
     asks=frozenset({"path", "tls"}),
-    needs="2.2+ (mod_status)",
+    needs="Apache ≥ 2.2 (mod_status)",
     prerequisites=(
         Prerequisite(
             "在 httpd.conf 中添加 location（<RDMP> 换成本平台的地址）。",

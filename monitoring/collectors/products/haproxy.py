@@ -71,7 +71,7 @@ PRODUCT: Final = Product(
     path="/stats",
     collect=collect,
     asks=frozenset({"path", "tls", "user", "password"}),
-    needs="1.5+",
+    needs="HAProxy ≥ 1.5",
     prerequisites=(
         Prerequisite(
             "在 haproxy.cfg 中添加统计页（<RDMP> 换成本平台的地址）。",

@@ -51,7 +51,7 @@ PRODUCT: Final = Product(
     icon="bolt",
     port=11211,
     collect=collect,
-    needs="1.2+",
+    needs="Memcached ≥ 1.2",
     prerequisites=(
         Prerequisite(
             "让本平台可以连接监听地址和端口（-l 不能只是 127.0.0.1），并用防火墙只放行 <RDMP>。",

@@ -251,7 +251,7 @@ PRODUCT: Final = Product(
     user="rdmp",
     collect=collect,
     asks=frozenset({"user", "password", "tls"}),
-    needs="MySQL 5.5+, MariaDB 10.0+",
+    needs="MySQL ≥ 5.5, MariaDB ≥ 10.0",
     options=(
         Option(
             "long_query_s",

@@ -40,7 +40,7 @@ PRODUCT: Final = Product(
     path="/nginx_status",
     collect=collect,
     asks=frozenset({"path", "tls"}),
-    needs="stub_status",
+    needs="Nginx (stub_status)",
     prerequisites=(
         Prerequisite(
             "在 nginx.conf 的 http 段中添加一个 server（<RDMP> 换成本平台的地址）。",

@@ -64,7 +64,7 @@ PRODUCT: Final = Product(
     path="/fpm-status",
     collect=collect,
     asks=frozenset({"path", "tls"}),
-    needs="5.3+",
+    needs="PHP-FPM ≥ 5.3",
     options=(
         Option(
             "via",

@@ -139,7 +139,7 @@ PRODUCT: Final = Product(
     user="rdmp",
     collect=collect,
     asks=frozenset({"user", "password", "tls"}),
-    needs="10+",
+    needs="PostgreSQL ≥ 10",
     options=(
         Option("database", "数据库", "Database", "postgres"),
         Option("long_query_s", "长查询阈值（秒）", "A query is long after, seconds", LONG_QUERY_S),

@@ -90,7 +90,7 @@ PRODUCT: Final = Product(
     user="rdmp",
     collect=collect,
     asks=frozenset({"user", "password", "tls"}),
-    needs="3.0+ (management)",
+    needs="RabbitMQ ≥ 3.0 (management)",
     prerequisites=(
         Prerequisite("启用管理插件。", "Enable the management plugin.", "rabbitmq-plugins enable rabbitmq_management"),
         Prerequisite(

@@ -188,7 +188,7 @@ PRODUCT: Final = Product(
     port=6379,
     collect=collect,
     asks=frozenset({"user", "password", "tls"}),
-    needs="2.8+",
+    needs="Redis ≥ 2.8",
     options=(
         Option(
             "scan_big_keys",

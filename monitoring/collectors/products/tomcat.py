@@ -97,7 +97,7 @@ PRODUCT: Final = Product(
     user="rdmp",
     collect=collect,
     asks=frozenset({"path", "tls", "user", "password"}),
-    needs="Tomcat 7+",
+    needs="Tomcat ≥ 7",
     options=(
         Option(
             "via",

@@ -69,7 +69,7 @@ PRODUCT: Final = Product(
     icon="topology-star-3",
     port=2181,
     collect=collect,
-    needs="3.4+",
+    needs="ZooKeeper ≥ 3.4",
     prerequisites=(
         Prerequisite(
             "提供 ZooKeeper 的监听地址及端口（zoo.cfg 的 clientPort），并允许本平台（<RDMP>）访问。",
