@@ -352,7 +352,7 @@ class RuleViewSet(viewsets.ViewSet):
         """How often the rule would have fired in the last 7 days if it held as the body says. Nothing is saved."""
         if not is_provider(self.person):
             raise PermissionDenied
-        given = WishSerializer(data={**request.data, "rule_id": _rule(rule_id).id})
+        given = WishSerializer(data={**dict(request.data), "rule_id": _rule(rule_id).id})
         given.is_valid(raise_exception=True)
         customer, wish, place = given.validated_data["customer"], given.wish, given.place
         override = None if wish.is_empty else wish.at(given.rule, **place)

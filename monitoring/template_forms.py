@@ -23,7 +23,7 @@ NAMES: Final[Mapping[str, str | Promise]] = {
 WANTED: Final = (("yes", _("Monitoring is wanted")), ("no", _("No monitoring")))
 
 
-def _boxes(names: tuple[str, ...], label: str | Promise) -> forms.MultipleChoiceField:
+def _boxes(names: tuple[str, ...], label: Any) -> forms.MultipleChoiceField:
     choices = [(name, NAMES[name]) for name in names]
     return forms.MultipleChoiceField(choices=choices, required=False, label=label, widget=forms.CheckboxSelectMultiple)
 

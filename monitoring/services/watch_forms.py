@@ -220,7 +220,7 @@ def _carry_out(row: MonitoringTemplate, step: Step, actor: User, now: datetime) 
         target = Target.objects.get(pk=int(step.subject), customer=row.customer)
         targets.set_enabled(target=target, enabled=False, actor=actor, now=now)
     elif step.code == "cloud":
-        account = CloudAccount.objects.get(pk=step.port, customer=row.customer)
+        account = CloudAccount.objects.get(pk=step.port or 0, customer=row.customer)
         targets.create_for_account(account=account, actor=actor, now=now)
     else:
         asset = _asset(row, step, actor, now)

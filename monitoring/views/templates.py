@@ -80,12 +80,12 @@ def index(request: HttpRequest) -> HttpResponse:
     """The template in force, what waits, what is left to do, and the versions before."""
     customer = chosen_customer(request)
     if customer is None:
-        context = {"title": _("Monitoring template"), "customers": Customer.objects.all()}
-        return render(request, "monitoring/choose_customer.html", context)
+        whose = {"title": _("Monitoring template"), "customers": Customer.objects.all()}
+        return render(request, "monitoring/choose_customer.html", whose)
     rows = list(MonitoringTemplate.objects.filter(customer=customer).select_related("submitted_by", "confirmed_by"))
     current = rows[0] if rows else None
     tasks = TemplateTask.objects.filter(customer=customer).select_related("asset", "done_by", "template")
-    context = {
+    context: dict[str, Any] = {
         "current": current,
         "rows": rows_of(current) if current else [],
         "versions": rows,

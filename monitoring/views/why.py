@@ -123,7 +123,8 @@ def of_alert(request: HttpRequest, pk: int) -> HttpResponse:
 def _moment(request: HttpRequest, now: datetime) -> datetime:
     form = WhyForm(request.GET)
     form.is_valid()
-    at, when = form.cleaned_data.get("at"), form.cleaned_data.get("when")
+    at: int | None = form.cleaned_data.get("at")
+    when: datetime | None = form.cleaned_data.get("when")
     if when is not None:
         return min(when, now)
     if at is None:

@@ -116,6 +116,7 @@ def test_it_fires_at_exactly_its_count_and_recovers_by_its_condition(rule: Rule)
 @EVERY
 def test_values_just_within_bounds_never_fire(rule: Rule) -> None:
     first = rule.conditions[0]
+    fine: list[tuple[float, ...]]
     if first.form is Form.CHANGE:
         fine = [(EVENT_BASE + at * 29.0,) for at in range(6)] if first.comparator is Comparator.GT else [(50.0,)] * 6
     elif first.form is Form.INCREASE:
@@ -185,4 +186,3 @@ def test_all_of_them_fire_and_recover_through_the_pipeline(jia: Customer, chen: 
         samples = [sample for rule, low, high in stage for sample in points(rule, low, high)]
         pipeline.ingest(batch(jia, samples), now=later)
         assert told() == wanted
-

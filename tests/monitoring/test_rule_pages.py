@@ -177,7 +177,7 @@ def test_a_macro_is_used_by_a_threshold_and_the_threshold_follows_it(
 
 def test_a_used_macro_is_not_deleted_unless_a_wider_one_remains(jia: Customer, web: Asset, chen: User) -> None:
     with scope.customer(jia):
-        common = {"customer": jia, "name": "cpu.high", "reason": "x", "actor": chen, "now": START}
+        common: dict[str, Any] = {"customer": jia, "name": "cpu.high", "reason": "x", "actor": chen, "now": START}
         wide = macros.save(value="60", **common)
         narrow = macros.save(value="70", asset=web, **common)
         override(jia, chen, Wish(thresholds=("{$CPU.HIGH}",)))
