@@ -42,6 +42,8 @@ FIGURES: Final[Mapping[str, Promise]] = {
     "url.cert_days_left": gettext_lazy("Certificate"),
     "probe.domain.days_left": gettext_lazy("Domain"),
 }
+PRODUCTS: Final[Mapping[str, Promise]] = {"domain": gettext_lazy("Domain"), "cas": gettext_lazy("Certificate")}
+"""Billing's codes that say little to people."""
 LINES: Final = 30
 
 
@@ -143,7 +145,7 @@ def _others() -> Iterable[Ending]:
             key=f"subscription:{row.pk}",
             customer=row.customer,
             name=row.instance_id,
-            what=row.product,
+            what=PRODUCTS.get(row.product.lower(), row.product),
             ends_at=row.ends_at,
             renewal=row.renewal,
             instance_id=row.instance_id,

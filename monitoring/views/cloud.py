@@ -90,7 +90,7 @@ def _context(account: CloudAccount, now: datetime) -> dict[str, object]:
         "rows": _rows(account, now),
         "budget": found,
         "stretch": reading.stretch if reading else 1.0,
-        "share": min(100, round(100 * found.used / found.limit)),
+        "figures": {name: f"{getattr(found, name):,}" for name in ("used", "forecast", "limit")},
         "forecast_share": round(100 * found.forecast / found.limit),
         "plot": _plot(used, found, now),
         "missing": _missing(reading),
@@ -152,7 +152,7 @@ def _agents(reading: CloudReading | None) -> list[tuple[Asset, str]]:
 def _plot(used: list[cloud.Day], found: governor.Budget, now: datetime) -> Plot:
     local = now.astimezone(governor.BEIJING)
     length = calendar.monthrange(local.year, local.month)[1]
-    top = max(found.limit * 1.08, found.forecast * 1.05, 1)
+    top = max(found.limit * 1.2, found.forecast * 1.05, 1)
 
     def x(day: float) -> float:
         return round(PLOT_WIDTH * day / length, 1)
