@@ -95,7 +95,7 @@ class SilenceForm(forms.Form):
     week_from = forms.TimeField(label=_("from"), required=False, widget=forms.TimeInput(attrs={"type": "time"}))
     week_to = forms.TimeField(label=_("to"), required=False, widget=forms.TimeInput(attrs={"type": "time"}))
     week_until = forms.DateField(
-        label=_("last day"),
+        label=_("until the day"),
         required=False,
         widget=forms.DateInput(attrs={"type": "date"}),
         help_text=_("Empty: every week until somebody ends it."),
