@@ -73,7 +73,7 @@ _POLLER: Final = gettext_lazy("Start more pollers (RDMP_WORKERS, or another mach
 _WORKER: Final = gettext_lazy("Look at the worker's output; start another worker, on another machine if need be.")
 
 PARTS: Final = (
-    _part("polling", gettext_lazy("Collecting"), "poll_lag_s", "s", 30, 120, _POLLER),
+    _part("polling", gettext_lazy("Collecting in time"), "poll_lag_s", "s", 30, 120, _POLLER),
     _part("queue-poll", gettext_lazy("Pollers answer"), "queue_silence_s.poll", "s", 60, 180, _POLLER),
     _part("queue-timers", gettext_lazy("Timers are looked after"), "queue_silence_s.timers", "s", 60, 180, _WORKER),
     _part("queue-notify", gettext_lazy("Messages are looked after"), "queue_silence_s.notify", "s", 60, 180, _WORKER),

@@ -87,7 +87,7 @@ def place_title(location: Location | None, slug: str) -> str:
 
 def phase_names() -> dict[str, str]:
     return {
-        "dns": _("Name"),
+        "dns": "DNS",
         "connect": _("Connect"),
         "tls": _("TLS"),
         "first_byte": _("First byte"),
@@ -262,7 +262,8 @@ def _line(request: Mapping[str, Any], begin: float, whole: float) -> Line:
             bars.append(Bar(name, names[name], ms, at / whole * 1000, max(1.5, ms / whole * 1000)))
             at += ms
     status = f"HTTP {request['status']}" if request.get("status") else ""
-    text = " ".join(part for part in (status, str(request.get("detail", ""))) if part)
+    detail = str(request.get("detail", "") or request.get("reason", ""))
+    text = detail if status in detail else f"{status} {detail}".strip()
     return Line(
         str(request.get("name", "")), request.get("code") == 0, text, float(request.get("took_ms", 0)), bars,
         request.get("found", {}),

@@ -121,10 +121,11 @@ SELECT
      WHERE state = 'pending' AND next_attempt_at <= %(now)s),
   (SELECT count(*) FROM notify_delivery WHERE state = 'failed' AND settled_at > %(now)s - interval '1 hour'),
   pg_database_size(current_database()),
-  (SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
-  (SELECT 100.0 * count(*) / current_setting('max_connections')::int FROM pg_stat_activity
-     WHERE backend_type = 'client backend'),
-  NULL::float8,
+  (SELECT sum(numbackends) FROM pg_stat_database),
+  (SELECT 100.0 * sum(numbackends) / current_setting('max_connections')::int FROM pg_stat_database),
+  (SELECT greatest(0, max(extract(epoch FROM %(now)s - first.ts)) - 4200) FROM
+     (SELECT asset_id FROM monitoring_newest ORDER BY asset_id LIMIT 500) AS known,
+     LATERAL (SELECT ts FROM samples.readable WHERE readable.asset_id = known.asset_id ORDER BY ts LIMIT 1) AS first),
   (SELECT count(*) FROM monitoring_proberound WHERE is_open),
   (SELECT count(*) FROM (SELECT point FROM monitoring_probepoint
      WHERE asked_at > %(now)s - interval '30 minutes' GROUP BY point
@@ -149,7 +150,7 @@ def _of_redis(now: datetime) -> dict[str, float]:
     found = {f"queue_depth.{queue}": float(depth) for queue, depth in zip(queues, answers, strict=True)}
     found |= _silence(alive, now)
     found |= {"redis_bytes": float(memory["used_memory"])}
-    if limit := float(memory.get("maxmemory") or 0):
+    if limit := float(memory.get("maxmemory") or memory.get("total_system_memory") or 0):
         found["redis_memory_pct"] = 100 * float(memory["used_memory"]) / limit
     return found | _rates(counters())
 

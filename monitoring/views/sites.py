@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
@@ -66,9 +66,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "outages": sites.outages(target, now=now),
         "days_left": sites.days_left(target, now=now),
         "quota": sites.quota(target.customer),
-        "alerts": Alert.objects.filter(Q(rule_id="website-failed") | Q(rule_id="url-region"), asset=target.asset)
-        .open()
-        .worst_first()[:5],
+        "alerts": _alerts(target)[:5],
         "ranges": list(graphs.RANGES),
         "range": graphs.DEFAULT_RANGE,
         "may_change": is_provider(person_of(request)),
@@ -76,6 +74,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     }
     fragment = request.headers.get("HX-Target") == "site"
     return render(request, "monitoring/_site.html" if fragment else "monitoring/site_detail.html", context)
+
+
+def _alerts(target: Target) -> QuerySet[Alert]:
+    """What is open about this site; others of the same asset have pages of their own."""
+    about = Q(rule_id="website-failed", labels__contains=f'url="{target.where}"')
+    about |= Q(open_key__contains=f"url-region:{target.pk}:") | Q(open_key__endswith=f"tls-expiry:{target.pk}")
+    found: QuerySet[Alert] = Alert.objects.filter(about, asset=target.asset).open().worst_first()
+    return found
 
 
 @require_safe

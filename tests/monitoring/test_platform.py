@@ -1,0 +1,209 @@
+"""The platform watches itself: figures, levels, who is told and when, the status page, /metrics, the heartbeat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
+import pytest
+from django.conf import LazySettings
+from django.test import Client
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+
+from accounts import scope
+from accounts.models import Customer, User
+from monitoring.models import Alert, PlatformFigure, PlatformTrouble
+from monitoring.services import heartbeat, platform, poll, vitals
+from notify.models import Delivery
+from tests.conftest import NOW, ClientFor
+from tests.monitoring.samples import server
+from tests.monitoring.test_poll import watch
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def clean() -> None:
+    vitals.client().delete(vitals.COUNTERS, vitals.ALIVE, vitals.RATES, f"{vitals.RATES}:last")
+
+
+def told(step: str) -> list[Delivery]:
+    with scope.platform("test"):
+        return list(Delivery.objects.filter(key__startswith="platform:polling", key__endswith=step))
+
+
+def judge(lag: float, minute: float) -> None:
+    platform.judge({"poll_lag_s": lag}, now=NOW + timedelta(minutes=minute))
+
+
+def test_trouble_is_told_when_it_lasts_and_louder_when_it_lasts_long(root: User, lin: User, alice: User) -> None:
+    judge(300, 0)
+    assert told("told") == [], "what is over in a minute wakes nobody"
+    judge(300, 1)
+    assert {row.user_id for row in told("told")} == {root.pk}
+    judge(300, 2)
+    assert len(told("told")) == 1
+    judge(300, 16)
+    assert {row.user_id for row in told("escalated")} >= {root.pk, lin.pk}
+    assert "email" in {row.medium for row in told("escalated")}
+    judge(0, 17)
+    assert {row.user_id for row in told("over")} == {root.pk, lin.pk}
+    trouble = PlatformTrouble.objects.get()
+    assert (trouble.since, trouble.over_at) == (NOW, NOW + timedelta(minutes=17))
+    with scope.platform("test"):
+        assert not Alert.objects.exists(), "trouble of ours is no customer's alarm"
+        assert not Delivery.objects.filter(user=alice).exists()
+
+
+def test_late_is_told_but_not_escalated(root: User, lin: User) -> None:
+    for minute in (0, 1, 40):
+        judge(60, minute)
+    assert {row.user_id for row in told("told")} == {root.pk}
+    assert told("escalated") == []
+
+
+def test_what_is_over_at_once_leaves_a_trace_and_no_message(root: User) -> None:
+    judge(300, 0)
+    judge(0, 0.5)
+    assert PlatformTrouble.objects.get().over_at is not None
+    assert told("told") == told("over") == []
+
+
+def test_customers_read_that_monitoring_is_delayed_while_it_is(root: User, alice: User, client_for: ClientFor) -> None:
+    browser = client_for(alice)
+    browser.cookies["django_language"] = "en"
+    assert "Monitoring is delayed" not in browser.get("/monitoring/sites/").content.decode()
+    platform.judge({"poll_lag_s": 300.0}, now=timezone.now() - timedelta(minutes=5))
+    assert "Monitoring is delayed" in browser.get("/monitoring/sites/").content.decode()
+    platform.judge({"poll_lag_s": 0.0}, now=timezone.now())
+    assert "Monitoring is delayed" not in browser.get("/monitoring/sites/").content.decode()
+
+
+def test_the_lag_is_that_of_the_longest_waiting_target(jia: Customer) -> None:
+    watch(server(jia), 80)
+    with scope.platform("test"):
+        assert vitals.figures(now=NOW + timedelta(seconds=90))["poll_lag_s"] == 90
+        poll.claim(now=NOW + timedelta(seconds=90))
+        assert vitals.figures(now=NOW + timedelta(seconds=91))["poll_lag_s"] == 0
+
+
+def test_every_part_has_a_figure_that_can_be_had(jia: Customer) -> None:
+    watch(server(jia), 80)
+    for queue in vitals.STAMPED_QUEUES:
+        vitals.stamp(queue, now=NOW)
+    with scope.platform("test"):
+        found = vitals.figures(now=NOW)
+    always = {part.figure for part in platform.PARTS} - {"packer_lag_s"}
+    assert always <= set(found)
+    assert found["db_connections"] >= 1
+
+
+def test_a_queue_that_nobody_empties_is_seen(root: User) -> None:
+    vitals.stamp("poll", now=NOW - timedelta(minutes=10))
+    with scope.platform("test"):
+        states = {state.part.id: state for state in platform.parts(now=NOW)}
+    assert (states["queue-poll"].level, states["queue-poll"].value) == ("failing", 600)
+
+
+def test_figures_of_a_minute_are_kept_once_and_old_ones_go() -> None:
+    for second in (0, 30):
+        platform.keep({"poll_lag_s": 1.0}, now=NOW.replace(minute=5, second=second))
+    assert PlatformFigure.objects.count() == 1
+    platform.keep({"poll_lag_s": 1.0}, now=(NOW + platform.KEPT + timedelta(days=1)).replace(minute=0))
+    assert PlatformFigure.objects.count() == 1
+
+
+# --- /metrics ------------------------------------------------------------------------------------------------------
+
+
+def metrics(client: Client, **extra: str) -> dict[str, float]:
+    response = client.get("/metrics", **extra)  # type: ignore[arg-type]  # headers of the WSGI environment
+    assert response.status_code == 200
+    return {
+        f"{sample.name}{''.join(sorted(sample.labels.values()))}": sample.value
+        for family in text_string_to_metric_families(response.content.decode())
+        for sample in family.samples
+    }
+
+
+def test_metrics_are_prometheus_and_count_for_all_processes(client: Client) -> None:
+    vitals.count_batch(kind="tcp", targets=3, samples=6, took_s=0.3)
+    vitals.count_batch(kind="tcp", targets=2, samples=4, took_s=70)
+    found = metrics(client)
+    assert found["rdmp_collected_samples_totaltcp"] == 10
+    assert (found["rdmp_batch_seconds_bucket0.5"], found["rdmp_batch_seconds_bucket60.0"]) == (1, 1)
+    assert (found["rdmp_batch_seconds_bucket+Inf"], found["rdmp_uppostgres"], found["rdmp_upredis"]) == (2, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("token", "extra", "status"),
+    [
+        ("", {}, 200),
+        ("", {"REMOTE_ADDR": "203.0.113.9"}, 403),
+        ("", {"HTTP_X_FORWARDED_FOR": "127.0.0.1"}, 403),
+        ("s3cret", {}, 403),
+        ("s3cret", {"HTTP_AUTHORIZATION": "Bearer wrong"}, 403),
+        ("s3cret", {"HTTP_AUTHORIZATION": "Bearer s3cret", "REMOTE_ADDR": "203.0.113.9"}, 200),
+    ],
+)
+def test_metrics_are_not_for_everybody(
+    client: Client, settings: LazySettings, token: str, extra: dict[str, str], status: int
+) -> None:
+    settings.METRICS_TOKEN = token
+    assert client.get("/metrics", **extra).status_code == status  # type: ignore[arg-type]  # as above
+
+
+def test_the_status_page_is_for_managers_and_says_what_to_do(
+    root: User, chen: User, alice: User, client_for: ClientFor
+) -> None:
+    judge(300, 0)
+    vitals.stamp("poll", now=timezone.now() - timedelta(minutes=10))
+    for person in (chen, alice):
+        assert client_for(person).get("/monitoring/platform/").status_code == 403
+        assert client_for(person).get("/monitoring/platform/lag.json").status_code == 403
+    browser = client_for(root)
+    browser.cookies["django_language"] = "en"
+    page = browser.get("/monitoring/platform/").content.decode()
+    assert "Start more pollers" in page
+    assert browser.get("/monitoring/platform/lag.json").json()["series"] == []
+    assert browser.get("/monitoring/platform/nothing.json").status_code == 404
+
+
+# --- the heartbeat -------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def listening(status: int) -> Iterator[tuple[str, list[str]]]:
+    heard: list[str] = []
+
+    class Ear(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            heard.append(self.path)
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    made = ThreadingHTTPServer(("127.0.0.1", 0), Ear)
+    Thread(target=made.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{made.server_port}/beat", heard
+    finally:
+        made.shutdown()
+        made.server_close()
+
+
+def test_the_heartbeat_is_heard_outside_only_while_nothing_fails() -> None:
+    with listening(200) as (url, heard):
+        assert heartbeat.send(url, is_well=True)
+        assert not heartbeat.send(url, is_well=False)
+    assert heard == ["/beat"]
+    assert not heartbeat.send(url, is_well=True), "nobody listens any more"
+    with listening(500) as (url, _heard):
+        assert not heartbeat.send(url, is_well=True)
+    assert not heartbeat.send("file:///etc/passwd", is_well=True)
