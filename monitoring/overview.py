@@ -10,12 +10,14 @@ from typing import Final
 
 
 class Condition(StrEnum):
-    """From worst to best. `BLIND`: collecting fails or is late, so that nobody can say."""
+    """From worst to best. `BLIND`: collecting fails or is late, so that nobody can say. `QUIET`: what is wrong is
+    silenced, in a planned change for instance."""
 
     DISASTER = "disaster"
     HIGH = "high"
     AVERAGE = "average"
     WARNING = "warning"
+    QUIET = "quiet"
     BLIND = "blind"
     OK = "ok"
     UNWATCHED = "unwatched"
@@ -42,10 +44,12 @@ class Tile:
     alerts: int = 0
 
 
-def condition_of(*, worst_severity: int | None, is_watched: bool, is_blind: bool) -> Condition:
+def condition_of(*, worst_severity: int | None, is_watched: bool, is_blind: bool, is_quiet: bool = False) -> Condition:
     """An open alert says more than a collector that has trouble; trouble says more than silence."""
     if worst_severity is not None:
         return BY_SEVERITY[worst_severity]
+    if is_quiet:
+        return Condition.QUIET
     if is_blind:
         return Condition.BLIND
     return Condition.OK if is_watched else Condition.UNWATCHED

@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Count, Min, QuerySet
+from django.db.models import Count, Min, Q, QuerySet
 
 from assets.models import Asset
 from monitoring.collectors.config import NAMESPACES
 from monitoring.models import Alert, Health, Target
+from monitoring.models.alert import Held
 from monitoring.overview import Condition, Tile, condition_of
 
 BLIND = frozenset({Health.FAILING, Health.LATE})
@@ -31,19 +32,23 @@ class Collecting:
 def tiles(assets: QuerySet[Asset], *, now: datetime) -> list[Tile]:
     """The assets of a query as tiles, in a constant number of queries. Needs a scope that reaches them."""
     rows = list(assets.values_list("pk", "customer_id", "kind", "name", "cloud_account_id"))
+    is_loud = ~Q(held=Held.SILENCED)
     alarms = {
         asset_id: (worst, count)
         for asset_id, worst, count in Alert.objects.open()
         .filter(asset__in=assets.order_by().values("pk"))
         .values_list("asset_id")
-        .annotate(worst=Min("severity"), count=Count("pk"))
+        .annotate(worst=Min("severity", filter=is_loud), count=Count("pk"))
     }
     collecting = _collecting([(pk, kind, account) for pk, _customer, kind, _name, account in rows], now)
     found = []
     for pk, customer_id, kind, name, _account in rows:
         worst, count = alarms.get(pk, (None, 0))
         condition = condition_of(
-            worst_severity=worst, is_watched=pk in collecting.watched, is_blind=collecting.sees_nothing(pk)
+            worst_severity=worst,
+            is_quiet=count > 0,
+            is_watched=pk in collecting.watched,
+            is_blind=collecting.sees_nothing(pk),
         )
         found.append(Tile(pk, customer_id, kind, name, condition, count))
     return found

@@ -45,6 +45,7 @@ def condition_name(condition: str) -> str:
         Condition.HIGH: _("High"),
         Condition.AVERAGE: _("Average"),
         Condition.WARNING: _("Warning"),
+        Condition.QUIET: _("Silenced"),
         Condition.BLIND: _("Not seen now"),
         Condition.OK: _("Fine"),
         Condition.UNWATCHED: _("Not monitored"),

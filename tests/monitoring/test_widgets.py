@@ -98,6 +98,11 @@ def test_an_open_alert_says_more_than_a_collector_in_trouble(
     assert condition_of(worst_severity=worst, is_watched=watched, is_blind=blind) is condition
 
 
+def test_what_is_silenced_is_neither_bad_nor_fine() -> None:
+    assert condition_of(worst_severity=None, is_watched=True, is_blind=False, is_quiet=True) is Condition.QUIET
+    assert condition_of(worst_severity=2, is_watched=True, is_blind=False, is_quiet=True) is Condition.HIGH
+
+
 def test_the_table_puts_customers_in_trouble_first_and_leaves_out_kinds_that_nobody_has() -> None:
     tiles = [
         Tile(1, 10, "ecs", "a", Condition.OK),
