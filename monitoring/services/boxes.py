@@ -80,7 +80,7 @@ def content(dashboard: Dashboard, widget: Widget, *, now: datetime) -> dict[str,
             found = figures(dashboard, widget, now=now)
             return {"figures": found, "metric": metric_name(widget.metric)}
         case WidgetKind.ALERTS:
-            rows = Alert.objects.open().filter(customer=dashboard.customer_id).worst_first()
+            rows = Alert.objects.loud().filter(customer=dashboard.customer_id).select_related("asset").worst_first()
             return {"alerts": rows[:LISTED], "more": max(rows.count() - LISTED, 0)}
         case WidgetKind.INCIDENTS:
             unsolved = Incident.objects.filter(customer=dashboard.customer_id).unsolved()

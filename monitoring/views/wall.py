@@ -38,7 +38,7 @@ def index(request: HttpRequest) -> HttpResponse:
             if row.customer_id in customers
         ],
         "counts": service.counts(tiles),
-        "alerts": Alert.objects.open().select_related("asset", "customer").worst_first()[:ALERTS_SHOWN],
+        "alerts": Alert.objects.loud().select_related("asset", "customer").worst_first()[:ALERTS_SHOWN],
     }
     return render(request, "monitoring/wall.html", context)
 
@@ -61,7 +61,7 @@ def _of_customer(request: HttpRequest, customer: Customer) -> HttpResponse:
         "kinds": [(kind.value, kind.label) for kind in Kind if any(tile.kind == kind for tile in tiles)],
         "counts": service.counts(shown),
         "total": len(shown),
-        "alerts": Alert.objects.open().filter(customer=customer).select_related("asset").worst_first()[:ALERTS_SHOWN],
+        "alerts": Alert.objects.loud().filter(customer=customer).select_related("asset").worst_first()[:ALERTS_SHOWN],
         "dashboards": Dashboard.objects.present().filter(customer=customer),
         "shows_customer": is_provider(person_of(request)),
     }
