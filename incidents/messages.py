@@ -1,6 +1,6 @@
 """What people are told about an incident, each in their own language, and who is told."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
 from django.utils import timezone, translation
@@ -29,11 +29,20 @@ class Post:
         self._notes: list[notify.Note] = []
         self._first: dict[int | None, list[User]] = {}
 
-    def broadcast(self, incident: Incident, what: str, topic: str, text: Text, *, severity: int | None = None) -> None:
-        """To the customer's channels, in its language."""
+    def broadcast(
+        self,
+        incident: Incident,
+        what: str,
+        topic: str,
+        text: Text,
+        *,
+        severity: int | None = None,
+        channels: Sequence[int] = (),
+    ) -> None:
+        """To the customer's channels, or only to those named, in its language."""
         with translation.override(self.customer.language):
             message = _message(incident, topic, text(), severity)
-        self._notices.append(notify.Notice(f"incident:{incident.pk}:{what}", message))
+        self._notices.append(notify.Notice(f"incident:{incident.pk}:{what}", message, tuple(channels)))
 
     def tell(
         self,
@@ -72,8 +81,8 @@ def opened(incident: Incident, *, now: datetime) -> None:
     post.send()
 
 
-def post_opened(post: Post, incident: Incident) -> None:
-    """To the customer's groups and to whoever is on duty."""
+def post_opened(post: Post, incident: Incident, *, channels: Sequence[int] = ()) -> None:
+    """To the customer's groups and to whoever is on duty. `channels`: those that the rule of its alarm names."""
 
     def text() -> tuple[str, str]:
         subject = _("%(severity)s: %(title)s") % {"severity": _severity(incident), "title": incident.title}
@@ -85,7 +94,7 @@ def post_opened(post: Post, incident: Incident) -> None:
         )
 
     topic = "alert" if incident.source == Incident.Source.MONITORING else "incident"
-    post.broadcast(incident, "opened", topic, text)
+    post.broadcast(incident, "opened", topic, text, channels=channels)
     post.tell(incident, "opened", post.first(incident), text)
 
 
@@ -95,7 +104,7 @@ def post_alert_joined(post: Post, incident: Incident, alert: IncidentAlert, body
         where = _("Part of %(number)s %(title)s") % {"number": incident.number, "title": incident.title}
         return subject, _lines(where, body[:EXCERPT], _("Since %(time)s") % {"time": _time(alert.occurred_at)})
 
-    post.broadcast(incident, f"alert:{alert.pk}", "alert", text, severity=alert.severity)
+    post.broadcast(incident, f"alert:{alert.pk}", "alert", text, severity=alert.severity, channels=alert.channels)
 
 
 def post_reminded(post: Post, incident: Incident, alert: IncidentAlert, body: str, *, flaps: bool) -> None:
@@ -106,7 +115,8 @@ def post_reminded(post: Post, incident: Incident, alert: IncidentAlert, body: st
         subject = _("Flapping: %(title)s") % name if flaps else _("Still firing: %(title)s") % name
         return subject, _lines(f"**{incident.number}** {incident.title}", body[:EXCERPT])
 
-    post.broadcast(incident, f"alert:{alert.pk}:{post.now:%Y%m%d%H%M%S}", "alert", text, severity=alert.severity)
+    key = f"alert:{alert.pk}:{post.now:%Y%m%d%H%M%S}"
+    post.broadcast(incident, key, "alert", text, severity=alert.severity, channels=alert.channels)
 
 
 def post_recovered(
@@ -124,7 +134,7 @@ def post_recovered(
             _("Ended at %(time)s") % ended if how else _("Recovered at %(time)s") % ended,
         )
 
-    post.broadcast(incident, f"recovery:{alert.pk}", "alert", text, severity=alert.severity)
+    post.broadcast(incident, f"recovery:{alert.pk}", "alert", text, severity=alert.severity, channels=alert.channels)
 
 
 def post_escalated(post: Post, incident: Incident) -> None:

@@ -202,6 +202,8 @@ class IncidentAlert(TenantModel):
     alert_key = models.CharField(max_length=200)
     title = models.CharField(max_length=200)
     severity = models.PositiveSmallIntegerField(choices=Severity)
+    channels = models.JSONField(default=list, blank=True)
+    """Only these channels are told of the alert (R46); none: whichever listen."""
     occurred_at = models.DateTimeField()
     recovered_at = models.DateTimeField(null=True, blank=True)
 

@@ -38,6 +38,8 @@ class Alarm:
     text: str
     key: str
     occurred_at: datetime
+    channels: tuple[int, ...] = ()
+    """Only these channels are told of it; none: whichever listen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +189,7 @@ class _Wave:
             alert_key=alarm.key,
             title=_title(alarm),
             severity=alarm.severity,
+            channels=list(alarm.channels),
             occurred_at=alarm.occurred_at,
         )
         data = {"title": alert.title, "severity": int(alarm.severity), "at": alarm.occurred_at.isoformat()}
@@ -285,15 +288,16 @@ class _Wave:
 
     def _write_messages(self) -> None:
         post = messages.Post(self.customer, now=self.now)
-        said = set()
+        first: dict[int, IncidentAlert] = {}
+        for incident, alert, _ in self.joined:
+            first.setdefault(id(incident), alert)
         for incident in self.opened:
-            messages.post_opened(post, incident)
+            messages.post_opened(post, incident, channels=first[id(incident)].channels)
         opened = {id(incident) for incident in self.opened}
         for incident, alert, text in self.joined:
-            if id(incident) in opened and id(incident) not in said:
-                said.add(id(incident))  # the alert that opened it: that message has said so
-            else:
-                messages.post_alert_joined(post, incident, alert, text)
+            if id(incident) in opened and first[id(incident)] is alert:
+                continue  # the alert that opened it: that message has said so
+            messages.post_alert_joined(post, incident, alert, text)
         for incident, _ in self.escalated:
             messages.post_escalated(post, incident)
         post.send()

@@ -239,6 +239,7 @@ def describe(effective: Effective) -> dict[str, object]:
         "recovery": [_condition(each) for each in effective.recovery],
         "times": effective.times,
         "period_s": effective.period_s,
+        **({"channels": list(effective.channels)} if effective.channels else {}),
     }
 
 

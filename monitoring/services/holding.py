@@ -196,7 +196,13 @@ def tell(*, customer: Customer, alerts: Sequence[Alert], now: datetime, why: str
     untold = sorted((alert for alert in alerts if alert.incident_id is None), key=lambda one: one.severity)
     alarms = [
         incidents.Alarm(
-            alert.asset, alert.level, alert.title, _joined(why, alert.text), alert.key, occurred_at=alert.opened_at
+            alert.asset,
+            alert.level,
+            alert.title,
+            _joined(why, alert.text),
+            alert.key,
+            occurred_at=alert.opened_at,
+            channels=tuple(alert.condition.get("channels", ())),
         )
         for alert in untold
     ]

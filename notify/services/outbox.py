@@ -46,10 +46,19 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """A message for every channel of a customer that listens to its topic and severity; the key makes it one."""
+    """A message for every channel of a customer that listens to its topic and severity; the key makes it one.
+
+    `channels` names those that hear it instead, whatever they listen to (R46): with none of them active any more it
+    goes to all that listen, for nobody must miss an alarm because a robot was taken away."""
 
     key: str
     message: Message
+    channels: tuple[int, ...] = ()
+
+    def hearers(self, active: Sequence[Channel]) -> list[Channel]:
+        named = [channel for channel in active if channel.pk in self.channels]
+        listening = [one for one in active if one.listens_to(self.message.topic, self.message.severity)]
+        return named or listening
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +91,7 @@ def broadcast_many(*, customer: Customer, notices: Sequence[Notice], now: dateti
     rows = [
         _row(notice.key, notice.message, now, customer_id=customer.pk, medium=channel.kind, channel_id=channel.pk)
         for notice in notices
-        for channel in channels
-        if channel.listens_to(notice.message.topic, notice.message.severity)
+        for channel in notice.hearers(channels)
     ]
     Delivery.objects.bulk_create(rows, ignore_conflicts=True)
     wake(row.channel_id or PERSONAL_MAIL for row in rows)
