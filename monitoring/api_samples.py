@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -61,9 +61,9 @@ class TakenSerializer(serializers.Serializer[Any]):
 class SamplesView(APIView):
     """Figures of custom scripts. Sending the same sample again changes nothing."""
 
-    authentication_classes: ClassVar = [TokenAuthentication]
-    permission_classes: ClassVar = [MayWriteSamples]
-    throttle_classes: ClassVar = []  # it has a limit of its own, in samples
+    authentication_classes = (TokenAuthentication,)
+    permission_classes = (MayWriteSamples,)
+    throttle_classes = ()  # it has a limit of its own, in samples
 
     @extend_schema(operation_id="samples_send", request=SamplesSerializer, responses={200: TakenSerializer})
     def post(self, request: Request) -> Response:

@@ -97,7 +97,7 @@ class OwnRuleForm(forms.Form):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         named = CustomRule.objects.filter(customer=self.customer, name=cleaned.get("name", ""))
-        if named.exclude(pk=self._rule.pk if self._rule else None).exists():
+        if (named.exclude(pk=self._rule.pk) if self._rule else named).exists():
             self.add_error("name", _("There is a rule of this name already."))
         threshold, good = cleaned.get("threshold"), cleaned.get("recovery_threshold")
         if threshold is None or good is None or "comparator" not in cleaned:

@@ -198,7 +198,9 @@ def _execute(command: Sequence[str], timeout_s: float) -> tuple[int | None, str,
         cwd=str(Path(command[0]).parent),
     )
     with contextlib.suppress(psutil.Error, OSError):
-        psutil.Process(process.pid).nice(NICE if os.name == "posix" else psutil.BELOW_NORMAL_PRIORITY_CLASS)
+        psutil.Process(process.pid).nice(
+            NICE if os.name == "posix" else getattr(psutil, "BELOW_NORMAL_PRIORITY_CLASS", 0)
+        )
     parts: dict[str, bytearray] = {"out": bytearray(), "err": bytearray()}
     large = threading.Event()
     readers = [

@@ -27,6 +27,10 @@ OPPOSITE: Final = {
 }
 
 
+class CustomRuleQuerySet(TenantQuerySet["CustomRule"]):
+    """Few rows for each customer, read whole."""
+
+
 class CustomRule(TenantModel):
     """One figure against one threshold. It is judged, told, silenced and recovered from like the rules that ship."""
 
@@ -82,7 +86,7 @@ class CustomRule(TenantModel):
     changed_at = models.DateTimeField(_("changed at"))
 
     history = HistoricalRecords(related_name="past")
-    objects: ClassVar = ScopedManager.from_queryset(TenantQuerySet["CustomRule"])()
+    objects: ClassVar = ScopedManager.from_queryset(CustomRuleQuerySet)()
 
     class Meta:
         ordering = ("metric", "name", "pk")

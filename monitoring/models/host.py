@@ -13,6 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 
 
+class HostReadingQuerySet(TenantQuerySet["HostReading"]):
+    """Read by asset only."""
+
+
 class HostReading(TenantModel):
     """One row per asset that tells its state. What changed between readings are events (R36)."""
 
@@ -23,7 +27,7 @@ class HostReading(TenantModel):
     read_at = models.DateTimeField(_("read at"))
     changed_at = models.DateTimeField(_("last change at"), null=True, blank=True)
 
-    objects: ClassVar = ScopedManager.from_queryset(TenantQuerySet["HostReading"])()
+    objects: ClassVar = ScopedManager.from_queryset(HostReadingQuerySet)()
 
     class Meta:
         verbose_name = _("host reading")

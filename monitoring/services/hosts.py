@@ -47,7 +47,7 @@ def take(targets: Sequence[Target], outcomes: Sequence[Outcome], *, now: datetim
 
 @transaction.atomic
 def _take(target: Target, reading: Mapping[str, Any], now: datetime) -> int:
-    asset = Asset.objects.select_related("customer").get(pk=target.asset_id)
+    asset = Asset.objects.select_related("customer").get(pk=target.asset_id or 0)
     row, is_first = HostReading.objects.select_for_update(of=("self",)).get_or_create(
         asset=asset, defaults={"customer_id": asset.customer_id, "read_at": now}
     )

@@ -71,6 +71,7 @@ class Case:
 STATE = 'windows_service_state{{name="w3svc",state="{}"}} 1'
 MODE = 'windows_service_start_mode{{name="w3svc",start_mode="{}"}} 1'
 ES_NODES = "/_nodes/stats/process,jvm,fs,thread_pool"
+OVER_JOLOKIA = ("kafka", "java")
 DEPLOYMENTS = "/apis/apps/v1/deployments"
 CASES = (
     Case("es-cluster-yellow", "elasticsearch", set_to("/_cluster/health", "status", value="yellow")),
@@ -93,6 +94,10 @@ CASES = (
          set_to("kafka.server:type=ReplicaManager,name=UnderReplicatedPartitions", "Value", value=4)),
     Case("kafka-request-queue-time", "kafka", set_to(KAFKA.format("Request"), "99thPercentile", value=3200.0)),
     Case("kafka-response-queue-time", "kafka", set_to(KAFKA.format("Response"), "99thPercentile", value=5000.0)),
+    Case("java-cpu-load", "java", set_to("java.lang:type=OperatingSystem", "ProcessCpuLoad", value=0.93)),
+    Case("java-heap-util", "java", set_to("java.lang:type=Memory", "HeapMemoryUsage", "used", value=1000000000)),
+    Case("java-nonheap-util", "java", set_to("java.lang:type=Memory", "NonHeapMemoryUsage", "used", value=95000000),
+         each=set_to("java.lang:type=Memory", "NonHeapMemoryUsage", value={"max": 100000000, "used": 50000000})),
     Case("iis-not-running", "iis", text('"running"} 1', '"running"} 0\n' + STATE.format("start pending"))),
     Case("iis-autostart", "iis", text('"auto"} 1', '"auto"} 0\n' + MODE.format("manual"))),
 )  # fmt: skip
@@ -101,11 +106,11 @@ CASES = (
 def fresh(product: str) -> Answers:
     if product == "iis":
         return {"/metrics": page("windows")}
-    return answers("kafka_mbeans" if product == "kafka" else product)
+    return answers("kafka_mbeans" if product in OVER_JOLOKIA else product)
 
 
 async def _one_look(product: str, found: Answers, state: State | None) -> Outcome:
-    served = {"/jolokia/": jolokia(found)} if product == "kafka" else found
+    served = {"/jolokia/": jolokia(found)} if product in OVER_JOLOKIA else found
     async with serving(served) as port:
         return await look(product, port, password="t", state=state)
 
@@ -167,7 +172,16 @@ def test_iis_that_was_restarted_is_told_once_and_ends_by_itself(jia: Customer) -
     assert told[0].recovered_at is not None
 
 
+@pytest.mark.django_db
+def test_java_that_was_restarted_is_told_once_and_ends_by_itself(jia: Customer) -> None:
+    case = Case("java-restarted", "java", set_to("java.lang:type=Runtime", "StartTime", value=1772000900000))
+    feed(jia, host(jia, case), minutes_of(case, "g" + "b" * 13))
+    told = [one for one in alerts(jia) if one.rule_id == "java-restarted"]
+    assert len(told) == 1
+    assert told[0].recovered_at is not None
+
+
 def test_the_recordings_reach_every_rule_of_their_products() -> None:
-    ours = {"Elasticsearch", "Kubernetes", "Docker", "Kafka", "IIS"}
+    ours = {"Elasticsearch", "Kubernetes", "Docker", "Kafka", "IIS", "Java"}
     wanted = {rule.id for rule in RULES.values() if rule.product in ours}
-    assert wanted - {case.rule for case in CASES} == {"iis-restarted"}
+    assert wanted - {case.rule for case in CASES} == {"iis-restarted", "java-restarted"}
