@@ -8,7 +8,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ (text version 0.0.4
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -19,6 +19,7 @@ NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*")
 LABEL = re.compile(r'\s*([a-zA-Z_][a-zA-Z0-9_]*)\s*=\s*"((?:[^"\\\n]|\\.)*)"\s*')
 ESCAPE = re.compile(r"\\(.)")
 MAX_KNOWN: Final = 500_000
+MAX_LAYOUTS: Final = 10_000
 
 
 class ExpositionError(ValueError):
@@ -41,20 +42,70 @@ class _Unknown:
 UNKNOWN: Final = _Unknown()
 
 
+class _Layout(Generic[T]):
+    """The lines of a page without their values, and which of them are wanted."""
+
+    def __init__(self, heads: Sequence[str], places: Sequence[int], series: list[T]) -> None:
+        self._heads = heads
+        self._places = places
+        self._starts = [len(heads[place]) for place in places]
+        self._series = series
+
+    def read(self, text: str) -> Page[T] | None:
+        """The page, or None when a line is another one than before or its value is not a plain number."""
+        lines = text.split("\n")
+        if len(lines) != len(self._heads) or not all(map(str.startswith, lines, self._heads)):
+            return None
+        try:
+            values = [float(lines[place][start:]) for place, start in zip(self._places, self._starts, strict=True)]
+        except ValueError:
+            return None
+        return Page(self._series, values, len(lines))
+
+
 class Parser(Generic[T]):
     """Parses pages, keeping what ``choose(name, labels)`` made of each series it wants (None: not wanted).
 
     One parser serves all hosts: most of their series have the same text. The memory of texts is bounded;
-    an exporter that invents labels costs time, never memory.
+    an exporter that invents labels costs time, never memory. A page whose lines name the same series in the same order
+    as the one before of the same ``source`` is only compared and its wanted values are read.
     """
 
     def __init__(self, choose: Callable[[str, Mapping[str, str]], T | None], *, max_known: int = MAX_KNOWN) -> None:
         self._choose = choose
         self._known: dict[str, T | None] = {}
         self._max_known = max_known
+        self._layouts: dict[object, _Layout[T]] = {}
 
-    def parse(self, text: str) -> Page[T]:
+    def parse(self, text: str, *, source: object = None) -> Page[T]:
         """Read one page. Raises :class:`ExpositionError` at the first line that is not in the format."""
+        if source is None:
+            return self._parse(text)
+        layout = self._layouts.get(source)
+        page = None if layout is None else layout.read(text)
+        if page is None:
+            page = self._parse(text)
+            self._lay_out(source, text, page)
+        return page
+
+    def _lay_out(self, source: object, text: str, page: Page[T]) -> None:
+        """Remember how this page is made, if each of its lines is known by what precedes its last space."""
+        heads, places = [], []
+        for place, line in enumerate(text.split("\n")):
+            head, space, _ = line.rpartition(" ")
+            series = self._known.get(head, UNKNOWN) if space else None
+            if isinstance(series, _Unknown):
+                self._layouts.pop(source, None)
+                return
+            if series is not None:
+                places.append(place)
+            heads.append(line if line.startswith("#") else head + space)
+        if len(places) == len(page.series):
+            if len(self._layouts) >= MAX_LAYOUTS:
+                self._layouts.clear()
+            self._layouts[source] = _Layout(heads, places, page.series)
+
+    def _parse(self, text: str) -> Page[T]:
         page: Page[T] = Page()
         known: Callable[[str, object], object] = self._known.get
         keep, keep_value = page.series.append, page.values.append

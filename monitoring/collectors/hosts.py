@@ -6,14 +6,20 @@ wraps. What is needed for the next page is small and goes with the target's row,
 
 from __future__ import annotations
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from monitoring.collectors import State, labels_text
 from monitoring.exposition import Page
 
+Floats = NDArray[np.float64]
 Source = tuple[str, str]
 """What a series is to us (``cpu.idle``, ``fs.size``) and of what (core, or labels as the catalogue has them)."""
 
@@ -80,6 +86,16 @@ DIGITS: Final = {
 }
 """Digits after the point of figures that are reckoned. What they leave out was never measured: a kernel counts CPU time
 in hundredths of a second, which is 0.017 % of a core's minute. Kept, it would be noise that takes five bytes."""
+SPENT: Final = (*MODES, "idle")
+SINGLE: Final = (
+    "host.cpu.cores", "host.load1", "host.load5", "host.load15", "host.load1_per_core", "host.mem.util",
+    "host.mem.available_bytes", "host.mem.total_bytes", "host.swap.util", "host.boot_time", "host.uptime_s",
+    "host.procs", "host.users",
+)  # fmt: skip
+FILESYSTEM_FIGURES: Final = (
+    "host.fs.size_bytes", "host.fs.free_bytes", "host.fs.free_pct", "host.fs.used_pct", "host.fs.inode_free_pct",
+)  # fmt: skip
+MOST_LISTS: Final = 100
 WRAP: Final = 2.0**32
 BOOT_SLACK_S: Final = 5.0
 SHORTEST_S: Final = 0.2
@@ -120,154 +136,202 @@ def derive(page: Page[Source], before: State, *, at: float, longest_s: float = L
     A first page, or one that comes after a longer silence than ``longest_s``, gives no rates: an average over
     hours is not a figure of now.
     """
-    raw: dict[str, dict[str, float]] = {}
-    for (what, of), value in zip(page.series, page.values, strict=True):
-        raw.setdefault(what, {})[of] = value
-    out = Figures([], [], [], {})
-    boot = _boot(raw, before)
-    restarted = bool(before) and boot is not None and boot != before.get("boot")
-    elapsed = _elapsed(raw, before, at)
-    usable = SHORTEST_S <= elapsed <= longest_s
-    _load_and_memory(out, raw)
-    _clock(out, raw, boot, at)
-    _filesystems(out, raw)
-    old: Mapping[str, float] = before.get("counters", {}) if usable else {}
-    counters = _cpu(out, raw, old, restarted=restarted)
-    for metric in RATES.values():
-        for labels, value in raw.get(metric, {}).items():
-            counters[f"{metric} {labels}"] = value
-            if (previous := old.get(f"{metric} {labels}")) is not None:
-                rate = increase(previous, value, restarted=restarted) / elapsed
-                _put(out, metric, min(rate * 100, 100.0) if metric == "host.disk.util" else rate, labels)
-    if before and elapsed < SHORTEST_S:
-        return Figures(out.metrics, out.labels, out.values, before)
-    state: dict[str, Any] = {"at": at, "boot": boot, "time": raw.get("time", {}).get(""), "counters": counters}
-    return Figures(out.metrics, out.labels, out.values, state)
+    return _shape(tuple(page.series)).figures(page.values, before, at, longest_s)
 
 
 def increase(before: float, now: float, *, restarted: bool = False) -> float:
     """How much a counter grew. Smaller than before means: wrapped at 32 bits, or began again at zero;
     smaller by next to nothing is a kernel's rounding and means no growth."""
+    return float(_increases(np.array([before]), np.array([now]), restarted=restarted)[0])
+
+
+def _increases(before: Floats, now: Floats, *, restarted: bool) -> Floats:
     if restarted:
         return now
-    if now >= before:
-        return now - before
-    if before < WRAP and before >= 0.75 * WRAP and now < 0.25 * WRAP:
-        return now + WRAP - before
-    if now >= 0.99 * before:
-        return 0.0
-    return now
+    has_wrapped = (before < WRAP) & (before >= 0.75 * WRAP) & (now < 0.25 * WRAP)
+    since_zero = np.where(has_wrapped, now + WRAP - before, np.where(now >= 0.99 * before, 0.0, now))
+    return np.where(now >= before, now - before, since_zero)
 
 
-def _put(out: Figures, metric: str, value: float, labels: str = "") -> None:
-    out.metrics.append(metric)
-    out.labels.append(labels)
-    digits = DIGITS.get(metric)
-    out.values.append(value if digits is None else round(value, digits))
+Name = tuple[str, str]
+"""A metric of the catalogue and the labels of its series."""
 
 
-def _boot(raw: Mapping[str, Mapping[str, float]], before: State) -> float | None:
+class _Shape:
+    """What pages with the same series in the same order have in common: where everything stands and what it is called.
+
+    Made once per kind of host, so that a page costs a handful of array operations.
+    """
+
+    def __init__(self, series: Sequence[Source]) -> None:
+        self._at = {source: place for place, source in enumerate(series)}
+        self._of: dict[str, list[str]] = {}
+        for what, of in self._at:
+            self._of.setdefault(what, []).append(of)
+        self._lists: dict[bytes, tuple[list[str], list[str]]] = {}
+        self._lay_out_cpu()
+        filesystems = self._of.get("fs.available", [])
+        self._fs = {what: self._places(what, filesystems) for what in FILESYSTEM.values()}
+        rates = [(metric, of) for metric in RATES.values() for of in self._of.get(metric, [])]
+        self._rates = np.array([self._at[one] for one in rates], dtype=np.int64)
+        self._is_share = np.array([metric == "host.disk.util" for metric, _ in rates], dtype=np.bool_)
+        self._processes = self._of.get("process", [])
+        self._counters = [f"cpu.{mode} {core}" for mode in ("total", *SPENT) for core in self._cores]
+        self._counters += [f"{metric} {of}" for metric, of in rates]
+        self._names: list[Name] = [(name, "") for name in SINGLE]
+        self._names += [("process.count", of) for of in self._processes]
+        self._names += [(metric, of) for metric in FILESYSTEM_FIGURES for of in filesystems]
+        self._names += rates
+        self._names += [("host.cpu.core_util", labels_text({"core": core})) for core in self._cores]
+        self._names += [("host.cpu.util", ""), *((metric, "") for metric in MODES.values())]
+        self._is_reckoned = np.array([metric in DIGITS for metric, _ in self._names], dtype=np.bool_)
+        self._scale = np.array([10.0 ** DIGITS.get(metric, 0) for metric, _ in self._names])
+
+    def _lay_out_cpu(self) -> None:
+        self._cores = self._of.get("cpu.idle", [])
+        modes = [what for what in self._of if what.startswith("cpu.") and what != "cpu.guest"]
+        self._cpu = np.array([self._places(mode, self._cores) for mode in modes], dtype=np.int64)
+        self._cpu = self._cpu.reshape(len(modes), len(self._cores))
+        self._spent = np.array([self._places(f"cpu.{mode}", self._cores) for mode in SPENT], dtype=np.int64)
+        self._has_mode = np.array([f"cpu.{mode}" in self._of for mode in MODES], dtype=np.bool_)
+
+    def _places(self, what: str, things: Sequence[str]) -> NDArray[np.int64]:
+        """Where a figure of each thing stands; -1, which is a zero, where there is none."""
+        return np.array([self._at.get((what, of), -1) for of in things], dtype=np.int64)
+
+    def figures(self, values: Sequence[float], before: State, at: float, longest_s: float) -> Figures:
+        def single(what: str) -> float | None:
+            place = self._at.get((what, ""))
+            return None if place is None else values[place]
+
+        padded = np.array([*values, 0.0])
+        boot, theirs = _boot(single("boot"), before), single("time")
+        restarted = bool(before) and boot is not None and boot != before.get("boot")
+        elapsed = _elapsed(theirs, before, at)
+        old = before.get("counters", {}) if SHORTEST_S <= elapsed <= longest_s else {}
+        get = old.get
+        then = np.array([get(name, math.nan) for name in self._counters], dtype=np.float64)
+        edge = (1 + len(SPENT)) * len(self._cores)
+        cpu, cpu_counters = self._cpu_figures(padded, then[:edge], restarted=restarted)
+        rates = padded[self._rates]
+        grown = _increases(then[edge:], rates, restarted=restarted) if old else then[edge:]
+        grown = np.where(np.isnan(then[edge:]), math.nan, grown) / (elapsed or math.nan)
+        grown = np.where(self._is_share, np.minimum(grown * 100, 100.0), grown)
+        processes = padded[self._places("process", self._processes)] if self._processes else padded[:0]
+        found = np.concatenate(
+            [self._singles(single, boot, at), processes, self._filesystem_figures(padded), grown, cpu]
+        )
+        found = np.where(self._is_reckoned, np.rint(found * self._scale) / self._scale, found)
+        there = np.isfinite(found)
+        metrics, labels = self._named(there)
+        if before and elapsed < SHORTEST_S:
+            return Figures(metrics, labels, found[there].tolist(), before)
+        counters = dict(zip(self._counters, [*cpu_counters.tolist(), *rates.tolist()], strict=True))
+        state = {"at": at, "boot": boot, "time": theirs, "counters": counters}
+        return Figures(metrics, labels, found[there].tolist(), state)
+
+    def _named(self, there: NDArray[np.bool_]) -> tuple[list[str], list[str]]:
+        """Names of the figures that are there; the very same lists each time, so that callers can tell at a glance."""
+        key = there.tobytes()
+        known = self._lists.get(key)
+        if known is None:
+            if len(self._lists) > MOST_LISTS:
+                self._lists.clear()
+            names = [name for name, is_there in zip(self._names, there.tolist(), strict=True) if is_there]
+            known = self._lists[key] = ([metric for metric, _ in names], [of for _, of in names])
+        return known
+
+    def _singles(self, single: Callable[[str], float | None], boot: float | None, at: float) -> Floats:
+        cores = len(self._cores)
+        found = dict.fromkeys(SINGLE, math.nan)
+        if cores:
+            found["host.cpu.cores"] = cores
+        for name in ("load1", "load5", "load15"):
+            found[f"host.{name}"] = _or_nan(single(name))
+        if cores:
+            found["host.load1_per_core"] = found["host.load1"] / cores
+        total, available = single("mem.total") or 0.0, single("mem.available")
+        if total > 0 and available is not None:
+            found["host.mem.util"] = (1 - available / total) * 100
+            found["host.mem.available_bytes"], found["host.mem.total_bytes"] = available, total
+        swap = single("swap.total") or 0.0
+        if swap > 0:
+            found["host.swap.util"] = (1 - (single("swap.free") or 0.0) / swap) * 100
+        if boot is not None:
+            theirs = single("time")
+            found["host.boot_time"] = boot
+            found["host.uptime_s"] = max(0.0, (at if theirs is None else theirs) - boot)
+        processes, running = single("procs"), single("procs.running")
+        if processes is None and running is not None:
+            processes = running + (single("procs.blocked") or 0.0)
+        found["host.procs"] = _or_nan(processes)
+        found["host.users"] = _or_nan(single("users"))
+        return np.array(list(found.values()), dtype=np.float64)
+
+    def _filesystem_figures(self, values: Floats) -> Floats:
+        """Read-only and unanswering filesystems are left out: their figures are not of today."""
+        if not len(self._fs["fs.available"]):
+            return values[:0]
+        size, free, files, files_free = (
+            values[self._fs[what]] for what in ("fs.size", "fs.available", "fs.files", "fs.files_free")
+        )
+        works = (size > 0) & (values[self._fs["fs.readonly"]] != 1) & (values[self._fs["fs.error"]] != 1)
+        has_files = works & (files > 0) & (self._fs["fs.files_free"] >= 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            share, inodes = free / size, files_free / files
+        columns = [size, free, share * 100, (1 - share) * 100]
+        kept = [np.where(works, column, math.nan) for column in columns]
+        return np.concatenate([*kept, np.where(has_files, inodes * 100, math.nan)])
+
+    def _cpu_figures(self, values: Floats, then: Floats, *, restarted: bool) -> tuple[Floats, Floats]:
+        """Shares of CPU time since the page before, per core and over all; and the counters to remember.
+
+        Single modes may go back a little (iowait does), so only a shrinking total means that counting began again.
+        """
+        size = len(self._cores)
+        if not size:
+            return np.full(1 + len(MODES), math.nan), values[:0]
+        total, modes = values[self._cpu].sum(axis=0), values[self._spent]
+        counters = np.concatenate([total, modes.ravel()])
+        total_then, modes_then = then[:size], np.nan_to_num(then[size:].reshape(len(SPENT), size))
+        fresh = np.logical_or(restarted, total < total_then * 0.99)
+        total = total - np.where(fresh, 0.0, total_then)
+        counted = ~np.isnan(total_then) & (total > 0)
+        total = np.where(counted, total, math.nan)
+        spent = np.minimum(np.maximum(modes - np.where(fresh, 0.0, modes_then), 0.0), total)
+        cores = (1 - spent[-1] / total) * 100
+        if not counted.any():
+            return np.concatenate([cores, np.full(1 + len(MODES), math.nan)]), counters
+        shares = spent[:, counted].sum(axis=1) / total[counted].sum() * 100
+        named = np.where(self._has_mode, shares[:-1], math.nan)
+        return np.concatenate([cores, [100.0 - shares[-1]], named]), counters
+
+
+@lru_cache(maxsize=2000)
+def _shape(series: tuple[Source, ...]) -> _Shape:
+    return _Shape(series)
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
+
+
+def _boot(boot: float | None, before: State) -> float | None:
     """Boot time; a kernel moves it by a second or two when the clock is adjusted, which is no restart."""
-    boot = raw.get("boot", {}).get("")
     known = before.get("boot")
     if boot is not None and known is not None and abs(boot - known) <= BOOT_SLACK_S:
         return float(known)
     return boot
 
 
-def _elapsed(raw: Mapping[str, Mapping[str, float]], before: State, at: float) -> float:
+def _elapsed(theirs_now: float | None, before: State, at: float) -> float:
     """Seconds between the two pages: the host's own clock, unless it was set in between."""
     if not before:
         return 0.0
     ours = at - float(before.get("at", at))
-    theirs_now, theirs_before = raw.get("time", {}).get(""), before.get("time")
+    theirs_before = before.get("time")
     if theirs_now is not None and theirs_before is not None:
         theirs = theirs_now - float(theirs_before)
         if abs(theirs - ours) <= 1.0 + 0.2 * abs(ours):
             return theirs
     return ours
-
-
-def _load_and_memory(out: Figures, raw: Mapping[str, Mapping[str, float]]) -> None:
-    cores = len(raw.get("cpu.idle", {}))
-    if cores:
-        _put(out, "host.cpu.cores", cores)
-    for name in ("load1", "load5", "load15"):
-        if "" in raw.get(name, {}):
-            _put(out, f"host.{name}", raw[name][""])
-    if cores and "load1" in raw:
-        _put(out, "host.load1_per_core", raw["load1"][""] / cores)
-    total, available = raw.get("mem.total", {}).get("", 0.0), raw.get("mem.available", {}).get("")
-    if total > 0 and available is not None:
-        _put(out, "host.mem.util", (1 - available / total) * 100)
-        _put(out, "host.mem.available_bytes", available)
-        _put(out, "host.mem.total_bytes", total)
-    swap = raw.get("swap.total", {}).get("", 0.0)
-    if swap > 0:
-        _put(out, "host.swap.util", (1 - raw.get("swap.free", {}).get("", 0.0) / swap) * 100)
-
-
-def _clock(out: Figures, raw: Mapping[str, Mapping[str, float]], boot: float | None, at: float) -> None:
-    if boot is not None:
-        _put(out, "host.boot_time", boot)
-        _put(out, "host.uptime_s", max(0.0, raw.get("time", {}).get("", at) - boot))
-    if "procs" in raw:
-        _put(out, "host.procs", raw["procs"][""])
-    elif "procs.running" in raw:
-        _put(out, "host.procs", raw["procs.running"][""] + raw.get("procs.blocked", {}).get("", 0.0))
-    if "users" in raw:
-        _put(out, "host.users", raw["users"][""])
-    for labels, value in raw.get("process", {}).items():
-        _put(out, "process.count", value, labels)
-
-
-def _filesystems(out: Figures, raw: Mapping[str, Mapping[str, float]]) -> None:
-    """Read-only and unanswering filesystems are left out: their figures are not of today."""
-    sizes, readonly, errors = raw.get("fs.size", {}), raw.get("fs.readonly", {}), raw.get("fs.error", {})
-    for labels, available in raw.get("fs.available", {}).items():
-        size = sizes.get(labels, 0.0)
-        if size <= 0 or readonly.get(labels) == 1 or errors.get(labels) == 1:
-            continue
-        _put(out, "host.fs.size_bytes", size, labels)
-        _put(out, "host.fs.free_bytes", available, labels)
-        _put(out, "host.fs.free_pct", available / size * 100, labels)
-        _put(out, "host.fs.used_pct", (1 - available / size) * 100, labels)
-        files = raw.get("fs.files", {}).get(labels, 0.0)
-        if files > 0 and labels in raw.get("fs.files_free", {}):
-            _put(out, "host.fs.inode_free_pct", raw["fs.files_free"][labels] / files * 100, labels)
-
-
-def _cpu(
-    out: Figures, raw: Mapping[str, Mapping[str, float]], old: Mapping[str, float], *, restarted: bool
-) -> dict[str, float]:
-    """Shares of CPU time since the page before, per core and over all; returns the counters to remember.
-
-    Single modes may go back a little (iowait does), so only a shrinking total means that counting began again.
-    """
-    counters: dict[str, float] = {}
-    modes = {what: cores for what, cores in raw.items() if what.startswith("cpu.") and what != "cpu.guest"}
-    spent = dict.fromkeys((*MODES, "idle"), 0.0)
-    whole = 0.0
-    for core in raw.get("cpu.idle", {}):
-        now = {"total": sum(cores.get(core, 0.0) for cores in modes.values())}
-        now |= {mode: raw.get(f"cpu.{mode}", {}).get(core, 0.0) for mode in spent}
-        counters |= {f"cpu.{mode} {core}": value for mode, value in now.items()}
-        then = {mode: old.get(f"cpu.{mode} {core}") for mode in now}
-        if then["total"] is None:
-            continue
-        fresh = restarted or now["total"] < then["total"] * 0.99
-        total = now["total"] - (0.0 if fresh else then["total"])
-        if total <= 0:
-            continue
-        for mode in spent:
-            grown = now[mode] - (0.0 if fresh else then[mode] or 0.0)
-            now[mode] = min(max(grown, 0.0), total)
-            spent[mode] += now[mode]
-        whole += total
-        _put(out, "host.cpu.core_util", (1 - now["idle"] / total) * 100, labels_text({"core": core}))
-    if whole > 0:
-        _put(out, "host.cpu.util", (1 - spent["idle"] / whole) * 100)
-        for mode, metric in MODES.items():
-            if f"cpu.{mode}" in raw:
-                _put(out, metric, spent[mode] / whole * 100)
-    return counters

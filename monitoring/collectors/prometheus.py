@@ -9,10 +9,10 @@ from typing import Final
 
 import aiohttp
 
-from monitoring.collectors import Job, Outcome, Problem, Step, hosts
+from monitoring.collectors import Job, Keys, Outcome, Problem, Step, hosts
 from monitoring.collectors.config import PrometheusConfig
 from monitoring.collectors.network import Guard, connector, explain
-from monitoring.exposition import ACCEPT, ExpositionError, Page, Parser
+from monitoring.exposition import ACCEPT, MAX_LAYOUTS, ExpositionError, Page, Parser
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 AT_ONCE: Final = 100
@@ -98,14 +98,32 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
 
 
 def _read(job: Job[PrometheusConfig], text: str, outcome: Outcome) -> None:
-    page: Page[hosts.Source] = PARSER.parse(text)
+    page: Page[hosts.Source] = PARSER.parse(text, source=job.target_id)
     at = time.time()
     if not page.series:
         outcome.problem = Problem("no_known_series", f"{page.lines}")
         return
     figures = hosts.derive(page, job.state, at=at, longest_s=max(hosts.LONGEST_S, 5 * job.period_s))
-    stamp = round(at * 1000)
-    for metric, labels, value in zip(figures.metrics, figures.labels, figures.values, strict=True):
-        outcome.add(job, metric, stamp, value, labels)
+    outcome.keys = _keys(job, figures)
+    outcome.ts = [round(at * 1000)] * len(figures.values)
+    outcome.value = figures.values
     outcome.state = figures.state
     outcome.steps.append(Step("read", f"{page.lines} / {len(page.series)} / {len(outcome.value)}"))
+
+
+_known: dict[int, tuple[list[str], list[str], Keys]] = {}
+
+
+def _keys(job: Job[PrometheusConfig], figures: hosts.Figures) -> Keys:
+    """The keys of a page; the very same object as long as the host shows the same figures."""
+    known = _known.get(job.target_id)
+    if known is not None and known[0] is figures.metrics and known[1] is figures.labels:
+        keys = known[2]
+        if keys and keys[0][:2] == (job.customer_id, job.asset_id):
+            return keys
+    names = zip(figures.metrics, figures.labels, strict=True)
+    keys = Keys((job.customer_id, job.asset_id, metric, labels) for metric, labels in names)
+    if len(_known) >= MAX_LAYOUTS:
+        _known.clear()
+    _known[job.target_id] = (figures.metrics, figures.labels, keys)
+    return keys
