@@ -84,7 +84,7 @@ class Bucket:
             log.warning("pacing without Redis: %s", type(error).__name__)
             self._silent_until = time.monotonic() + RETRY_REDIS_S
             return None
-        return abs(float(answer)) / 1000  # type: ignore[arg-type]  # the script returns text
+        return abs(float(answer)) / 1000
 
     def _alone(self, key: str, rate: float) -> float:
         with self._lock:

@@ -164,11 +164,7 @@ def _together(
 
 def worst(errors: Sequence[AliyunError]) -> AliyunError:
     """The one that explains the others: a refused key, then a spent quota, then what came first."""
-    for test in (lambda error: error.is_credential_problem, lambda error: error.is_quota_exhausted):
-        for error in errors:
-            if test(error):
-                return error
-    return errors[0]
+    return min(errors, key=lambda error: (not error.is_credential_problem, not error.is_quota_exhausted))
 
 
 def problem_of(error: AliyunError) -> Problem:

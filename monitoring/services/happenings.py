@@ -23,6 +23,7 @@ from assets.models import Kind as AssetKind
 from assets.services import client_for, subscriptions
 from monitoring import happenings
 from monitoring.collectors import Problem, cms
+from monitoring.governor import BEIJING
 from monitoring.models import CloudReading, Event
 from monitoring.services import cloud, events
 
@@ -77,7 +78,7 @@ def read(*, reading_id: int, now: datetime) -> None:
 
 
 def _round(reading: CloudReading, account: CloudAccount, client: Client, now: datetime) -> Problem | None:
-    parts: list[Callable[[], None]] = [
+    parts: list[Callable[[], object]] = [
         lambda: read_maintenance(account=account, client=client, now=now),
         lambda: read_events(account=account, client=client, now=now),
     ]
@@ -193,7 +194,7 @@ def _maintenance(account: CloudAccount, event: api.Maintenance, asset: Asset | N
     if known is not None:
         return _update(known, event, begins, detail, now)
     told = happenings.maintenance(event, of=asset.name if asset else event.instance_id)
-    when = f"{begins.astimezone(cloud.governor.BEIJING):%Y-%m-%d %H:%M}"
+    when = f"{begins.astimezone(BEIJING):%Y-%m-%d %H:%M}"
     recorded = events.record(
         customer=account.customer,
         key=key,

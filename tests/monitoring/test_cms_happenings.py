@@ -67,6 +67,7 @@ def test_a_critical_event_becomes_an_alert_and_an_incident_once(account: CloudAc
     assert alert.severity == Severity.HIGH
     assert alert.is_open
     assert "实例故障开始" in alert.title
+    assert alert.incident_id is not None
     assert Incident.objects.filter(pk=alert.incident_id).count() == 1
     assert Event.objects.filter(kind="instance-failure-start").count() == 1
 
