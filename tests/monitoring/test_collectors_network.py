@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
+from collections.abc import Iterator
 
 import pytest
 
-from monitoring.collectors import tcp
-from monitoring.collectors.config import TcpConfig
-from monitoring.collectors.network import BlockedError, Guard, ResolveError, connect, networks, own_networks, resolve
+from monitoring.collectors import http, network, tcp
+from monitoring.collectors.config import ConfigError, HttpConfig, TcpConfig
+from monitoring.collectors.network import (
+    BlockedError,
+    Guard,
+    ResolveError,
+    addresses_of,
+    connect,
+    networks,
+    own_networks,
+    resolve,
+)
+from monitoring.collectors.places import Answer
 from tests.monitoring.probes import figures, job_for
 
 
@@ -32,6 +44,14 @@ from tests.monitoring.probes import figures, job_for
         "::ffff:169.254.169.254",
         "64:ff9b::a9fe:a9fe",
         "2002:7f00:1::",
+        "::127.0.0.1",
+        "::ffff:0:7f00:1",
+        "64:ff9b::7f00:1",
+        "64:ff9b:1::7f00:1",
+        "2001:0:7f00:1::1",
+        "2400:3200::5efe:7f00:1",
+        "2400:3200::200:5efe:a9fe:a9fe",
+        "fd20:ce::254",
     ],
 )
 def test_no_collector_reaches_the_platforms_inside(address: str) -> None:
@@ -136,3 +156,89 @@ async def test_many_ports_are_tried_at_once() -> None:
         outcomes = await tcp.collect(jobs, guard=Guard())
     assert [outcome.target_id for outcome in outcomes] == list(range(500))
     assert all(outcome.value[0] == 0 for outcome in outcomes)
+
+
+# --- attacks on the guard ------------------------------------------------------------------------------------------
+
+
+def resolving(monkeypatch: pytest.MonkeyPatch, *answers: list[str]) -> list[str]:
+    """Names lead where the test says: the first answer to the first question, and so on. The questions asked."""
+    asked: list[str] = []
+
+    def lookup(host: str, port: int, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        addresses = answers[min(len(asked), len(answers)) - 1]
+        return [
+            (socket.AF_INET6 if ":" in one else socket.AF_INET, socket.SOCK_STREAM, 6, "", (one, port))
+            for one in addresses
+        ]
+
+    monkeypatch.setattr(socket, "getaddrinfo", lookup)
+    return asked
+
+
+@pytest.fixture
+def inside() -> Iterator[tuple[int, list[bytes]]]:
+    """A service of the platform on loopback, and what reached it."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.2)
+        heard: list[bytes] = []
+        yield int(server.getsockname()[1]), heard
+        with contextlib.suppress(TimeoutError):
+            connection, _ = server.accept()
+            heard.append(connection.recv(100))
+        assert heard == [], "something reached the inside of the platform"
+
+
+async def ask(url: str) -> Answer:
+    [answer] = await http.ask([job_for(HttpConfig(url, timeout_s=3), trusted=False)], guard=Guard(), point="x")
+    return answer
+
+
+@pytest.mark.parametrize("addresses", [["127.0.0.1"], ["127.0.0.1", "169.254.169.254"], ["::1", "127.0.0.1"]])
+async def test_a_name_with_addresses_inside_reaches_none_of_them(
+    monkeypatch: pytest.MonkeyPatch, inside: tuple[int, list[bytes]], addresses: list[str]
+) -> None:
+    resolving(monkeypatch, addresses)
+    answer = await ask(f"http://rebind.example.com:{inside[0]}/")
+    assert answer.problem is not None
+    assert answer.problem.code == "blocked"
+
+
+async def test_a_name_that_changes_its_address_is_looked_up_once(
+    monkeypatch: pytest.MonkeyPatch, inside: tuple[int, list[bytes]]
+) -> None:
+    asked = resolving(monkeypatch, ["192.0.2.1"], ["127.0.0.1"])
+    monkeypatch.setattr(network, "NEVER", (*network.NEVER, ipaddress.ip_network("192.0.2.0/24")))
+    answer = await ask(f"http://rebind.example.com:{inside[0]}/")
+    assert (asked, answer.problem is not None) == (["rebind.example.com"], True)
+
+
+@pytest.mark.parametrize(
+    "host", ["0x7f000001", "0x7f.1", "localhost", "[::ffff:127.0.0.1]", "[::127.0.0.1]", "0.0.0.0"]
+)
+async def test_other_spellings_of_this_machine_are_stopped(inside: tuple[int, list[bytes]], host: str) -> None:
+    answer = await ask(f"http://{host}:{inside[0]}/")
+    assert answer.problem is not None
+    assert answer.problem.code in ("blocked", "local", "dns")
+
+
+@pytest.mark.parametrize("host", ["2130706433", "127.1", "0177.0.0.1"])
+def test_numbers_that_only_look_like_a_name_are_refused_when_entered(host: str) -> None:
+    with pytest.raises(ConfigError):
+        HttpConfig(f"http://{host}/")
+
+
+async def test_proxies_of_the_environment_are_not_asked(
+    monkeypatch: pytest.MonkeyPatch, inside: tuple[int, list[bytes]]
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{inside[0]}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    answer = await ask("http://no-such-name.invalid/")
+    assert answer.reason == "dns"
+
+
+def test_where_postgresql_and_redis_are_is_closed() -> None:
+    assert not Guard(addresses_of(["127.0.0.9", "/var/run/postgresql", ""])).allows("127.0.0.9", allow_internal=False)
+    assert addresses_of(["10.77.0.5"]) == (ipaddress.ip_network("10.77.0.5/32"),)
