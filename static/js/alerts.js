@@ -11,7 +11,8 @@ function show() {
   if (!bar) return;
   for (const box of boxes()) box.checked = picked.has(box.value);
   const here = boxes().filter((box) => box.checked).length;
-  bar.hidden = here === 0;
+  bar.classList.toggle("d-none", here === 0);
+  bar.classList.toggle("d-flex", here > 0);
   bar.querySelector("[data-picked]").textContent = here;
   const all = list.querySelector("[data-pick-all]");
   if (all) {
