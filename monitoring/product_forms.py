@@ -17,6 +17,7 @@ from monitoring.models import Target
 from monitoring.problems import config_error_text
 
 OPTION = "option_"
+SELDOM = ("verify_tls", "name", "period_s", "timeout_s")
 
 
 class ProductForm(TargetForm):
@@ -64,8 +65,22 @@ class ProductForm(TargetForm):
             del self.fields["checks_port"]
         for option in product.options:
             self.fields[OPTION + option.name] = _field(option, zh=(get_language() or "zh").startswith("zh"))
-        last = ("tls", "verify_tls", "name", "period_s", "timeout_s", "checks_port")
+        last = ("tls", "checks_port", *SELDOM)
         self.order_fields([*(name for name in self.fields if name not in last), *last])
+
+    @property
+    def main_fields(self) -> list[forms.BoundField]:
+        """What nearly everybody fills in."""
+        return [field for field in self if field.name not in SELDOM]
+
+    @property
+    def more_fields(self) -> list[forms.BoundField]:
+        """What nearly everybody leaves as it is."""
+        return [field for field in self if field.name in SELDOM]
+
+    @property
+    def has_hidden_errors(self) -> bool:
+        return any(field.errors for field in self.more_fields)
 
     @classmethod
     def initial_of(cls, target: Target) -> dict[str, Any]:

@@ -43,6 +43,11 @@ ICONS: Final[Mapping[str, str]] = {
     Kind.TCP: "plug-connected",
     Kind.HTTP: "world",
     Kind.PING: "radar-2",
+    Kind.FLOW: "list-check",
+    Kind.DNS: "address-book",
+    Kind.TLS: "certificate",
+    Kind.DOMAIN: "calendar-time",
+    Kind.STATE: "list-search",
     Kind.CMS: "cloud",
 }
 

@@ -172,6 +172,19 @@ def test_the_stored_password_does_not_follow_a_target_that_is_pointed_elsewhere(
         assert Nginx.seen == []
 
 
+def test_a_change_keeps_the_stored_password_and_the_options(web: Asset, chen: User, client_for: ClientFor) -> None:
+    browser = client_for(chen)
+    browser.post(f"/monitoring/targets/new/{web.pk}/product/mysql/", mysql())
+    [target] = stored(web)
+    page = browser.get(f"/monitoring/targets/{target.pk}/edit/").content.decode()
+    assert 'value="30"' in page
+    response = browser.post(f"/monitoring/targets/{target.pk}/edit/", mysql(token="", user="other", period_s=30))
+    assert response.status_code == 302
+    [changed] = stored(web)
+    assert (changed.config["user"], changed.period_s, changed.config["options"]) == ("other", 30, {"long_query_s": 30})
+    assert changed.token_set_at == target.token_set_at
+
+
 def test_an_unfinished_form_is_not_tested(web: Asset, chen: User, client_for: ClientFor) -> None:
     response = english(client_for(chen)).post(f"/monitoring/targets/new/{web.pk}/product/nginx/test/", {"host": ""})
     assert "Complete the form first" in response.content.decode()

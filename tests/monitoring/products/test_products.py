@@ -11,6 +11,7 @@ from monitoring.collectors.config import ConfigError, ProductConfig
 from monitoring.collectors.products import PRODUCTS
 from monitoring.collectors.products.document import as_markdown
 from monitoring.collectors.products.frame import Product, numbers
+from monitoring.models.target import ICONS
 from tests.monitoring.probes import GUARD, job_for
 from tests.monitoring.products.visits import closed_port, look
 
@@ -63,6 +64,13 @@ async def test_every_product_tells_a_closed_port_and_a_forbidden_address(slug: s
     blocked = (await look(slug, closed_port(), trusted=False, **values)).problem
     assert blocked is not None
     assert blocked.code == "blocked"
+
+
+def test_every_icon_is_among_those_that_are_shipped() -> None:
+    [sheet] = (Path(__file__).parents[3] / "static" / "vendor" / "tabler-icons").rglob("tabler-icons.min.css")
+    shipped = sheet.read_text(encoding="utf-8")
+    wanted_icons = {product.icon for product in PRODUCTS.values()} | set(ICONS.values())
+    assert [icon for icon in wanted_icons if f".ti-{icon}:before" not in shipped] == []
 
 
 def test_an_unknown_product_and_unknown_options_are_refused() -> None:
