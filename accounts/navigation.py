@@ -80,7 +80,7 @@ MENU = (
             Place("monitoring:expiry", _("What expires"), "hourglass"),
             Place("monitoring:sites", _("Websites"), "world-www", everybody),
             Place("monitoring:targets", _("Monitored targets"), "radar-2", is_provider),
-            Place("monitoring:rules", _("Alert rules"), "adjustments-alt", is_provider),
+            Place("monitoring:rules", _("Alert rules"), "adjustments-alt"),
         ),
     ),
     Group(
