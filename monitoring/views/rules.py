@@ -155,25 +155,28 @@ def try_out(request: HttpRequest, rule_id: str) -> HttpResponse:
     if customer is None:
         raise Http404
     form = _form(request, rule, customer)
-    override = None
     form.fields["reason"].required = False
-    context: dict[str, Any] = {"rule": rule, "customer": customer}
-    if not form.is_valid():
-        return render(request, "monitoring/_dry_run.html", context | {"form": form})
-    place = form.place
-    try:
-        if not form.wish.is_empty:
-            override = form.wish.at(rule, group=place.group, asset=place.asset, labels=place.labels)
-            overrides.check(customer=customer, rule=rule, override=override, wish=form.wish)
-        assets = _assets(place)
-        run = dry_run.try_rule(customer=customer, rule=rule, override=override, assets=assets, now=timezone.now())
-        now_is = None
-        if override is not None:
-            now_is = dry_run.try_rule(customer=customer, rule=rule, assets=assets, now=timezone.now())
-    except DomainError as problem:
-        return render(request, "monitoring/_dry_run.html", context | {"problem": problem.message})
-    drawn = drawing.of(run, rule, levels.load(customer), override)
-    return render(request, "monitoring/_dry_run.html", context | {"run": run, "now_is": now_is, "drawn": drawn})
+    context: dict[str, Any] = {"rule": rule, "customer": customer, "form": form}
+    if form.is_valid():
+        try:
+            context |= {"form": None, **_tried(customer, rule, form)}
+        except DomainError as problem:
+            context["problem"] = problem.message
+    return render(request, "monitoring/_dry_run.html", context)
+
+
+def _tried(customer: Customer, rule: Rule, form: OverrideForm) -> dict[str, Any]:
+    """The dry run of what the form says, beside that of the rule as it holds now."""
+    place, wish, now = form.place, form.wish, timezone.now()
+    assets = _assets(place)
+    if wish.is_empty:
+        run = dry_run.try_rule(customer=customer, rule=rule, assets=assets, now=now)
+        return {"run": run, "drawn": drawing.of(run, rule, levels.load(customer), None)}
+    override = wish.at(rule, group=place.group, asset=place.asset, labels=place.labels)
+    overrides.check(customer=customer, rule=rule, override=override, wish=wish)
+    run = dry_run.try_rule(customer=customer, rule=rule, override=override, assets=assets, now=now)
+    now_is = dry_run.try_rule(customer=customer, rule=rule, assets=assets, now=now)
+    return {"run": run, "now_is": now_is, "drawn": drawing.of(run, rule, levels.load(customer), override)}
 
 
 def _assets(place: Place) -> list[int] | None:
