@@ -1,8 +1,9 @@
 """Packed history in and out of PostgreSQL, under the role that moves it. Reading it for people: `monitoring.storage`.
 
-A row of `samples.packed` is an hour of one asset, a row of `samples.steps` a day of it in steps; assets with very many
-series have several rows. `rdmp_pack` may read and delete raw rows and write packed ones, and nothing else. These tables
-are under no row-level security (neither is the raw one), so every statement here names its customer.
+A row of `samples.packed` is an hour of one asset, or a day of it once the day is over; a row of `samples.steps` is a
+day of it in steps. Assets with very many series have several rows for each. `rdmp_pack` may read and delete raw rows
+and write packed ones, and nothing else. These tables are under no row-level security (neither is the raw one), so every
+statement here names its customer.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ ARRAY: Final = 20
 ELEMENT_IDS: Final = np.dtype([("size", ">i4"), ("item", ">i4")])
 ELEMENT_VALUES: Final = np.dtype([("size", ">i4"), ("item", ">f8")])
 
+Row = tuple[object, ...]
 Place = tuple[int, int]
 """An asset and the Unix ms where its hour or day begins."""
 
@@ -124,36 +126,26 @@ def by_hours(rows: Iterable[tuple[int, int, bytes, Floats]]) -> dict[Place, dict
 def add(customer_id: int, hours: Mapping[Place, Mapping[int, Column]]) -> int:
     """Put points into packed hours, together with what those hold already; returns how many points are new there.
 
-    The steps of their days are forgotten, and the days open until they are made anew.
+    Their days are opened: what was one row becomes hours again, and steps are forgotten until they are made anew.
     """
-    places = sorted(hours)
-    before = load(customer_id, places)
+    days = sorted({(asset_id, hour // DAY_MS * DAY_MS) for asset_id, hour in hours})
+    closed = load(customer_id, days, hours=24)
+    before = load(customer_id, sorted(hours), hours=1)
+    for (asset_id, _day), columns in closed.items():
+        for hour, part in _by_hour(columns).items():
+            before[asset_id, hour] = part
     news = 0
-    rows = []
-    for place in places:
-        old, new = before.get(place, {}), hours[place]
+    rows: list[Row] = []
+    for place in sorted(hours.keys() | before.keys()):
+        old, new = before.get(place, {}), hours.get(place, {})
         whole = {
             one: merged([part[one] for part in (old, new) if one in part]) if one in new else old[one]
             for one in (old.keys() | new.keys())
         }
         news += sum(len(column.ts) for column in whole.values()) - sum(len(column.ts) for column in old.values())
-        for part, piece in enumerate(_parts(whole)):
-            points = sum(len(column.ts) for column in piece.values())
-            rows.append((*place, part, min(piece), max(piece), points, packing.pack(piece)))
+        rows += _packed_rows(place, 1, whole)
+    _replace(customer_id, before.keys() | closed.keys(), rows)
     with connection.cursor() as cursor:
-        if before:
-            cursor.execute(
-                "DELETE FROM samples.packed USING unnest(%s::bigint[], %s::timestamptz[]) AS old (asset_id, hour)"
-                " WHERE packed.asset_id = old.asset_id AND packed.hour = old.hour AND customer_id = %s",
-                [*_columns(before), customer_id],
-            )
-        cursor.execute(
-            "INSERT INTO samples.packed (customer_id, asset_id, hour, part, low_series, high_series, points, data)"
-            " SELECT %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::int[], %s::int[],"
-            " %s::int[], %s::bytea[])",
-            [customer_id, *_listed(rows, 7)],
-        )
-        days = sorted({(asset_id, hour // DAY_MS * DAY_MS) for asset_id, hour in places})
         cursor.execute(
             "DELETE FROM samples.steps USING unnest(%s::bigint[], %s::timestamptz[]) AS old (asset_id, day)"
             " WHERE steps.asset_id = old.asset_id AND steps.day = old.day AND customer_id = %s",
@@ -167,19 +159,53 @@ def add(customer_id: int, hours: Mapping[Place, Mapping[int, Column]]) -> int:
     return news
 
 
-def load(customer_id: int, places: Sequence[Place]) -> dict[Place, dict[int, Column]]:
-    """What these hours hold, packed."""
+def load(customer_id: int, places: Sequence[Place], *, hours: int) -> dict[Place, dict[int, Column]]:
+    """What rows of so many hours hold that begin at these places."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT asset_id, hour, data FROM samples.packed"
             " JOIN unnest(%s::bigint[], %s::timestamptz[]) AS wanted (asset_id, hour) USING (asset_id, hour)"
-            " WHERE customer_id = %s",
-            [*_columns(places), customer_id],
+            " WHERE customer_id = %s AND hours = %s",
+            [*_columns(places), customer_id, hours],
         )
         found: dict[Place, dict[int, Column]] = {}
         for asset_id, hour, data in cursor:
             found.setdefault((asset_id, _ms(hour)), {}).update(packing.unpack(data))
         return found
+
+
+def _packed_rows(place: Place, hours: int, columns: Mapping[int, Column]) -> Iterable[Row]:
+    for part, piece in enumerate(_parts(columns)):
+        points = sum(len(column.ts) for column in piece.values())
+        yield (*place, hours, part, min(piece), max(piece), points, packing.pack(piece))
+
+
+def _replace(customer_id: int, old: Iterable[Place], rows: Sequence[Row]) -> None:
+    """Rows in the place of all that begin at these places."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "DELETE FROM samples.packed USING unnest(%s::bigint[], %s::timestamptz[]) AS old (asset_id, hour)"
+            " WHERE packed.asset_id = old.asset_id AND packed.hour = old.hour AND customer_id = %s",
+            [*_columns(old), customer_id],
+        )
+        cursor.execute(
+            "INSERT INTO samples.packed (customer_id, asset_id, hour, hours, part, low_series, high_series, points,"
+            " data) SELECT %s, * FROM unnest(%s::bigint[], %s::timestamptz[], %s::smallint[], %s::smallint[],"
+            " %s::int[], %s::int[], %s::int[], %s::bytea[])",
+            [customer_id, *_listed(rows, 8)],
+        )
+
+
+def _by_hour(columns: Mapping[int, Column]) -> dict[int, dict[int, Column]]:
+    """A day's columns cut into hours, by the Unix ms where each begins."""
+    found: dict[int, dict[int, Column]] = {}
+    for one, column in columns.items():
+        begins = column.ts // HOUR_MS * HOUR_MS
+        cuts = np.flatnonzero(begins[1:] != begins[:-1]) + 1
+        pieces = zip(np.split(column.ts, cuts), np.split(column.value, cuts), strict=True)
+        for ts, value in pieces:
+            found.setdefault(int(ts[0]) // HOUR_MS * HOUR_MS, {})[one] = Column(ts, value)
+    return found
 
 
 # --- days in steps -------------------------------------------------------------------------------------------------
@@ -197,15 +223,16 @@ def open_days(customer_id: int, before: datetime, most: int) -> list[Place]:
 
 
 def close_days(customer_id: int, days: Sequence[Place]) -> None:
-    """Make the steps of these days from their packed hours."""
-    rows = []
+    """Put the hours of these days into one row each, which takes a quarter less, and make their steps."""
+    rows: list[Row] = []
     for asset_id, day in days:
-        hours = load(customer_id, [(asset_id, day + hour * HOUR_MS) for hour in range(24)])
+        hours = load(customer_id, [(asset_id, day + hour * HOUR_MS) for hour in range(24)], hours=1)
         columns: dict[int, list[Column]] = {}
         for place in sorted(hours):
             for one, column in hours[place].items():
                 columns.setdefault(one, []).append(column)
         whole = {one: merged(pieces) for one, pieces in columns.items()}
+        _replace(customer_id, hours, list(_packed_rows((asset_id, day), 24, whole)))
         for part, piece in enumerate(_parts(whole)):
             fives, wholes = (_steps(piece, step) for step in (300, 3600))
             rows.append((asset_id, day, part, min(piece), max(piece), fives, wholes))
@@ -257,7 +284,7 @@ def _columns(places: Iterable[Place]) -> tuple[list[int], list[datetime]]:
     return [asset_id for asset_id, _ in listed], [_moment(at) for _, at in listed]
 
 
-def _listed(rows: Sequence[tuple[object, ...]], width: int) -> list[list[object]]:
+def _listed(rows: Sequence[Row], width: int) -> list[list[object]]:
     """Rows as columns, the second of which is a moment."""
     return [[_moment(row[1]) if at == 1 else row[at] for row in rows] for at in range(width)]  # type: ignore[arg-type]  # an int
 

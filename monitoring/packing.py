@@ -16,6 +16,7 @@ import struct
 import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -80,9 +81,10 @@ def unpack(data: bytes | memoryview, wanted: Collection[int] | None = None) -> d
     """The series of a block, or those of them that are wanted."""
     block = _Block(data)
     places = block.places(wanted)
+    clocks, columns = block.read(places, 1)
     return {
         block.ids[place]: Column(ts, _floats(numbers, block.digits[place]))
-        for place, ts, numbers in zip(places, block.clocks(places), block.columns(places), strict=True)
+        for place, ts, numbers in zip(places, clocks, columns, strict=True)
     }
 
 
@@ -110,10 +112,10 @@ def unpack_rollups(data: bytes | memoryview, wanted: Collection[int] | None = No
     """The series of a block of steps, or those of them that are wanted."""
     block = _Block(data)
     places = block.places(wanted)
-    size = len(block.ids)
-    parts = [block.columns([place + size * part for place in places]) for part in range(4)]
+    clocks, columns = block.read(places, 4)
+    parts = [columns[at : at + len(places)] for at in range(0, 4 * len(places), len(places) or 1)] or [[]] * 4
     found = {}
-    for place, ts, low, high, middle, count in zip(places, block.clocks(places), *parts, strict=True):
+    for place, ts, low, high, middle, count in zip(places, clocks, *parts, strict=True):
         digits = block.digits[place]
         if digits == FLOAT:
             mean = middle.view(np.float64)
@@ -234,15 +236,16 @@ def _tell(flat: Words, lengths: Ints) -> tuple[Words, Words, Words]:
     return orders.astype(np.uint64), shifts, told
 
 
-def _untell(told: Words, length: int, order: int, shift: int) -> Ints:
-    """One row back from what `_tell` left of it."""
-    plain = _unzigzag(told)
-    first, level, row = plain[0], plain[1], plain[EXTRA : EXTRA + length]
-    if order == 0:
-        row = row + level
-    for _ in range(order):
-        row = np.cumsum(row, dtype=np.uint64)
-    return ((row << np.uint64(shift)) + first).view(np.int64)
+def _untell(told: Words, orders: Words, shifts: Words) -> Ints:
+    """Rows of one length back from what `_tell` left of them."""
+    plain = (told >> np.uint64(1)) ^ (np.uint64(0) - (told & np.uint64(1)))
+    first, level, rows = plain[:, :1], plain[:, 1:EXTRA], plain[:, EXTRA:] + 0
+    flat = orders == 0
+    rows[flat] += level[flat]
+    for order in (1, 2):
+        if (deep := orders >= order).any():
+            rows[deep] = np.cumsum(rows[deep], axis=1, dtype=np.uint64)
+    return ((rows << shifts[:, None]) + first).view(np.int64)
 
 
 def _before(row: Words, starts: Ints) -> Words:
@@ -255,10 +258,6 @@ def _before(row: Words, starts: Ints) -> Words:
 def _zigzag(row: Words) -> Words:
     signed = row.view(np.int64)
     return ((signed << 1) ^ (signed >> 63)).view(np.uint64)
-
-
-def _unzigzag(row: Words) -> Words:
-    return (row >> np.uint64(1)) ^ (np.uint64(0) - (row & np.uint64(1)))
 
 
 def _bit_lengths(row: Words) -> NDArray[np.uint8]:
@@ -308,16 +307,17 @@ class _Block:
             raise DamagedBlockError(str(error)) from error
         if len(head) != size:
             raise DamagedBlockError(f"{len(head)} bytes instead of {size}")
-        cuts = np.cumsum([4 * series, 4 * series, 4 * clocks, series, clocks + columns, clocks + columns])
-        ids, clock, lengths, digits, orders, shifts, self._sizes = np.split(head, cuts)
+        rows = clocks + columns
+        ends = np.cumsum([4 * series, 4 * series, 4 * clocks, series, rows, rows]).tolist()
+        ids, clock, lengths, digits, orders, shifts = (head[low:high] for low, high in pairwise([0, *ends]))
+        self._sizes = head[ends[-1] :]
         self.ids: list[int] = np.cumsum(_unplanes(ids)).tolist()
         self.digits: list[int] = digits.tolist()
         self._clock: list[int] = _unplanes(clock).tolist()
-        self._orders, self._shifts = orders.tolist(), shifts.tolist()
+        self._orders, self._shifts = orders.astype(np.uint64), shifts.astype(np.uint64)
         own = _unplanes(lengths).astype(np.int64)
         self._lengths = np.concatenate([own, np.tile(own[self._clock], columns // max(series, 1))])
-        ends = np.cumsum(self._lengths + EXTRA)
-        self._starts = ends - self._lengths - EXTRA
+        self._starts = np.cumsum(self._lengths + EXTRA) - self._lengths - EXTRA
         self._widths = np.maximum(self._sizes, 1).astype(np.uint64) - np.uint64(1)
         self._bits = np.cumsum(self._widths) - self._widths
         body = data[HEADER.size + coded :]
@@ -329,25 +329,27 @@ class _Block:
         chosen = frozenset(wanted)
         return [place for place, one in enumerate(self.ids) if one in chosen]
 
-    def clocks(self, places: Sequence[int]) -> list[Ints]:
-        """The times of these series."""
+    def read(self, places: Sequence[int], parts: int) -> tuple[list[Ints], list[Ints]]:
+        """The times of these series, and so many columns of each: all first columns, then all second ones."""
         needed = sorted({self._clock[place] for place in places})
-        read = dict(zip(needed, self._rows(needed), strict=True))
-        return [read[self._clock[place]] for place in places]
+        series = len(self.ids)
+        columns = [self._first + part * series + place for part in range(parts) for place in places]
+        found = self._rows([*needed, *columns])
+        clocks = dict(zip(needed, found, strict=False))
+        return [clocks[self._clock[place]] for place in places], found[len(needed) :]
 
-    def columns(self, places: Sequence[int]) -> list[Ints]:
-        return self._rows([place + self._first for place in places])
-
-    def _rows(self, rows: Sequence[int]) -> list[Ints]:
-        at = np.array(rows, dtype=np.int64)
-        lengths = self._lengths[at] + EXTRA
-        cells = _spans(self._starts[at], lengths)
-        told = self._told(cells)
-        cuts = np.cumsum(lengths)
-        return [
-            _untell(told[end - length : end], length - EXTRA, self._orders[row], self._shifts[row])
-            for row, end, length in zip(rows, cuts.tolist(), lengths.tolist(), strict=True)
-        ]
+    def _rows(self, wanted: Sequence[int]) -> list[Ints]:
+        rows = np.array(wanted, dtype=np.int64)
+        lengths = self._lengths[rows]
+        found: list[Ints] = [np.empty(0, np.int64)] * len(rows)
+        for length in np.unique(lengths).tolist():
+            alike = np.flatnonzero(lengths == length)
+            chosen = rows[alike]
+            cells = self._starts[chosen][:, None] + np.arange(length + EXTRA)
+            table = _untell(self._told(cells), self._orders[chosen], self._shifts[chosen])
+            for place, row in zip(alike.tolist(), table, strict=True):
+                found[place] = row
+        return found
 
     def _told(self, cells: Ints) -> Words:
         sizes, widths, bits = self._sizes[cells], self._widths[cells], self._bits[cells]

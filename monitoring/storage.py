@@ -191,8 +191,9 @@ def _packed_points(asset: Ints, ts: Ints, series: Ids) -> set[tuple[int, int, in
     hours = sorted(set(zip(asset.tolist(), (ts // HOUR_MS * HOUR_MS).tolist(), strict=True)))
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT asset_id, data FROM unnest(%s::bigint[], %s::timestamptz[]) AS wanted (asset_id, hour)"
-            " JOIN samples.packed_readable USING (asset_id, hour)",
+            "SELECT packed.asset_id, data FROM unnest(%s::bigint[], %s::timestamptz[]) AS wanted (asset_id, hour)"
+            " JOIN samples.packed_readable AS packed ON packed.asset_id = wanted.asset_id"
+            " AND packed.hour IN (wanted.hour, date_bin('1 day', wanted.hour, 'epoch'))",
             [[asset_id for asset_id, _ in hours], [_moment(hour) for _, hour in hours]],
         )
         rows = cursor.fetchall()
@@ -341,8 +342,8 @@ def _packed(asset_id: int, wanted: Sequence[int], start: datetime, end: datetime
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT data FROM samples.packed_readable WHERE asset_id = %s AND hour > %s AND hour < %s"
-            " AND low_series <= %s AND high_series >= %s ORDER BY hour",
-            [asset_id, start - timedelta(hours=1), end, max(wanted), min(wanted)],
+            " AND hour + hours * interval '1 hour' > %s AND low_series <= %s AND high_series >= %s ORDER BY hour",
+            [asset_id, start - timedelta(days=1), end, start, max(wanted), min(wanted)],
         )
         rows = cursor.fetchall()
     for (data,) in rows:

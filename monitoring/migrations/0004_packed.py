@@ -20,6 +20,7 @@ CREATE TABLE samples.packed (
     customer_id bigint NOT NULL,
     asset_id bigint NOT NULL,
     hour timestamptz NOT NULL,
+    hours smallint NOT NULL,
     part smallint NOT NULL,
     low_series int NOT NULL,
     high_series int NOT NULL,

@@ -135,7 +135,24 @@ def test_a_late_point_changes_the_steps_of_its_day(jia: Customer, web: Asset) ->
         assert found.high.tolist() == [99.0, 5.0]
         assert found.count.tolist() == [1, 60]
         packer.run(now=NEXT_NIGHT)
-    assert (count("block", web), count("steps", web), count("open_day", web)) == (0, 1, 0)
+    assert (count("block", web), count("packed", web), count("steps", web), count("open_day", web)) == (0, 1, 1, 0)
+    assert points(web) == {30.0: 99.0} | {float(at): 5.0 for at in range(60, 120)}
+
+
+def test_a_closed_day_is_one_row_and_any_part_of_it_is_read(jia: Customer, web: Asset) -> None:
+    feed(jia, web, "host.cpu.util", range(600))
+    before = points(web)
+    packer.run(now=minute(700))
+    assert count("packed", web) == 10
+    packer.run(now=NEXT_NIGHT)
+    assert count("packed", web) == 1
+    assert points(web) == before
+    with scope.customer(jia):
+        series = Series.objects.get().pk
+        for start, end in ((0, 60), (125.5, 126.5), (599, 900), (-60, 0.5)):
+            found = storage.read(asset_id=web.pk, series_ids=[series], start=minute(start), end=minute(end))
+            assert found[series].value.tolist() == [at for at in range(600) if start <= at < end]
+    assert feed(jia, web, "host.cpu.util", range(600), now=NEXT_NIGHT).repeated == 600
 
 
 def test_missing_minutes_are_a_gap_not_a_zero(jia: Customer, web: Asset) -> None:
@@ -288,7 +305,7 @@ def test_a_packer_killed_in_the_middle_loses_and_doubles_nothing(jia: Customer, 
     assert points(web) == expected
     packer.run(now=NEXT_NIGHT)
     assert points(web) == expected
-    assert (count("block", web), count("packed", web), count("steps", web), count("open_day", web)) == (0, 10, 1, 0)
+    assert (count("block", web), count("packed", web), count("steps", web), count("open_day", web)) == (0, 1, 1, 0)
     assert int(steps(web, 3600).count.sum()) == 600
 
 
@@ -338,4 +355,4 @@ def test_packers_and_writers_that_race_lose_and_double_nothing(jia: Customer) ->
             one.result()
     packer.run(now=NEXT_NIGHT)
     assert points(web) == {float(at): float(at) for at in range(900)}
-    assert (count("block", web), count("packed", web)) == (0, 15)
+    assert (count("block", web), count("packed", web)) == (0, 1)
