@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
 from collections.abc import Mapping
@@ -18,7 +19,7 @@ DEFAULT_PORT: Final = 9101
 MIN_TOKEN: Final = 16
 SCALARS: Final = ("bind", "port", "token", "token_file", "tls_cert", "tls_key", "scripts_dir", "state_dir")
 FILE_KEYS: Final = frozenset({*SCALARS, "watch", "skip_mounts", "conf", "log", "script", "skip_state"})
-DEFAULT_CONF: Final = (
+UNIX_CONF: Final = (
     "/etc/*.conf",
     "/etc/nginx/**/*.conf",
     "/etc/httpd/**/*.conf",
@@ -32,6 +33,11 @@ DEFAULT_CONF: Final = (
     "/etc/ssh/sshd_config",
     "/etc/ssh/sshd_config.d/*.conf",
 )
+WINDOWS_CONF: Final = (
+    "C:/Windows/System32/drivers/etc/hosts",
+    "C:/Windows/System32/inetsrv/config/*.config",
+)
+DEFAULT_CONF: Final = WINDOWS_CONF if os.name == "nt" else UNIX_CONF
 SECTIONS: Final = frozenset({"processes", "accounts", "sudo", "files", "firewall", "ports"})
 MAX_KEYWORDS: Final = 20
 MAX_LOGS: Final = 20

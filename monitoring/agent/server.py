@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import logging
+import os
 import ssl
 import threading
 import time
@@ -48,7 +49,7 @@ class AgentServer(ThreadingHTTPServer):
     """Bounded: more than sixteen requests at once are refused, and one that does not finish is cut off."""
 
     daemon_threads = True
-    allow_reuse_address = True
+    allow_reuse_address = os.name == "posix"  # on Windows it would let another program take the port as well
     request_queue_size = 32
 
     def __init__(self, config: Config, figures: Collector, state: HostState | None = None) -> None:

@@ -61,7 +61,7 @@ def test_assets_of_others_are_unknown(alice: User, yi: Customer, web: Asset) -> 
 
 
 def test_a_name_that_two_assets_have_is_no_name(alice: User, jia: Customer, web: Asset) -> None:
-    server(jia, "web-01", host="10.0.0.2")
+    server(jia, "web-01", kind="ecs")
     assert send(key_of(alice), sample()).json()["unknown_assets"] == ["web-01"]
 
 

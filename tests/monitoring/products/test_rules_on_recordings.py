@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -28,7 +29,7 @@ def set_to(path: str, *keys: str | int, value: object) -> Change:
         inner = found[path]
         for key in keys[:-1]:
             inner = inner[key]
-        inner[keys[-1]] = value
+        inner[keys[-1]] = copy.deepcopy(value)
 
     return change
 
