@@ -15,10 +15,10 @@ from django.utils.translation import gettext_lazy as _
 from accounts.forms.calendars import WEEKDAYS
 from accounts.models import Customer
 from assets.models import Asset
-from monitoring.extra_rules import EXTRA_RULES
+from monitoring.extra_rules import EXTRA_RULES, ExtraRule
 from monitoring.matching import Scope
 from monitoring.models import AssetGroup
-from monitoring.rules import RULES
+from monitoring.rules import RULES, Rule
 from monitoring.services.silences import ZONE
 from monitoring.windows import Once, Weekly, Window
 
@@ -47,7 +47,7 @@ class AckForm(forms.Form):
     """The comment of an acknowledgement, and for how long it counts."""
 
     comment = forms.CharField(label=_("Comment"), max_length=300, required=False)
-    minutes = forms.ChoiceField(label=_("For"), choices=(("", _("Until it ends")), *LENGTHS), required=False)
+    minutes = forms.ChoiceField(label=_("For how long"), choices=(("", _("Until it ends")), *LENGTHS), required=False)
 
     def until(self, now: datetime) -> datetime | None:
         minutes = self.cleaned_data["minutes"]
@@ -58,12 +58,12 @@ class QuickSilenceForm(forms.Form):
     """Silence what is chosen in the list from now on."""
 
     reason = forms.CharField(label=_("Reason"), max_length=300)
-    length = forms.ChoiceField(label=_("For"), choices=LENGTHS, initial="60")
+    length = forms.ChoiceField(label=_("For how long"), choices=LENGTHS, initial="60")
 
 
 def rule_choices() -> list[tuple[str, str]]:
     language = get_language() or "zh-hans"
-    rules = [*RULES.values(), *EXTRA_RULES.values()]
+    rules: list[Rule | ExtraRule] = [*RULES.values(), *EXTRA_RULES.values()]
     return [
         (rule.id, f"{rule.product} · {rule.name(language)}" if rule.product else rule.name(language)) for rule in rules
     ]
@@ -75,8 +75,12 @@ class SilenceForm(forms.Form):
     reason = forms.CharField(
         label=_("Reason"), max_length=300, help_text=_("Whoever wonders about the quiet reads it.")
     )
-    assets = forms.ModelMultipleChoiceField(label=_("Assets"), queryset=None, required=False)
-    groups = forms.ModelMultipleChoiceField(label=_("Groups"), queryset=None, required=False)
+    assets: forms.ModelMultipleChoiceField[Asset] = forms.ModelMultipleChoiceField(
+        label=_("Assets"), queryset=None, required=False
+    )
+    groups: forms.ModelMultipleChoiceField[AssetGroup] = forms.ModelMultipleChoiceField(
+        label=_("Groups"), queryset=None, required=False
+    )
     rules = forms.MultipleChoiceField(label=_("Rules"), choices=rule_choices, required=False)
     labels = forms.CharField(
         label=_("Labels"),

@@ -94,7 +94,7 @@ def _changes(alerts: Collection[Alert]) -> dict[str, list[datetime]]:
     )
     found: dict[str, list[datetime]] = {}
     for key, opened_at, recovered_at in rows:
-        found.setdefault(key, []).extend([opened_at, recovered_at])
+        found.setdefault(key, []).extend(at for at in (opened_at, recovered_at) if at is not None)
     return found
 
 

@@ -200,7 +200,7 @@ def _figure(alert: Alert, value: float | None) -> str:
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:
-    states = [
+    states: list[tuple[object, tables.Text]] = [
         ("open", _("Open, all")),
         ("loud", _("Firing")),
         ("unacknowledged", _("In nobody's hands")),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.contrib import messages
+from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -94,7 +95,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 def create(request: HttpRequest) -> HttpResponse:
     customer = chosen_customer(request)
     if customer is None:
-        context = {"customers": Customer.objects.all(), "title": _("New silence")}
+        context: dict[str, object] = {"customers": Customer.objects.all(), "title": _("New silence")}
         return render(request, "monitoring/choose_customer.html", context)
     form = SilenceForm(request.POST or None, customer=customer, initial=_initial(request))
     preview = None
@@ -137,8 +138,8 @@ def resume(request: HttpRequest, pk: int) -> HttpResponse:
     return redirect("monitoring:silence", pk)
 
 
-def _in(rows: object) -> tables.Q:
-    return tables.Q(pk__in=rows)
+def _in(rows: object) -> Q:
+    return Q(pk__in=rows)
 
 
 def _row(silence: Silence, now: datetime) -> Row:
@@ -181,8 +182,8 @@ def _days(rows: list[Row], now: datetime) -> list[tuple[datetime, list[Span]]]:
     first = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     found = []
     for number in range(DAYS_AHEAD):
-        day = first + timezone.timedelta(days=number)
-        following = day + timezone.timedelta(days=1)
+        day = first + timedelta(days=number)
+        following = day + timedelta(days=1)
         spans = [
             _span(row.silence, max(start, day), min(end, following), day)
             for row in rows

@@ -228,7 +228,13 @@ def test_machines_silence_and_end(alert: Alert, jia: Customer, chen: User, clien
 
 
 def test_windows_that_cannot_be_are_a_bad_request(jia: Customer, chen: User, client_for: ClientFor) -> None:
-    for windows in ([{}], [{"from": "x", "to": "y"}], [{"days": [9], "from": "22:00", "to": "06:00"}], []):
+    wrong: list[list[dict[str, object]]] = [
+        [{}],
+        [{"from": "x", "to": "y"}],
+        [{"days": [9], "from": "22:00", "to": "06:00"}],
+        [],
+    ]
+    for windows in wrong:
         said = {"customer": jia.pk, "reason": "deploy", "windows": windows}
         assert client_for(chen).post("/api/v1/silences/", said, content_type=JSON).status_code == 400
 

@@ -25,7 +25,11 @@ def test_a_disk_that_grows_one_percent_a_day_from_ninety_is_full_in_ten_days() -
     assert found.per_day == pytest.approx(1, abs=0.05)
     assert found.days_left(int(ts[-1])) == pytest.approx(10, abs=0.5)
     assert found.confidence is Confidence.HIGH
-    assert sorted([found.earliest or 0, found.full or 0, found.latest or 0]) == [found.earliest, found.full, found.latest]
+    assert sorted([found.earliest or 0, found.full or 0, found.latest or 0]) == [
+        found.earliest,
+        found.full,
+        found.latest,
+    ]
 
 
 def test_free_space_that_falls_reaches_nothing() -> None:
@@ -130,5 +134,5 @@ def test_what_is_not_known_is_never_unusual() -> None:
 
 def test_eight_days_borrow_the_same_hour_of_all_days() -> None:
     ts = hours(8 * 24)
-    known = baseline.learn(ts, 10.0 + (ts // HOUR_MS) % 24, ZoneInfo("UTC"))
+    known = baseline.learn(ts, np.array([10.0 + hour % 24 for hour in range(len(ts))]), ZoneInfo("UTC"))
     assert known.middle[30] == 16

@@ -15,7 +15,7 @@ from accounts.models import Customer, Severity, User
 from assets.models import Asset, CloudAccount
 from incidents.models import TimelineEntry
 from monitoring import pipeline, registry
-from monitoring.models import NO_DATA, Alert, Target
+from monitoring.models import NO_DATA, Alert, RuleOverride, Target
 from monitoring.rules import RULES
 from monitoring.services import housekeeping, overrides, packer, silence
 from monitoring.services.overrides import Wish
@@ -234,7 +234,7 @@ def test_the_rule_is_changed_while_it_fires(jia: Customer, firing: Alert, chen: 
     sweep(jia, 60)
     assert still_fires(jia, firing)
     with scope.customer(jia):
-        for row in list(overrides.RuleOverride.objects.all()):
+        for row in list(RuleOverride.objects.all()):
             overrides.restore(override=row, reason="over", actor=chen, now=minute(61))
 
 
