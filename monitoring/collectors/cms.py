@@ -47,6 +47,7 @@ LABELS: Final = {
 }
 STATISTICS: Final = ("Average", "Value", "Maximum", "Minimum")
 NO_SUCH_METRIC: Final = frozenset({"InvalidParameterValue", "InvalidParameter", "ResourceNotFound", "404"})
+UNANSWERED: Final = frozenset({"Timeout", "Unreachable"})
 NAMED_EDITIONS: Final[Mapping[tuple[str, str], str]] = {
     ("acs_kvstore", "Standard"): "standard",
     ("acs_kvstore", "Sharding"): "cluster",
@@ -112,12 +113,13 @@ def collect(
     outcome = Outcome(job.target_id)
     began = time.perf_counter()
     due = [metric for metric in metrics if now_ms >= job.state.get("due", {}).get(metric.name, 0)]
+    ends: list[AliyunError] = []
+
+    def read(metric: Metric) -> _Read:
+        return _Reader(job, client, assets, metric, now_ms, began + BACKFILL_S, ends).read(existing)
+
     with ThreadPoolExecutor(THREADS, thread_name_prefix="cms") as pool:
-        reads = list(
-            pool.map(
-                lambda metric: _Reader(job, client, assets, metric, now_ms, began + BACKFILL_S).read(existing), due
-            )
-        )
+        reads = list(pool.map(read, due))
     _together(job, due, reads, outcome, now_ms)
     outcome.took_ms = (time.perf_counter() - began) * 1000
     return outcome
@@ -167,6 +169,11 @@ def worst(errors: Sequence[AliyunError]) -> AliyunError:
     return min(errors, key=lambda error: (not error.is_credential_problem, not error.is_quota_exhausted))
 
 
+def is_the_end(error: AliyunError) -> bool:
+    """Whether the other metrics would fare no better: waiting for each in turn would outlast the lease."""
+    return error.code in UNANSWERED or error.is_credential_problem or error.is_throttling or error.is_quota_exhausted
+
+
 def problem_of(error: AliyunError) -> Problem:
     """An error of the API as a collection problem; never a statement about the customer's resources."""
     detail = f"{error.code}: {error.message}"[:300]
@@ -197,9 +204,14 @@ class _Reader:
     metric: Metric
     now_ms: int
     until: float
+    ends: list[AliyunError]
     found: _Read = field(default_factory=_Read)
 
     def read(self, existing: Collection[str] | None) -> _Read:
+        if self.ends:
+            self.found.mark = int(self.job.state.get("read", {}).get(self.metric.name, 0))
+            self.found.error = self.ends[0]
+            return self.found
         names = names_of(self.metric, self.assets.values(), existing)
         before = int(self.job.state.get("read", {}).get(self.metric.name, 0))
         start = max(before - LATE_MS, self.now_ms - LONGEST_BACK_MS) if before else self.now_ms - FIRST_LOOK_MS
@@ -235,6 +247,8 @@ class _Reader:
             except AliyunError as error:
                 if error.code not in NO_SUCH_METRIC:
                     self.found.error = error
+                    if is_the_end(error):
+                        self.ends.append(error)
                     return newest
             if seen:
                 self.found.alive[name] = self.now_ms

@@ -261,6 +261,24 @@ def test_an_error_of_the_cloud_is_a_problem_and_never_a_figure(code: str, proble
     assert outcome.state["read"] == {"ecs.cpu.util": NOON}, "the mark stays: nothing is skipped"
 
 
+def test_when_nothing_answers_not_every_metric_waits_for_it() -> None:
+    class Silent(Cloud):
+        tried = 0
+
+        def metric_list(self, *args: object, **more: object) -> Iterator[MetricPage]:
+            self.tried += 1
+            raise AliyunError("Timeout", "no answer")
+
+    cloud = Silent()
+    names = [metric.name for metric in cms.namespaces()["acs_ecs_dashboard"]]
+    outcome = read(cloud, 2, {"read": {"ecs.load1": NOON}}, metrics=names)
+    assert cloud.tried <= cms.THREADS < len(names)
+    assert outcome.problem is not None
+    assert outcome.state is not None
+    assert outcome.state["read"] == {"ecs.load1": NOON}
+    assert outcome.state["due"] == {}, "all are asked again in the next run"
+
+
 def test_a_spent_quota_is_told_from_too_many_calls_at_once() -> None:
     outcome = read(Cloud(error=AliyunError("Throttling.User", "user api quota limit")), 2)
     assert outcome.problem is not None
