@@ -32,6 +32,9 @@ PARAMETERS: Final[dict[str, str]] = {
     "uidb36": "x",
     "key": "y-z",
     "token": "forged",
+    "product": "nginx",
+    "figure": "queue",
+    "widget_id": "w1",
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 
