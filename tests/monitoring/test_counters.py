@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
@@ -40,7 +41,8 @@ def test_a_known_restart_counts_from_zero(before: int, now: int) -> None:
 
 @given(st.lists(st.integers(0, 2**20), min_size=1, max_size=20), WIDTHS)
 def test_the_rates_of_a_steady_counter_add_up_to_what_was_counted(steps: list[int], width: int) -> None:
-    count, state, total = width - 2**22, {}, 0.0
+    count, total = width - 2**22, 0.0
+    state: dict[str, Any] = {}
     for at, step in enumerate([0, *steps]):
         count += step
         counters = Counters(state, at=at * 60.0)

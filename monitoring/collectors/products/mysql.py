@@ -50,6 +50,15 @@ GAUGES: Final = {
     "Innodb_row_lock_current_waits": "mysql.row_lock_waits",
     "Uptime": "mysql.uptime_s",
 }
+HANDLER: Final = {
+    "Innodb_rows_inserted": ("Handler_write",),
+    "Innodb_rows_updated": ("Handler_update",),
+    "Innodb_rows_deleted": ("Handler_delete",),
+    "Innodb_rows_read": tuple(
+        f"Handler_read_{how}" for how in ("first", "key", "last", "next", "prev", "rnd", "rnd_next")
+    ),
+}
+"""Newer MariaDB counts rows at the handler alone, over all engines."""
 BUSY: Final = (
     "SELECT COUNT(*) AS long_ones, COALESCE(MAX(TIME), 0) AS longest FROM information_schema.PROCESSLIST"
     " WHERE COMMAND = 'Query' AND TIME >= %s AND ID <> CONNECTION_ID()"
@@ -98,7 +107,9 @@ def _ask(visit: Visit, sock: socket.socket) -> Answers:
     )
     connection.connect(sock)
     with connection, connection.cursor() as cursor:
-        found = Answers(version=connection.get_server_info().removeprefix("5.5.5-"))  # what MariaDB puts before its own
+        found = Answers(
+            version=str(connection.server_version).removeprefix("5.5.5-")
+        )  # what MariaDB puts before its own
         _global(cursor, found)
         _replication(cursor, found)
         _busy(cursor, found, visit.option("long_query_s", LONG_QUERY_S))
@@ -168,6 +179,8 @@ async def collect(visit: Visit) -> None:
 
 def _status(visit: Visit, found: Answers) -> None:
     status = found.status
+    for name, parts in HANDLER.items():
+        status.setdefault(name, sum(status.get(part, 0) for part in parts))
     visit.counters.began_at(visit.counters.at - status.get("Uptime", 0))
     for name, metric in GAUGES.items():
         if name in status:

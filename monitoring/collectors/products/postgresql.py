@@ -66,6 +66,7 @@ def _ask(visit: Visit, address: str) -> Answers:
     )
     try:
         connection.set_session(readonly=True, autocommit=True)
+        cursor: Any  # the stubs leave DictCursor untyped
         with connection.cursor(cursor_factory=DictCursor) as cursor:
             cursor.execute(DATABASES)
             databases = dict(cursor.fetchone())

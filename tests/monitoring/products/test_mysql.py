@@ -54,6 +54,7 @@ async def test_the_status_of_a_primary(pair: Pair) -> None:
     second = figures(await seen(pair.primary, state=earlier(first)))
     assert second["mysql.com_insert_per_s"] == pytest.approx(1 / 60, rel=0.05)
     assert second["mysql.qps"] > 0
+    assert second["mysql.innodb_row_insert_per_s"] >= 1 / 60
     assert second["mysql.connection.util"] == pytest.approx(second["mysql.connections"] / 20 * 100)
     assert 0 < second["mysql.ibuf_use_pct"] <= 100
     assert second["mysql.long_queries"] == 0

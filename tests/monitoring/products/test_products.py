@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -57,7 +58,7 @@ def test_the_contracts_preparations_are_among_them(slug: str, words: str) -> Non
 
 @pytest.mark.parametrize("slug", sorted(set(PRODUCTS)))
 async def test_every_product_tells_a_closed_port_and_a_forbidden_address(slug: str) -> None:
-    values = {"user": "x"} if "user" in PRODUCTS[slug].asks else {}
+    values: dict[str, Any] = {"user": "x"} if "user" in PRODUCTS[slug].asks else {}
     refused = (await look(slug, closed_port(), **values)).problem
     assert refused is not None
     assert refused.code == "refused"
