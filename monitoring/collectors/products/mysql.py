@@ -107,9 +107,8 @@ def _ask(visit: Visit, sock: socket.socket) -> Answers:
     )
     connection.connect(sock)
     with connection, connection.cursor() as cursor:
-        found = Answers(
-            version=str(connection.server_version).removeprefix("5.5.5-")
-        )  # what MariaDB puts before its own
+        version: str = connection.get_server_info()  # type: ignore[no-untyped-call]
+        found = Answers(version=version.removeprefix("5.5.5-"))  # what MariaDB puts before its own
         _global(cursor, found)
         _replication(cursor, found)
         _busy(cursor, found, visit.option("long_query_s", LONG_QUERY_S))
