@@ -154,7 +154,7 @@ class HttpForm(PlacedForm):
             if line.strip():
                 name, colon, value = line.partition(":")
                 if not colon or not name.strip():
-                    raise forms.ValidationError(config_error_text("headers"))
+                    raise forms.ValidationError(str(config_error_text("headers")))
                 found[name.strip()] = value.strip()
         return found
 
@@ -209,7 +209,7 @@ class StepForm(forms.Form):
             if line.strip():
                 name, colon, value = line.partition(":")
                 if not colon or not name.strip():
-                    raise forms.ValidationError(config_error_text("headers"))
+                    raise forms.ValidationError(str(config_error_text("headers")))
                 found[name.strip()] = value.strip()
         return found
 
@@ -292,7 +292,7 @@ class FlowForm(PlacedForm):
             if line.strip():
                 name, equals, value = line.partition("=")
                 if not equals or not VARIABLE.fullmatch(name.strip()):
-                    raise forms.ValidationError(config_error_text("secret_lines"))
+                    raise forms.ValidationError(str(config_error_text("secret_lines")))
                 found[name.strip()] = value.strip()
         return found
 

@@ -259,12 +259,12 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 # The places that URLs are asked from: name[:label[:network[:country]]]; without a country it is this machine.
 PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local-1,local-2,local-3")
+QUEUES = ("default", "timers", "notify", "poll", "probe-results", "reports")
+FAR_POINTS = [  # workers of `monitoring.location` elsewhere listen to the queues of these
+    parts[0] for parts in (text.split(":") for text in PROBE_POINTS) if len(parts) > 3 and parts[3] not in ("", "local")
+]
 CELERY_TASK_QUEUES: dict[str, dict[str, object]] = {
-    name: {} for name in ("default", "timers", "notify", "poll", "probe-results", "reports")
-} | {
-    f"probe-{parts[0]}": {}  # listened to by workers of `monitoring.location` elsewhere
-    for parts in (text.split(":") for text in PROBE_POINTS)
-    if len(parts) > 3 and parts[3] not in ("", "local")
+    name: {} for name in (*QUEUES, *(f"probe-{point}" for point in FAR_POINTS))
 }
 WORKERS = int(env.number("RDMP_WORKERS", 2))  # processes of each worker
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1

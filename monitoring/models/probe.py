@@ -12,6 +12,12 @@ from django.utils.translation import gettext_lazy as _
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 
 
+class PointQuerySet(TenantQuerySet["ProbePoint"]):
+    def failing(self) -> Self:
+        """Those that asked and were not content. A place that could not ask has no result."""
+        return self.exclude(code=None).exclude(code=0)
+
+
 class ProbePoint(TenantModel):
     """The last answer of one place about one target. The history is in the samples."""
 
@@ -26,7 +32,7 @@ class ProbePoint(TenantModel):
     good_rounds = models.PositiveIntegerField(default=0)
     missing_rounds = models.PositiveIntegerField(default=0)
 
-    objects: ClassVar = ScopedManager.from_queryset(TenantQuerySet["ProbePoint"])()
+    objects: ClassVar = ScopedManager.from_queryset(PointQuerySet)()
 
     class Meta:
         ordering = ("point",)

@@ -13,7 +13,7 @@ import logging
 import math
 from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -184,7 +184,7 @@ def _take_slow(held: _Held, now: datetime) -> list[_Due]:
     for turn in turns[:free]:
         mine = due.filter(customer=turn["customer_id"], kind=turn["kind"]).order_by("next_due_at", "pk")
         rows = mine.select_for_update(skip_locked=True).values_list(*_FIELDS)[:BATCH]
-        taken += [_Due(*row, is_slow=True) for row in rows]
+        taken += [replace(_Due(*row), is_slow=True) for row in rows]
     return taken
 
 

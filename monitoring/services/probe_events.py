@@ -106,7 +106,7 @@ def climb(ending: Ending, rungs: Sequence[int], *, now: datetime) -> bool:
         detail={"days_left": round(ending.days_left, 1), "rung": rung, "target": target.pk},
         ends_at=ending.ends_at,
     )
-    if event is None:
+    if event is None or target.asset is None:
         return False
     alerts.close_event(customer=target.customer, key=key, now=now)  # each rung is an alert of its own
     alerts.open_event(

@@ -22,6 +22,7 @@ from kombu.exceptions import OperationalError
 
 from accounts import scope
 from accounts.models import Severity
+from assets.models import Asset
 from monitoring.collectors import Job, Outcome, asking, parcel, places
 from monitoring.collectors.config import ConfigError, Kind
 from monitoring.collectors.network import Guard
@@ -98,7 +99,7 @@ def ask(
             answers[job.target_id].append(answer)
     with transaction.atomic():
         keep([targets[pk] for pk in answers], answers, asked_at=now, now=now)
-    outcomes = []
+    outcomes: list[Outcome] = []
     at = round(now.timestamp() * 1000)
     for job in jobs:
         if job.target_id not in far:
@@ -310,18 +311,20 @@ def watch_regions(target: Target, said: Sequence[Answer], *, points: Sequence[st
         if row is None:
             continue
         if row.bad_rounds >= REGION_AFTER and is_down is False:
-            _open_region(target, answer, row, key, now)
+            _open_region(target, target.asset, answer, row, key, now)
         elif row.good_rounds == REGION_AFTER or (row.bad_rounds and is_down):
             alerts.close_event(customer=target.customer, key=key, now=now)
 
 
-def _open_region(target: Target, answer: Answer, row: ProbePoint, key: str, now: datetime) -> None:
+def _open_region(  # noqa: PLR0917  # what an alert is made of
+    target: Target, asset: Asset, answer: Answer, row: ProbePoint, key: str, now: datetime
+) -> None:
     place = locations().get(answer.point, Location(answer.point))
     titles = {language: _region_title(language, target, place) for language in ("zh", "en")}
     reason = CODES.get("url.point.result_code", {}).get(answer.code, ("", ""))
     alerts.open_event(
         customer=target.customer,
-        asset=target.asset,
+        asset=asset,
         rule_id=REGION_RULE,
         severity=Severity.WARNING,
         title=titles["zh"],

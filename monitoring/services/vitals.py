@@ -182,13 +182,18 @@ def _rates(totals: Mapping[str, float]) -> dict[str, float]:
     at = time.time()
     before = {name.decode(): float(value) for name, value in client().hgetall(RATES).items()}  # type: ignore[union-attr]  # as above
     if not before or at - before["at"] >= 50:
-        client().hset(RATES, mapping={"at": str(at)} | {name: str(value) for name, value in sums.items()})
+        client().hset(RATES, items=_flat({"at": at} | sums))
         passed = at - before.get("at", at)
         if passed > 0:
             grown = {name: max(0.0, value - before.get(name, 0.0)) for name, value in sums.items()}
             rates = {"samples_per_s": grown["samples"] / passed, "claimed_per_s": grown["claimed"] / passed}
             if grown["batches"]:
                 rates["batch_s"] = grown["seconds"] / grown["batches"]
-            client().hset(f"{RATES}:last", mapping={name: str(value) for name, value in rates.items()})
+            client().hset(f"{RATES}:last", items=_flat(rates))
     last: Mapping[bytes, bytes] = client().hgetall(f"{RATES}:last")  # type: ignore[assignment]  # as above
     return {name.decode(): float(value) for name, value in last.items()}
+
+
+def _flat(figures: Mapping[str, float]) -> list[str | float]:
+    """Names and figures one after the other, as HSET takes them."""
+    return [part for pair in figures.items() for part in pair]

@@ -22,7 +22,7 @@ SEEN = web.AppKey("SEEN", list)
 
 
 async def sign_in(request: web.Request) -> web.Response:
-    given = await request.json() if "json" in request.content_type else dict(await request.post())
+    given: dict[str, Any] = await request.json() if "json" in request.content_type else dict(await request.post())
     if given.get("user") != "bot" or given.get("password") != PASSWORD:
         return web.json_response({"error": f"wrong password {given.get('password')}"}, status=401)
     answer = web.json_response({"data": {"token": "t0ken-abc", "id": 7}}, headers={"X-Trace": "tr-99"})

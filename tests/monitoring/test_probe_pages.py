@@ -13,7 +13,7 @@ from accounts import scope, secrets
 from accounts.models import Customer, User
 from assets.models import Asset
 from monitoring import pipeline
-from monitoring.collectors import batch_of, places
+from monitoring.collectors import Job, batch_of, places
 from monitoring.collectors.config import HttpConfig, Kind, RequestSecret
 from monitoring.collectors.places import Answer, StepResult
 from monitoring.models import Target
@@ -184,7 +184,7 @@ def with_history(asset: Asset) -> Target:
     with scope.customer(asset.customer_id):
         url = "https://shop.example.com/"
         target = targets.create(asset=asset, kind="http", config={"url": url}, actor=None, now=now)
-        job = rounds.Job(target.pk, target.customer_id, asset.pk, HttpConfig(url))
+        job = Job(target.pk, target.customer_id, asset.pk, HttpConfig(url))
         for minute in range(60, 0, -1):
             at = now - timedelta(minutes=minute)
             code = places.TIMED_OUT if 26 <= minute <= 30 else 0

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 import redis
-from celery import Celery
+from celery import Celery, current_app
 from django.conf import LazySettings
 from django.conf import settings as django_settings
 from kombu.exceptions import OperationalError
@@ -81,7 +81,7 @@ def far(settings: LazySettings, monkeypatch: pytest.MonkeyPatch) -> list[tuple[s
         assert name == rounds.PROBE_TASK
         sent.append((queue, args[0]))
 
-    monkeypatch.setattr(rounds.current_app, "send_task", send)
+    monkeypatch.setattr(current_app, "send_task", send)
     return sent
 
 
@@ -320,7 +320,7 @@ def test_a_broker_that_takes_nothing_leaves_the_place_missing(
     def refuse(*_: object, **__: object) -> None:
         raise OperationalError("no broker")
 
-    monkeypatch.setattr(rounds.current_app, "send_task", refuse)
+    monkeypatch.setattr(current_app, "send_task", refuse)
     with site() as page:
         watch(web, f"http://127.0.0.1:{page.server_port}/")
         [work] = claim()
