@@ -28,7 +28,6 @@ PARAMETERS: Final[dict[str, str]] = {
     "day": NOW.date().isoformat(),
     "rule_id": next(iter(RULES)),
     "kind": "tcp",
-    "product": "nginx",
     "panel_id": "cpu",
     "uidb36": "x",
     "key": "y-z",
