@@ -21,7 +21,7 @@ from monitoring.collectors.config import DomainConfig
 from monitoring.collectors.http import session
 from monitoring.collectors.network import Guard, explain
 
-AT_ONCE: Final = 5
+AT_ONCE: Final = 50
 MAX_BYTES: Final = 2 * 1024 * 1024
 DAY_S: Final = 86_400.0
 REGISTERED, NOT_REGISTERED = 0, 1

@@ -22,7 +22,7 @@ from monitoring.collectors.http import Request, Response, ends_of, failed, fetch
 from monitoring.collectors.network import Guard
 from monitoring.collectors.places import OTHER, PASSED, STEP_FAILED, TIMED_OUT, Answer, StepResult
 
-AT_ONCE: Final = 40
+AT_ONCE: Final = 100
 LONGEST_VALUE: Final = 20_000
 MASK: Final = "•••"
 

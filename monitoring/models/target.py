@@ -19,6 +19,8 @@ from monitoring.collectors.config import NAMESPACES, PERFORMANCE, Config, Kind, 
 from monitoring.collectors.products import PRODUCTS, Product
 
 LATE_AFTER_PERIODS = 3
+UNHURRIED = frozenset({Kind.CMS, Kind.DOMAIN})
+"""Collectors that ask somebody who counts the questions."""
 ALWAYS_IN_TIME = timedelta(seconds=15)
 
 
@@ -228,4 +230,4 @@ def effective_period(kind: str, period_s: float) -> float:
     """Seconds between two runs of a target that wants one every ``period_s``. CloudMonitor has a point a minute
     and counts the calls: asking it more often brings nothing, whatever the setting says."""
     cap = float(settings.CHECK_PERIOD_S)
-    return min(float(period_s), cap) if cap and kind != Kind.CMS else float(period_s)
+    return min(float(period_s), cap) if cap and kind not in UNHURRIED else float(period_s)

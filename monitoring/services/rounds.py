@@ -7,6 +7,7 @@ rounds it was asked in, once, and for no other target.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -120,11 +121,14 @@ def _ask_here(
             by_point.setdefault(place.slug, []).append(job)
 
     async def main() -> list[tuple[str, list[tuple[Job[Any], Answer]]]]:
-        found = []
-        for point, some in by_point.items():
-            answers = await asking.ask(kind, some, guard=guard, point=point, control=settings.PROBE_CONTROL)
-            found.append((point, list(zip(some, answers, strict=True))))
-        return found
+        asked = [
+            asking.ask(kind, some, guard=guard, point=point, control=settings.PROBE_CONTROL)
+            for point, some in by_point.items()
+        ]
+        return [
+            (point, list(zip(by_point[point], answers, strict=True)))
+            for point, answers in zip(by_point, await asyncio.gather(*asked), strict=True)
+        ]
 
     found: list[tuple[str, list[tuple[Job[Any], Answer]]]] = asking.to_the_end(main) if by_point else []
     return found
