@@ -143,9 +143,10 @@ class CustomRule(TenantModel):
         return Condition(Form.VALUE, (self.metric,), comparator, limit, metric.unit)
 
 
-def custom_rules() -> dict[str, Rule]:
-    """The rules of the customer in scope, by id."""
-    return {row.rule_id: row.as_rule() for row in CustomRule.objects.all()}
+def custom_rules(customer_id: int | None = None) -> dict[str, Rule]:
+    """The rules of one customer, or of the one in scope, by id."""
+    rows = CustomRule.objects.all() if customer_id is None else CustomRule.objects.filter(customer_id=customer_id)
+    return {row.rule_id: row.as_rule() for row in rows}
 
 
 def custom_rule(rule_id: str) -> Rule | None:

@@ -20,6 +20,7 @@ from assets.models import Kind
 from monitoring import plan, replay, storage
 from monitoring.evaluate import States
 from monitoring.models import Alert, Series
+from monitoring.models.custom import custom_rules
 from monitoring.plan import Effective, Override, Plan, Resolver, applies
 from monitoring.replay import Step, Why
 from monitoring.rules import RULES, Rule
@@ -114,7 +115,8 @@ def _held(series: Series, rule: Rule, at: datetime) -> list[holding.Reason]:
 
 def rules_on(series: Series) -> list[Rule]:
     """The rules that look at a series, as their first figure."""
-    return [rule for rule in RULES.values() if rule.metrics[0] == series.metric]
+    rules = [*RULES.values(), *custom_rules(series.customer_id).values()]
+    return [rule for rule in rules if rule.metrics[0] == series.metric]
 
 
 def _partner(series: Series, rule: Rule) -> Series | None:

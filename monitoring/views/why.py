@@ -18,6 +18,7 @@ from django.views.decorators.http import require_safe
 from accounts.permissions import is_provider, person_of
 from monitoring import wording
 from monitoring.models import Alert, AssetGroup, Series
+from monitoring.models.custom import custom_rules
 from monitoring.replay import Step, Verdict, Why
 from monitoring.rule_forms import WhyForm
 from monitoring.rules import METRICS
@@ -86,7 +87,7 @@ def of_series(request: HttpRequest, series_id: int) -> HttpResponse:
 def show(request: HttpRequest, series_id: int, rule_id: str) -> HttpResponse:
     """Every point around a moment, and what became of it."""
     series = get_object_or_404(Series.objects.select_related("asset", "customer"), pk=series_id)
-    rule = rule_of(rule_id)
+    rule = custom_rules(series.customer_id).get(rule_id) or rule_of(rule_id)
     if rule.metrics[0] != series.metric:
         raise Http404
     now = timezone.now()

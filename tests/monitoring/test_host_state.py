@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer, Severity
@@ -151,6 +152,19 @@ def test_a_worker_that_died_after_telling_tells_nothing_twice(jia: Customer, por
         Target.objects.filter(pk=target.pk).update(state=before)  # its settling was lost
         look(jia, target, minute(2))
     assert len(told(jia, "host-config")) == 1
+
+
+def test_the_beat_claims_collects_and_compares(jia: Customer, port: int) -> None:
+    target = target_of(jia, port)
+    with scope.platform("the beat"):
+        [work] = poll.claim(now=timezone.now())
+    assert work.kind == "state"
+    with scope.customer(jia):
+        assert poll.collect(work) > 0
+        target.refresh_from_db()
+        assert target.last_ok_at is not None
+        assert target.state["texts"]
+        assert HostReading.objects.get().asset_id == target.asset_id
 
 
 async def test_an_old_agent_and_a_wrong_token_are_told_apart() -> None:

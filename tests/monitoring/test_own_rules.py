@@ -180,4 +180,6 @@ def test_customers_look_at_their_own_and_change_nothing(
     with scope.customer(jia):
         alert = Alert.objects.get()
     assert client.get(f"/monitoring/alerts/{alert.pk}/").status_code == 200
+    assert client.get(f"/monitoring/alerts/{alert.pk}/why/", follow=True).status_code == 200
+    assert client.get(f"/monitoring/why/{alert.series_id}/{rule.rule_id}/").status_code == 200
     assert client_for(eve).get(path).status_code == 404
