@@ -68,6 +68,8 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "accounts/2fa/authenticate/": "the second step of sign-in",
     "accounts/2fa/webauthn/login/": "sign-in by passkey",
     "accounts/invitation/<str:token>/": "the way in",
+    "monitoring/shared/": "takes the secret of a link to a dashboard",
+    "monitoring/shared/knock/": "a link to a dashboard",
 }
 
 WRITABLE_BY_READERS: Final[dict[str, str]] = {

@@ -34,26 +34,26 @@ SharedView = Callable[..., HttpResponse]
 @require_safe
 @never_cache
 @login_not_required
-def entrance(request: HttpRequest, share_id: int) -> HttpResponse:
-    """The same page whether the link exists or not: it takes the secret from the address and knocks with it."""
-    return render(request, "monitoring/shared_entrance.html", {"share_id": share_id})
+def entrance(request: HttpRequest) -> HttpResponse:
+    """The same page for every link: it takes number and secret from behind the # and knocks with them."""
+    return render(request, "monitoring/shared_entrance.html")
 
 
 @require_POST
 @never_cache
 @login_not_required
 @sensitive_post_parameters("secret")
-def knock(request: HttpRequest, share_id: int) -> HttpResponse:
+def knock(request: HttpRequest) -> HttpResponse:
     now = timezone.now()
-    share = dashboards.open_share(share_id, request.POST.get("secret", ""), now=now)
+    share = dashboards.open_share(request.POST.get("secret", ""), now=now)
     if share is None:
         return limiter.too_many(request) if limiter.failed(request, "shared") else _shut(request)
-    response = HttpResponseRedirect(reverse("monitoring:shared", args=[share_id]))
+    response = HttpResponseRedirect(reverse("monitoring:shared", args=[share.pk]))
     response.set_cookie(
-        _cookie(share_id),
+        _cookie(share.pk),
         signing.dumps(share.digest, salt=SALT),
         max_age=int((share.expires_at - now).total_seconds()),
-        path=reverse("monitoring:shared", args=[share_id]),
+        path=reverse("monitoring:shared", args=[share.pk]),
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=True,
         samesite="Lax",
@@ -115,4 +115,4 @@ def _cookie(share_id: int) -> str:
 
 
 def _shut(request: HttpRequest) -> HttpResponse:
-    return render(request, "monitoring/shared_shut.html", status=410)
+    return render(request, "monitoring/shared_shut.html", status=404)
