@@ -81,6 +81,7 @@ MENU = (
             Place("monitoring:sites", _("Websites"), "world-www", everybody),
             Place("monitoring:targets", _("Monitored targets"), "radar-2", is_provider),
             Place("monitoring:rules", _("Alert rules"), "adjustments-alt"),
+            Place("monitoring:history", _("History of samples"), "database"),
         ),
     ),
     Group(
