@@ -20,16 +20,21 @@ NAMES: Final[Mapping[str, str | Promise]] = {
     "memcached": "memcached", "rds-mysql": "RDS-MySQL", "rds-sqlserver": "RDS-MSSQL", "kvstore": "KVStore",
     "zookeeper": "zookeeper", "https": "https", "http": "http", "api": "api",
 }  # fmt: skip
+BOX: Final = {"class": "form-check-input m-0"}
 WANTED: Final = (("yes", _("Monitoring is wanted")), ("no", _("No monitoring")))
 
 
 def _boxes(names: tuple[str, ...], label: Any) -> forms.MultipleChoiceField:
     choices = [(name, NAMES[name]) for name in names]
-    return forms.MultipleChoiceField(choices=choices, required=False, label=label, widget=forms.CheckboxSelectMultiple)
+    return forms.MultipleChoiceField(
+        choices=choices, required=False, label=label, widget=forms.CheckboxSelectMultiple(attrs=BOX)
+    )
 
 
 class TemplateForm(forms.Form):
-    wanted = forms.ChoiceField(choices=WANTED, initial="yes", label=_("Monitoring"), widget=forms.RadioSelect)
+    wanted = forms.ChoiceField(
+        choices=WANTED, initial="yes", label=_("Monitoring"), widget=forms.RadioSelect(attrs=BOX)
+    )
     basics = _boxes(BASICS, _("Basic monitoring"))
     other_basics = forms.CharField(max_length=500, required=False, label=_("Other"))
     web = _boxes(WEB, _("Web"))
@@ -39,7 +44,7 @@ class TemplateForm(forms.Form):
     )
     ports = forms.TypedMultipleChoiceField(
         choices=[(port, str(port)) for port in PORTS], coerce=int, required=False, label=_("Ports"),
-        widget=forms.CheckboxSelectMultiple,
+        widget=forms.CheckboxSelectMultiple(attrs=BOX),
     )  # fmt: skip
     other_ports = forms.CharField(
         max_length=300, required=False, label=_("Other"), help_text=_("Such as 8080, 8088; separated by commas.")

@@ -34,6 +34,7 @@ RULES_OF: Final[Mapping[str, tuple[str, ...]]] = {
 }
 """The rules of each box of basic monitoring."""
 HOSTS: Final = frozenset({"server", "ecs"})
+SELF_BUILT: Final = frozenset({"middleware", "database"})
 _WORD: Final = re.compile(r"[,，、;；\n]+")
 _NOISE: Final = re.compile(r"(监控|monitoring|等)\s*$", re.IGNORECASE)
 
@@ -174,7 +175,7 @@ def _products(form: Form, known: Known) -> Iterator[Step]:
 
 
 def _product(slug: str, known: Known) -> Iterator[Step]:
-    instances = [asset for asset in known.assets if asset.product == slug]
+    instances = [asset for asset in known.assets if asset.product == slug and asset.kind in SELF_BUILT]
     if not instances:
         yield Step("task_no_instance", slug)
     for asset in instances:

@@ -21,7 +21,7 @@ from monitoring import plan, replay, storage
 from monitoring.evaluate import States
 from monitoring.models import Alert, Series
 from monitoring.models.custom import custom_rules
-from monitoring.plan import Effective, Override, Plan, Resolver, applies
+from monitoring.plan import Effective, Levels, Override, Plan, Resolver, applies
 from monitoring.replay import Step, Why
 from monitoring.rules import RULES, Rule
 from monitoring.services import dry_run, holding, levels
@@ -40,6 +40,7 @@ class Answer:
     at: datetime
     effective: Effective
     chain: Sequence[Override]
+    known: Levels
     reasons: Sequence[str]
     steps: Sequence[Step]
     start: datetime
@@ -98,6 +99,7 @@ def ask(*, series: Series, rule: Rule, at: datetime, now: datetime) -> Answer:
         at=at,
         effective=effective,
         chain=resolver.chain(rule, series.asset_id, series.labels),
+        known=known,
         reasons=reasons,
         steps=steps,
         start=start,

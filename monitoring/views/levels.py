@@ -32,7 +32,7 @@ from monitoring.models import (
     Series,
 )
 from monitoring.models.group import a_week
-from monitoring.plan import Effective, Level, Override, Resolver, applies, origins
+from monitoring.plan import Effective, Level, Levels, Override, Resolver, applies, origins
 from monitoring.rule_forms import GroupForm, MacroForm, ProcessForm, ScheduleForm
 from monitoring.rules import RULES, Rule
 from monitoring.services import groups as groups_service
@@ -262,6 +262,7 @@ class Origin:
     field: str
     level: str
     override_id: int
+    macro: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,9 +308,9 @@ def of_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
     resolver = Resolver(known, settings.CHECK_PERIOD_S)
     group_names = dict(AssetGroup.objects.filter(customer=asset.customer).values_list("pk", "name"))
     watched = {rule.metrics[0] for rule in RULES.values()}
-    rows = Series.objects.filter(asset=asset, metric__in=watched).order_by("metric", "labels")
+    rows = Series.objects.filter(asset=asset, metric__in=watched).select_related("asset").order_by("metric", "labels")
     held = [
-        _held(rule, series, resolver, asset, group_names)
+        _held(rule, series, known, resolver, group_names)
         for series in rows
         for rule in RULES.values()
         if rule.metrics[0] == series.metric
@@ -324,21 +325,33 @@ def of_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
     return render(request, "monitoring/asset_rules.html", context)
 
 
-def _held(rule: Rule, series: Series, resolver: Resolver, asset: Asset, names: dict[int, str]) -> Held:
+def _held(rule: Rule, series: Series, known: Levels, resolver: Resolver, names: dict[int, str]) -> Held:
+    asset = series.asset
     effective = resolver.of(rule, asset.pk, series.labels)
     chain = resolver.chain(rule, asset.pk, series.labels)
     return Held(
         rule,
         series,
         effective,
-        origins_of(chain, names),
+        origins_of(chain, names, macros_used(known)),
         applies(rule, is_ecs=asset.kind == Kind.ECS, os=asset.os),
     )
 
 
-def origins_of(chain: tuple[Override, ...], names: dict[int, str]) -> tuple[Origin, ...]:
+def macros_used(known: Levels) -> dict[int, str]:
+    """The macros that the thresholds of each override speak of, by its row."""
+    return {one.id: ", ".join(one.macros) for one in known.overrides if one.macros}
+
+
+def origins_of(chain: tuple[Override, ...], names: dict[int, str], macros: dict[int, str]) -> tuple[Origin, ...]:
     return tuple(
-        Origin(str(FIELD_NAMES[field]), level_name(one, names), one.id) for field, one in origins(chain).items()
+        Origin(
+            str(FIELD_NAMES[field]),
+            level_name(one, names),
+            one.id,
+            macros.get(one.id, "") if field in ("thresholds", "recovery") else "",
+        )
+        for field, one in origins(chain).items()
     )
 
 

@@ -262,7 +262,9 @@ def _context(request: HttpRequest, rule: Rule, customer: Customer | None, form: 
         "template": Row(rule, plan.resolve(rule, []), 0, language),
         "customer": customer,
         "customers": Customer.objects.all() if is_provider(person_of(request)) else [],
-        "overrides": own.order_by("customer__name", F("group__rank").desc(nulls_first=True), "asset__name", "labels"),
+        "overrides": own.order_by(
+            "customer__name", F("asset__name").asc(nulls_first=True), F("group__rank").desc(nulls_first=True), "labels"
+        ),
         "history": history.select_related("history_user", "asset", "group").order_by("-history_date")[:HISTORY],
         "form": form,
         "alerts": Alert.objects.filter(rule_id=rule.id, **({"customer": customer} if customer else {}))

@@ -177,10 +177,14 @@ def _shown(customer: Customer, preview: Preview) -> dict[str, Any]:
     groups: dict[str, list[Shown]] = {}
     for step in preview.new:
         groups.setdefault(str(STEP_WORDS[step.code]), []).append(_words(step, assets))
+    tasks: dict[str, list[Shown]] = {}
+    for step in preview.tasks:
+        shown = _words(step, assets)
+        tasks.setdefault(shown.what, []).append(shown)
     return {
         "groups": groups,
         "there": [_words(step, assets) for step in preview.there],
-        "tasks": [_words(step, assets) for step in preview.tasks],
+        "tasks": tasks,
         "quotas": [(QUOTA_WORDS[quota.code], quota) for quota in preview.quotas],
         "waits": State.SUBMITTED,
     }

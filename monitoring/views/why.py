@@ -24,7 +24,7 @@ from monitoring.rule_forms import WhyForm
 from monitoring.rules import METRICS
 from monitoring.services import why as service
 from monitoring.units import shown
-from monitoring.views.levels import origins_of
+from monitoring.views.levels import macros_used, origins_of
 from monitoring.views.rules import rule_of
 
 WHY_WORDS: Final[dict[Why, str | Promise]] = {
@@ -102,7 +102,7 @@ def show(request: HttpRequest, series_id: int, rule_id: str) -> HttpResponse:
         "conditions": wording.conditions_text(answer.effective.conditions),
         "recovery": wording.conditions_text(answer.effective.recovery, any_of=True),
         "often": wording.how_often(answer.effective),
-        "origins": origins_of(tuple(answer.chain), names),
+        "origins": origins_of(tuple(answer.chain), names, macros_used(answer.known)),
         "reasons": [REASON_WORDS[code] for code in answer.reasons],
         "lines": [_line(step, answer) for step in reversed(answer.highlights)],
         "others": [one for one in service.rules_on(series) if one.id != rule.id],

@@ -24,7 +24,7 @@ function option(one) {
     markArea: { silent: true, itemStyle: { color: red, opacity: dark() ? 0.35 : 0.22 },
                 data: one.bands.map(([from, to]) => [{ xAxis: from + CHINA }, { xAxis: Math.max(to, from + (one.to - one.from) / 400) + CHINA }]) },
     markLine: one.limit === null ? undefined
-      : { silent: true, symbol: "none", label: { formatter: shown(one.limit, one.unit), position: "insideEndTop", color: ink }, lineStyle: { color: red, type: "dashed" }, data: [{ yAxis: one.limit }] },
+      : { silent: true, symbol: "none", label: { formatter: shown(one.limit, one.unit), position: "insideStartTop", color: ink }, lineStyle: { color: red, type: "dashed" }, data: [{ yAxis: one.limit }] },
   };
   const top = Math.max(...one.hi, one.limit ?? -Infinity);
   return {
