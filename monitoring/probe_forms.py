@@ -44,7 +44,11 @@ class PlacedForm(TargetForm):
         required=False,
         help_text=_("Three probe points of this area, unless you choose some below."),
     )
-    points = forms.MultipleChoiceField(label=_("Probe points"), required=False, widget=forms.CheckboxSelectMultiple)
+    points = forms.MultipleChoiceField(
+        label=_("Probe points"),
+        required=False,
+        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input me-1"}),
+    )
     quorum = forms.IntegerField(
         label=_("Failed when so many points fail"),
         min_value=0,
