@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import Any, ClassVar
+from typing import Any
 
 from django.http import HttpResponse
 from django.utils import timezone
@@ -27,17 +27,16 @@ class Raw(BaseParser):
 
     media_type = "*/*"
 
-    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> bytes:
-        body: bytes = stream.read(remote_write.LARGEST + 1)
-        return body
+    def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
+        return stream.read(remote_write.LARGEST + 1)
 
 
 @extend_schema(exclude=True)  # binary, and described by its own specification: docs/remote-write.md
 class WriteView(APIView):
-    authentication_classes: ClassVar = [TokenAuthentication]
-    permission_classes: ClassVar = [MayWriteSamples]
-    parser_classes: ClassVar = [Raw]
-    throttle_classes: ClassVar = []  # it has a limit of its own, in samples
+    authentication_classes = (TokenAuthentication,)
+    permission_classes = (MayWriteSamples,)
+    parser_classes = (Raw,)
+    throttle_classes = ()  # it has a limit of its own, in samples
 
     def post(self, request: Request) -> HttpResponse:
         token = request.auth
@@ -49,7 +48,8 @@ class WriteView(APIView):
 def _take_in(request: Request, token_id: int, customer_id: int) -> HttpResponse:
     now = timezone.now()
     try:
-        written = remote_write.read(remote_write.decompress(request.data))
+        body: Any = request.data  # the bytes that the parser has read
+        written = remote_write.read(remote_write.decompress(body))
         remote.allow(token_id=token_id, samples=len(written), now=now)
         with scope.customer(customer_id):
             report = remote.take_in(customer_id=customer_id, written=written, now=now)

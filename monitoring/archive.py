@@ -87,7 +87,7 @@ def rows_of(data: memoryview) -> Iterable[tuple[int, int, bytes, Floats]]:
     """Asset, Unix ms, series (as big-endian bytes) and values of each row of a binary COPY."""
     at = len(COPY_HEADER)
     while True:
-        if data[at : at + 2] == b"\xff\xff":
+        if bytes(data[at : at + 2]) == b"\xff\xff":
             return
         _fields, _size, asset_id, _size, micros, size = FIXED.unpack_from(data, at)
         at += FIXED.size
@@ -110,11 +110,11 @@ def by_hours(rows: Iterable[tuple[int, int, bytes, Floats]]) -> dict[Place, dict
         pieces: dict[int, list[Column]] = {}
         for series, points in hour.items():
             points.sort(key=lambda point: point[0])
-            ts = np.array([at for at, _ in points], dtype=np.int64)
+            moments = np.array([at for at, _ in points], dtype=np.int64)
             table = np.array([value for _, value in points], dtype=np.float64).T.copy()
             for one, row in zip(np.frombuffer(series, ">i4").tolist(), table, strict=True):
                 there = ~np.isnan(row)
-                piece = Column(ts, row) if there.all() else Column(ts[there], row[there])
+                piece = Column(moments, row) if there.all() else Column(moments[there], row[there])
                 pieces.setdefault(one, []).append(piece)
         found[place] = {one: column for one, parts in pieces.items() if len((column := merged(parts)).ts)}
     return {place: columns for place, columns in found.items() if columns}

@@ -94,7 +94,9 @@ def pack_rollups(rollups: Mapping[int, Rollup]) -> bytes:
     rows = [rollups[one] for one in ids]
     clocks = _Clocks([row.ts for row in rows])
     digits, extremes = _integers([np.concatenate([row.low, row.high]) for row in rows])
-    lows, highs, sums = [], [], []
+    lows: list[Ints] = []
+    highs: list[Ints] = []
+    sums: list[Ints] = []
     for place, (row, both) in enumerate(zip(rows, extremes, strict=True)):
         low, high = np.split(both, 2)
         middle = _decimal_sums(row, digits[place])
@@ -178,13 +180,17 @@ def _integers(values: Sequence[Floats]) -> tuple[list[int], list[Ints]]:
 
 
 def _floats(numbers: Ints, digits: int) -> Floats:
-    return numbers.view(np.float64) if digits == FLOAT else numbers / 10.0**digits
+    if digits == FLOAT:
+        return numbers.view(np.float64)
+    floats: Floats = numbers / 10.0**digits
+    return floats
 
 
 def _spans(starts: Ints, lengths: Ints) -> Ints:
     """The places of several stretches, one after the other."""
     total = int(lengths.sum())
-    return np.arange(total) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    places: Ints = np.arange(total) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths)
+    return places
 
 
 # --- integers as bits ----------------------------------------------------------------------------------------------
@@ -198,7 +204,7 @@ def _write(ids: Sequence[int], digits: Sequence[int], clocks: _Clocks, columns: 
     sizes = _bit_lengths(told)
     body = _pack_bits(told, sizes)
     head = b"".join((
-        _planes(np.diff(np.array([0, *ids], dtype=np.uint32))),
+        _planes(np.diff(np.array([0, *ids], dtype=np.int64)).astype(np.uint32)),
         _planes(np.array(clocks.of, dtype=np.uint32)),
         _planes(np.array([len(ts) for ts in clocks.all], dtype=np.uint32)),
         np.array(digits, dtype=np.uint8).tobytes(),

@@ -271,7 +271,7 @@ class Span:
 
 def read_spans(spans: Sequence[Span]) -> dict[int, Column]:
     """The points of many short stretches, one per series, with two statements however many there are."""
-    arrays = [
+    arrays: list[list[int] | list[datetime]] = [
         [span.asset_id for span in spans],
         [span.series_id for span in spans],
         [_moment(span.first) for span in spans],
@@ -291,7 +291,8 @@ def read_spans(spans: Sequence[Span]) -> dict[int, Column]:
         cursor.execute(
             "SELECT DISTINCT packed.asset_id, packed.hour, packed.data"  # noqa: S608 - a table of placeholders
             f" FROM {table} JOIN samples.packed_readable packed ON packed.asset_id = span.asset_id"
-            " AND packed.hour > span.low - interval '1 hour' AND packed.hour <= span.high"
+            " AND packed.hour > span.low - interval '1 day' AND packed.hour <= span.high"
+            " AND packed.hour + packed.hours * interval '1 hour' > span.low"
             " AND packed.low_series <= span.series AND packed.high_series >= span.series",
             arrays,
         )
@@ -419,7 +420,7 @@ def _rollup(asset_id: int, wanted: Sequence[int], first: int, last: int, step_s:
 
 def _loose_days(asset_id: int, first: int, last: int) -> list[int]:
     """Days (Unix ms) whose points are not, or not all, in steps: raw ones wait, or steps have not been made."""
-    span = [asset_id, _moment(first // DAY_MS * DAY_MS), _moment(last)]
+    span: tuple[int, datetime, datetime] = (asset_id, _moment(first // DAY_MS * DAY_MS), _moment(last))
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT date_bin('1 day', ts, 'epoch') FROM samples.readable WHERE asset_id = %s AND ts >= %s AND ts < %s"

@@ -106,7 +106,7 @@ def _send_some() -> int | None:
                 _send(customer_id, points)
         with archive.as_packer():
             cursor.execute("DELETE FROM samples.outgoing WHERE id = ANY(%s)", [[row[0] for row in rows]])
-        return sum(row[3] for row in rows)
+        return sum(int(row[3]) for row in rows)
 
 
 def _send(customer_id: int, points: NDArray[np.void]) -> None:

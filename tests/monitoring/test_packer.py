@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.db.utils import ProgrammingError
 
 from accounts import scope
-from accounts.models import Customer
+from accounts.models import Customer, User
 from assets.models import Asset
 from monitoring import archive, pipeline, registry, storage
 from monitoring.collectors import Batch
@@ -112,11 +112,12 @@ def test_a_point_stored_twice_by_accident_is_packed_once(jia: Customer, web: Ass
 def test_a_closed_day_is_kept_in_steps_that_agree_with_its_points(jia: Customer, web: Asset) -> None:
     values = [(at * 7919) % 1000 / 10 for at in range(1440 - 120)]
     feed(jia, web, "host.cpu.util", values)
-    loose = {step: steps(web, step) for step in (300, 3600)}  # type: ignore[arg-type]  # the two steps there are
+    both: tuple[storage.Step, storage.Step] = (300, 3600)
+    loose = {step: steps(web, step) for step in both}
     assert packer.run(now=NEXT_NIGHT).days == 1
     assert count("steps", web) == 1
     for step, expected in loose.items():
-        kept = steps(web, step)  # type: ignore[arg-type]  # as above
+        kept = steps(web, step)
         assert kept.ts.tolist() == expected.ts.tolist()
         assert kept.low.tolist() == expected.low.tolist()
         assert kept.high.tolist() == expected.high.tolist()
@@ -188,10 +189,10 @@ def test_packed_history_is_read_by_its_customer_alone(jia: Customer, yi: Custome
     packer.run(now=NEXT_NIGHT)
     with scope.platform("ids"):
         series = Series.objects.get(asset=web).pk
-    span = {"start": MIDNIGHT, "end": MIDNIGHT + DAY}
+    start, end = MIDNIGHT, MIDNIGHT + DAY
     with scope.customer(yi):
-        assert len(storage.read(asset_id=web.pk, series_ids=[series], **span)[series].ts) == 0
-        assert len(storage.rollup(series_ids=[series], step_s=300, **span)[series].ts) == 0
+        assert len(storage.read(asset_id=web.pk, series_ids=[series], start=start, end=end)[series].ts) == 0
+        assert len(storage.rollup(series_ids=[series], step_s=300, start=start, end=end)[series].ts) == 0
         assert seen("packed_readable", web) == seen("steps_readable", web) == 0
     with scope.customer(jia):
         assert seen("packed_readable", web) == seen("steps_readable", web) == 1
@@ -259,9 +260,7 @@ def has_partition(day: datetime) -> bool:
         return cursor.fetchone()[0] is not None
 
 
-def test_each_customer_keeps_its_history_as_long_as_agreed(
-    jia: Customer, yi: Customer, web: Asset, lin: object
-) -> None:
+def test_each_customer_keeps_its_history_as_long_as_agreed(jia: Customer, yi: Customer, web: Asset, lin: User) -> None:
     other = server(yi)
     for customer, asset in ((jia, web), (yi, other)):
         feed(customer, asset, "host.cpu.util", range(60))

@@ -155,13 +155,16 @@ def test_graphs_are_read_back_from_the_store_and_show_the_same(
             cursor.execute("DELETE FROM samples.block")  # so that nothing else can answer
         for step, expected in own.items():
             assert curve(web, hour, step) == expected
-        span = {"start": hour, "end": hour + timedelta(hours=1), "step_s": 300}
+        end = hour + timedelta(hours=1)
         with scope.platform("ids"):
             foreign = Series.objects.get(asset=theirs).pk
         with scope.customer(jia):
-            assert len(outgoing.read_back(series_ids=[foreign], **span)[foreign].ts) == 0
+            assert len(outgoing.read_back(series_ids=[foreign], start=hour, end=end, step_s=300)[foreign].ts) == 0
         with scope.customer(yi):
-            assert outgoing.read_back(series_ids=[foreign], **span)[foreign].high.tolist() == [55.0] * 8
+            assert (
+                outgoing.read_back(series_ids=[foreign], start=hour, end=end, step_s=300)[foreign].high.tolist()
+                == [55.0] * 8
+            )
 
 
 def test_a_store_that_answers_with_others_series_is_not_believed(
