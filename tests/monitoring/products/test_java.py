@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
+from accounts.models import Customer
 from monitoring.collectors import Problem
 from monitoring.collectors.products import jmxproxy, jolokia
 from monitoring.collectors.products.frame import CannotReadError
+from tests.monitoring.products.alarms import states, store
 from tests.monitoring.products.servers import PASSWORD, Running
 from tests.monitoring.products.visits import earlier, figures, look, names, wanted
+from tests.monitoring.samples import server
 
 JOLOKIA = {"via": "jolokia", "app": "shop"}
 
@@ -43,6 +46,18 @@ async def test_tomcats_items_through_its_own_manager(tomcat: Running) -> None:
     assert wanted("Tomcat") <= names(second)
     assert (second.state or {})["facts"]["version"].startswith("Apache Tomcat/10.")
     assert "17" in (second.state or {})["facts"]["java"]
+
+
+@pytest.mark.django_db
+def test_a_restart_of_tomcat_is_an_event(tomcat: Running, jia: Customer) -> None:
+    asset = server(jia, name="tomcat-01", kind="middleware")
+    before = asyncio.run(look("tomcat", tomcat.port, user="rdmp", password=PASSWORD))
+    place = [key[2] for key in before.keys].index("tomcat.start_time")
+    before.value[place] -= 3600  # as if it had run for an hour
+    store(asset, before, 0)
+    tomcat.restart()
+    store(asset, asyncio.run(look("tomcat", tomcat.port, user="rdmp", password=PASSWORD)), 1)
+    assert states(asset)["tomcat-restarted"] is False
 
 
 async def test_memory_without_a_limit_has_no_utilization(tomcat: Running) -> None:

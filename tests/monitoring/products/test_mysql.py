@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import getpass
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -95,6 +96,20 @@ def test_a_stopped_thread_raises_its_alarm_after_three_looks_and_ends_it_after_t
     for at in range(3, 6):
         store(asset, asyncio.run(seen(pair.replica)), at)
     assert states(asset) == {"mysql-replication-thread": True}
+
+
+async def test_a_replica_that_cannot_write_falls_behind(pair: Pair) -> None:
+    """A lock on the replica holds its SQL thread up while both threads say that they run."""
+    with pymysql.connect(unix_socket=str(pair.replica.server.path / "db.sock"), user=getpass.getuser()) as holder:
+        run_sql(holder, "LOCK TABLES shop.orders READ")
+        pair.primary.run("UPDATE shop.orders SET n = n + 1", "COMMIT")
+
+        def lag() -> float:
+            return figures(asyncio.run(seen(pair.replica))).get('mysql.replica.lag_s{channel=""}', 0)
+
+        behind = await asyncio.to_thread(wait, lambda: lag() >= 2 and lag(), what="a lag")
+    assert behind >= 2
+    await asyncio.to_thread(wait, lambda: lag() == 0, what="the replica to catch up")
 
 
 async def test_what_a_user_may_not_see_is_told_as_the_grant_to_run_and_the_rest_is_read(pair: Pair) -> None:

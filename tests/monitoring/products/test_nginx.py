@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from monitoring.collectors import Problem
+from accounts.models import Customer
+from monitoring.collectors import Outcome, Problem
 from monitoring.collectors.products import nginx as adapter
 from monitoring.collectors.products.frame import CannotReadError
+from tests.monitoring.products.alarms import states, store
 from tests.monitoring.products.servers import Running
 from tests.monitoring.products.visits import closed_port, earlier, figures, look, wanted
+from tests.monitoring.samples import alerts, server
 
 TENGINE = (
     "Active connections: 3 \nserver accepts handled requests request_time\n 7 7 9 120\n"
@@ -33,6 +38,28 @@ async def test_a_restart_begins_the_counters_again_and_no_rate_is_negative(nginx
     after = await look("nginx", nginx.port, state=earlier(before))
     assert figures(after)["nginx.requests"] < figures(before)["nginx.requests"]
     assert figures(after)["nginx.requests_per_s"] == pytest.approx(1 / 60, rel=0.05)
+
+
+@pytest.mark.django_db
+def test_a_restart_is_told_once_from_the_counters_alone_and_is_over_after_ten_minutes(
+    nginx: Running, jia: Customer
+) -> None:
+    """stub_status has no uptime; 「连续三次 <0」 read literally would never come true."""
+    asset = server(jia, name="proxy-01", kind="middleware")
+
+    def seen() -> Outcome:
+        return asyncio.run(look("nginx", nginx.port))
+
+    for at in range(4):
+        store(asset, seen(), at)
+    assert states(asset) == {}
+    nginx.restart()
+    store(asset, seen(), 4)
+    assert states(asset) == {"nginx-restarted": False}
+    for at in range(5, 17):
+        store(asset, seen(), at)
+    assert states(asset) == {"nginx-restarted": True}
+    assert len(alerts(jia)) == 1
 
 
 @pytest.mark.parametrize(

@@ -161,22 +161,40 @@ async def test_a_node_against_its_own_limits(rabbitmq: Rabbit) -> None:
 def test_memory_over_its_limit_and_the_health_check_alarm_and_recover(rabbitmq: Rabbit, jia: Customer) -> None:
     asset = server(jia, name="mq-01", kind="middleware")
 
-    def limit() -> float:
-        found = figures(asyncio.run(rabbit_look(rabbitmq)))
-        return next(value for name, value in found.items() if name.startswith("rabbitmq.mem_limit_bytes"))
-
     rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "50MB")
-    wait(lambda: limit() == 50_000_000, what="the lower limit")
+    wait(lambda: amount(rabbitmq, "mem_limit") == 50_000_000, what="the lower limit")
     wait(lambda: unhealthy(rabbitmq), what="the alarm")
     for at in range(3):
         store(asset, asyncio.run(rabbit_look(rabbitmq)), at)
     assert states(asset) == {"rabbitmq-mem-limit": False, "rabbitmq-health": False}
     rabbitmq.ctl("set_vm_memory_high_watermark", "absolute", "256MB")
-    wait(lambda: limit() == 256_000_000, what="the limit as it was")
+    wait(lambda: amount(rabbitmq, "mem_limit") == 256_000_000, what="the limit as it was")
     wait(lambda: not unhealthy(rabbitmq), what="the end of the alarm")
     for at in range(3, 6):
         store(asset, asyncio.run(rabbit_look(rabbitmq)), at)
     assert states(asset) == {"rabbitmq-mem-limit": True, "rabbitmq-health": True}
+
+
+@pytest.mark.django_db
+def test_too_little_disk_alarms_as_the_difference_to_the_limit(rabbitmq: Rabbit, jia: Customer) -> None:
+    asset = server(jia, name="mq-02", kind="middleware")
+    rabbitmq.ctl("set_disk_free_limit", "999GB")
+    wait(lambda: amount(rabbitmq, "disk_free_limit") == 999_000_000_000, what="the higher limit")
+    wait(lambda: unhealthy(rabbitmq), what="the alarm")
+    for at in range(3):
+        store(asset, asyncio.run(rabbit_look(rabbitmq)), at)
+    assert states(asset) == {"rabbitmq-disk-free": False, "rabbitmq-health": False}
+    rabbitmq.ctl("set_disk_free_limit", "10MB")
+    wait(lambda: amount(rabbitmq, "disk_free_limit") == 10_000_000, what="the limit as it was")
+    wait(lambda: not unhealthy(rabbitmq), what="the end of the alarm")
+    for at in range(3, 6):
+        store(asset, asyncio.run(rabbit_look(rabbitmq)), at)
+    assert states(asset) == {"rabbitmq-disk-free": True, "rabbitmq-health": True}
+
+
+def amount(rabbit: Rabbit, name: str) -> float:
+    found = figures(asyncio.run(rabbit_look(rabbit)))
+    return next(value for full, value in found.items() if full.startswith(f"rabbitmq.{name}_bytes"))
 
 
 def unhealthy(rabbit: Rabbit) -> bool:

@@ -6,7 +6,7 @@ import socket
 from typing import Any
 
 from monitoring.collectors import Outcome, State, products
-from monitoring.collectors.config import ProductConfig
+from monitoring.collectors.config import LONGEST_WAIT_S, ProductConfig
 from monitoring.collectors.network import Guard
 from monitoring.items import ITEMS
 from tests.monitoring.probes import figures, job_for
@@ -16,10 +16,14 @@ __all__ = ["closed_port", "config_for", "earlier", "figures", "look", "names", "
 
 def config_for(product: str, port: int, **values: Any) -> ProductConfig:
     """What a target is told, as the form would check it."""
-    path = products.PRODUCTS[product].path
-    return products.checked(
-        ProductConfig(**{"product": product, "host": "127.0.0.1", "port": port, "path": path, **values})
-    )
+    usual: dict[str, Any] = {
+        "product": product,
+        "host": "127.0.0.1",
+        "port": port,
+        "path": products.PRODUCTS[product].path,
+        "timeout_s": LONGEST_WAIT_S,  # a machine that is busy with other tests is slow, not broken
+    }
+    return products.checked(ProductConfig(**usual | values))
 
 
 async def look(
