@@ -14,7 +14,7 @@ How "连续三次" is counted:
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import pairwise
 from typing import Final, Self
 
@@ -46,6 +46,11 @@ class Points:
     head_series: NDArray[np.int32]
     head_ts: Ints
     head_value: Floats
+    half_series: NDArray[np.int32] = field(default_factory=lambda: np.empty(0, np.int32))
+    """Stored points older than the newest of their series, the other halves of points in this batch
+    (`missing_halves`), in the order of (series, time)."""
+    half_ts: Ints = field(default_factory=lambda: np.empty(0, np.int64))
+    half_value: Floats = field(default_factory=lambda: np.empty(0, np.float64))
 
 
 @dataclass(slots=True)
@@ -93,7 +98,7 @@ class States:
         return cls(rows, zeros[0], zeros[1], firing, zeros[2], zeros[3], zeros[4], zeros[5] + NEVER_TS)
 
     def take(self, rows: Ints | Bools) -> Self:
-        return type(self)(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
 
     def replaced(self, touched: Self) -> Self:
         """These states after a fold: those touched come from there, as far as they are worth keeping."""
@@ -182,21 +187,50 @@ def _judge_alone(plan: Plan, points: Points, sample: Ints, binding: Ints) -> Ver
     return Verdicts(binding, points.ts[sample], value, bad, np.asarray(good))
 
 
+def missing_halves(plan: Plan, points: Points) -> tuple[NDArray[np.int32], Ints]:
+    """Series and moments of halves that are neither in this batch nor the newest of their series, but may be stored.
+
+    Two figures of one thing need not arrive together: one may be several points ahead, after an outage by hours.
+    """
+    nothing = np.empty(0, np.int32), np.empty(0, np.int64)
+    if not len(plan.second_series) or not len(points.head_series):
+        return nothing
+    at, known = _locate(plan.series, points.series)
+    sample, binding = _expand(np.flatnonzero(known), plan.start[at[known]], plan.start[at[known] + 1])
+    is_pair = (plan.form[binding] == PAIR) | (plan.form[binding] == DIFFERENCE)
+    sample2, binding2 = _second_halves(plan, points)
+    series = np.concatenate([plan.second[binding[is_pair]], plan.first[binding2]]).astype(np.int32)
+    ts = np.concatenate([points.ts[sample[is_pair]], points.ts[sample2]])
+    head, has_head = _locate(points.head_series, series)
+    may_be = has_head & (points.head_ts[head] > ts)
+    if not may_be.any():
+        return nothing
+    series, ts = series[may_be], ts[may_be]
+    absent = _search_pairs(points.series, points.ts, series, ts) < 0
+    wanted = np.unique(np.stack([series[absent].astype(np.int64), ts[absent]], axis=1), axis=0)
+    return wanted[:, 0].astype(np.int32), wanted[:, 1]
+
+
+def _second_halves(plan: Plan, points: Points) -> tuple[Ints, Ints]:
+    """The points that are the second half of a pair, one row for each of their bindings."""
+    low = np.searchsorted(plan.second_series, points.series, side="left")
+    high = np.searchsorted(plan.second_series, points.series, side="right")
+    came = np.flatnonzero(high > low)
+    sample, at = _expand(came, low[came], high[came])
+    binding = plan.second_binding[at]
+    is_pair = (plan.form[binding] == PAIR) | (plan.form[binding] == DIFFERENCE)
+    return sample[is_pair], binding[is_pair]
+
+
 def _judge_pairs(plan: Plan, points: Points, sample: Ints, binding: Ints) -> Verdicts:
     """Two figures of one thing at one moment. A pair is judged when its second half arrives, in whatever order.
 
-    Either half may come with this batch or be the newest point from before; both at the same timestamp.
+    Either half may come with this batch, be the newest point from before or be stored; both at the same timestamp.
     """
     second = plan.second[binding]
     value2, found2, _ = _value_at(points, second, points.ts[sample])
     rows = [(binding[found2], points.ts[sample][found2], points.value[sample][found2], value2[found2])]
-    low = np.searchsorted(plan.second_series, points.series, side="left")
-    high = np.searchsorted(plan.second_series, points.series, side="right")
-    came = np.flatnonzero(high > low)
-    sample2, at = _expand(came, low[came], high[came])
-    binding2 = plan.second_binding[at]
-    is_pair = (plan.form[binding2] == PAIR) | (plan.form[binding2] == DIFFERENCE)
-    sample2, binding2 = sample2[is_pair], binding2[is_pair]
+    sample2, binding2 = _second_halves(plan, points)
     value1, found1, in_batch = _value_at(points, plan.first[binding2], points.ts[sample2])
     late = found1 & ~in_batch  # pairs whose two halves are both here have been taken above
     rows.append((binding2[late], points.ts[sample2][late], value1[late], points.value[sample2][late]))
@@ -216,23 +250,26 @@ def _value_at(points: Points, series: NDArray[np.int32], ts: Ints) -> tuple[Floa
     if not len(series):
         nothing = np.zeros(0, dtype=np.bool_)
         return value, nothing, nothing
-    at = _search_pairs(points, series, ts)
+    at = _search_pairs(points.series, points.ts, series, ts)
     in_batch = at >= 0
     value[in_batch] = points.value[at[in_batch]]
     head, known = _locate(points.head_series, series)
     in_head = known & ~in_batch
     in_head[known] &= points.head_ts[head[known]] == ts[known]
     value[in_head] = points.head_value[head[in_head]]
-    return value, np.asarray(in_batch | in_head), np.asarray(in_batch)
+    half = _search_pairs(points.half_series, points.half_ts, series, ts)
+    is_stored = (half >= 0) & ~in_batch & ~in_head
+    value[is_stored] = points.half_value[half[is_stored]]
+    return value, np.asarray(in_batch | in_head | is_stored), np.asarray(in_batch)
 
 
-def _search_pairs(points: Points, series: NDArray[np.int32], ts: Ints) -> Ints:
-    """Positions of (series, ts) among the points; -1 where there is none."""
-    if not len(points.ts):
+def _search_pairs(have_series: NDArray[np.int32], have_ts: Ints, series: NDArray[np.int32], ts: Ints) -> Ints:
+    """Positions of (series, ts) among points in the order of (series, time); -1 where there is none."""
+    if not len(have_ts) or not len(ts):
         return np.full(len(series), -1, dtype=np.int64)
-    origin = min(points.ts.min(), ts.min())
-    span = max(points.ts.max(), ts.max()) - origin + 1
-    keys = points.series.astype(np.int64) * span + (points.ts - origin)  # 2**31 series over 49 days in milliseconds fit
+    origin = min(have_ts.min(), ts.min())
+    span = max(have_ts.max(), ts.max()) - origin + 1
+    keys = have_series.astype(np.int64) * span + (have_ts - origin)  # 2**31 series over 49 days in milliseconds fit
     wanted = series.astype(np.int64) * span + (ts - origin)
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where(keys[at] == wanted, at, -1)
@@ -289,8 +326,8 @@ def _brought(bindings: Ints, states: States) -> States:
     if len(states):
         at = np.minimum(np.searchsorted(states.binding, bindings), len(states) - 1)
         known = states.binding[at] == bindings
-        for field in fields(States):
-            getattr(table, field.name)[known] = getattr(states, field.name)[at[known]]
+        for column in fields(States):
+            getattr(table, column.name)[known] = getattr(states, column.name)[at[known]]
     return table
 
 

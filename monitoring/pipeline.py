@@ -7,7 +7,7 @@ held locked meanwhile, and what was stored is known by its timestamps. All or no
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -17,8 +17,9 @@ from django.conf import settings
 from accounts import scope
 from monitoring import registry, storage
 from monitoring.collectors import Batch
-from monitoring.evaluate import fold, judge
-from monitoring.heads import Columns
+from monitoring.evaluate import Points, fold, judge, missing_halves
+from monitoring.heads import Columns, Heads
+from monitoring.plan import Plan
 from monitoring.services import alerts
 
 ASSETS_AT_ONCE: Final = 250
@@ -111,7 +112,8 @@ def _take_in(memory: registry.Memory, columns: Columns, now: datetime) -> Ingest
             storage.write(customer_id=customer_id, asset=part.asset, ts=part.ts, series=part.series, value=part.value)
     opened = closed = 0
     if len(new):
-        touched, moved = fold(plan, judge(plan, heads.points(new)), memory.states_under(plan))
+        points = _with_halves(plan, heads.points(new), heads)
+        touched, moved = fold(plan, judge(plan, points), memory.states_under(plan))
         memory.keep_states(plan, touched)
         if len(moved):
             alerts.apply(customer_id=customer_id, plan=plan, moved=moved, now=now)
@@ -128,3 +130,24 @@ def _really_late(columns: Columns) -> Columns:
     if not len(columns):
         return columns
     return columns.take(~storage.stored(asset=columns.asset, ts=columns.ts, series=columns.series))
+
+
+def _with_halves(plan: Plan, points: Points, heads: Heads) -> Points:
+    """The points, with the stored other halves of those that rules over two figures look at."""
+    series, ts = missing_halves(plan, points)
+    if not len(series):
+        return points
+    starts = np.flatnonzero(np.append(True, series[1:] != series[:-1]))
+    stretches = np.split(ts, starts[1:])
+    at, _ = heads.find(series[starts])
+    rows = zip(heads.asset[at].tolist(), series[starts].tolist(), stretches, strict=True)
+    spans = [storage.Span(asset_id, one, int(some[0]), int(some[-1])) for asset_id, one, some in rows]
+    found = storage.read_spans(spans)
+    kept = [np.isin(found[span.series_id].ts, some) for span, some in zip(spans, stretches, strict=True)]
+    columns = [found[span.series_id] for span in spans]
+    return replace(
+        points,
+        half_series=np.repeat(series[starts], [int(mask.sum()) for mask in kept]),
+        half_ts=np.concatenate([column.ts[mask] for column, mask in zip(columns, kept, strict=True)]),
+        half_value=np.concatenate([column.value[mask] for column, mask in zip(columns, kept, strict=True)]),
+    )

@@ -147,6 +147,24 @@ def test_each_filesystem_has_an_alert_of_its_own(jia: Customer, web: Asset) -> N
     assert sorted(alert.rule_id for alert in alerts(jia)) == ["host-fs-free-10"] * 2 + ["host-fs-free-5"] * 2
 
 
+def test_the_halves_of_a_rule_over_two_figures_may_come_hours_apart(jia: Customer, web: Asset) -> None:
+    disk = {"device": "sda", "mountpoint": "/"}
+    low, little = [3.0] * 4, [2.0 * 1024**3] * 4
+    assert feed(jia, web, "host.fs.free_pct", [*low, 50.0, 50.0], labels=disk).opened == 0
+    registry.forget(jia.pk)
+    later = minute(240)
+    assert feed(jia, web, "host.fs.free_bytes", little[:2], labels=disk, now=later).opened == 0
+    assert feed(jia, web, "host.fs.free_bytes", little[2:], start=2, labels=disk, now=later).opened == 2
+    assert sorted(alert.opened_at for alert in alerts(jia)) == [minute(2), minute(2)]
+
+
+def test_the_second_half_may_be_ahead_as_well(jia: Customer, web: Asset) -> None:
+    disk = {"device": "sda", "mountpoint": "/"}
+    assert feed(jia, web, "host.fs.free_bytes", [2.0 * 1024**3] * 4, labels=disk).opened == 0
+    assert feed(jia, web, "host.fs.free_pct", [3.0, 3.0], labels=disk).opened == 0
+    assert feed(jia, web, "host.fs.free_pct", [3.0], start=2, labels=disk).opened == 2
+
+
 def test_when_the_incident_cannot_be_opened_nothing_of_the_batch_is_kept(
     jia: Customer, web: Asset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
