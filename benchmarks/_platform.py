@@ -1,4 +1,4 @@
-"""Importing this starts a PostgreSQL in a temporary directory, durable as in production, and sets Django up on it."""
+"""Importing this starts PostgreSQL (durable as in production) and Redis in a temporary directory, for Django."""
 
 import atexit
 import base64
@@ -15,6 +15,7 @@ import psutil
 from django.core.management import call_command
 
 from rdmp.embedded.postgres import Server
+from rdmp.embedded.redis import Server as Redis
 
 
 def _start() -> Server:
@@ -24,7 +25,11 @@ def _start() -> Server:
     atexit.register(shutil.rmtree, state, ignore_errors=True)
     atexit.register(server.stop)
     server.start()
+    redis = Redis(state, appendonly=False)
+    atexit.register(redis.stop)
+    redis.start()
     os.environ |= {
+        "REDIS_URL": redis.url,
         "DATABASE_URL": server.url,
         "DJANGO_SETTINGS_MODULE": "rdmp.settings",
         "RDMP_STATE_DIR": str(state),

@@ -1,10 +1,11 @@
 """How fast one process stores and evaluates samples, database included: JSON lines, one per figure.
 
-    python benchmarks/ingest.py [--minutes 30] [--series 100000] [--customers 20]
+    python benchmarks/ingest.py [--minutes 10] [--series 300000 200000] [--customers 20] [--tenants 200]
 
 It starts a PostgreSQL of its own, with durable settings. Customers have hosts with some 60 figures each, and an asset
 with the figures of all 90 rules. Each batch is one customer's minute. Some series are bad for a minute or two all the
-time, and alerts with their incidents open and recover during the run.
+time, and alerts with their incidents open and recover during the run. `tenant_cost_ratio` is the CPU time of as many
+small customers as `--tenants` says, each with the same rules, over that of one customer with as many series.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import _platform  # first: it starts the database and sets Django up
 
 import argparse
 import json
+import os
 import resource
 import sys
 import time
@@ -30,7 +32,7 @@ from accounts import scope
 from accounts.models import Customer
 from assets.models import Asset
 from monitoring import pipeline, registry
-from monitoring.collectors import Batch
+from monitoring.collectors import Batch, Keys, Pieces
 from monitoring.evaluate import compare
 from monitoring.plan import COMPARATORS
 from monitoring.rules import METRICS, RULES, Form
@@ -55,7 +57,7 @@ class Load:
     """One customer's series, and what they show."""
 
     customer_id: int
-    keys: list[tuple[int, int, str, str]]
+    keys: Pieces
     level: NDArray[np.float64]
     noise: NDArray[np.float64]
 
@@ -96,57 +98,74 @@ def good_levels(metrics: Sequence[str]) -> dict[str, tuple[float, float]]:
 
 
 def make_loads(count: int, customers: int, now: datetime) -> list[Load]:
+    """Customers with their assets, and the keys of each host as its collector has them from page to page."""
     levels = good_levels(list(METRICS))
     every_rule = sorted({metric for rule in RULES.values() for metric in rule.metrics})
     hosts = (count // customers - len(every_rule)) // PER_HOST
     loads = []
     with scope.platform("benchmark"):
         for number in range(customers):
-            customer = Customer.objects.create(
-                name=f"c{number}", short_name=f"c{number}", code=f"c{number}", created_at=now
-            )
+            name = f"c{count}-{customers}-{number}"
+            customer = Customer.objects.create(name=name, short_name=name, code=name, created_at=now)
             assets = Asset.objects.bulk_create(
                 Asset(customer=customer, kind="server", os="linux", name=f"h{at}", created_at=now, changed_at=now)
                 for at in range(hosts + 1)
             )
-            keys = [(customer.pk, a.pk, metric, labels) for a in assets[:-1] for metric, labels in host_series()]
-            keys += [(customer.pk, assets[-1].pk, metric, "") for metric in every_rule]
+            series = host_series()
+            pieces = [Keys((customer.pk, a.pk, metric, labels) for metric, labels in series) for a in assets[:-1]]
+            pieces.append(Keys((customer.pk, assets[-1].pk, metric, "") for metric in every_rule))
+            keys = Pieces(pieces)
             level, noise = np.array([levels[key[2]] for key in keys]).T
             loads.append(Load(customer.pk, keys, level, noise))
     return loads
 
 
-def measure(loads: Sequence[Load], minutes: int, start: datetime) -> Iterator[tuple[str, float, str]]:
-    everything = {name: replace(rule, enabled=True) for name, rule in RULES.items()}
-    setattr(registry, "RULES", everything)  # noqa: B010 - all 90, the one that ships switched off too
+@dataclass(frozen=True)
+class Run:
+    """What some minutes of load took."""
+
+    samples: int
+    wall_s: float
+    cpu_s: float
+    bytes: int
+    opened: int
+
+    @property
+    def cpu_s_per_million(self) -> float:
+        return self.cpu_s / self.samples * 1e6
+
+
+def all_rules() -> None:
+    """All 90, the one that ships switched off too."""
+    setattr(registry, "RULES", {name: replace(rule, enabled=True) for name, rule in RULES.items()})  # noqa: B010
+
+
+def batch_of(load: Load, minute: int, now: datetime, random: np.random.Generator, *, is_ill: bool = False) -> Batch:
+    size = len(load.level)
+    ts = np.full(size, round(now.timestamp() * 1000), dtype=np.int64)
+    values = load.values(minute, random, is_ill=is_ill)
+    return Batch(load.customer_id, load.keys, np.arange(size, dtype=np.int32), ts, values)
+
+
+def run(loads: Sequence[Load], minutes: int, start: datetime) -> Run:
     random = np.random.default_rng(7)
-    stored = opened = 0
+    stored = opened = first_stored = first_bytes = 0
     began = cpu = 0.0
     for minute in range(WARM_UP + minutes):
         if minute == WARM_UP:
-            bound = sum(len(registry.memory_of(load.customer_id).plan or ()) for load in loads)
-            first_bytes, first_stored, cpu, began = (
-                sample_bytes(),
-                stored,
-                _platform.cpu_seconds(),
-                time.monotonic(),
-            )
+            first_bytes, first_stored, cpu = sample_bytes(), stored, _platform.cpu_seconds()
+            began = time.monotonic()
         now = start + timedelta(minutes=minute)
         for number, load in enumerate(loads):
             is_ill = minute % 10 in range(3, 8) and number == minute // 10 % len(loads)  # alerts open and recover
-            size = len(load.keys)
-            ts = np.full(size, round(now.timestamp() * 1000), dtype=np.int64)
-            index = np.arange(size, dtype=np.int32)
-            batch = Batch(load.customer_id, list(load.keys), index, ts, load.values(minute, random, is_ill=is_ill))
-            result = pipeline.ingest(batch, now=now)
+            result = pipeline.ingest(batch_of(load, minute, now, random, is_ill=is_ill), now=now)
             stored, opened = stored + result.stored, opened + result.opened
-    wall = time.monotonic() - began
-    taken = stored - first_stored
-    yield "ingest.samples_per_s", taken / wall, "samples/s"
-    yield "ingest.cpu_s_per_million", (_platform.cpu_seconds() - cpu) / taken * 1e6, "s"
-    yield "ingest.bytes_per_sample", (sample_bytes() - first_bytes) / taken, "bytes"
-    yield "ingest.peak_rss_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "bytes"
-    print(f"{taken} samples, {bound} bindings of rules, {opened} alerts opened", file=sys.stderr)
+    wall, cpu = time.monotonic() - began, _platform.cpu_seconds() - cpu
+    bound = sum(len(registry.memory_of(load.customer_id).plan or ()) for load in loads)
+    print(
+        f"{stored} samples, {bound} bindings of rules, {opened} alerts, load {os.getloadavg()[0]:.1f}", file=sys.stderr
+    )
+    return Run(stored - first_stored, wall, cpu, sample_bytes() - first_bytes, opened)
 
 
 def sample_bytes() -> int:
@@ -157,15 +176,33 @@ def sample_bytes() -> int:
         return int(cursor.fetchone()[0])
 
 
+def figures(options: argparse.Namespace, start: datetime) -> Iterator[tuple[str, float, str]]:
+    for place, size in enumerate(options.series):
+        done = run(make_loads(size, options.customers, start), options.minutes, start)
+        name = "monitoring" if place == 0 else f"monitoring.at_{size // 1000}k"
+        yield f"{name}.samples_per_s", done.samples / done.wall_s, "samples/s"
+        yield f"{name}.cpu_s_per_million", done.cpu_s_per_million, "s"
+        yield f"{name}.raw_bytes_per_sample", done.bytes / done.samples, "bytes"
+        registry.forget()
+    yield "monitoring.peak_rss_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "bytes"
+    if options.tenants:
+        size = options.series[-1]
+        many = run(make_loads(size, options.tenants, start), options.minutes, start)
+        registry.forget()
+        one = run(make_loads(size, 1, start), options.minutes, start)
+        yield "monitoring.tenant_cost_ratio", many.cpu_s_per_million / one.cpu_s_per_million, "ratio"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=int, default=30)
-    parser.add_argument("--series", type=int, default=100_000)
+    parser.add_argument("--minutes", type=int, default=10)
+    parser.add_argument("--series", type=int, nargs="+", default=[300_000, 200_000])
     parser.add_argument("--customers", type=int, default=20)
+    parser.add_argument("--tenants", type=int, default=200)
     options = parser.parse_args()
+    all_rules()
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=2)
-    loads = make_loads(options.series, options.customers, start)
-    for name, value, unit in measure(loads, options.minutes, start):
+    for name, value, unit in figures(options, start):
         print(json.dumps({"name": name, "value": round(value, 3), "unit": unit}), flush=True)
 
 
