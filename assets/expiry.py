@@ -64,7 +64,8 @@ def notice(
     if local.hour < clock.hour and rung != EXPIRED and not _ends_before_the_hour(ends_at, local, clock):
         return None
     due_on = ends_at.astimezone(clock.zone).date() - timedelta(days=rung)
-    knew = known_since is None or known_since.astimezone(clock.zone).date() <= due_on
+    # Where nobody noted since when it is known, an earlier notice of the same end tells that it was.
+    knew = bool(told) if known_since is None else known_since.astimezone(clock.zone).date() <= due_on
     return Notice(rung, max(left, 0), due_on, is_late=knew and due_on < local.date())
 
 

@@ -60,6 +60,9 @@ def test_what_was_not_known_before_is_not_called_late() -> None:
     found = notice(ends_at=END, now=at(5), clock=SHANGHAI, known_since=at(5))
     assert found is not None
     assert not found.is_late
+    unknown = due(5)
+    assert unknown is not None
+    assert not unknown.is_late
 
 
 def test_nobody_hears_of_it_before_the_hour() -> None:

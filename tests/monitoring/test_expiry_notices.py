@@ -123,6 +123,9 @@ def test_what_renews_itself_is_told_and_alarms_nobody(account: CloudAccount, che
 def test_a_subscription_that_is_no_asset_is_told_of_too(account: CloudAccount) -> None:
     paid(account, "jiahe.example", 15, Subscription.Renewal.MANUAL)
     assert sweep(account) == [("jiahe.example", 15)]
+    paid(account, "new.example", 12, Subscription.Renewal.MANUAL)
+    sweep(account)
+    assert Event.objects.get(title_en__contains="new.example").detail["late"] is False, "nobody knew of it before"
     gone = paid(account, "released", 15, Subscription.Renewal.MANUAL)
     Subscription.objects.filter(pk=gone.pk).update(gone_at=NOW)
     assert sweep(account) == []
