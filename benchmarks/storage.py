@@ -1,6 +1,6 @@
 """How much room samples take at rest and how fast graphs come, on figures of a real host: JSON lines, one per figure.
 
-    python benchmarks/storage.py [--hosts 10] [--year-hosts 3]
+    python -m benchmarks.storage [--hosts 10] [--year-hosts 3]
 
 It starts a PostgreSQL of its own. `data/host.csv.gz` holds an hour and more of a working two-core machine, read every
 15 seconds through the host agent and turned into figures of whole minutes as the collector does it: four readings,
@@ -11,7 +11,7 @@ repeated piece saves nothing: values are told from the ones before them, and no 
 
 from __future__ import annotations
 
-import _platform  # first: it starts the database and sets Django up
+from benchmarks import _platform  # first: it starts the database and sets Django up
 
 # isort: split
 
@@ -241,11 +241,11 @@ def copy_years(assets: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hosts", type=int, default=10)
-    parser.add_argument("--year-hosts", type=int, default=3)
+    parser.add_argument("--hosts", type=int, default=10, help="0: no bytes")
+    parser.add_argument("--year-hosts", type=int, default=3, help="0: no graphs")
     options = parser.parse_args()
-    for figures in (bytes_per_sample(options.hosts), graph_times(options.year_hosts)):
-        for name, (value, unit) in figures:
+    for figures, count in ((bytes_per_sample, options.hosts), (graph_times, options.year_hosts)):
+        for name, (value, unit) in figures(count) if count else ():
             print(json.dumps({"name": name, "value": round(value, 4), "unit": unit}), flush=True)
 
 
