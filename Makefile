@@ -19,7 +19,7 @@ check: setup
 	@$(PY) scripts/check.py
 
 bench: setup
-	@for file in benchmarks/[a-z]*.py; do $(PY) "$$file" || exit 1; done
+	@for file in benchmarks/[a-z]*.py; do $(PY) -m "benchmarks.$$(basename $$file .py)" || exit 1; done
 
 # A real alarm on the running platform, its recovery, and the demo people's one-time codes for signing in.
 demo-alarm demo-recover otp: setup

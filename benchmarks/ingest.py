@@ -1,6 +1,6 @@
 """How fast one process stores and evaluates samples, database included: JSON lines, one per figure.
 
-    python benchmarks/ingest.py [--minutes 10] [--series 300000 200000] [--customers 20] [--tenants 200]
+    python -m benchmarks.ingest [--minutes 10] [--series 300000 200000] [--customers 20] [--tenants 200]
 
 It starts a PostgreSQL of its own, with durable settings. Customers have hosts with some 60 figures each, and an asset
 with the figures of all 90 rules. Each batch is one customer's minute. Some series are bad for a minute or two all the
@@ -10,7 +10,7 @@ small customers as `--tenants` says, each with the same rules, over that of one 
 
 from __future__ import annotations
 
-import _platform  # first: it starts the database and sets Django up
+from benchmarks import _platform  # first: it starts the database and sets Django up
 
 # isort: split
 

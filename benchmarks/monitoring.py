@@ -1,6 +1,6 @@
 """How soon alerts and messages come, and how many hosts one worker polls: JSON lines, one per figure.
 
-    python benchmarks/monitoring.py [--storm 10000] [--burst 1000] [--hosts 1000] [--rounds 4]
+    python -m benchmarks.monitoring [--storm 10000] [--burst 1000] [--hosts 1000] [--rounds 4]
 
 It starts a PostgreSQL and a Redis of its own. Latency is counted from the arrival of a data point to the commit of the
 alert's row, or to the arrival of the message at a local webhook:
@@ -16,7 +16,7 @@ judged by this one.
 
 from __future__ import annotations
 
-import _platform  # first: it starts the database and sets Django up
+from benchmarks import _platform  # first: it starts the database and sets Django up
 
 # isort: split
 
@@ -36,11 +36,11 @@ import numpy as np
 import psutil
 from django.conf import settings
 from django.db import connection
-from ingest import all_rules, batch_of, make_loads
 
 from accounts import scope
 from accounts.models import Customer
 from assets.models import Asset
+from benchmarks.ingest import all_rules, batch_of, make_loads
 from demo.robots import Robots
 from monitoring import pipeline, registry
 from monitoring.collectors import Batch, Keys, Pieces
