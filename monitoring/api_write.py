@@ -13,7 +13,7 @@ from rest_framework.request import Request
 from rest_framework.views import APIView
 
 from accounts import scope
-from accounts.api_access import MayWriteSamples, TokenAuthentication
+from accounts.api_access import MayWriteSamples, SessionAuthentication, TokenAuthentication
 from accounts.models import ApiToken
 from monitoring import remote_write
 from monitoring.services import remote
@@ -33,7 +33,7 @@ class Raw(BaseParser):
 
 @extend_schema(exclude=True)  # binary, and described by its own specification: docs/remote-write.md
 class WriteView(APIView):
-    authentication_classes = (TokenAuthentication,)
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (MayWriteSamples,)
     parser_classes = (Raw,)
     throttle_classes = ()  # it has a limit of its own, in samples

@@ -50,6 +50,8 @@ PARTICULAR: Final[dict[str, object]] = {
     "assets.Asset.kind": "server",
     "monitoring.Silence.windows": [{"from": "2026-03-02T02:00:00+00:00", "to": "2026-03-02T04:00:00+00:00"}],
     "assets.Asset.cloud_account": None,
+    "monitoring.Retention.points_days": 40,
+    "monitoring.Retention.steps_days": 400,
     "incidents.Incident.policy": {
         "severity": 2,
         "contract": "",
