@@ -155,7 +155,7 @@ PRODUCT: Final = Product(
     prerequisites=(
         Prerequisite(
             "以管理员身份建立只有 clusterMonitor 角色的用户（副本集只需在主节点执行一次）。",
-            "As an administrator make a user that has the clusterMonitor role only (for a replica set: on its primary).",
+            "As an administrator make a user with only the clusterMonitor role (for a replica set: on its primary).",
             "use admin\n"
             'db.createUser({user: "rdmp", pwd: "<PASSWORD>", roles: [{role: "clusterMonitor", db: "admin"}]})',
         ),
