@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,9 @@ from monitoring.rules import CUSTOM, METRICS, metric_of
 DATA: Final = Path(__file__).parent / "data" / "panels.csv"
 HIDDEN: Final = frozenset({"host.boot_time", "host.cpu.cores", "host.fs.free_pct", "host.fs.size_bytes"})
 """Metrics that rules need and that no person looks at as a curve."""
+FREE: Final = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]{1,99}")
+"""Names that a customer's own Prometheus writes under (`services.remote`); those of the catalogue have points."""
+FREE_AT_ONCE: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +75,8 @@ def panel(panel_id: str) -> Panel | None:
     """A panel by its id; a metric without a place in the catalogue is its own panel."""
     if panel_id in PANELS:
         return PANELS[panel_id]
+    if FREE.fullmatch(panel_id):
+        return Panel(panel_id, panel_id, panel_id, (panel_id,), None, None)
     metric = metric_of(panel_id)
     if metric is None or panel_id in PANEL_OF:
         return None
@@ -80,8 +86,10 @@ def panel(panel_id: str) -> Panel | None:
 
 def panels_for(metrics: Iterable[str]) -> list[Panel]:
     """The panels for the metrics an asset has, in the catalogue's order."""
-    known = {name for name in metrics if name in METRICS or name.startswith(CUSTOM)}
+    names = set(metrics)
+    known = {name for name in names if name in METRICS or name.startswith(CUSTOM)}
+    free = sorted(name for name in names - known if FREE.fullmatch(name))[:FREE_AT_ONCE]
     there = {name for name in known if METRICS[name].kind != "start"} - HIDDEN
     wanted = [found for found in PANELS.values() if there & set(found.metrics)]
     rest = sorted(metric for metric in there if metric not in PANEL_OF)
-    return wanted + [found for metric in rest if (found := panel(metric)) is not None]
+    return wanted + [found for metric in [*rest, *free] if (found := panel(metric)) is not None]

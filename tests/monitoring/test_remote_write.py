@@ -27,7 +27,7 @@ from accounts.services import tokens
 from assets.models import Asset
 from monitoring import remote_write, storage
 from monitoring.models import RemoteSource, Series
-from monitoring.services import remote
+from monitoring.services import graphs, remote
 from tests.conftest import make_person
 from tests.monitoring.samples import server
 from tests.monitoring.test_agent import TOKEN, agent, wait_until
@@ -374,3 +374,15 @@ remote_write:
         process.kill()
         process.wait()
         log.close()
+
+
+def test_a_customers_own_metric_has_a_graph_of_its_own(web: Asset, alice: User) -> None:
+    assert (
+        send(key_of(alice), body_of([({"__name__": "app_orders", "host": "web-01"}, [ms()], [12.5])])).status_code
+        == 204
+    )
+    now = timezone.now()
+    with scope.customer(web.customer_id):
+        (panel,) = graphs.panels_of(web)
+        found = graphs.graph(web, panel, graphs.Window.of(now - timedelta(hours=1), now + timedelta(minutes=1)))
+    assert (panel.id, found["series"][0]["v"]) == ("app_orders", [12.5])
