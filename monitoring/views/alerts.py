@@ -24,7 +24,7 @@ from monitoring import sparkline, storage, wording
 from monitoring.models import Alert, Held
 from monitoring.panels import PANEL_OF
 from monitoring.rules import RULES, metric_of
-from monitoring.services import graphs
+from monitoring.services import graphs, outlooks
 from monitoring.silence_forms import AckForm, QuickSilenceForm, rule_choices
 from monitoring.units import shown
 from monitoring.views import alert_moments
@@ -106,6 +106,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "rule_recovery": wording.conditions_text(rule.recovery, any_of=True) if rule else "",
         "reason": rule.reason(language) if rule else "",
         "value": _figure(alert, alert.value),
+        "usual": _usual(alert),
         "samples": samples,
         "ranges": RANGES,
         "shown": shown_first,
@@ -197,6 +198,17 @@ def _figure(alert: Alert, value: float | None) -> str:
     if metric is None:
         return "—"
     return shown(value, metric.unit, metric=metric.name, language=get_language() or "zh-hans")
+
+
+def _usual(alert: Alert) -> str:
+    """What the figure is at such an hour of the week, where five weeks before tell; advice only."""
+    if alert.series is None:
+        return ""
+    hour = timedelta(hours=1)
+    known = outlooks.usual(series=alert.series, start=alert.opened_at - hour, end=alert.opened_at)
+    if not known.ts:
+        return ""
+    return f"{_figure(alert, known.low[-1])} – {_figure(alert, known.high[-1])}"
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:

@@ -90,3 +90,15 @@ def test_the_band_of_what_is_usual_comes_with_the_hours_outside_it(
     assert client_for(eve).get(f"/monitoring/usual/{series.pk}.json{span}").status_code == 404
     for wrong in ("", "?start=x&end=y", "?start=9&end=1", "?start=0&end=999999999999"):
         assert client_for(vera).get(f"/monitoring/usual/{series.pk}.json{wrong}").status_code == 404
+
+
+def test_an_alert_says_what_is_usual_at_its_hour(jia: Customer, web: Asset, vera: User, client_for: ClientFor) -> None:
+    metric, now = "host.load1_per_core", timezone.now()
+    hourly(web, metric, [2.0] * 24 * 28, {})
+    points: list[Sample] = [(web, metric, {}, now - timedelta(minutes=3 - at), 9.0) for at in range(3)]
+    pipeline.ingest(batch(jia, points), now=now)
+    with scope.customer(jia):
+        alert = Alert.objects.get(rule_id="host-load-per-core")
+    page = client_for(vera).get(f"/monitoring/alerts/{alert.pk}/").content.decode()
+    assert "1.9" in page
+    assert "2.1" in page
