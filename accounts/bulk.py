@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, models
 
@@ -16,8 +17,9 @@ def update(rows: Sequence[models.Model], fields: Sequence[str]) -> int:
     if not rows:
         return 0
     meta = rows[0]._meta
-    columns = [meta.pk, *(meta.get_field(name) for name in fields)]
-    names = [connection.ops.quote_name(column.column) for column in columns]
+    by_name = {field.name: field for field in meta.concrete_fields}
+    columns = [field for field in meta.concrete_fields if field.primary_key] + [by_name[name] for name in fields]
+    names = [connection.ops.quote_name(str(column.column)) for column in columns]
     # a JSON value travels as text: PostgreSQL has no way to write an array of them that drivers agree on
     kinds = ["text" if isinstance(column, models.JSONField) else column.rel_db_type(connection) for column in columns]
     casts = ["::jsonb" if isinstance(column, models.JSONField) else "" for column in columns]
@@ -30,10 +32,10 @@ def update(rows: Sequence[models.Model], fields: Sequence[str]) -> int:
             f" WHERE row.{names[0]} = new.{names[0]}",
             [[_value(column, row) for row in rows] for column in columns],
         )
-        return cursor.rowcount
+        return int(cursor.rowcount)
 
 
-def _value(column: models.Field[object, object], row: models.Model) -> object:
+def _value(column: models.Field[Any, Any], row: models.Model) -> object:
     value = getattr(row, column.attname)
     if isinstance(column, models.JSONField):
         return json.dumps(value, cls=column.encoder)

@@ -88,7 +88,7 @@ def cancel_many(*, prefixes: Collection[str]) -> int:
             _settle_own(prefix, is_prefix=True)
         with connection.cursor() as cursor:
             cursor.execute(_CANCEL, [list(prefixes), [_after(prefix) for prefix in prefixes]])
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
 
 def _after(prefix: str) -> str:

@@ -245,7 +245,7 @@ class _Wave:
         Incident.objects.bulk_create(self.opened)
         clocks.start(planned)
         IncidentAsset.objects.bulk_create(
-            IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id)
+            IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id or 0)
             for incident in self.opened
         )
 
