@@ -98,10 +98,11 @@ def try_new(request: HttpRequest, asset_id: int, product: str) -> HttpResponse:
 @require_POST
 @require(is_provider)
 def try_changed(request: HttpRequest, pk: int) -> HttpResponse:
-    """Test a change before it is saved."""
-    target = get_object_or_404(Target.objects.select_related("customer", "asset"), pk=pk)
+    """Test a change before it is saved. What is no product is tested as it is stored."""
+    target = get_object_or_404(Target.objects.select_related("customer", "asset", "cloud_account"), pk=pk)
     if target.product is None or target.asset is None:
-        raise Http404
+        outcome = targets.test_now(target=target, actor=person_of(request), now=timezone.now())
+        return render(request, "monitoring/_trial.html", trial(outcome))
     return _try(request, target.asset, ProductForm(request.POST, product=target.product, target=target), target)
 
 
