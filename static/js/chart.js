@@ -140,7 +140,7 @@ class Chart {
     this.data = goesOn && data.step === this.data.step ? joined(this.data, data) : data;
     this.data.marks = marks;
     this.wanted = wanted;
-    await this.compare(turn);
+    await Promise.all([this.compare(turn), this.usually(turn)]);
     await this.draw();
   }
 
@@ -160,6 +160,19 @@ class Chart {
   since() {
     const ends = this.data.series.filter((one) => one.t.length).map((one) => one.t[one.t.length - 1]);
     return ends.length ? Math.min(...ends) : this.data.from;
+  }
+
+  // What is usual at these hours of the week, of the first curve: advice, behind everything.
+  async usually(turn) {
+    const { data, section } = this;
+    const first = data.series[0];
+    if (!section?.dataset.usually || !first || data.state) {
+      this.usual = null;
+      return;
+    }
+    const query = new URLSearchParams({ start: String(data.from), end: String(data.to) });
+    const found = await json(`${section.dataset.usual.replace("/0.json", `/${first.id}.json`)}?${query}`).catch(() => null);
+    if (turn === this.turn) this.usual = found?.ts.length > 1 ? { id: "usual", name: "", t: found.ts, lo: found.low, hi: found.high } : null;
   }
 
   say(text) {
@@ -328,7 +341,7 @@ function option(chart, data) {
                    formatter: (value) => (data.state && !Number.isInteger(value) ? "" : shown(value, data.unit, commonCodes(data))) },
     },
     toolbox: chart.section ? { show: true, itemSize: 0, top: -50, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none", brushStyle: { color: line, opacity: 0.35 } } } } : undefined,
-    series: [...lines(data, colors, dark), ...earlier(chart, data, colors), ...(data.marks?.length ? [marks(data, dark)] : [])],
+    series: [...(chart.usual ? [band(chart.usual, text, dark)] : []), ...lines(data, colors, dark), ...earlier(chart, data, colors), ...(data.marks?.length ? [marks(data, dark)] : [])],
   };
 }
 
@@ -496,14 +509,15 @@ function press(section, pressed) {
 
 document.addEventListener("click", (event) => {
   const button = event.target.closest("[data-graph-range]");
-  const comparing = event.target.closest("[data-graph-compare]");
+  const toggle = event.target.closest("[data-graph-compare], [data-graph-usual]");
   const picture = event.target.closest("[data-chart-picture]");
-  if (comparing) {
-    const section = comparing.closest("[data-graphs]");
-    section.toggleAttribute("data-compare");
-    if (section.hasAttribute("data-compare")) section.dataset.compare = "1";
-    comparing.classList.toggle("active", section.hasAttribute("data-compare"));
-    comparing.setAttribute("aria-pressed", String(section.hasAttribute("data-compare")));
+  if (toggle) {
+    const section = toggle.closest("[data-graphs]");
+    const what = toggle.hasAttribute("data-graph-usual") ? "usually" : "compare";
+    if (section.dataset[what]) delete section.dataset[what];
+    else section.dataset[what] = "1";
+    toggle.classList.toggle("active", what in section.dataset);
+    toggle.setAttribute("aria-pressed", String(what in section.dataset));
     again(section);
   } else if (picture) charts.get(picture.closest(".graph-card").querySelector("[data-chart]"))?.picture();
   const custom = event.target.closest("[data-graph-custom]");

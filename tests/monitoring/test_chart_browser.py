@@ -24,10 +24,11 @@ HOURS = {"1h": 1, "6h": 6, "24h": 24}
 BODY = """<!doctype html><html lang="en" data-bs-theme="light"><head><meta name="viewport" content="width=device-width">
 <link rel="stylesheet" href="/static/vendor/tabler/css/tabler.min.css">
 <link rel="stylesheet" href="/static/css/rdmp.css">
-</head><body><section data-graphs data-marks="/marks.json" id="g">
+</head><body><section data-graphs data-marks="/marks.json" data-usual="/usual/0.json" id="g">
 <button data-graph-range="1h">1h</button><button data-graph-range="6h" class="active">6h</button>
 <button data-graph-range="24h">24h</button>
 <button data-graph-compare aria-pressed="false">before</button>
+<button data-graph-usual aria-pressed="false">usual</button>
 <button data-graph-custom aria-controls="custom" aria-expanded="false">custom</button>
 <form id="custom" class="d-none" data-graph-custom-form><input type="datetime-local" name="start">
 <input type="datetime-local" name="end"><button>show</button></form>
@@ -88,6 +89,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
         elif parts.path == "/marks.json":
             self.server.marked.append({name: values[0] for name, values in parse_qs(parts.query).items()})
             self.answer(json.dumps({"marks": self.server.marks}).encode(), "application/json")
+        elif parts.path == "/usual/1.json":
+            query = {name: int(values[0]) for name, values in parse_qs(parts.query).items()}
+            ts = list(range(query["start"], query["end"], 3_600_000))
+            usual = {"ts": ts, "low": [20] * len(ts), "high": [70] * len(ts), "unusual": []}
+            self.answer(json.dumps(usual).encode(), "application/json")
         elif parts.path.startswith("/static/") and file.is_file():
             self.answer(file.read_bytes(), KINDS.get(file.suffix, "application/octet-stream"))
         else:
@@ -258,6 +264,19 @@ def test_the_week_before_is_asked_for_and_drawn_until_it_is_no_longer_wanted(pag
     page.click("[data-graph-compare]")
     page.wait_for_timeout(600)
     assert site.asked[-1]["range"] == "6h"
+
+
+def test_what_is_usual_is_drawn_behind_the_first_curve_until_it_is_no_longer_wanted(page: Page, site: Site) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    alone = inked(page)
+    page.click("[data-graph-usual]")
+    page.wait_for_timeout(600)
+    assert inked(page) > alone * 1.5
+    expect(page.locator("[data-graph-usual]")).to_have_attribute("aria-pressed", "true")
+    page.click("[data-graph-usual]")
+    page.wait_for_timeout(600)
+    assert inked(page) < alone * 1.2
 
 
 def test_marks_are_asked_for_once_for_a_stretch_of_time_and_drawn(page: Page, site: Site) -> None:
