@@ -118,7 +118,8 @@ def _may_read(request: HttpRequest) -> bool:
     if token := settings.METRICS_TOKEN:
         given = request.headers.get("Authorization", "")
         return hmac.compare_digest(given.encode(), f"Bearer {token}".encode())
-    if request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
+    behind_proxy = settings.SECURE_PROXY_SSL_HEADER is not None
+    if behind_proxy or request.headers.get("X-Forwarded-For") or request.headers.get("Forwarded"):
         return False
     try:
         return ip_address(request.META.get("REMOTE_ADDR", "")).is_loopback

@@ -52,6 +52,7 @@ from tests.walk import (
 
 OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "healthz": "asked by load balancers",
+    "metrics": "asked by a Prometheus on this machine; from elsewhere with a token (test_platform)",
     "api/schema/": "the description of the API",
     "i18n/setlang/": "the language of the sign-in page",
     "accounts/login/": "sign-in",

@@ -157,6 +157,11 @@ def test_metrics_are_not_for_everybody(
     assert client.get("/metrics", **extra).status_code == status  # type: ignore[arg-type]  # as above
 
 
+def test_behind_a_proxy_nobody_counts_as_this_machine(client: Client, settings: LazySettings) -> None:
+    settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+    assert client.get("/metrics").status_code == 403
+
+
 def test_the_status_page_is_for_managers_and_says_what_to_do(
     root: User, chen: User, alice: User, client_for: ClientFor
 ) -> None:
