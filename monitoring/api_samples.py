@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -61,7 +62,8 @@ class TakenSerializer(serializers.Serializer[Any]):
 class SamplesView(APIView):
     """Figures of custom scripts. Sending the same sample again changes nothing."""
 
-    authentication_classes = (TokenAuthentication,)
+    # Who is signed in at the portal is refused with 403 rather than asked to sign in: it takes a token.
+    authentication_classes = (TokenAuthentication, SessionAuthentication)
     permission_classes = (MayWriteSamples,)
     throttle_classes = ()  # it has a limit of its own, in samples
 

@@ -77,7 +77,7 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
 @require_safe
 def diff(request: HttpRequest, pk: int) -> HttpResponse:
     """The diff of one change, to keep."""
-    event = get_object_or_404(Event.objects.filter(source=Event.Source.HOST), pk=pk)
+    event = get_object_or_404(Event.objects, pk=pk)
     response = HttpResponse(f"{event.detail.get('diff', '')}\n", content_type="text/x-diff; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="change-{event.pk}.diff"'
     return response
