@@ -85,14 +85,14 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_POST
 def arrange(request: HttpRequest, pk: int) -> JsonResponse:
     """The arrangement from the browser: `{"version": 3, "places": [...]}`."""
-    person = _writer(request)
+    person, dashboard = _writer(request), _dashboard(pk)
     try:
         asked = json.loads(request.body)
         version, places = int(asked["version"]), asked["places"]
     except (ValueError, TypeError, KeyError) as error:
         raise DomainError(_("The arrangement could not be read. Nothing was saved."), code="unreadable") from error
     dashboard = dashboards.arrange(
-        dashboard=_dashboard(pk), places=places, version=version, actor=person, now=timezone.now()
+        dashboard=dashboard, places=places, version=version, actor=person, now=timezone.now()
     )
     return JsonResponse({"version": dashboard.version})
 
