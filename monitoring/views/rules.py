@@ -21,7 +21,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.errors import DomainError
 from accounts.models import Customer, Severity
-from accounts.permissions import is_provider, person_of, require
+from accounts.permissions import can_write, is_provider, person_of, require
 from monitoring import plan, wording
 from monitoring.models import Alert, RuleOverride
 from monitoring.models.custom import PREFIX as OWN
@@ -149,6 +149,7 @@ def detail(request: HttpRequest, rule_id: str) -> HttpResponse:
 
 
 @require_POST
+@require(can_write)
 def try_out(request: HttpRequest, rule_id: str) -> HttpResponse:
     """What the rule, or the change that is being written, would have done in the last days. Nothing is saved."""
     rule, customer = rule_of(rule_id), chosen_customer(request)
@@ -261,6 +262,7 @@ def _context(request: HttpRequest, rule: Rule, customer: Customer | None, form: 
         "row": Row(rule, effective, len(own), language),
         "template": Row(rule, plan.resolve(rule, []), 0, language),
         "customer": customer,
+        "may_try": can_write(person_of(request)),
         "customers": Customer.objects.all() if is_provider(person_of(request)) else [],
         "overrides": own.order_by(
             "customer__name", F("asset__name").asc(nulls_first=True), F("group__rank").desc(nulls_first=True), "labels"
