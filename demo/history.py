@@ -55,7 +55,9 @@ def _curves(
     for ours in METRICS.values():
         for name in ours.cms_metrics:
             theirs = CATALOGUE.get((ours.cms_namespace, name))
-            for dimensions in series_of(theirs, estate) if theirs else ():
+            if theirs is None:
+                continue
+            for dimensions in series_of(theirs, estate):
                 owner = next((dimensions[key] for key in OWNERS if key in dimensions), "")
                 labels = {LABELS[key]: value for key, value in dimensions.items() if LABELS.get(key) in ours.labels}
                 series = (customer_id, assets.get(owner, 0), ours.name, labels_text(labels))

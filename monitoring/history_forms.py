@@ -11,7 +11,6 @@ from django.utils.translation import gettext_lazy as _
 from assets.models import Asset
 from monitoring.models import Retention
 
-
 if TYPE_CHECKING:  # only type checkers know that a ModelForm has a parameter
     RetentionBase = forms.ModelForm[Retention]
 else:

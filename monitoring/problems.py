@@ -56,7 +56,8 @@ PROBLEMS: Final[Mapping[str, Text]] = {
     "version": _("This version is too old to be read."),
     "wrong_product": _("This is another product. Choose the one named here, so that no alarm comes twice."),
     "points_missing": _(
-        "Too few probe points could ask, so nothing is said about the site. The status page tells which ones are missing."
+        "Too few probe points could ask, so nothing is said about the site."
+        " The status page tells which ones are missing."
     ),
     "location_offline": _("This probe point has no connection to the network itself; the site is not to blame."),
     "rdap_unknown": _(

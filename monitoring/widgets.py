@@ -105,7 +105,7 @@ def _widget(place: int, row: object) -> Widget:
     known = {one.name for one in fields(Widget)}
     if not isinstance(row, dict) or set(row) - known:
         raise WidgetError(place, "widget", "unknown_field")
-    kind = row.get("kind")
+    kind = str(row.get("kind"))
     if kind not in {*WidgetKind}:
         raise WidgetError(place, "kind", "choice")
     needs = NEEDS[WidgetKind(kind)]

@@ -29,7 +29,7 @@ def index(request: HttpRequest) -> HttpResponse:
     """The own rules of one customer: one's own, or the one that a provider's person picked."""
     person = person_of(request)
     customer = person.customer or _picked(request)
-    rules = CustomRule.objects.filter(customer=customer).select_related("asset", "changed_by") if customer else []
+    rules = list(CustomRule.objects.filter(customer=customer).select_related("asset", "changed_by")) if customer else []
     context = {
         "customer": customer,
         "customers": Customer.objects.all() if is_provider(person) else [],

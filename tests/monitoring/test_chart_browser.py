@@ -90,8 +90,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
             self.server.marked.append({name: values[0] for name, values in parse_qs(parts.query).items()})
             self.answer(json.dumps({"marks": self.server.marks}).encode(), "application/json")
         elif parts.path == "/usual/1.json":
-            query = {name: int(values[0]) for name, values in parse_qs(parts.query).items()}
-            ts = list(range(query["start"], query["end"], 3_600_000))
+            start, end = (int(parse_qs(parts.query)[name][0]) for name in ("start", "end"))
+            ts = list(range(start, end, 3_600_000))
             usual = {"ts": ts, "low": [20] * len(ts), "high": [70] * len(ts), "unusual": []}
             self.answer(json.dumps(usual).encode(), "application/json")
         elif parts.path.startswith("/static/") and file.is_file():
