@@ -241,11 +241,11 @@ def copy_years(assets: list[int]) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hosts", type=int, default=10)
-    parser.add_argument("--year-hosts", type=int, default=3)
+    parser.add_argument("--hosts", type=int, default=10, help="0: no bytes")
+    parser.add_argument("--year-hosts", type=int, default=3, help="0: no graphs")
     options = parser.parse_args()
-    for figures in (bytes_per_sample(options.hosts), graph_times(options.year_hosts)):
-        for name, (value, unit) in figures:
+    for figures, count in ((bytes_per_sample, options.hosts), (graph_times, options.year_hosts)):
+        for name, (value, unit) in figures(count) if count else ():
             print(json.dumps({"name": name, "value": round(value, 4), "unit": unit}), flush=True)
 
 
