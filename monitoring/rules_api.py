@@ -12,7 +12,7 @@ from django.shortcuts import get_object_or_404
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, status, viewsets
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -33,6 +33,7 @@ MOST_ID: Final = 2**63 - 1
 SEVERITIES: Final = [(one.name.lower(), one.label) for one in Severity]
 
 
+@extend_schema_field({"oneOf": [{"type": "number"}, {"type": "string"}]})
 class ThresholdField(serializers.Field[Any, Any, Any, Any]):
     """A number, or the name of a macro such as {$FS.FREE.MIN}."""
 

@@ -26,7 +26,7 @@ Field: TypeAlias = "models.Field[Any, Any]"
 
 MEANINGFUL: Final[dict[str, object]] = {
     "rule_id": "ecs-cpu-util",
-    "metric": "host.cpu.util",
+    "metric": "ecs.cpu.util",
     "labels": "",
     "timezone": "Asia/Shanghai",
     "language": "zh-hans",
@@ -50,6 +50,21 @@ PARTICULAR: Final[dict[str, object]] = {
     "assets.Asset.kind": "server",
     "monitoring.Silence.windows": [{"from": "2026-03-02T02:00:00+00:00", "to": "2026-03-02T04:00:00+00:00"}],
     "assets.Asset.cloud_account": None,
+    "monitoring.Target.kind": "http",
+    "monitoring.Target.config": {"url": "https://www.example.com/"},
+    "monitoring.Dashboard.widgets": [
+        {"id": "list", "kind": "health", "x": 0, "y": 0, "w": 6, "h": 3},
+        {
+            "id": "graph",
+            "kind": "compare",
+            "x": 6,
+            "y": 0,
+            "w": 6,
+            "h": 3,
+            "assets": [770_001],
+            "metric": "ecs.cpu.util",
+        },
+    ],
     "monitoring.Retention.points_days": 40,
     "monitoring.Retention.steps_days": 400,
     "incidents.Incident.policy": {

@@ -34,7 +34,9 @@ PARAMETERS: Final[dict[str, str]] = {
     "token": "forged",
     "product": "nginx",
     "figure": "queue",
-    "widget_id": "w1",
+    "box": "note",
+    "graph_id": "graph",
+    "list_id": "list",
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 

@@ -45,6 +45,7 @@ from monitoring.collectors import (
 )
 from monitoring.collectors.config import Config, ConfigError, Kind
 from monitoring.collectors.network import Guard, addresses_of, networks
+from monitoring.collectors.parcel import ParcelError
 from monitoring.collectors.places import PLACED_KINDS, is_placed
 from monitoring.models import Target
 from monitoring.models.target import effective_period
@@ -242,8 +243,16 @@ def _round(work: Work, targets: Sequence[Target], now: datetime) -> tuple[list[T
 
 
 def take_results(location: str, sealed: str, *, now: datetime) -> int:
-    """Take in what a location answered; returns the rounds that are over with it. Needs a platform scope."""
-    return _finish(rounds.take(location, sealed, now=now), now)
+    """Take in what a location answered; returns the rounds that are over with it. Needs a platform scope.
+
+    What was not sealed with the location's own key is noted in the log, and nothing else.
+    """
+    try:
+        finished = rounds.take(location, sealed, now=now)
+    except ParcelError as error:
+        log.warning("an answer that claims to come from probe point %r is not its own: %s", location[:40], error)
+        return 0
+    return _finish(finished, now)
 
 
 def end_overdue_rounds(*, now: datetime) -> int:

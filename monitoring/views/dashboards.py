@@ -98,16 +98,17 @@ def arrange(request: HttpRequest, pk: int) -> JsonResponse:
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-def add(request: HttpRequest, pk: int, kind: str) -> HttpResponse:
+def add(request: HttpRequest, pk: int, box: str) -> HttpResponse:
     dashboard, person = _editable(request, pk)
-    if kind not in {*WidgetKind}:
+    if box not in {*WidgetKind}:
         raise Http404
+    kind = WidgetKind(box)
     assets = Asset.objects.active().filter(customer=dashboard.customer_id)
-    form = form_for(WidgetKind(kind))(request.POST or None, assets=assets, initial=request.GET.dict())
+    form = form_for(kind)(request.POST or None, assets=assets, initial=request.GET.dict())
     if request.method == "POST" and form.is_valid():
         dashboards.add_widget(dashboard=dashboard, widget=form.widget(), actor=person, now=timezone.now())
         return redirect("monitoring:dashboard", pk)
-    return _form(request, form, dashboards.kind_label(WidgetKind(kind)), back=pk)
+    return _form(request, form, dashboards.kind_label(kind), back=pk)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -150,17 +151,17 @@ def bring_back(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 @require_safe
-def widget(request: HttpRequest, pk: int, widget_id: str) -> HttpResponse:
+def widget(request: HttpRequest, pk: int, list_id: str) -> HttpResponse:
     """What stands in one box."""
     dashboard = _dashboard(pk)
-    return box(request, dashboard, find_widget(dashboard, widget_id), linked=True)
+    return show_box(request, dashboard, find_widget(dashboard, list_id), linked=True)
 
 
 @require_safe
-def widget_data(request: HttpRequest, pk: int, widget_id: str) -> JsonResponse:
+def widget_data(request: HttpRequest, pk: int, graph_id: str) -> JsonResponse:
     """The figures of one graph."""
     dashboard = _dashboard(pk)
-    return figures(request, dashboard, find_widget(dashboard, widget_id))
+    return figures(request, dashboard, find_widget(dashboard, graph_id))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -192,7 +193,7 @@ def revoke(request: HttpRequest, pk: int) -> HttpResponse:
 # --- for this module and for shared links ---------------------------------------------------------------------------
 
 
-def box(request: HttpRequest, dashboard: Dashboard, widget: Widget, *, linked: bool) -> HttpResponse:
+def show_box(request: HttpRequest, dashboard: Dashboard, widget: Widget, *, linked: bool) -> HttpResponse:
     """`linked`: whether the names in it lead to pages, which people with a mere link cannot open."""
     if widget.kind not in LISTS:
         raise Http404

@@ -72,10 +72,15 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
 
 @require_safe
 def usual(request: HttpRequest, series_id: int) -> HttpResponse:
-    """The band of what is usual for a series between two moments (Unix milliseconds), for its graph."""
+    """The band of what is usual for a series between two moments (Unix milliseconds), for its graph; the last day
+    when none are given."""
     series = get_object_or_404(Series.objects, pk=series_id)
+    now = timezone.now()
     try:
-        start, end = (_moment(request.GET.get(name, "")) for name in ("start", "end"))
+        start, end = (
+            _moment(request.GET[name]) if name in request.GET else otherwise
+            for name, otherwise in (("start", now - timedelta(days=1)), ("end", now))
+        )
     except (ValueError, OverflowError) as problem:
         raise Http404 from problem
     if not start < end <= start + LONGEST:

@@ -25,7 +25,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import limiter, scope
 from monitoring.models import DashboardShare
 from monitoring.services import dashboards, graphs
-from monitoring.views.dashboards import box, figures, find_widget
+from monitoring.views.dashboards import figures, find_widget, show_box
 
 SALT = "monitoring.shared"
 SharedView = Callable[..., HttpResponse]
@@ -91,14 +91,14 @@ def show(request: HttpRequest, share: DashboardShare) -> HttpResponse:
 
 @require_safe
 @behind_the_link
-def widget(request: HttpRequest, share: DashboardShare, widget_id: str) -> HttpResponse:
-    return box(request, share.dashboard, find_widget(share.dashboard, widget_id), linked=False)
+def widget(request: HttpRequest, share: DashboardShare, list_id: str) -> HttpResponse:
+    return show_box(request, share.dashboard, find_widget(share.dashboard, list_id), linked=False)
 
 
 @require_safe
 @behind_the_link
-def widget_data(request: HttpRequest, share: DashboardShare, widget_id: str) -> HttpResponse:
-    return figures(request, share.dashboard, find_widget(share.dashboard, widget_id))
+def widget_data(request: HttpRequest, share: DashboardShare, graph_id: str) -> HttpResponse:
+    return figures(request, share.dashboard, find_widget(share.dashboard, graph_id))
 
 
 def _invited(request: HttpRequest, share_id: int, now: datetime) -> DashboardShare | None:

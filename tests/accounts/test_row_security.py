@@ -26,6 +26,8 @@ WITHOUT_CUSTOMER = {
     "auth_group_permissions": "unused",
     "auth_permission": "names of rights, unused",
     "django_session": "signed-in browsers: found by a random key only",
+    "monitoring_platformfigure": "figures of the platform itself, for administrators",
+    "monitoring_platformtrouble": "what is wrong with the platform itself, for administrators",
     "account_emailconfirmation": "unused: the invitation proves the address",
 }
 DEFINER_FUNCTIONS = {"samples.make_day", "samples.drop_empty_days_before"}

@@ -359,6 +359,10 @@ def test_how_points_are_cut_into_batches_changes_nothing(points: list[tuple[int,
 def test_every_rule_that_ships_can_be_bound() -> None:
     everything = {name: replace(rule, enabled=True) for name, rule in RULES.items()}
     metrics = sorted({metric for rule in RULES.values() for metric in rule.metrics})
-    facts = [SeriesFacts(at + 1, 1, metric, "", False, "") for at, metric in enumerate(metrics)]
+    # a Java process that is a Tomcat is judged once: each product has its own asset here
+    assets = {product: at + 1 for at, product in enumerate(sorted({name.split(".")[0] for name in metrics}))}
+    facts = [
+        SeriesFacts(at + 1, assets[metric.split(".")[0]], metric, "", False, "") for at, metric in enumerate(metrics)
+    ]
     plan = build(everything, facts)
     assert {each.rule.id for each in plan.effective} == set(RULES)

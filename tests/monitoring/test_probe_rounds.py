@@ -309,8 +309,10 @@ def test_a_place_speaks_only_for_rounds_it_was_asked_in(
     with scope.customer(web.customer_id):
         assert not ProbePoint.objects.exclude(point="local-1").exists()
         assert ProbeRound.objects.get().is_open
-    with pytest.raises(ParcelError):
-        come_home(parcel.seal(forged, key=key, location="frankfurt", direction=parcel.ANSWER), "hangzhou")
+    sealed_by_another = parcel.seal(forged, key=key, location="frankfurt", direction=parcel.ANSWER)
+    assert come_home(sealed_by_another, "hangzhou") == 0
+    with scope.customer(web.customer_id):
+        assert ProbeRound.objects.get().is_open
 
 
 @pytest.mark.django_db

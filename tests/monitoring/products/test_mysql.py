@@ -33,7 +33,7 @@ def admin(database: Database) -> Any:
 @pytest.fixture(scope="module")
 def pair(mariadb: Pair) -> Pair:
     mariadb.primary.run(
-        f"CREATE USER boss@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'", "GRANT ALL ON *.* TO boss@'127.0.0.1'"
+        f"CREATE OR REPLACE USER boss@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'", "GRANT ALL ON *.* TO boss@'127.0.0.1'"
     )
     return mariadb
 
