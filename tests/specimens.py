@@ -51,6 +51,7 @@ PARTICULAR: Final[dict[str, object]] = {
     "monitoring.Silence.windows": [{"from": "2026-03-02T02:00:00+00:00", "to": "2026-03-02T04:00:00+00:00"}],
     "assets.Asset.cloud_account": None,
     "monitoring.Target.kind": "http",
+    "monitoring.Target.cloud_account": None,
     "monitoring.Target.config": {"url": "https://www.example.com/"},
     "monitoring.Dashboard.widgets": [
         {"id": "list", "kind": "health", "x": 0, "y": 0, "w": 6, "h": 3},
