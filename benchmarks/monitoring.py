@@ -317,13 +317,16 @@ def own_cpu() -> float:
     return float(spent.user + spent.system)
 
 
+PARTS = ("idle", "loaded", "storm", "messages", "hosts")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--storm", type=int, default=10_000)
     parser.add_argument("--burst", type=int, default=1_000)
     parser.add_argument("--hosts", type=int, default=1_000)
     parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--only", nargs="+", default=["idle", "loaded", "storm", "messages", "hosts"])
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS)
     options = parser.parse_args()
     all_rules()
     start = datetime.now(UTC).replace(second=0, microsecond=0) - timedelta(hours=20)
