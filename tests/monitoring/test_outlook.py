@@ -88,7 +88,8 @@ def test_the_band_of_what_is_usual_comes_with_the_hours_outside_it(
     assert max(found["high"]) < 40
     assert len(found["unusual"]) == 1
     assert client_for(eve).get(f"/monitoring/usual/{series.pk}.json{span}").status_code == 404
-    for wrong in ("", "?start=x&end=y", "?start=9&end=1", "?start=0&end=999999999999"):
+    assert client_for(vera).get(f"/monitoring/usual/{series.pk}.json").status_code == 200  # the last day
+    for wrong in ("?start=x&end=y", "?start=9&end=1", "?start=0&end=999999999999"):
         assert client_for(vera).get(f"/monitoring/usual/{series.pk}.json{wrong}").status_code == 404
 
 
