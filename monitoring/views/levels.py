@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 from django.conf import settings
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
+from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -59,6 +62,22 @@ FIELD_NAMES: Final[dict[str, str | Promise]] = {
 }
 
 
+def _saved(request: HttpRequest, form: Form, save: Callable[[], object]) -> bool:
+    """Save what the form holds; a refusal stands on the form, with what was entered."""
+    try:
+        save()
+    except DomainError as problem:
+        form.add_error(None, problem.message)
+        return False
+    messages.success(request, _("Saved. It takes effect with the next data."))
+    return True
+
+
+def _back_to(route: str, customer_id: int) -> HttpResponse:
+    """The list of one customer."""
+    return redirect(f"{reverse(f'monitoring:{route}')}?customer={customer_id}")
+
+
 # --- groups ----------------------------------------------------------------------------------------------------------
 
 
@@ -70,7 +89,7 @@ def groups(request: HttpRequest) -> HttpResponse:
         return _choose(request, _("Asset groups"))
     form = GroupForm(request.POST or None, customer=customer)
     if request.method == "POST" and form.is_valid() and _save_group(request, customer, None, form):
-        return redirect(f"{reverse('monitoring:groups')}?customer={customer.pk}")
+        return _back_to("groups", customer.pk)
     rows = list(AssetGroup.objects.filter(customer=customer))
     sizes = _sizes(customer)
     spoken = set(RuleOverride.objects.filter(customer=customer).exclude(group=None).values_list("group_id", flat=True))
@@ -112,16 +131,19 @@ def group(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _save_group(request: HttpRequest, customer: Customer, row: AssetGroup | None, form: GroupForm) -> bool:
     data = form.cleaned_data
-    try:
-        groups_service.save(
-            customer=customer, group=row, name=data["name"], description=data["description"], tag=data["tag"],
-            kinds=data["kinds"], assets=data["assets"], actor=person_of(request), now=timezone.now(),
-        )  # fmt: skip
-    except DomainError as problem:
-        form.add_error(None, problem.message)
-        return False
-    messages.success(request, _("Saved. It takes effect with the next data."))
-    return True
+    save = partial(
+        groups_service.save,
+        customer=customer,
+        group=row,
+        name=data["name"],
+        description=data["description"],
+        tag=data["tag"],
+        kinds=data["kinds"],
+        assets=data["assets"],
+        actor=person_of(request),
+        now=timezone.now(),
+    )
+    return _saved(request, form, save)
 
 
 @require_POST
@@ -129,17 +151,16 @@ def _save_group(request: HttpRequest, customer: Customer, row: AssetGroup | None
 def move_group(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(AssetGroup.objects.select_related("customer"), pk=pk)
     groups_service.move(group=row, up=request.POST.get("to") == "up", actor=person_of(request), now=timezone.now())
-    return redirect(f"{reverse('monitoring:groups')}?customer={row.customer_id}")
+    return _back_to("groups", row.customer_id)
 
 
 @require_POST
 @require(is_provider)
 def remove_group(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(AssetGroup.objects.select_related("customer"), pk=pk)
-    customer_id = row.customer_id
     groups_service.remove(group=row, actor=person_of(request), now=timezone.now())
     messages.success(request, _("Removed."))
-    return redirect(f"{reverse('monitoring:groups')}?customer={customer_id}")
+    return _back_to("groups", row.customer_id)
 
 
 # --- macros ----------------------------------------------------------------------------------------------------------
@@ -154,7 +175,7 @@ def macro_list(request: HttpRequest) -> HttpResponse:
     edited = RuleMacro.objects.filter(customer=customer, pk=_number(request.GET.get("edit"))).first()
     form = MacroForm(request.POST or None, customer=customer, initial=MacroForm.initial_of(edited) if edited else None)
     if request.method == "POST" and form.is_valid() and _save_macro(request, customer, form):
-        return redirect(f"{reverse('monitoring:macros')}?customer={customer.pk}")
+        return _back_to("macros", customer.pk)
     rows = RuleMacro.objects.filter(customer=customer).select_related("group", "asset", "changed_by")
     language = get_language() or "zh-hans"
     used: dict[str, list[tuple[RuleOverride, str]]] = {}
@@ -169,26 +190,27 @@ def macro_list(request: HttpRequest) -> HttpResponse:
 
 def _save_macro(request: HttpRequest, customer: Customer, form: MacroForm) -> bool:
     data, place = form.cleaned_data, form.place
-    try:
-        macros.save(
-            customer=customer, name=data["name"], value=data["value"], group=place.group, asset=place.asset,
-            reason=data["reason"], actor=person_of(request), now=timezone.now(),
-        )  # fmt: skip
-    except DomainError as problem:
-        form.add_error(None, problem.message)
-        return False
-    messages.success(request, _("Saved. It takes effect with the next data."))
-    return True
+    save = partial(
+        macros.save,
+        customer=customer,
+        name=data["name"],
+        value=data["value"],
+        group=place.group,
+        asset=place.asset,
+        reason=data["reason"],
+        actor=person_of(request),
+        now=timezone.now(),
+    )
+    return _saved(request, form, save)
 
 
 @require_POST
 @require(is_provider)
 def remove_macro(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(RuleMacro.objects.select_related("customer"), pk=pk)
-    customer_id = row.customer_id
     macros.remove(macro=row, actor=person_of(request), now=timezone.now())
     messages.success(request, _("Removed."))
-    return redirect(f"{reverse('monitoring:macros')}?customer={customer_id}")
+    return _back_to("macros", row.customer_id)
 
 
 # --- schedules -------------------------------------------------------------------------------------------------------
@@ -204,7 +226,7 @@ def schedules(request: HttpRequest) -> HttpResponse:
     initial = {"name": edited.name, "basis": edited.basis} if edited else None
     form = ScheduleForm(request.POST or None, week=edited.week if edited else a_week(), initial=initial)
     if request.method == "POST" and form.is_valid() and _save_schedule(request, customer, edited, form):
-        return redirect(f"{reverse('monitoring:schedules')}?customer={customer.pk}")
+        return _back_to("schedules", customer.pk)
     now = timezone.now()
     rows = [
         (row, levels.schedule_of(row).active_at(now), _hours(row), RuleOverride.objects.filter(schedule=row).count())
@@ -230,26 +252,26 @@ def _hours(row: RuleSchedule) -> list[tuple[str, str]]:
 
 def _save_schedule(request: HttpRequest, customer: Customer, row: RuleSchedule | None, form: ScheduleForm) -> bool:
     data = form.cleaned_data
-    try:
-        rule_schedules.save(
-            customer=customer, schedule=row, name=data["name"], basis=data["basis"], week=form.week(),
-            actor=person_of(request), now=timezone.now(),
-        )  # fmt: skip
-    except DomainError as problem:
-        form.add_error(None, problem.message)
-        return False
-    messages.success(request, _("Saved. It takes effect with the next data."))
-    return True
+    save = partial(
+        rule_schedules.save,
+        customer=customer,
+        schedule=row,
+        name=data["name"],
+        basis=data["basis"],
+        week=form.week(),
+        actor=person_of(request),
+        now=timezone.now(),
+    )
+    return _saved(request, form, save)
 
 
 @require_POST
 @require(is_provider)
 def remove_schedule(request: HttpRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(RuleSchedule.objects.select_related("customer"), pk=pk)
-    customer_id = row.customer_id
     rule_schedules.remove(schedule=row, actor=person_of(request), now=timezone.now())
     messages.success(request, _("Removed."))
-    return redirect(f"{reverse('monitoring:schedules')}?customer={customer_id}")
+    return _back_to("schedules", row.customer_id)
 
 
 # --- one asset -------------------------------------------------------------------------------------------------------
@@ -386,13 +408,8 @@ def process_list(request: HttpRequest, asset_id: int) -> HttpResponse:
 
 
 def _expect(request: HttpRequest, asset: Asset, form: ProcessForm) -> bool:
-    try:
-        processes.expect(asset=asset, **form.cleaned_data, actor=person_of(request), now=timezone.now())
-    except DomainError as problem:
-        form.add_error(None, problem.message)
-        return False
-    messages.success(request, _("Saved. It takes effect with the next data."))
-    return True
+    save = partial(processes.expect, asset=asset, **form.cleaned_data, actor=person_of(request), now=timezone.now())
+    return _saved(request, form, save)
 
 
 @require_POST
