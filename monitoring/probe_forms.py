@@ -47,7 +47,7 @@ class PlacedForm(TargetForm):
     points = forms.MultipleChoiceField(
         label=_("Probe points"),
         required=False,
-        widget=forms.CheckboxSelectMultiple(attrs={"class": "form-check-input me-1"}),
+        widget=forms.CheckboxSelectMultiple,
     )
     quorum = forms.IntegerField(
         label=_("Failed when so many points fail"),

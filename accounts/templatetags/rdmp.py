@@ -220,7 +220,7 @@ def styled(field: BoundField) -> SafeString:
     """The field's widget with Tabler's class and the marks that screen readers need."""
     widget = field.field.widget
     if isinstance(widget, CheckboxSelectMultiple | RadioSelect):
-        return field.as_widget()
+        return field.as_widget(attrs={"class": "form-check-input me-1"})
     if isinstance(widget, CheckboxInput):
         kind = "form-check-input"
     elif isinstance(widget, Select):
