@@ -16,10 +16,15 @@ class ScopeRequired(RuntimeError):
 
 @dataclass(frozen=True)
 class Scope:
-    """The customers in reach; None means all of them. `reason` says who opened it, for logs and errors."""
+    """The customers in reach; None means all of them. `reason` says who opened it, for logs and errors.
+
+    `sees_internal`: what the provider keeps to itself about these customers is in reach, too. False for the customers'
+    own people.
+    """
 
     customer_ids: frozenset[int] | None
     reason: str
+    sees_internal: bool = True
 
     @property
     def setting(self) -> str:
@@ -40,6 +45,9 @@ class HasReach(Protocol):
     """A person who knows which customers they may see."""
 
     pk: int
+
+    @property
+    def is_provider(self) -> bool: ...
 
     def reachable_customer_ids(self) -> Iterable[int] | None: ...
 
@@ -81,7 +89,7 @@ def of(person: HasReach) -> Scope:
     """What one person may see at this moment."""
     with platform("who may see what"):
         reach = person.reachable_customer_ids()
-        return Scope(None if reach is None else frozenset(reach), f"user {person.pk}")
+        return Scope(None if reach is None else frozenset(reach), f"user {person.pk}", person.is_provider)
 
 
 @contextmanager

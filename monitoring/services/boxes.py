@@ -83,7 +83,8 @@ def content(dashboard: Dashboard, widget: Widget, *, now: datetime) -> dict[str,
             rows = Alert.objects.loud().filter(customer=dashboard.customer_id).select_related("asset").worst_first()
             return {"alerts": rows[:LISTED], "more": max(rows.count() - LISTED, 0)}
         case WidgetKind.INCIDENTS:
-            unsolved = Incident.objects.filter(customer=dashboard.customer_id).unsolved()
+            # Both sides look at the same dashboard, and whoever has its link does.
+            unsolved = Incident.objects.filter(customer=dashboard.customer_id).unsolved().for_both_sides()
             return {"incidents": unsolved.by_urgency().for_lists()[:LISTED], "more": max(unsolved.count() - LISTED, 0)}
         case WidgetKind.HEALTH:
             tiles = wall.tiles(Asset.objects.active().filter(customer=dashboard.customer_id), now=now)

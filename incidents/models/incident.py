@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts import scope
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from assets.models import Asset
@@ -26,10 +27,30 @@ class IncidentState(models.TextChoices):
     CLOSED = State.CLOSED, _("Closed")
 
 
+class IncidentKind(models.TextChoices):
+    """An internal one is the provider's own about this customer: no person of the customer sees it."""
+
+    INCIDENT = "incident", _("Incident")
+    REQUEST = "request", _("Service request")
+    INTERNAL = "internal", _("Internal")
+
+
+class IncidentManager(ScopedManager["Incident"]):
+    """Incidents in scope; those that the provider keeps to itself only where the scope reaches them."""
+
+    def get_queryset(self) -> "models.QuerySet[Incident]":
+        rows = super().get_queryset()
+        return rows if scope.required().sees_internal else rows.exclude(kind=IncidentKind.INTERNAL)
+
+
 class IncidentQuerySet(TenantQuerySet["Incident"]):
     def unsolved(self) -> Self:
         """Those on which the provider still owes work."""
         return self.filter(state__in=UNSOLVED_STATES)
+
+    def for_both_sides(self) -> Self:
+        """Without those that the provider keeps to itself, whoever looks."""
+        return self.exclude(kind=IncidentKind.INTERNAL)
 
     def by_urgency(self) -> Self:
         """Nearest deadline first; those whose clocks carry no deadline now come last, the worst of them first."""
@@ -75,8 +96,9 @@ class Incident(TenantModel):
         THIRD_PARTY = "third_party", _("Third party")
         UNKNOWN = "unknown", _("Not known")
 
-    objects: ClassVar = ScopedManager.from_queryset(IncidentQuerySet)()
+    objects: ClassVar = IncidentManager.from_queryset(IncidentQuerySet)()
 
+    kind = models.CharField(_("kind"), max_length=20, choices=IncidentKind, default=IncidentKind.INCIDENT)
     title = models.CharField(_("title"), max_length=200)
     description = models.TextField(_("description"), blank=True)
     severity = models.PositiveSmallIntegerField(_("severity"), choices=Severity)
@@ -127,6 +149,7 @@ class Incident(TenantModel):
                 name="one_unsolved_incident_per_alarming_asset",
             ),
             models.CheckConstraint(condition=Q(severity__in=Severity.values), name="incident_severity_is_known"),
+            models.CheckConstraint(condition=Q(kind__in=IncidentKind.values), name="incident_kind_is_known"),
             models.CheckConstraint(condition=Q(state__in=IncidentState.values), name="incident_state_is_known"),
             models.CheckConstraint(condition=~Q(title=""), name="incident_has_a_title"),
         )
