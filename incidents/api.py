@@ -17,7 +17,7 @@ from accounts.models import Customer, Severity, User
 from assets.models import Asset
 from incidents import services, timeline
 from incidents.duty import eligible_assignees
-from incidents.models import Clock, Incident, IncidentQuerySet, IncidentState, TimelineEntry
+from incidents.models import Clock, Incident, IncidentKind, IncidentQuerySet, IncidentState, TimelineEntry
 from incidents.services.talking import LONGEST_COMMENT
 from incidents.states import UNSOLVED
 from incidents.views.incident import visible_entries
@@ -30,6 +30,9 @@ class IncidentFilter(django_filters.FilterSet):
     severity = django_filters.MultipleChoiceFilter(choices=Severity.choices)
     customer = django_filters.NumberFilter(field_name="customer_id")
     asset = django_filters.NumberFilter(field_name="assets")
+    kind = django_filters.MultipleChoiceFilter(choices=IncidentKind.choices)
+    parent = django_filters.NumberFilter(field_name="parent_id")
+    duplicate_of = django_filters.NumberFilter(field_name="duplicate_of_id")
     assignee = django_filters.NumberFilter(field_name="assignee_id")
     source = django_filters.MultipleChoiceFilter(choices=Incident.Source.choices)
     opened_after = django_filters.IsoDateTimeFilter(field_name="opened_at", lookup_expr="gte")
@@ -72,10 +75,10 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     class Meta:
         model = Incident
         fields = (
-            "id", "number", "customer", "title", "description", "severity", "category", "source", "state", "assignee",
-            "raised_by", "acknowledged_by", "assets", "cause", "resolution", "detected_at", "opened_at",
-            "clock_started_at", "acknowledged_at", "resolved_at", "closed_at", "changed_at", "next_due_at", "clocks",
-            "version",
+            "id", "number", "kind", "customer", "title", "description", "severity", "category", "source", "state",
+            "parent", "duplicate_of", "assignee", "raised_by", "acknowledged_by", "assets", "cause", "resolution",
+            "detected_at", "opened_at", "clock_started_at", "acknowledged_at", "resolved_at", "closed_at", "changed_at",
+            "next_due_at", "clocks", "version",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -140,6 +143,25 @@ class CloseSerializer(Said):
 
 class ReopenSerializer(Said):
     reason = serializers.CharField(max_length=4000)
+
+
+class GroupSerializer(Said):
+    under = serializers.IntegerField(help_text="The incident that calls people and whose clocks count.")
+
+
+class MergeSerializer(Said):
+    into = serializers.IntegerField(help_text="The incident that goes on.")
+    reason = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+
+
+class SplitSerializer(Said):
+    alerts = serializers.ListField(
+        child=serializers.CharField(max_length=200),
+        allow_empty=False,
+        max_length=500,
+        help_text="Keys of alerts on this incident.",
+    )
+    title = serializers.CharField(max_length=200, required=False, default="", allow_blank=True)
 
 
 class CommentSerializer(Said):
@@ -234,6 +256,43 @@ class IncidentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         """It was not solved."""
         return self.shown(services.reopen(incident=self.get_object(), **self.said(ReopenSerializer), **self.who()))
 
+    @extend_schema(request=GroupSerializer, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def group(self, request: Request, **_kwargs: object) -> Response:
+        """Hang it under another of the same customer: that one calls people, and its clocks count."""
+        parent = self._other(self.said(GroupSerializer)["under"], "under")
+        return self.shown(services.group(incident=self.get_object(), parent=parent, **self.who()))
+
+    @extend_schema(request=None, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def detach(self, request: Request, **_kwargs: object) -> Response:
+        """Let it stand alone again."""
+        return self.shown(services.detach(incident=self.get_object(), **self.who()))
+
+    @extend_schema(request=MergeSerializer, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def merge(self, request: Request, **_kwargs: object) -> Response:
+        """Close it as a duplicate of another; alerts and assets move there."""
+        said = self.said(MergeSerializer)
+        into = self._other(said["into"], "into")
+        merge = services.merge(duplicate=self.get_object(), into=into, reason=said["reason"], **self.who())
+        return self.shown(merge.duplicate)
+
+    @extend_schema(request=None, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def unmerge(self, request: Request, **_kwargs: object) -> Response:
+        """Take a duplicate apart again, within seven days."""
+        return self.shown(services.unmerge(incident=self.get_object(), **self.who()))
+
+    @extend_schema(request=SplitSerializer, responses={201: IncidentSerializer})
+    @action(detail=True, methods=["post"])
+    def split(self, request: Request, **_kwargs: object) -> Response:
+        """Give some of its alerts an incident of their own, which is answered."""
+        incident, said = self.get_object(), self.said(SplitSerializer)
+        alerts = list(incident.alerts.filter(alert_key__in=said["alerts"]))
+        new = services.split(incident=incident, alerts=alerts, title=said["title"], **self.who())
+        return self.shown(new, status.HTTP_201_CREATED)
+
     @extend_schema(request=CommentSerializer, responses={201: EntrySerializer})
     @action(detail=True, methods=["post"])
     def comments(self, request: Request, **_kwargs: object) -> Response:
@@ -257,6 +316,12 @@ class IncidentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
 
     def shown(self, incident: Incident, code: int = status.HTTP_200_OK) -> Response:
         return Response(IncidentSerializer(self.rows().get(pk=incident.pk)).data, status=code)
+
+    def _other(self, pk: int, field: str) -> Incident:
+        found = Incident.objects.filter(pk=pk).first()
+        if found is None:
+            raise serializers.ValidationError({field: [_("There is no such incident.")]})
+        return found
 
     def _customer(self, asked: int | None) -> Customer:
         wanted = asked if self.person.is_provider else self.person.customer_id

@@ -110,6 +110,47 @@ def follow_alerts(incidents: Sequence[Incident], *, since: datetime, now: dateti
     arm_many(incidents, now=now)
 
 
+def carry(incidents: Sequence[Incident], *, now: datetime) -> list[Clock]:
+    """Another incident's clocks count for these from now on: theirs stop where they are, without a verdict.
+
+    Returns the clocks that ran; the caller saves the incidents' `next_due_at`, which is none.
+    """
+    timers.cancel_many(prefixes=[f"incidents:{incident.pk}:" for incident in incidents])
+    pauses = _pauses_by_incident(incidents)
+    running = list(Clock.objects.filter(incident__in=incidents, stopped_at=None).order_by("pk"))
+    for clock in running:
+        clock.stopped_at = max(now, clock.started_at)
+        used = elapsed(clock, clock.stopped_at, pauses.get(clock.incident_id, []))
+        clock.elapsed_seconds = int(used.total_seconds())
+    bulk.update(running, ["stopped_at", "elapsed_seconds"])
+    for incident in incidents:
+        incident.next_due_at = None
+    return running
+
+
+def run_again(incident: Incident, clock_ids: Sequence[int], *, now: datetime) -> None:
+    """Clocks that another incident carried count by themselves again, as if they had never stood still."""
+    Clock.objects.filter(incident=incident, pk__in=clock_ids).update(stopped_at=None, elapsed_seconds=None)
+    arm(incident, now=now)
+
+
+def begin_at(starts: Sequence[tuple[Incident, datetime]], *, now: datetime) -> None:
+    """Count the first response and the handling of each from this moment; the incidents are saved by the caller."""
+    incidents = [incident for incident, _ in starts]
+    by_pk = {incident.pk: (incident, at) for incident, at in starts}
+    pauses = _pauses_by_incident(incidents)
+    kinds = (Clock.Kind.RESPONSE, Clock.Kind.HANDLING)
+    moved = list(Clock.objects.filter(incident__in=incidents, kind__in=kinds, round=1))
+    for clock in moved:
+        incident, at = by_pk[clock.incident_id]
+        clock.started_at = at
+        _follow_policy(clock, incident, pauses.get(incident.pk, []))
+    bulk.update(moved, ["started_at", *RETIMED])
+    for incident, at in starts:
+        incident.clock_started_at = at
+    arm_many(incidents, now=now)
+
+
 def begin_pause(incident: Incident, reason: Pause.Reason, *, now: datetime) -> None:
     Pause.objects.create(customer_id=incident.customer_id, incident=incident, reason=reason, started_at=now)
 

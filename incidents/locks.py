@@ -1,5 +1,7 @@
 """Taking an incident in hand, always in the same order, so that no two people, alarms or timers wait for each other."""
 
+from collections.abc import Iterable
+
 from accounts import audit
 from accounts.models import Customer
 from incidents.models import Incident
@@ -13,6 +15,13 @@ def hold(incident: Incident) -> Incident:
     """
     audit.hold(incident.customer_id)
     return Incident.objects.select_for_update(no_key=True, of=("self",)).select_related("customer").get(pk=incident.pk)
+
+
+def hold_all(customer_id: int, pks: Iterable[int]) -> dict[int, Incident]:
+    """Several incidents of one customer as they are now, held in one order until the transaction ends."""
+    audit.hold(customer_id)
+    rows = Incident.objects.select_for_update(no_key=True, of=("self",)).select_related("customer")
+    return {row.pk: row for row in rows.filter(customer_id=customer_id, pk__in=set(pks)).order_by("pk")}
 
 
 def hold_customer(customer: Customer) -> None:

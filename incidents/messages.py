@@ -147,6 +147,26 @@ def post_escalated(post: Post, incident: Incident) -> None:
     post.tell(incident, f"escalated:{incident.version}", post.first(incident), text)
 
 
+def stands_alone(incident: Incident, *, now: datetime) -> None:
+    """It was grouped under another, which called people for it; now they hear of it by itself."""
+
+    def text() -> tuple[str, str]:
+        subject = _("%(number)s stands alone: %(title)s") % {"number": incident.number, "title": incident.title}
+        return subject, _lines(f"{incident.customer}", incident.description[:EXCERPT], _response_line(incident))
+
+    _tell(incident, f"alone:{incident.version}", _first(incident, now), text, now=now)
+
+
+def merged(duplicate: Incident, kept: Incident, actor: User, *, now: datetime) -> None:
+    """Whoever raised the duplicate learns where it goes on, and hears of that one from now on."""
+
+    def text() -> tuple[str, str]:
+        names = {"number": duplicate.number, "kept": kept.number}
+        return _("%(number)s goes on as %(kept)s") % names, _lines(kept.title, _("Both are the same trouble."))
+
+    _tell(kept, f"merged:{duplicate.pk}", _raiser(duplicate, but=actor), text, now=now)
+
+
 def acknowledged(incident: Incident, actor: User, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         names = {"number": incident.number, "name": actor.name}
@@ -277,8 +297,10 @@ def _first(incident: Incident, now: datetime) -> list[User]:
 
 
 def _raiser(incident: Incident, *, but: User) -> list[User]:
-    person = incident.raised_by
-    return [] if person is None or person.pk == but.pk else [person]
+    """Whoever raised it or one of its duplicates."""
+    people = {incident.raised_by_id: incident.raised_by}
+    people |= {one.raised_by_id: one.raised_by for one in incident.duplicates.select_related("raised_by")}
+    return [person for person in people.values() if person is not None and person.pk != but.pk]
 
 
 def _contacts(incident: Incident) -> list[User]:

@@ -33,6 +33,11 @@ class Verb(StrEnum):
     COMMENT = "comment"
     NOTE = "note"
     ATTACH = "attach"
+    GROUP = "group"
+    DETACH = "detach"
+    MERGE = "merge"
+    UNMERGE = "unmerge"
+    SPLIT = "split"
 
 
 class Side(StrEnum):
@@ -83,6 +88,12 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.COMMENT, EVERY, None, BOTH),
     Transition(Verb.NOTE, EVERY, None, PROVIDER),
     Transition(Verb.ATTACH, EVERY, None, BOTH),
+    # One trouble seen from several places: put together and taken apart by the provider.
+    Transition(Verb.GROUP, UNSOLVED, None, PROVIDER),
+    Transition(Verb.DETACH, UNSOLVED, None, PROVIDER),
+    Transition(Verb.MERGE, UNSOLVED | {State.RESOLVED}, State.CLOSED, PROVIDER),
+    Transition(Verb.UNMERGE, frozenset({State.CLOSED}), None, PROVIDER),
+    Transition(Verb.SPLIT, UNSOLVED, None, PROVIDER),
 )
 
 

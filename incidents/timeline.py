@@ -69,6 +69,8 @@ def _opened(data: Data) -> str:
         return _("Opened by monitoring; the asset had one before: %(number)s") % {"number": data["earlier"]}
     if data.get("by_monitoring"):
         return _("Opened by monitoring")
+    if data.get("split_from"):
+        return _("opened it for alerts of %(number)s") % {"number": data["split_from"]}
     return _("opened the incident")
 
 
@@ -86,6 +88,8 @@ def _recovery(data: Data) -> str:
 
 
 def _acknowledged(data: Data) -> str:
+    if data.get("with"):
+        return _("acknowledged it together with %(number)s") % {"number": data["with"]}
     if data.get("by_resolving"):
         return _("responded by resolving the incident")
     return _("acknowledged the incident")
@@ -99,6 +103,8 @@ def _assigned(data: Data) -> str:
 
 def _severity_changed(data: Data) -> str:
     names = {"old": _severity(data.get("old")), "new": _severity(data.get("new"))}
+    if data.get("by_grouping"):
+        return _("A worse incident came under it: the severity went from %(old)s to %(new)s") % names
     if data.get("by_alert"):
         return _("A worse alert raised the severity from %(old)s to %(new)s") % names
     return _("changed the severity from %(old)s to %(new)s") % names
@@ -115,12 +121,16 @@ def _resumed(data: Data) -> str:
 
 def _resolved(data: Data) -> str:
     cause = data.get("cause")
+    if data.get("with"):
+        return _("resolved it together with %(number)s") % {"number": data["with"]}
     if cause in Incident.Cause.values:
         return _("resolved the incident (cause: %(cause)s)") % {"cause": Incident.Cause(cause).label}
     return _("resolved the incident")
 
 
 def _closed(data: Data) -> str:
+    if data.get("with"):
+        return _("closed it together with %(number)s") % {"number": data["with"]}
     return _("confirmed the solution and closed the incident") if data.get("confirmed") else _("closed the incident")
 
 
@@ -138,6 +148,31 @@ def _breach(data: Data) -> str:
     }
 
 
+def _grouped(data: Data) -> str:
+    children = data.get("children")
+    if isinstance(children, list):
+        return _("took %(numbers)s under it") % {"numbers": ", ".join(map(str, children))}
+    if data.get("freed"):
+        return _("let %(number)s stand alone again") % {"number": data["freed"]}
+    if data.get("from"):
+        return _("took it out from under %(number)s: its own clocks run again") % {"number": data["from"]}
+    return _("grouped it under %(number)s, whose clocks count for both") % {"number": data.get("under", "")}
+
+
+def _merged(data: Data) -> str:
+    if data.get("undone"):
+        return _("took %(number)s apart again: not the same trouble") % {"number": data["undone"]}
+    if data.get("into"):
+        return _("closed it as a duplicate of %(number)s") % {"number": data["into"]}
+    return _("merged its duplicate %(number)s into it") % {"number": data.get("duplicate", "")}
+
+
+def _split(data: Data) -> str:
+    if data.get("from"):
+        return _("split it off from %(number)s") % {"number": data["from"]}
+    return _("split alerts off into %(number)s") % {"number": data.get("into", "")}
+
+
 SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.OPENED: _opened,
     Kind.ALERT: _alert,
@@ -153,6 +188,9 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.RESOLVED: _resolved,
     Kind.CLOSED: _closed,
     Kind.REOPENED: lambda _data: _("reopened the incident"),
+    Kind.GROUPED: _grouped,
+    Kind.MERGED: _merged,
+    Kind.SPLIT: _split,
     Kind.WARNING: _warning,
     Kind.BREACH: _breach,
 }

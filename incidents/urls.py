@@ -22,6 +22,11 @@ urlpatterns = [
     path("incidents/<int:pk>/resolve/", verbs.press, {"verb": Verb.RESOLVE}, name="resolve"),
     path("incidents/<int:pk>/close/", verbs.press, {"verb": Verb.CLOSE}, name="close"),
     path("incidents/<int:pk>/reopen/", verbs.press, {"verb": Verb.REOPEN}, name="reopen"),
+    path("incidents/<int:pk>/group/", verbs.press, {"verb": Verb.GROUP}, name="group"),
+    path("incidents/<int:pk>/detach/", verbs.press, {"verb": Verb.DETACH}, name="detach"),
+    path("incidents/<int:pk>/merge/", verbs.press, {"verb": Verb.MERGE}, name="merge"),
+    path("incidents/<int:pk>/unmerge/", verbs.press, {"verb": Verb.UNMERGE}, name="unmerge"),
+    path("incidents/<int:pk>/split/", verbs.press, {"verb": Verb.SPLIT}, name="split"),
     path("incidents/<int:pk>/comment/", verbs.comment, name="comment"),
     path("incidents/<int:pk>/files/<int:attachment_id>/", files.download, name="file"),
 ]

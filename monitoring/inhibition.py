@@ -21,8 +21,8 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Final
-from urllib.parse import urlsplit
 
+from assets.hosting import hosts
 from monitoring.extra_rules import NO_DATA
 from monitoring.rules import METRICS, RULES, Kind
 
@@ -38,8 +38,6 @@ WORSE: Final[Mapping[str, str]] = {
 """The milder rule, and the one that covers it on the same thing."""
 CAUSES: Final = frozenset({PING, NO_DATA, HOST_RESTARTED, *WORSE.values()})
 """Rules whose alerts may be a cause; all others are looked at as symptoms only."""
-HOSTS: Final = frozenset({"server", "ecs"})
-ON_HOSTS: Final = frozenset({"database", "middleware", "url", "port", "load_balancer"})
 SHORTLY: Final = timedelta(minutes=10)
 """A symptom that was told this long before its cause was known still counts as one."""
 
@@ -118,34 +116,6 @@ class Topology:
         wanted = set(host_ids)
         found = wanted | {thing for thing, host in self.host_of.items() if host in wanted}
         return found | {thing.id for thing in self.things.values() if thing.backend_ids & wanted}
-
-
-def hosts(things: Collection[Thing]) -> dict[int, int]:
-    """Which host each database, middleware, port or address runs on: the one that has its address.
-
-    An address that two hosts have (two networks with the same private addresses) says nothing.
-    """
-    owners: dict[str, set[int]] = {}
-    for thing in things:
-        if thing.kind in HOSTS:
-            for address in thing.addresses:
-                owners.setdefault(address, set()).add(thing.id)
-    found: dict[int, int] = {}
-    for thing in things:
-        if thing.kind not in ON_HOSTS:
-            continue
-        candidates = set[int]().union(*(owners.get(address, ()) for address in thing.addresses))
-        if len(candidates) == 1:
-            found[thing.id] = candidates.pop()
-    return found
-
-
-def address_of(text: str) -> str:
-    """The host part of an address or URL, in one form; empty for none."""
-    text = text.strip().lower()
-    if "://" in text:
-        text = urlsplit(text).hostname or ""
-    return text.strip("[]").rstrip(".")
 
 
 def causes(symptoms: Iterable[Symptom], bad: Sequence[Symptom], topology: Topology) -> dict[int, Cause]:

@@ -13,8 +13,10 @@ from incidents.models.incident import (
     Pause,
     TimelineEntry,
 )
+from incidents.models.merging import UNDO_WITHIN, Merge
 
 __all__ = [
+    "UNDO_WITHIN",
     "UNSOLVED_STATES",
     "Attachment",
     "Clock",
@@ -24,6 +26,7 @@ __all__ = [
     "IncidentKind",
     "IncidentQuerySet",
     "IncidentState",
+    "Merge",
     "Pause",
     "TimelineEntry",
 ]

@@ -4,7 +4,8 @@ from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts import scope
@@ -63,6 +64,16 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
     def touching(self, asset_id: int) -> Self:
         return self.filter(pk__in=IncidentAsset.objects.filter(asset_id=asset_id).values("incident_id"))
 
+    def standing_alone(self) -> Self:
+        """Without those that are grouped under another, which speaks for them."""
+        return self.filter(parent=None)
+
+    def with_children(self) -> Self:
+        """Each with `child_count`."""
+        children = Incident.objects.filter(parent=OuterRef("pk")).order_by().values("parent")
+        counted = children.annotate(how_many=models.Count("pk")).values("how_many")
+        return self.annotate(child_count=Coalesce(models.Subquery(counted), 0))
+
     def for_lists(self) -> Self:
         """With all that a row or card shows, in a constant number of queries."""
         return self.select_related("customer", "assignee").prefetch_related("clocks", "assets", "pauses", "alerts")
@@ -118,6 +129,23 @@ class Incident(TenantModel):
         blank=True,
         help_text=_("The asset whose alarms gather here while the incident is unsolved."),
     )
+    parent = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        related_name="children",
+        null=True,
+        blank=True,
+        verbose_name=_("grouped under"),
+        help_text=_("The incident of the root resource: it alone calls people, and its clocks count."),
+    )
+    duplicate_of = models.ForeignKey(
+        "self",
+        on_delete=models.PROTECT,
+        related_name="duplicates",
+        null=True,
+        blank=True,
+        verbose_name=_("duplicate of"),
+    )
     assets: "models.ManyToManyField[Asset, IncidentAsset]" = models.ManyToManyField(
         "assets.Asset", through="IncidentAsset", through_fields=("incident", "asset"), related_name="+"
     )
@@ -152,6 +180,12 @@ class Incident(TenantModel):
             models.CheckConstraint(condition=Q(kind__in=IncidentKind.values), name="incident_kind_is_known"),
             models.CheckConstraint(condition=Q(state__in=IncidentState.values), name="incident_state_is_known"),
             models.CheckConstraint(condition=~Q(title=""), name="incident_has_a_title"),
+            models.CheckConstraint(
+                condition=Q(parent=None) | ~Q(parent=F("id")), name="incident_is_not_grouped_under_itself"
+            ),
+            models.CheckConstraint(
+                condition=Q(duplicate_of=None) | Q(state=IncidentState.CLOSED), name="duplicate_incident_is_closed"
+            ),
         )
         indexes = (
             models.Index(
@@ -190,6 +224,10 @@ class Incident(TenantModel):
     @property
     def level(self) -> Severity:
         return Severity(self.severity)
+
+    @property
+    def is_child(self) -> bool:
+        return self.parent_id is not None
 
     def clock(self, kind: "Clock.Kind") -> "Clock | None":
         """The latest clock of a kind; reads prefetched rows when they are there."""
@@ -347,6 +385,9 @@ class TimelineEntry(TenantModel):
         RESOLVED = "resolved", _("Resolved")
         CLOSED = "closed", _("Closed")
         REOPENED = "reopened", _("Reopened")
+        GROUPED = "grouped", _("Grouped")
+        MERGED = "merged", _("Merged")
+        SPLIT = "split", _("Split")
         WARNING = "warning", _("Deadline near")
         BREACH = "breach", _("Deadline missed")
 

@@ -9,6 +9,7 @@ from incidents.services.alarms import (
     record_recovery,
 )
 from incidents.services.deadlines import breach, warn
+from incidents.services.grouping import detach, group, merge, split, unmerge
 from incidents.services.handling import (
     acknowledge,
     assign,
@@ -34,7 +35,10 @@ __all__ = [
     "change_severity",
     "close",
     "comment",
+    "detach",
+    "group",
     "log_contact",
+    "merge",
     "open_from_alert",
     "open_from_alerts",
     "raise_by_customer",
@@ -44,6 +48,8 @@ __all__ = [
     "reopen",
     "resolve",
     "resume",
+    "split",
+    "unmerge",
     "wait_for_customer",
     "warn",
 ]

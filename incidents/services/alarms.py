@@ -19,6 +19,7 @@ from assets.models import Asset
 from incidents import clocks, locks, messages, states, timeline
 from incidents.models import UNSOLVED_STATES, Incident, IncidentAlert, IncidentAsset, IncidentState, TimelineEntry
 from incidents.policy import Policy, freeze
+from incidents.services import kinship
 from incidents.states import Side, Verb
 from notify import live
 
@@ -81,9 +82,12 @@ def open_from_alerts(*, customer: Customer, alarms: Sequence[Alarm], now: dateti
     locks.hold_customer(customer)
     unsolved = _unsolved(customer, {alarm.asset.pk for alarm in alarms})
     known = _known(customer, {alarm.key for alarm in alarms}, unsolved.values())
-    wave = _Wave(customer, now)
-    found = []
-    for alarm in alarms:
+    opening = [alarm.asset for alarm in alarms if alarm.key not in known and alarm.asset.pk not in unsolved]
+    family = kinship.gather(customer=customer, opening=opening, unsolved=unsolved.values(), now=now)
+    wave = _Wave(customer, now, family)
+    found: dict[int, Incident] = {}
+    for place in family.roots_first([alarm.asset for alarm in alarms]):
+        alarm = alarms[place]
         incident = known.get(alarm.key)
         if incident is None:
             incident = unsolved.get(alarm.asset.pk)
@@ -91,12 +95,23 @@ def open_from_alerts(*, customer: Customer, alarms: Sequence[Alarm], now: dateti
                 incident = unsolved[alarm.asset.pk] = wave.open(alarm)
             elif alarm.severity < incident.severity and wave.has_moved(incident):
                 wave.write()
-                wave = _Wave(customer, now, terms=wave.terms)
+                wave = _Wave(customer, now, family, terms=wave.terms)
             wave.join(incident, alarm)
             known[alarm.key] = incident
-        found.append(incident)
+        found[place] = incident
     wave.write()
-    return found
+    _bring_together(customer, family, wave.terms, now)
+    return [found[place] for place in range(len(alarms))]
+
+
+def _bring_together(customer: Customer, family: kinship.Family, terms: dict[Severity, Policy], now: datetime) -> None:
+    """Children hang under their roots, and a root is as bad as the worst of them."""
+    parents = kinship.record(family, customer=customer, now=now)
+    last = _Wave(customer, now, family, terms=terms)
+    for parent, severity in family.made_worse():
+        last.escalate(parent, severity)
+    last.write()
+    _tell_pages(customer, [parent.pk for parent in parents])
 
 
 def record_recovery(*, incident_id: int, alert_key: str, text: str, occurred_at: datetime, now: datetime) -> None:
@@ -110,23 +125,23 @@ def record_recovery(*, incident_id: int, alert_key: str, text: str, occurred_at:
 def record_recoveries(*, customer: Customer, recoveries: Sequence[Recovery], now: datetime) -> None:
     """Write recoveries on their alerts' incidents and tell the customer. The incidents stay: people close them.
 
-    An alert that is not open there any more changes nothing.
+    Merging and splitting move alerts: each is looked for wherever it is now. One that is not open any more changes
+    nothing.
     """
     if not recoveries:
         return
     locks.hold_customer(customer)
-    incidents = {one.pk: one for one in _held(customer).filter(pk__in={each.incident_id for each in recoveries})}
-    still_open = IncidentAlert.objects.filter(
-        incident__in=incidents, alert_key__in={each.alert_key for each in recoveries}, recovered_at=None
-    )
-    alerts = {(alert.incident_id, alert.alert_key): alert for alert in still_open}
+    keys = {each.alert_key for each in recoveries}
+    still_open = IncidentAlert.objects.filter(customer=customer, alert_key__in=keys, recovered_at=None)
+    alerts = {alert.alert_key: alert for alert in still_open}
+    incidents = {one.pk: one for one in _held(customer).filter(pk__in={one.incident_id for one in alerts.values()})}
     post = messages.Post(customer, now=now)
     recovered, entries = [], []
     for each in recoveries:
-        alert = alerts.pop((each.incident_id, each.alert_key), None)
+        alert = alerts.pop(each.alert_key, None)
         if alert is None:
             continue
-        incident = incidents[each.incident_id]
+        incident = incidents[alert.incident_id]
         incident.customer = customer
         alert.recovered_at = max(each.occurred_at, alert.occurred_at)
         recovered.append(alert)
@@ -151,6 +166,7 @@ class _Wave:
 
     customer: Customer
     now: datetime
+    family: kinship.Family
     terms: dict[Severity, Policy] = field(default_factory=dict)
     opened: list[Incident] = field(default_factory=list)
     joined: list[tuple[Incident, IncidentAlert, str]] = field(default_factory=list)
@@ -160,8 +176,10 @@ class _Wave:
 
     def open(self, alarm: Alarm) -> Incident:
         severity = Severity(alarm.severity)
+        parent = self.family.root_for(alarm.asset)
         incident = Incident(
             customer=self.customer,
+            parent=parent,
             title=_title(alarm),
             description=alarm.text,
             severity=severity,
@@ -177,6 +195,7 @@ class _Wave:
         )
         self.opened.append(incident)
         self.moved.add(id(incident))
+        self.family.opened(incident, alarm.asset, parent)
         self._note(incident, TimelineEntry.Kind.OPENED)
         return incident
 
@@ -196,19 +215,25 @@ class _Wave:
         self._note(incident, TimelineEntry.Kind.ALERT, alert=alert, body=alarm.text, data=data)
         self.joined.append((incident, alert, alarm.text))
         if alarm.severity < incident.severity:
-            self._escalate(incident, Severity(alarm.severity))
+            self.escalate(incident, Severity(alarm.severity))
 
     def has_moved(self, incident: Incident) -> bool:
         return id(incident) in self.moved
 
-    def _escalate(self, incident: Incident, severity: Severity) -> None:
-        """A worse alert: the new severity's response is due from this alert on, even when somebody has it in hand."""
+    def escalate(self, incident: Incident, severity: Severity) -> None:
+        """A worse alert: the new severity's response is due from this alert on, even when somebody has it in hand.
+
+        A child has no clocks: its root gets worse with it.
+        """
         old = incident.level
         incident.severity = severity
         incident.policy = self._terms(severity)
         incident.version += 1
         incident.changed_at = self.now
         self.escalated.append((incident, old))
+        parent = self.family.parent_of(incident)
+        if parent is not None:
+            self.family.worsen(parent, severity)
         self.moved.add(id(incident))
         self._note(incident, TimelineEntry.Kind.SEVERITY, data=_escalation(old, incident))
 
@@ -230,7 +255,7 @@ class _Wave:
         self.events.append((entry, alert))
 
     def write(self) -> None:
-        if not self.joined:
+        if not self.joined and not self.escalated:
             return
         self._write_opened()
         IncidentAlert.objects.bulk_create(alert for _, alert, _ in self.joined)
@@ -238,11 +263,15 @@ class _Wave:
         self._write_events()
         self._write_audit()
         self._write_messages()
-        _tell_pages(self.customer, [incident.pk for incident, _, _ in self.joined])
+        changed = [incident for incident, _, _ in self.joined] + [incident for incident, _ in self.escalated]
+        _tell_pages(self.customer, [incident.pk for incident in changed])
 
     def _write_opened(self) -> None:
-        planned = [(incident, clocks.plan(incident, now=self.now)) for incident in self.opened]
-        Incident.objects.bulk_create(self.opened)
+        roots = [incident for incident in self.opened if self.family.parent_of(incident) is None]
+        children = [incident for incident in self.opened if self.family.parent_of(incident) is not None]
+        planned = [(incident, clocks.plan(incident, now=self.now)) for incident in roots]
+        Incident.objects.bulk_create(roots)
+        Incident.objects.bulk_create(children)
         clocks.start(planned)
         IncidentAsset.objects.bulk_create(
             IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id or 0)
@@ -251,16 +280,17 @@ class _Wave:
 
     def _write_escalated(self) -> None:
         incidents = [incident for incident, _ in self.escalated]
+        counting = [incident for incident in incidents if self.family.parent_of(incident) is None]
         paused = []
-        for incident in incidents:
+        for incident in counting:
             transition = states.find(Verb.ESCALATE, incident.stage, Side.SYSTEM)
             if transition is not None and transition.target is not None:
                 incident.state = transition.target
                 paused.append(incident)
         if paused:
             clocks.end_pauses(paused, now=self.now)
-        if incidents:
-            clocks.follow_alerts(incidents, since=self.now, now=self.now)
+        if counting:
+            clocks.follow_alerts(counting, since=self.now, now=self.now)
         bulk.update(incidents, ESCALATED)
 
     def _write_events(self) -> None:
@@ -291,15 +321,17 @@ class _Wave:
         first: dict[int, IncidentAlert] = {}
         for incident, alert, _ in self.joined:
             first.setdefault(id(incident), alert)
-        for incident in self.opened:
+        opened = [incident for incident in self.opened if self.family.parent_of(incident) is None]
+        for incident in opened:
             messages.post_opened(post, incident, channels=first[id(incident)].channels)
-        opened = {id(incident) for incident in self.opened}
+        said = {id(incident) for incident in opened}
         for incident, alert, text in self.joined:
-            if id(incident) in opened and first[id(incident)] is alert:
+            if id(incident) in said and first[id(incident)] is alert:
                 continue  # the alert that opened it: that message has said so
-            messages.post_alert_joined(post, incident, alert, text)
+            messages.post_alert_joined(post, self.family.parent_of(incident) or incident, alert, text)
         for incident, _ in self.escalated:
-            messages.post_escalated(post, incident)
+            if self.family.parent_of(incident) is None:
+                messages.post_escalated(post, incident)
         post.send()
 
 
@@ -307,9 +339,20 @@ def _unsolved(customer: Customer, asset_ids: set[int]) -> dict[int, Incident]:
     """The unsolved incidents that gather alarms of these assets, held until the transaction ends."""
     found = _held(customer).filter(storm_asset__in=asset_ids, state__in=UNSOLVED_STATES).select_related("assignee")
     incidents = {incident.storm_asset_id or 0: incident for incident in found}
+    incidents |= _of_duplicates(customer, asset_ids - incidents.keys())
     for incident in incidents.values():
         incident.customer = customer
     return incidents
+
+
+def _of_duplicates(customer: Customer, asset_ids: set[int]) -> dict[int, Incident]:
+    """Where the alarms of an asset gather whose own incident was closed as a duplicate of another."""
+    duplicates = Incident.objects.filter(
+        customer=customer, storm_asset__in=asset_ids, duplicate_of__state__in=UNSOLVED_STATES
+    )
+    kept = dict(duplicates.order_by("pk").values_list("storm_asset_id", "duplicate_of_id"))
+    held = {incident.pk: incident for incident in _held(customer).filter(pk__in=kept.values())} if kept else {}
+    return {asset_id: held[pk] for asset_id, pk in kept.items() if asset_id is not None and pk in held}
 
 
 def _held(customer: Customer) -> models.QuerySet[Incident]:

@@ -11,6 +11,7 @@ from accounts.models import Severity, User
 from incidents import clocks, duty, locks, messages, timeline
 from incidents.models import Clock, Incident, IncidentState, Pause, TimelineEntry
 from incidents.policy import freeze
+from incidents.services import following
 from incidents.services.marks import allowed, same_version, touch
 from incidents.states import State, Verb
 from notify import live
@@ -30,6 +31,7 @@ def acknowledge(*, incident: Incident, actor: User, now: datetime) -> Incident:
     clocks.stop(incident, Response, now=now)
     _finish(incident, Kind.ACKNOWLEDGED, "incident.acknowledge", actor=actor, now=now)
     messages.acknowledged(incident, actor, now=now)
+    following.acknowledged(incident, actor=actor, now=now)
     return incident
 
 
@@ -135,6 +137,7 @@ def resolve(
     data: dict[str, object] = {"cause": cause}
     _finish(incident, Kind.RESOLVED, "incident.resolve", actor=actor, now=now, body=incident.resolution, data=data)
     messages.resolved(incident, actor, now=now)
+    following.resolved(incident, actor=actor, now=now)
     return incident
 
 
@@ -155,6 +158,7 @@ def close(*, incident: Incident, actor: User | None, now: datetime, remark: str 
         body=remark.strip(),
         data={"confirmed": True} if confirmed else {},
     )
+    following.closed(incident, actor=actor, now=now)
     return incident
 
 

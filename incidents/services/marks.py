@@ -25,6 +25,12 @@ def allowed(verb: Verb, incident: Incident, actor: User | None) -> Transition:
     transition = states.find(verb, incident.stage, side)
     if transition is None:
         raise DomainError(_refusal(verb, incident), code="wrong_state")
+    if verb is Verb.REOPEN and incident.duplicate_of_id is not None:
+        raise DomainError(
+            _("%(number)s was closed as a duplicate: write on the incident that goes on, or have the two taken apart.")
+            % {"number": incident.number},
+            code="is_duplicate",
+        )
     return transition
 
 

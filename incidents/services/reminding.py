@@ -34,15 +34,15 @@ def remind(*, customer: Customer, reminders: Sequence[Reminder], now: datetime) 
     locks.hold_customer(customer)
     keys = [each.alert_key for each in reminders]
     found = IncidentAlert.objects.filter(customer=customer, alert_key__in=keys, recovered_at=None)
-    alerts = {(alert.incident_id, alert.alert_key): alert for alert in found}
+    alerts = {alert.alert_key: alert for alert in found}
     incidents = Incident.objects.in_bulk({alert.incident_id for alert in found})
     post = messages.Post(customer, now=now)
     entries = []
     for each in reminders:
-        alert = alerts.get((each.incident_id, each.alert_key))
+        alert = alerts.get(each.alert_key)
         if alert is None:
             continue
-        incident = incidents[each.incident_id]
+        incident = incidents[alert.incident_id]
         incident.customer = customer
         data = {"title": alert.title, "severity": alert.severity, "alert": alert.pk, "again": True}
         kind = TimelineEntry.Kind.ALERT

@@ -37,6 +37,9 @@ KIND_TONES = {
     "resolved": ("green", "check"),
     "closed": ("secondary", "lock"),
     "reopened": ("red", "rotate"),
+    "grouped": ("purple", "hierarchy"),
+    "merged": ("purple", "git-merge"),
+    "split": ("purple", "arrows-split"),
     "warning": ("yellow", "clock-exclamation"),
     "breach": ("red", "clock-x"),
 }

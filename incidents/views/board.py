@@ -24,7 +24,7 @@ def board(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        numbered(Incident.objects.unsolved().for_lists(), request.GET.get("q", "")),
+        numbered(Incident.objects.unsolved().standing_alone().with_children().for_lists(), request.GET.get("q", "")),
         sort={"urgency": ("next_due_at", "severity", "opened_at")},
         default="urgency",
         filters=filters(person),

@@ -22,6 +22,7 @@ from incidents.permissions import sees_internal, side_of
 from incidents.policy import Policy
 from incidents.states import State, Verb, verbs
 from incidents.views.board import is_fragment
+from incidents.views.relatives import Relatives, makes_sense
 
 MATCHES = 20
 TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY}
@@ -40,7 +41,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def get_incident(pk: int) -> Incident:
     """Unknown or foreign is 404."""
-    rows = Incident.objects.for_lists().select_related("raised_by", "acknowledged_by")
+    rows = Incident.objects.for_lists().select_related("raised_by", "acknowledged_by", "parent", "duplicate_of")
     return get_object_or_404(rows, pk=pk)
 
 
@@ -49,7 +50,8 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
     person, now = person_of(request), timezone.now()
     contacts = Contact.objects.filter(customer=incident.customer).select_related("user")
     entries = list(visible_entries(incident, person))
-    possible = verbs(incident.stage, side_of(person))
+    possible = [verb for verb in verbs(incident.stage, side_of(person)) if makes_sense(verb, incident)]
+    relatives = Relatives.of(incident, person, now)
     return {
         "incident": incident,
         "now": now,
@@ -57,9 +59,10 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
         "policy": Policy.from_json(incident.policy),
         "entries": entries,
         "question": _open_question(incident, entries),
-        "files": visible_files(incident, person),
+        "files": visible_files(incident, person, relatives),
         "verbs": [verb.value for verb in possible],
         "presses": bool(set(possible) - TALK),
+        "relatives": relatives,
         "contacts": contacts,
         "team": ProviderContact.objects.filter(customer=incident.customer).select_related("user"),
         "on_duty": roster.on_duty(customer_id=incident.customer_id, at=now),
@@ -79,8 +82,10 @@ def visible_entries(incident: Incident, person: User) -> QuerySet[TimelineEntry]
     return rows if sees_internal(person) else rows.filter(is_internal=False)
 
 
-def visible_files(incident: Incident, person: User) -> QuerySet[Attachment]:
-    rows = Attachment.objects.filter(incident=incident).select_related("uploaded_by")
+def visible_files(incident: Incident, person: User, relatives: Relatives) -> QuerySet[Attachment]:
+    """Its own files and those of its duplicates."""
+    shown = [incident.pk, *(merge.duplicate_id for merge in relatives.merges)]
+    rows = Attachment.objects.filter(incident__in=shown).select_related("uploaded_by")
     return rows if sees_internal(person) else rows.filter(is_internal=False)
 
 

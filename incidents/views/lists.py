@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts import tables
@@ -23,6 +24,16 @@ SORT: dict[str, tables.SortBy] = {
     "due": ("next_due_at", "severity"),
     "title": "title",
 }
+ROLES = {
+    "alone": Q(parent=None, duplicate_of=None),
+    "child": ~Q(parent=None),
+    "duplicate": ~Q(duplicate_of=None),
+}
+GROUPED = [
+    ("alone", gettext_lazy("Not grouped under another")),
+    ("child", gettext_lazy("Grouped under another")),
+    ("duplicate", gettext_lazy("Closed as a duplicate")),
+]
 FOUND = 8
 OF_ASSET = 10
 
@@ -39,7 +50,7 @@ def index(request: HttpRequest) -> HttpResponse:
         exports=True,
     )
     if tables.wants_csv(request):
-        return export(page.all())
+        return export(page.all().select_related("parent", "duplicate_of"))
     context = {"page": page, "now": timezone.now(), "shows_customer": is_provider(person)}
     return render(request, "incidents/list.html", context)
 
@@ -95,6 +106,8 @@ def export(rows: QuerySet[Incident]) -> HttpResponse:
         _("Response due at"): lambda row: row.response and row.response.due_at,
         _("Response missed"): lambda row: bool(row.response and row.response.is_breached),
         _("Handling, minutes"): lambda row: row.handling and _minutes(row.handling.elapsed_seconds),
+        _("Grouped under"): lambda row: row.parent and row.parent.number,
+        _("Duplicate of"): lambda row: row.duplicate_of and row.duplicate_of.number,
         _("Cause"): lambda row: row.get_cause_display(),
         _("Resolution"): lambda row: row.resolution,
     }
@@ -127,6 +140,7 @@ def _filters(person: User) -> dict[str, tables.Filter]:
         "source": tables.Choice(_("Source"), Incident.Source.choices, "source"),
         "who": tables.Choice(_("Whose"), [("me", _("Mine")), ("nobody", _("Nobody's"))], lambda value: whose[value]),
         "missed": tables.Choice(_("Deadlines"), [("1", _("Missed"))], lambda _value: Q(pk__in=_late())),
+        "grouped": tables.Choice(_("Grouped"), GROUPED, lambda value: ROLES[value]),
         "asset": "assets",
     }
     if is_provider(person):

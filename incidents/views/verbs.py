@@ -1,10 +1,7 @@
 """What people press on an incident: each verb is a small form, on its own page or in a dialog of the incident's."""
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from django import forms
 from django.contrib import messages
@@ -12,7 +9,6 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
-from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -34,21 +30,9 @@ from incidents.models import Incident
 from incidents.permissions import may_ever
 from incidents.states import Verb
 from incidents.views.board import is_fragment
+from incidents.views.grouping import GROUPING
 from incidents.views.incident import about, get_incident
-
-Said = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Press:
-    """A verb as people meet it: its form, what it does, and the words around it."""
-
-    verb: Verb
-    title: str | Promise
-    button: str | Promise
-    done: str | Promise
-    make_form: Callable[[Any, Incident], forms.Form]
-    act: Callable[[Incident, Said, User, datetime], object]
+from incidents.views.pressing import Press, Said
 
 
 def _assign(incident: Incident, said: Said, actor: User, now: datetime) -> object:
@@ -80,6 +64,7 @@ def _resolve(incident: Incident, said: Said, actor: User, now: datetime) -> obje
 PRESSES = {
     press.verb: press
     for press in (
+        *GROUPING,
         Press(
             Verb.ACKNOWLEDGE,
             _("Acknowledge"),

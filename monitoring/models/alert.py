@@ -12,11 +12,15 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from incidents.models import IncidentAlert
 from monitoring.extra_rules import EXTRA_RULES, NO_DATA, ExtraRule
 from monitoring.models.custom import custom_rule
 from monitoring.rules import RULES, Rule, metric_of
 
 __all__ = ["NO_DATA", "Alert", "AlertHold", "Held"]
+
+KEY = "alert:"
+"""What the names of our alerts begin with where others keep them."""
 
 
 class Held(models.TextChoices):
@@ -49,7 +53,10 @@ class AlertQuerySet(TenantQuerySet["Alert"]):
         return self.open().exclude(flapping_since=None)
 
     def of_incident(self, incident_id: int) -> Self:
-        return self.filter(incident_id=incident_id)
+        """Those that are on it now: merging and splitting incidents by hand moves alerts."""
+        keys = IncidentAlert.objects.filter(incident=incident_id, alert_key__startswith=KEY).values_list("alert_key")
+        numbers = [key.removeprefix(KEY) for (key,) in keys]
+        return self.filter(pk__in=[int(number) for number in numbers if number.isdecimal()])
 
     def worst_first(self) -> Self:
         return self.order_by("severity", "-opened_at", "-pk")
@@ -158,7 +165,7 @@ class Alert(TenantModel):
     @property
     def key(self) -> str:
         """Names this alert towards incidents and messages; never used twice."""
-        return f"alert:{self.pk}"
+        return f"{KEY}{self.pk}"
 
     @property
     def rule(self) -> Rule | None:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from accounts import bulk
 from accounts.models import Customer, Severity
+from assets.hosting import addresses_of
 from assets.models import Asset, CloudAccount
 from incidents import services as incidents
 from monitoring import wording
@@ -32,7 +33,6 @@ from monitoring.inhibition import (
     Symptom,
     Thing,
     Topology,
-    address_of,
     causes,
     follows,
 )
@@ -256,8 +256,7 @@ def _topology(bad: Sequence[Alert] = ()) -> Topology:
 
 
 def _thing(asset: Asset, backends: frozenset[int]) -> Thing:
-    said = (asset.private_ip, asset.public_ip, asset.host, asset.url)
-    addresses = frozenset(address for each in said if each and (address := address_of(each)))
+    addresses = addresses_of(asset.private_ip, asset.public_ip, asset.host, asset.url)
     return Thing(asset.pk, asset.kind, addresses, asset.cloud_account_id, backends)
 
 

@@ -4,16 +4,15 @@ from datetime import timedelta
 
 import pytest
 
+from assets.hosting import address_of, hosts
 from monitoring.inhibition import (
     Cause,
     Relation,
     Symptom,
     Thing,
     Topology,
-    address_of,
     causes,
     follows,
-    hosts,
 )
 from tests.monitoring.samples import START
 
