@@ -98,6 +98,7 @@ MENU = (
         _("Administration"),
         (
             Place("accounts:users", _("Users"), "users", keeps_people),
+            Place("notify:outlets", _("Calls and SMS"), "phone-outgoing", is_manager),
             Place("monitoring:platform", _("Platform status"), "heart-rate-monitor", is_manager),
             Place("accounts:audit", _("Audit log"), "list-check", is_manager),
         ),

@@ -289,6 +289,7 @@ def _message(incident: Incident, topic: str, text: tuple[str, str], severity: in
         text=body,
         url=f"/incidents/{incident.pk}/",
         severity=severity or incident.severity,
+        about=f"incident:{incident.pk}",
     )
 
 

@@ -92,6 +92,10 @@ def _acknowledged(data: Data) -> str:
         return _("acknowledged it together with %(number)s") % {"number": data["with"]}
     if data.get("by_resolving"):
         return _("responded by resolving the incident")
+    if data.get("via") == "phone":
+        return _("acknowledged the incident by pressing 1 on the telephone")
+    if data.get("via") == "link":
+        return _("acknowledged the incident by the link in a message")
     return _("acknowledged the incident")
 
 

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from incidents.states import Verb
-from incidents.views import board, files, incident, lists, verbs
+from incidents.views import board, files, incident, lists, receipts, verbs
 
 app_name = "incidents"
 urlpatterns = [
@@ -29,4 +29,5 @@ urlpatterns = [
     path("incidents/<int:pk>/split/", verbs.press, {"verb": Verb.SPLIT}, name="split"),
     path("incidents/<int:pk>/comment/", verbs.comment, name="comment"),
     path("incidents/<int:pk>/files/<int:attachment_id>/", files.download, name="file"),
+    path("receipts/<str:kind>/<str:token>/", receipts.take, name="receipts"),
 ]

@@ -1,20 +1,53 @@
-"""How many messages a robot may still send this minute, and which of the waiting ones go, alone or in a digest. Pure.
+"""How many messages a robot or a telephone number may still get, and which go now, alone or in a digest. Pure.
 
 DingTalk and WeCom take 20 messages a minute and robot; DingTalk then refuses everything for ten minutes. We stop at
-18: two spare for a test by hand or a colleague's script on the same robot.
+18: two spare for a test by hand or a colleague's script on the same robot. Alibaba Cloud counts calls and SMS by the
+number that is called, whether or not anybody answers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from notify.states import URGENT_PRIORITY
 
 PER_MINUTE = 18
 WINDOW = timedelta(seconds=61)  # a second more than the provider's, whose clock is not ours
 RESERVE = 6  # kept for Disaster and High
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `most` within `span`, counted by the provider; ours is a second longer, because its clock is not ours."""
+
+    most: int
+    span: timedelta
+
+    @property
+    def window(self) -> timedelta:
+        return self.span + timedelta(seconds=1)
+
+
+# https://help.aliyun.com/document_detail/149825.html: per called number, of one qualification and purpose.
+CALLS = (Limit(1, timedelta(minutes=1)), Limit(5, timedelta(hours=1)), Limit(20, timedelta(hours=24)))
+# https://help.aliyun.com/document_detail/44335.html: per number, signature and template of a notice.
+TEXTS = (Limit(50, timedelta(hours=24)),)
+
+
+def wait_for(limits: Sequence[Limit], before: Sequence[datetime], now: datetime) -> timedelta:
+    """How long until a number may be tried again, after tries at the moments `before`; zero: now."""
+    tries = sorted(before)
+    free_at = now
+    for limit in limits:
+        if len(tries) >= limit.most:
+            free_at = max(free_at, tries[-limit.most] + limit.window)
+    return free_at - now
+
+
+def longest(limits: Sequence[Limit]) -> timedelta:
+    return max(limit.window for limit in limits)
 
 
 @dataclass(frozen=True)

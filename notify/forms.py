@@ -197,3 +197,13 @@ class PreferenceForm(forms.Form):
     email_min_severity = forms.TypedChoiceField(
         label=_("From severity"), choices=SEVERITY_CHOICES, coerce=int, empty_value=None, required=False
     )
+    push_topics = forms.MultipleChoiceField(
+        label=_("Topics pushed to my devices"),
+        choices=[choice for choice in TOPIC_CHOICES if choice[0] != "account"],
+        widget=forms.CheckboxSelectMultiple,
+        required=False,
+        help_text=_("A Disaster is always pushed. Calls and SMS follow the policy of the service, not these wishes."),
+    )
+    push_min_severity = forms.TypedChoiceField(
+        label=_("From severity"), choices=SEVERITY_CHOICES, coerce=int, empty_value=None, required=False
+    )

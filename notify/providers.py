@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -15,11 +16,11 @@ from django.utils.translation import gettext as _
 from accounts import scope, secrets
 from accounts.models import Customer, Severity
 from accounts.vault import VaultError
-from notify import markdown
+from notify import links, markdown, personal
 from notify.channels import dingtalk, email, http, webhook, wecom
 from notify.channels.notice import Notice
 from notify.channels.outcome import Outcome, Verdict
-from notify.models import Channel, Delivery
+from notify.models import Attempt, Channel, Delivery
 
 SMTP_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 PURPOSE = "send a message"
@@ -56,10 +57,26 @@ Opened = dict[int, dict[str, str]]
 """Secrets of channels by id, for as long as one batch is sent: each opening is a query and an audit entry."""
 
 
-def send(delivery: Delivery, *, maybe_repeat: bool, now: datetime, opened: Opened | None = None) -> Outcome:
+class Job(Protocol):
+    """A delivery under lease, with the attempt that is being made."""
+
+    @property
+    def delivery(self) -> Delivery: ...
+
+    @property
+    def attempt(self) -> Attempt: ...
+
+    @property
+    def maybe_repeat(self) -> bool: ...
+
+
+def send(job: Job, *, now: datetime, opened: Opened | None = None) -> Outcome:
     """One call to the provider, outside any transaction. Never raises for what a provider or a missing secret does."""
+    delivery = job.delivery
     with translation.override(_language(delivery)):
-        notice = _notice(delivery, maybe_repeat=maybe_repeat)
+        notice = _notice(delivery, maybe_repeat=job.maybe_repeat)
+        if delivery.channel_id is None:
+            return _to_person(job, notice, now)
         if delivery.medium == Delivery.Medium.EMAIL:
             return _send_mail(delivery, notice, now)
         channel = delivery.channel
@@ -71,6 +88,18 @@ def send(delivery: Delivery, *, maybe_repeat: bool, now: datetime, opened: Opene
         except (secrets.Missing, VaultError):
             return Outcome(Verdict.REFUSED, "no secret", _("The channel's token or key is missing: enter it again."))
         return _call(channel, notice, values, now)
+
+
+def _to_person(job: Job, notice: Notice, now: datetime) -> Outcome:
+    delivery = job.delivery
+    match delivery.medium:
+        case Delivery.Medium.PUSH:
+            return personal.push_out(delivery, notice, now, limits())
+        case Delivery.Medium.SMS:
+            return personal.text(delivery, job.attempt.pk, now, limits())
+        case Delivery.Medium.VOICE:
+            return personal.call(delivery, job.attempt.pk, now, limits())
+    return _send_mail(delivery, notice, now)
 
 
 def _call(channel: Channel, notice: Notice, values: dict[str, str], now: datetime) -> Outcome:
@@ -104,6 +133,8 @@ def _notice(delivery: Delivery, *, maybe_repeat: bool) -> Notice:
     text = delivery.text.replace("](/", f"]({settings.PUBLIC_URL}/")
     if maybe_repeat:
         text = f"{text}\n\n{_('This may be a repeat: the answer to the first try was lost.')}"
+    if delivery.asks and delivery.medium != Delivery.Medium.PUSH:
+        text = f"{text}\n\n[{_('Acknowledge')}]({settings.PUBLIC_URL}/{links.path_of(delivery)})"
     channel = delivery.channel
     is_disaster = delivery.severity == Severity.DISASTER
     return Notice(

@@ -12,21 +12,25 @@ from notify.channels.outcome import Outcome, Verdict
 class State(StrEnum):
     PENDING = "pending"  # waits for its turn, its next try or the robot's budget
     SENDING = "sending"  # a worker holds the lease and may be talking to the provider
-    DELIVERED = "delivered"  # the provider took it
+    ACCEPTED = "accepted"  # the provider took a call or SMS; its receipt will say whether the person did
+    DELIVERED = "delivered"  # the provider took it, or the receipt says that the person has it
     UNCERTAIN = "uncertain"  # handed over, no answer, and not repeated (see `repeats`)
     FAILED = "failed"  # given up; the next channel has it, if there is one
     DIGESTED = "digested"  # went out inside another delivery
+    SKIPPED = "skipped"  # the person cannot be reached in this way: no number, no device, not set up
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
     State.PENDING: frozenset({State.SENDING, State.DIGESTED, State.FAILED, State.DELIVERED}),
-    State.SENDING: frozenset({State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN}),
+    State.SENDING: frozenset({State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN, State.ACCEPTED}),
+    State.ACCEPTED: frozenset({State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN}),
     State.UNCERTAIN: frozenset({State.PENDING, State.DELIVERED}),  # resent by hand; the lost answer came after all
     State.FAILED: frozenset({State.PENDING}),  # resent by hand
     State.DELIVERED: frozenset(),
     State.DIGESTED: frozenset(),
+    State.SKIPPED: frozenset(),
 }
-FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.DIGESTED})
+FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.DIGESTED, State.SKIPPED})
 
 
 def may_become(old: str, new: State) -> bool:
@@ -49,6 +53,9 @@ class Situation:
     has_fallback: bool
     repeat_is_safe: bool
     is_test: bool = False
+    has_receipt: bool = False  # acceptance says little: a receipt follows
+    most_tries: int = len(BACKOFF) + 1
+    first_wait: timedelta = timedelta()  # the least before another try, whatever the reason
 
 
 @dataclass(frozen=True)
@@ -73,14 +80,24 @@ def next_step(situation: Situation, outcome: Outcome) -> Step:
     """What becomes of a delivery after one try."""
     verdict = outcome.verdict
     if verdict is Verdict.ACCEPTED:
-        return Step(State.DELIVERED)
+        return Step(State.ACCEPTED) if situation.has_receipt else Step(State.DELIVERED)
     if situation.is_test or verdict is Verdict.REFUSED:
         mute = (outcome.retry_after or DEFAULT_WAIT) if verdict is Verdict.RATE else None
         return Step(State.UNCERTAIN if verdict is Verdict.UNCERTAIN else State.FAILED, mute=mute)
     if verdict is Verdict.UNCERTAIN and not repeats(situation):
         return Step(State.UNCERTAIN)
     mute = (outcome.retry_after or DEFAULT_WAIT) if verdict is Verdict.RATE else None
-    most = TRIES_BEFORE_FALLBACK if situation.has_fallback else len(BACKOFF) + 1
+    most = TRIES_BEFORE_FALLBACK if situation.has_fallback else situation.most_tries
     if situation.tries >= most:
         return Step(State.FAILED, mute=mute)
-    return Step(State.PENDING, wait=mute or BACKOFF[situation.tries - 1], mute=mute)
+    wait = mute or max(BACKOFF[situation.tries - 1], situation.first_wait)
+    return Step(State.PENDING, wait=wait, mute=mute)
+
+
+def after_receipt(situation: Situation, *, reached: bool) -> Step:
+    """What becomes of a call or SMS once its receipt is there: another try while there is one left."""
+    if reached:
+        return Step(State.DELIVERED)
+    if situation.tries >= situation.most_tries:
+        return Step(State.FAILED)
+    return Step(State.PENDING, wait=max(BACKOFF[situation.tries - 1], situation.first_wait))

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from notify.views import channels, deliveries, inbox
+from notify.views import channels, deliveries, devices, inbox, outlets
 
 app_name = "notify"
 urlpatterns = [
@@ -21,5 +21,11 @@ urlpatterns = [
     path("inbox/badge/", inbox.badge, name="inbox_badge"),
     path("inbox/read/", inbox.read_all, name="inbox_read"),
     path("inbox/<int:pk>/open/", inbox.open_message, name="inbox_open"),
+    path("devices/", devices.index, name="devices"),
+    path("devices/test/", devices.test, name="device_test"),
+    path("devices/<int:pk>/remove/", devices.remove, name="device_remove"),
+    path("outlets/", outlets.show, name="outlets"),
+    path("outlets/test/<str:medium>/", outlets.test, name="outlet_test"),
+    path("outlets/receipts/", outlets.renew_receipts, name="outlet_receipts"),
     path("preferences/", inbox.preferences, name="preferences"),
 ]

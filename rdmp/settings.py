@@ -277,6 +277,7 @@ CELERY_BEAT_SCHEDULE = {
     for name, seconds in {
         "timers.sweep": 1.0,
         "notify.sweep": 5.0,
+        "incidents.ask_for_receipts": 10.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
         "monitoring.end_rounds": 5.0,

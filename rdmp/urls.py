@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from django.views.i18n import set_language
 from drf_spectacular.views import SpectacularAPIView
 
-from rdmp import health, metrics, views
+from rdmp import health, metrics, views, webapp
 
 api = [
     path("", include("assets.api_urls")),
@@ -19,6 +19,9 @@ urlpatterns = [
     path("search/", views.search, name="search"),
     path("healthz", health.healthz, name="healthz"),
     path("metrics", metrics.metrics, name="metrics"),
+    path("manifest.webmanifest", webapp.manifest, name="manifest"),
+    path("service-worker.js", webapp.service_worker, name="service-worker"),
+    path("offline/", webapp.offline, name="offline"),
     # Addresses are given by invitation: nobody puts one on their account that they have not proven to be theirs.
     path("accounts/email/", RedirectView.as_view(pattern_name="accounts:profile")),
     path("accounts/", include("allauth.urls")),

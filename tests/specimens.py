@@ -35,6 +35,7 @@ MEANINGFUL: Final[dict[str, object]] = {
     "severity": 2,
     "topics": ["incident", "alert"],
     "email_topics": ["incident"],
+    "push_topics": ["incident"],
     "task": "incidents.warn_clock",
     "port": 443,
     "period_s": 60,

@@ -69,6 +69,10 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "accounts/2fa/authenticate/": "the second step of sign-in",
     "accounts/2fa/webauthn/login/": "sign-in by passkey",
     "accounts/invitation/<str:token>/": "the way in",
+    "manifest.webmanifest": "what the web app is called",
+    "service-worker.js": "the web app's program, the same for everybody",
+    "offline/": "the page for when there is no network",
+    "receipts/<str:kind>/<str:token>/": "receipts of calls and SMS: the address is the secret (test_calls)",
     "monitoring/shared/": "takes the secret of a link to a dashboard",
     "monitoring/shared/knock/": "a link to a dashboard",
 }
@@ -82,6 +86,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
     "profile/": "one's own name, language and read-only tokens",
     "notify/inbox/": "one's own messages",
     "notify/preferences/": "one's own messages",
+    "notify/devices/": "one's own telephone and browsers",
 }
 
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {

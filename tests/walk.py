@@ -37,6 +37,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "box": "note",
     "graph_id": "graph",
     "list_id": "list",
+    "medium": "voice",
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 

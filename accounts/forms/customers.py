@@ -6,6 +6,7 @@ from django import forms
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import phones
 from accounts.models import Contact, Contract, Customer, ProviderContact, Role, SlaTerm, User
 from accounts.models.people import PROVIDER_ROLES
 
@@ -125,7 +126,7 @@ class ContactForm(ContactBase):
 
     def clean_phone(self) -> str:
         phone = str(self.cleaned_data["phone"]).strip()
-        if sum(character.isdigit() for character in phone) < 7:
+        if not phones.normal(phone):
             raise forms.ValidationError(_("This is no phone number. A disaster needs one that is answered 24/7."))
         return phone
 

@@ -9,6 +9,7 @@ from django.contrib.auth.password_validation import password_validators_help_tex
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from accounts import phones
 from accounts.models import ApiToken, Customer, Role, User
 from accounts.models.people import CUSTOMER_ROLES
 from accounts.permissions import is_admin, is_customer_pm
@@ -17,11 +18,20 @@ from accounts.services.people import may_invite
 LANGUAGES = (("zh-hans", "简体中文"), ("en", "English"))
 
 
+def is_phone(value: str) -> None:
+    """Raises ValidationError for what nobody can dial: the platform calls this number in an emergency."""
+    if not phones.normal(value):
+        raise forms.ValidationError(
+            _("This is no telephone number: eleven digits, area code and number, or + with country and number.")
+        )
+
+
 def phone_field(*, required: bool) -> forms.CharField:
     return forms.CharField(
         label=gettext_lazy("Phone"),
         max_length=40,
         required=required,
+        validators=[is_phone],
         widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "tel"}),
     )
 

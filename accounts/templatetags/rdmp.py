@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from accounts import navigation as menu_module
-from accounts import permissions
+from accounts import permissions, phones
 from accounts.models import User
 from accounts.tables import Page
 
@@ -43,6 +43,11 @@ class Emergency:
     name: str
     phone: str
     email: str
+
+
+@register.filter
+def masked(number: str) -> str:
+    return phones.masked(number)
 
 
 # --- times ---------------------------------------------------------------------------------------------------------

@@ -28,6 +28,7 @@ from demo.aliyun.account import (
 )
 from demo.aliyun.answers import ApiError, Call, missing
 from demo.aliyun.estate import Estate, demo_estate
+from demo.aliyun.exchange import TELEPHONE_ACCESS, Exchange
 from demo.aliyun.happenings import add_event, plan_maintenance
 from demo.aliyun.metrics import MetricStore
 from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, Product, oss_buckets
@@ -37,7 +38,7 @@ CALLS_PER_SECOND = 50  # per API and account, RAM users together
 COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi",
+    "BssOpenApi", "Dyvmsapi", "Dysmsapi",
 )  # fmt: skip
 
 
@@ -105,6 +106,7 @@ class SimulatedCloud:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     accounts: dict[str, tuple[CloudUid, Estate]] = field(default_factory=dict)
     metrics: MetricStore = field(default_factory=MetricStore)
+    exchange: Exchange = field(default_factory=Exchange)
     faults: list[Fault] = field(default_factory=list)
     quota: dict[str, int] = field(default_factory=dict)  # calls left this month by account; absent: enough
     _second: tuple[int, Counter[tuple[str, str]]] = field(default_factory=lambda: (0, Counter()))
@@ -159,6 +161,18 @@ class SimulatedCloud:
         with self._lock:
             self._calls.clear()
 
+    @property
+    def _products(self) -> list[Product]:
+        """Voice and SMS share one version, and what they do belongs to this cloud's exchange."""
+        exchange = self.exchange
+        voice = {"SingleCallByTts": exchange.single_call, "IvrCall": exchange.ivr_call}
+        texts = {"SendSms": exchange.send_sms, "QuerySendDetails": exchange.send_details}
+        return [
+            *PRODUCTS.values(),
+            Product("Dyvmsapi", "2017-05-25", "dyvms", voice | {"QueryCallDetailByCallId": exchange.call_detail}),
+            Product("Dysmsapi", "2017-05-25", "dysms", texts),
+        ]
+
     # a request arrives
 
     def handle(self, request: Request) -> Response:
@@ -177,7 +191,7 @@ class SimulatedCloud:
         if path == "/":
             if request.headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
                 params.update(parse_qsl(request.body.decode(), keep_blank_values=True))
-            product, action = _rpc_action(params)
+            product, action = _rpc_action(params, self._products)
             account, estate, user, key = self._rpc_caller(request.method, params)
         else:
             product, action = _roa_action(request.method, path)
@@ -324,14 +338,15 @@ def _wrong_signature(string_to_sign: str) -> ApiError:
     return ApiError(400, "SignatureDoesNotMatch", text)
 
 
-def _rpc_action(params: Mapping[str, str]) -> tuple[Product, str]:
+def _rpc_action(params: Mapping[str, str], products: Iterable[Product]) -> tuple[Product, str]:
     for name in ("Action", "Version"):
         if not params.get(name):
             raise missing(name)
-    product = PRODUCTS.get(params["Version"])
-    if product is None:
+    of_version = [product for product in products if product.version == params["Version"]]
+    if not of_version:
         raise ApiError(404, "NoSuchVersion", "Specified version does not exist.")
-    if params["Action"] not in product.actions:
+    product = next((each for each in of_version if params["Action"] in each.actions), None)
+    if product is None:
         raise ApiError(404, "InvalidAction.NotFound", "Specified api is not found, please check your url and method.")
     return product, params["Action"]
 
@@ -360,7 +375,7 @@ def _without_lists(found: dict[str, object]) -> dict[str, object]:
 
 # the cast of the demo
 
-JIA_UID, YI_UID = "1623400000000001", "1623400000000002"
+JIA_UID, YI_UID, PROVIDER_UID = "1623400000000001", "1623400000000002", "1623400000000009"
 
 
 @dataclass(frozen=True)
@@ -382,6 +397,7 @@ REVOKED = _credentials("REVOKED")  # disabled in the RAM console
 OLD = _credentials("OLD")  # read-only, but more than 90 days old
 ROOT = _credentials("ROOT")  # of the main account: may do everything
 YI_READ_ONLY = _credentials("YIREADONLY")
+TELEPHONE = _credentials("TELEPHONE")  # of the provider's own account: may call and text
 
 
 def _user(
@@ -423,6 +439,8 @@ def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Sim
     cloud = SimulatedCloud(clock=clock, metrics=MetricStore(spread=timedelta(seconds=120)))
     cloud.add_account(jia, demo_estate(now))
     cloud.add_account(yi, small)
+    telephone = _user("rdmp-telephone", TELEPHONE, [TELEPHONE_ACCESS], young)
+    cloud.add_account(CloudUid(PROVIDER_UID, "provider", [telephone]), Estate(now=now, salt="provider"))
     _let_things_happen(cloud.estate(JIA_UID), now)
     return cloud
 

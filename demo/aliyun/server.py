@@ -4,11 +4,13 @@ import json
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self, cast
 
 from demo.aliyun.cloud import PRODUCT_CODES, FaultKind, Request, Response, SimulatedCloud
+from demo.aliyun.exchange import Placed
 
 CONTROL_PATH, CONTROL_HEADER = "/__control__/", "x-simulated-control"
 
@@ -113,7 +115,11 @@ class CloudServer:
         except (KeyError, TypeError, ValueError) as error:
             return _json(400, {"error": f"{type(error).__name__}: {error}"})
 
-    def _control(self, method: str, what: str, wanted: dict[str, object]) -> Response:
+    def _control(  # noqa: PLR0911 - one line for each thing that can be controlled
+        self, method: str, what: str, wanted: dict[str, object]
+    ) -> Response:
+        if what == "telephone":
+            return self._telephone(method, wanted)
         match method, what:
             case "GET", "calls":
                 return _json(200, dict(self.cloud.all_calls()))
@@ -129,7 +135,19 @@ class CloudServer:
             case "DELETE", "metrics":
                 self.cloud.metrics.clear()
                 return _json(200, {})
-        return _json(404, {"error": "GET calls; POST or DELETE faults, metrics"})
+        return _json(404, {"error": "GET calls, telephone; POST telephone; POST or DELETE faults, metrics"})
+
+    def _telephone(self, method: str, wanted: dict[str, object]) -> Response:
+        """What was called and texted; a POST names the receivers of receipts and has them told."""
+        exchange = self.cloud.exchange
+        if method == "GET":
+            return _json(200, {"placed": [_shown(each) for each in exchange.placed]})
+        exchange.receivers.update({kind: str(wanted[kind]) for kind in ("voice", "sms") if kind in wanted})
+        return _json(200, {"taken": exchange.push_reports()})
+
+
+def _shown(placed: Placed) -> dict[str, object]:
+    return {**asdict(placed), "at": placed.at.isoformat(), "words": dict(placed.words)}
 
 
 def _json(status: int, body: Mapping[str, object]) -> Response:

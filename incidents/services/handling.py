@@ -22,14 +22,18 @@ Handling = Clock.Kind.HANDLING
 
 
 @transaction.atomic
-def acknowledge(*, incident: Incident, actor: User, now: datetime) -> Incident:
-    """Take the incident in hand: the response clock stops. Who presses second learns who was first."""
+def acknowledge(*, incident: Incident, actor: User, now: datetime, via: str = "") -> Incident:
+    """Take the incident in hand: the response clock stops. Who presses second learns who was first.
+
+    `via`: "phone" (a key pressed) or "link" (the one in a message), when it was not done on a page.
+    """
     incident = locks.hold(incident)
     allowed(Verb.ACKNOWLEDGE, incident, actor)
     incident.state = IncidentState.ACKNOWLEDGED
     _responded(incident, actor, now)
     clocks.stop(incident, Response, now=now)
-    _finish(incident, Kind.ACKNOWLEDGED, "incident.acknowledge", actor=actor, now=now)
+    data: dict[str, object] = {"via": via} if via else {}
+    _finish(incident, Kind.ACKNOWLEDGED, "incident.acknowledge", actor=actor, now=now, data=data)
     messages.acknowledged(incident, actor, now=now)
     following.acknowledged(incident, actor=actor, now=now)
     return incident

@@ -21,7 +21,7 @@ from notify.models import Attempt, Channel, Delivery, Topic, all_topics
 from notify.permissions import may_manage_channel_of
 from notify.providers import FINGERPRINTED, SECRET_FIELDS, fingerprint
 from notify.services import delivering
-from notify.services.outbox import PERSONAL_MAIL, wake
+from notify.services.outbox import lane_of, wake
 from notify.states import State
 
 
@@ -152,7 +152,7 @@ def resend(*, delivery: Delivery, actor: User, now: datetime) -> None:
     delivery.next_attempt_at, delivery.settled_at = now, None
     delivery.save(update_fields=["state", "tries", "next_attempt_at", "settled_at"])
     audit.record(action="delivery.resend", actor=actor, customer=delivery.customer, obj=delivery, now=now)
-    wake([delivery.channel_id or PERSONAL_MAIL])
+    wake([lane_of(delivery)])
 
 
 def _check_owner(actor: User | None, customer_id: int | None) -> None:

@@ -12,48 +12,38 @@ that any number of workers together never send more than it allows.
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import F, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 
 from accounts import bulk, scope
 from accounts.models import Customer, Role, Severity, User
 from notify import budget, providers, states
 from notify.channels.outcome import Outcome, Verdict
 from notify.models import Attempt, Channel, Delivery, Topic
-from notify.services.outbox import PERSONAL_MAIL, Message, tell, wake
+from notify.services import claiming, receipts
+from notify.services.claiming import NOT_SENT
+from notify.services.digests import merge
+from notify.services.leasing import Claim, lease
+from notify.services.outbox import PERSONAL_LANES, PERSONAL_MAIL, Message, lane_of, tell, wake
 from notify.states import State
 
 logger = logging.getLogger(__name__)
 BUDGETED = frozenset({Channel.Kind.DINGTALK, Channel.Kind.WECOM})
-LEASE = timedelta(seconds=30)  # longer than any call to a robot or webhook can take (12 s)
-MAIL_LEASE = timedelta(minutes=3)
 LONGEST_CALL = timedelta(seconds=13)  # to a robot or webhook; with less than this of the lease left none is begun
 AT_A_TIME = 20  # claimed and settled together where nothing limits how many may be sent
 AT_ONCE = 300  # waiting messages looked at, and merged into one digest, at a time
-SHOWN_IN_DIGEST = 20
 ROUNDS = 100  # messages of one lane per task; the sweep brings the next task
-NOT_SENT = "not sent"
 LOST = Outcome(Verdict.UNCERTAIN, "worker lost", "the worker stopped between the call and its answer")
 ALARM_EVERY_S = 900
 WHY = "the outbox serves every customer"
 
 
-@dataclass(frozen=True)
-class Claim:
-    """What one worker may do now: send this delivery and settle this attempt."""
-
-    delivery: Delivery
-    attempt: Attempt
-    maybe_repeat: bool
+MEDIUM_OF_LANE = {lane: medium for medium, lane in PERSONAL_LANES.items()}
 
 
 def drain(*, lane: int, clock: Callable[[], datetime] = timezone.now) -> int:
@@ -89,21 +79,21 @@ def send_in_turn(claims: Sequence[Claim], clock: Callable[[], datetime]) -> tupl
             _settle_accepted(accepted)
             _give_back(claims[number:], now=clock())
             return number, True
-        outcome = providers.send(claim.delivery, maybe_repeat=claim.maybe_repeat, now=clock(), opened=opened)
-        if outcome.is_accepted:
+        outcome = providers.send(claim, now=clock(), opened=opened)
+        if outcome.is_accepted and claim.delivery.medium not in receipts.MEDIUMS:
             accepted.append((claim, outcome, clock()))
             continue
         _settle_accepted(accepted)
         settle(claim.attempt, outcome, now=clock())
         _give_back(claims[number + 1 :], now=clock())
-        return number + 1, outcome.verdict is Verdict.REFUSED
+        return number + 1, outcome.verdict in (Verdict.REFUSED, Verdict.ACCEPTED)
     _settle_accepted(accepted)
     return len(claims), True
 
 
 def send(claim: Claim, *, clock: Callable[[], datetime] = timezone.now) -> Outcome:
     """Call the provider for a claim and settle it. Needs a platform scope and must run outside a transaction."""
-    outcome = providers.send(claim.delivery, maybe_repeat=claim.maybe_repeat, now=clock())
+    outcome = providers.send(claim, now=clock())
     settle(claim.attempt, outcome, now=clock())
     return outcome
 
@@ -120,9 +110,8 @@ def claim_some(*, lane: int, now: datetime, most: int = AT_A_TIME) -> list[Claim
     Empty when there is none, or the robot may not send now.
     """
     with scope.platform(WHY):
-        if lane == PERSONAL_MAIL:
-            due = Delivery.objects.due(now).filter(channel=None).in_turn()
-            return _lease(due.select_for_update(skip_locked=True)[:1], now)
+        if lane <= PERSONAL_MAIL:
+            return claiming.claim(medium=MEDIUM_OF_LANE[lane], now=now)
         channel = _lock_robot(lane)
         if channel is None:
             return []
@@ -132,11 +121,11 @@ def claim_some(*, lane: int, now: datetime, most: int = AT_A_TIME) -> list[Claim
         for row in waiting:
             row.channel = channel
         if is_free or not waiting:
-            return _lease(waiting, now)
+            return lease(waiting, now)
         if channel.is_muted(now) or not channel.is_active:
             _pass_on(channel, waiting, now)
             return []
-        return _lease(_pick(channel, waiting, now), now)
+        return lease(_pick(channel, waiting, now), now)
 
 
 @transaction.atomic
@@ -151,7 +140,7 @@ def claim_one(*, delivery_id: int, now: datetime) -> Claim | None:
         if limit is not None and used_of(channel, now) >= limit:
             return None
         delivery = Delivery.objects.due(now).filter(pk=delivery_id).select_for_update(skip_locked=True).first()
-        return None if delivery is None else _lease([delivery], now)[0]
+        return None if delivery is None else lease([delivery], now)[0]
 
 
 def limit_of(channel: Channel) -> int | None:
@@ -191,40 +180,7 @@ def _pick(channel: Channel, waiting: list[Delivery], now: datetime) -> list[Deli
         return []
     first = rows[choice.merge[0]]
     parts = [rows[pk] for pk in choice.merge if rows[pk].customer_id == first.customer_id]
-    return [_merge(channel, parts, now) if len(parts) > 1 else first]
-
-
-def _lease(deliveries: Iterable[Delivery], now: datetime) -> list[Claim]:
-    """Lease rows that are locked, each with the attempt that is about to be made."""
-    rows = list(deliveries)
-    if not rows:
-        return []
-    before = Counter[int]()
-    doubtful = set()
-    for delivery_id, verdict, settled_at in Attempt.objects.filter(delivery__in=rows).values_list(
-        "delivery_id", "verdict", "settled_at"
-    ):
-        before[delivery_id] += 1
-        is_lost = settled_at is None and verdict != Attempt.Verdicts.RATE
-        if verdict == Attempt.Verdicts.UNCERTAIN or is_lost:
-            doubtful.add(delivery_id)
-    for row in rows:
-        row.state = State.SENDING
-        row.tries += 1
-        row.lease_until = now + (MAIL_LEASE if row.medium == Delivery.Medium.EMAIL else LEASE)
-    bulk.update(rows, ["state", "tries", "lease_until"])
-    attempts = Attempt.objects.bulk_create(
-        Attempt(
-            customer_id=row.customer_id,
-            delivery=row,
-            channel=row.channel,
-            robot=row.channel.robot if row.channel else "",
-            number=before[row.pk] + 1,
-            started_at=now,
-        )
-        for row in rows
-    )
-    return [Claim(row, attempt, row.pk in doubtful) for row, attempt in zip(rows, attempts, strict=True)]
+    return [merge(parts, now) if len(parts) > 1 else first]
 
 
 @transaction.atomic
@@ -267,44 +223,6 @@ def _settle_accepted(sent: Sequence[tuple[Claim, Outcome, datetime]]) -> None:
     bulk.update(deliveries, ["state", "lease_until", "next_attempt_at", "settled_at", "last_code", "last_detail"])
 
 
-def _merge(channel: Channel, parts: list[Delivery], now: datetime) -> Delivery:
-    """One delivery that says what all of `parts` say, in place of them."""
-    with translation.override(channel.customer.language if channel.customer else settings.LANGUAGE_CODE):
-        subject, text = digest_text(parts)
-    worst = min(parts, key=lambda part: part.priority)
-    digest = Delivery.objects.create(
-        customer_id=parts[0].customer_id,
-        key=f"digest:{channel.pk}:{parts[0].pk}-{parts[-1].pk}",
-        medium=channel.kind,
-        channel=channel,
-        topic=worst.topic,
-        severity=worst.severity,
-        priority=worst.priority,
-        subject=subject,
-        text=text,
-        url=parts[0].url if len({part.url for part in parts}) == 1 else "/incidents/",
-        next_attempt_at=now,
-        created_at=now,
-    )
-    change = {"state": State.DIGESTED, "digest": digest, "next_attempt_at": None, "settled_at": now}
-    Delivery.objects.filter(pk__in=[part.pk for part in parts], state=State.PENDING).update(**change)
-    return digest
-
-
-def digest_text(parts: list[Delivery]) -> tuple[str, str]:
-    """Subject and markdown of a digest; the worst first, the rest counted."""
-    count = len(parts)
-    subject = ngettext("%(count)d message in one", "%(count)d messages in one", count) % {"count": count}
-    lines = []
-    for part in parts[:SHOWN_IN_DIGEST]:
-        severity = f"[{Severity(part.severity).label}] " if part.severity else ""
-        title = f"{severity}{part.subject}".replace("[", "【").replace("] ", "】").replace("]", "】")
-        lines.append(f"- [{title}]({settings.PUBLIC_URL}{part.url})" if part.url else f"- {title}")
-    if count > SHOWN_IN_DIGEST:
-        lines.append(_("… and %(count)d more.") % {"count": count - SHOWN_IN_DIGEST})
-    return subject, "\n".join(lines)
-
-
 @transaction.atomic
 def settle(attempt: Attempt, outcome: Outcome, *, now: datetime) -> None:
     """Write down how a try ended and take the delivery's next step.
@@ -320,28 +238,28 @@ def settle(attempt: Attempt, outcome: Outcome, *, now: datetime) -> None:
         if in_time:
             _step(delivery, outcome, now)
         elif outcome.is_accepted:
-            Attempt.objects.filter(pk=attempt.pk).update(**change)
+            Attempt.objects.filter(pk=attempt.pk).update(provider_id=outcome.provider_id[:120], **change)
             if delivery.state in (State.PENDING, State.UNCERTAIN):
-                _become(delivery, State.DELIVERED, now, outcome)
+                if delivery.medium in receipts.MEDIUMS:
+                    receipts.await_receipt(delivery, outcome, now)
+                else:
+                    _become(delivery, State.DELIVERED, now, outcome)
 
 
 def _step(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     channel = delivery.channel
-    situation = states.Situation(
-        priority=delivery.priority,
-        tries=delivery.tries,
-        has_fallback=bool(channel and channel.fallback_id),
-        repeat_is_safe=delivery.medium in (Delivery.Medium.EMAIL, Delivery.Medium.WEBHOOK),
-        is_test=delivery.topic == Topic.TEST,
-    )
+    situation = receipts.situation_of(delivery)
     step = states.next_step(situation, outcome)
+    if step.state is State.ACCEPTED:
+        receipts.await_receipt(delivery, outcome, now)
+        return
     if step.mute is not None and channel is not None:
         mute(channel, until=now + step.mute, code=outcome.code)
     _become(delivery, step.state, now, outcome, retry_at=now + step.wait)
     if step.state is State.FAILED:
         _after_failure(delivery, now)
     elif step.state is State.PENDING and step.mute is not None:
-        wake([delivery.channel_id or PERSONAL_MAIL])  # the next round hands it to the next channel, if there is one
+        wake([lane_of(delivery)])  # the next round hands it to the next channel, if there is one
 
 
 def _become(
@@ -352,7 +270,7 @@ def _become(
     delivery.next_attempt_at = retry_at if state is State.PENDING else None
     delivery.settled_at = now if state in states.FINAL else None
     delivery.last_code, delivery.last_detail = outcome.code[:40], outcome.detail[:600]
-    if outcome.verdict is Verdict.RATE and state is State.PENDING:
+    if outcome.verdict is Verdict.RATE and state is State.PENDING and delivery.channel_id is not None:
         delivery.next_attempt_at = now  # the mute holds it back; a fallback takes it at once
     delivery.save(update_fields=["state", "lease_until", "next_attempt_at", "settled_at", "last_code", "last_detail"])
 
@@ -466,7 +384,7 @@ def recover(*, now: datetime) -> int:
 
 
 def lanes_due(*, now: datetime) -> list[int]:
-    """The channels (PERSONAL_MAIL for single people) that have something to send."""
+    """The channels (or the lanes of ways to single people) that have something to send."""
     with scope.platform(WHY):
-        found = Delivery.objects.due(now).order_by().values_list("channel_id", flat=True).distinct()
-        return sorted({channel_id or PERSONAL_MAIL for channel_id in found})
+        found = Delivery.objects.due(now).order_by().values_list("channel_id", "medium").distinct()
+        return sorted({channel_id or PERSONAL_LANES[medium] for channel_id, medium in found})

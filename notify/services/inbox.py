@@ -9,7 +9,7 @@ from django.db import transaction
 from accounts import scope
 from accounts.models import User
 from notify import live
-from notify.models import Delivery, Preference
+from notify.models import Delivery, Preference, all_topics
 
 
 def mark_read(*, person: User, now: datetime, message_ids: list[int] | None = None) -> int:
@@ -25,7 +25,15 @@ def mark_read(*, person: User, now: datetime, message_ids: list[int] | None = No
 
 
 @transaction.atomic
-def set_preference(*, person: User, email_topics: list[str], email_min_severity: int | None) -> Preference:
+def set_preference(
+    *,
+    person: User,
+    email_topics: list[str],
+    email_min_severity: int | None,
+    push_topics: list[str] | None = None,
+    push_min_severity: int | None = None,
+) -> Preference:
+    """What one person wants by mail and pushed; `push_topics` None: everything."""
     with scope.platform("one's own preferences"):
         preference, _created = Preference.objects.update_or_create(
             user=person,
@@ -33,6 +41,8 @@ def set_preference(*, person: User, email_topics: list[str], email_min_severity:
                 "customer": person.customer,
                 "email_topics": email_topics,
                 "email_min_severity": email_min_severity,
+                "push_topics": all_topics() if push_topics is None else push_topics,
+                "push_min_severity": push_min_severity,
             },
         )
     return preference

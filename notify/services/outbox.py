@@ -17,13 +17,16 @@ from accounts import scope
 from accounts.models import Customer, User
 from notify import live
 from notify.models import Channel, Delivery, Preference
+from notify.services.ways import Ways, ways_to
 from notify.states import State
 
 logger = logging.getLogger(__name__)
 ORDINARY_PRIORITY = 5
 PERSONAL_MAIL = 0  # the lane of mails to single people, which hang on no channel
+PERSONAL_LANES = {"email": PERSONAL_MAIL, "push": -1, "sms": -2, "voice": -3}
+"""Each way to single people has its own lane, so that one in trouble holds up no other."""
 WAKE_UP_LIFE_S = 60
-PERSONAL = frozenset({Delivery.Medium.INBOX.value, Delivery.Medium.EMAIL.value})
+PERSONAL = frozenset({"inbox", *PERSONAL_LANES})
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,17 @@ class Message:
     """`text` is markdown, `url` a path of this site ("/incidents/7/"), `topic` one of `notify.models.Topic`.
 
     Subject and text are in the language of the reader: the caller renders them inside `translation.override`.
+    `about` names what it is about for the app that says it ("incident:7"). `asks` ("acknowledge") is what the reader
+    may answer by a link in the message or by a key on the telephone (`notify.links`, `notify.services.receipts`).
     """
 
     topic: str
     subject: str
-    text: str
+    text: str = ""
     url: str = ""
     severity: int | None = None
+    about: str = ""
+    asks: str = ""
 
     @property
     def priority(self) -> int:
@@ -63,12 +70,17 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A message to one person, by "inbox", "email" or both; the key makes it one."""
+    """A message to one person, by any of "inbox", "email", "push", "sms" and "voice"; the key makes it one.
+
+    `number` is called and texted instead of the person's own. `not_before` holds all but the in-app message back.
+    """
 
     user: User
     key: str
     message: Message
     channels: Sequence[str] = ("inbox",)
+    number: str = ""
+    not_before: datetime | None = None
 
 
 @transaction.atomic
@@ -107,14 +119,19 @@ def tell(
     now: datetime,
     channels: Sequence[str] = ("inbox",),
     customer: Customer | None = None,
+    number: str = "",
 ) -> list[Delivery]:
-    """A personal message by "inbox", "email" or both; idempotent by key. Mail obeys the person's preferences.
+    """A personal message by any of "inbox", "email", "push", "sms" and "voice"; idempotent by key.
+
+    Mail and push obey the person's preferences. A way that cannot reach them (no number, no device, not set up) is
+    written down as skipped; calls and SMS stay within the limits of the number, and calls to one person about one
+    customer become one.
 
     `customer` says whose affair it is; without it the person's own customer or the only one in scope is taken. An
     engineer who loses a customer loses the messages about it too.
     """
     customer_id = _affair_of(user, customer)
-    _tell(customer_id, [Note(user, key, message, channels)], now)
+    _tell(customer_id, [Note(user, key, message, channels, number)], now)
     with writing_for(customer_id):
         return list(Delivery.objects.filter(key=key, user=user, medium__in=channels))
 
@@ -128,20 +145,31 @@ def tell_many(*, customer: Customer, notes: Sequence[Note], now: datetime) -> No
 def _tell(customer_id: int | None, notes: Sequence[Note], now: datetime) -> None:
     if unknown := {channel for note in notes for channel in note.channels} - PERSONAL:
         raise ValueError(f"nobody delivers by {sorted(unknown)}")
-    mail = Delivery.Medium.EMAIL.value
-    preferences = _preferences({note.user.pk for note in notes if mail in note.channels})
+    preferences = _preferences({note.user.pk for note in notes if {"email", "push"} & set(note.channels)})
+    ways = ways_to(notes)
     rows = [
-        _row(note.key, note.message, now, customer_id=customer_id, medium=medium, user_id=note.user.pk)
+        _personal_row(note, medium, ways, now, customer_id)
         for note in notes
         for medium in note.channels
-        if medium != mail or _wants_mail(note, preferences)
+        if _is_wanted(note, medium, preferences)
     ]
     with writing_for(customer_id):
         Delivery.objects.bulk_create(rows, ignore_conflicts=True)
     for user_id in dict.fromkeys(row.user_id for row in rows if row.medium == Delivery.Medium.INBOX):
         live.publish_to(user_id=user_id or 0, topic="inbox")
-    if any(row.medium == mail for row in rows):
-        wake([PERSONAL_MAIL])
+    due = [row for row in rows if row.state == State.PENDING and row.held_until is None]
+    wake(PERSONAL_LANES[row.medium] for row in due)
+
+
+def _personal_row(note: Note, medium: str, ways: Ways, now: datetime, customer_id: int | None) -> Delivery:
+    row = _row(note.key, note.message, now, customer_id=customer_id, medium=medium, user_id=note.user.pk)
+    row.address = ways.number(note, medium)
+    if obstacle := ways.obstacle(note, medium):
+        row.state, row.last_code = State.SKIPPED, obstacle
+        row.next_attempt_at, row.settled_at = None, now
+    elif row.state == State.PENDING and note.not_before is not None and note.not_before > now:
+        row.next_attempt_at = row.held_until = note.not_before
+    return row
 
 
 def _row(
@@ -163,6 +191,8 @@ def _row(
         user_id=user_id,
         topic=message.topic,
         severity=message.severity,
+        about=message.about,
+        asks=message.asks,
         priority=message.priority,
         subject=" ".join(message.subject.split())[:300],
         text=message.text,
@@ -172,6 +202,10 @@ def _row(
         settled_at=now if in_app else None,
         created_at=now,
     )
+
+
+def lane_of(delivery: Delivery) -> int:
+    return delivery.channel_id or PERSONAL_LANES[delivery.medium]
 
 
 def wake(lanes: Iterable[int]) -> None:
@@ -205,6 +239,10 @@ def _preferences(user_ids: Collection[int]) -> Mapping[int, Preference]:
         return {preference.user_id: preference for preference in Preference.objects.filter(user__in=user_ids)}
 
 
-def _wants_mail(note: Note, preferences: Mapping[int, Preference]) -> bool:
+def _is_wanted(note: Note, medium: str, preferences: Mapping[int, Preference]) -> bool:
+    """Mail and push obey preferences; whoever calls or texts has decided that it must be."""
+    if medium not in ("email", "push"):
+        return True
     preference = preferences.get(note.user.pk) or Preference(user=note.user)
-    return preference.wants_mail(note.message.topic, note.message.severity)
+    asked = preference.wants_mail if medium == "email" else preference.wants_push
+    return asked(note.message.topic, note.message.severity)

@@ -18,6 +18,7 @@ from accounts.permissions import is_provider, person_of, require
 from notify import markdown, states
 from notify.models import Delivery, Topic
 from notify.permissions import may_manage_channels, may_see_channels
+from notify.services import receipts
 from notify.services.channels import resend as send_again
 from notify.states import State
 
@@ -78,6 +79,7 @@ def show(request: HttpRequest, pk: int) -> HttpResponse:
         "delivery": delivery,
         "blocks": markdown.blocks(delivery.text),
         "attempts": delivery.attempts.order_by("number"),
+        "has_receipts": delivery.medium in receipts.MEDIUMS,
         "parts": delivery.parts.order_by("priority", "pk")[:200],
         "stand_ins": delivery.stand_ins.select_related("channel"),
         "may_resend": may_manage_channels(person)

@@ -72,7 +72,7 @@ def read_all(request: HttpRequest) -> HttpResponse:
 def preferences(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     stored = service.preference_of(person)
-    initial = {"email_topics": stored.email_topics, "email_min_severity": stored.email_min_severity}
+    initial = {name: getattr(stored, name) for name in PreferenceForm.base_fields}
     form = PreferenceForm(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         service.set_preference(person=person, **form.cleaned_data)

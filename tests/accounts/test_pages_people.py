@@ -221,7 +221,7 @@ def test_search_bears_any_text(client_for: ClientFor, alice: User, query: str) -
 
 def test_a_profile_is_changed_by_its_owner_on_either_side(client_for: ClientFor, chen: User, vera: User) -> None:
     for person in (chen, vera):
-        form = {"name": "改名", "phone": "0571-1", "language": "en"}
+        form = {"name": "改名", "phone": "0571-56337786", "language": "en"}
         answer = client_for(person).post("/profile/", form)
         assert answer.status_code == 302
         assert answer.cookies["django_language"].value == "en"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from notify import budget
 from notify.budget import PER_MINUTE, RESERVE, Plan, Waiting, plan
+from tests.conftest import NOW
 
 HIGH, LOW = 2, 4
 
@@ -63,3 +67,26 @@ def test_every_backlog_goes_out_within_two_minutes_of_budget_and_nothing_twice(p
             assert all(row.priority > HIGH for row in waiting)
     assert waiting == []
     assert sorted(gone) == list(range(1, len(priorities) + 1))
+
+
+@given(
+    gaps=st.lists(st.integers(0, 7200), max_size=60),
+    limits=st.sampled_from([budget.CALLS, budget.TEXTS]),
+)
+def test_no_span_ever_holds_more_tries_than_its_limit(gaps: list[int], limits: tuple[budget.Limit, ...]) -> None:
+    """Whoever always waits as told never exceeds a limit, however they come."""
+    now = NOW
+    tries: list[datetime] = []
+    for gap in gaps:
+        now += timedelta(seconds=gap)
+        now += budget.wait_for(limits, tries, now)
+        tries.append(now)
+    for limit in limits:
+        for first, last in zip(tries, tries[limit.most :], strict=False):
+            assert last - first > limit.span
+
+
+def test_a_number_that_is_free_is_not_held_up() -> None:
+    assert budget.wait_for(budget.CALLS, [], NOW) == timedelta()
+    assert budget.wait_for(budget.CALLS, [NOW - timedelta(seconds=62)], NOW) == timedelta()
+    assert budget.wait_for(budget.CALLS, [NOW], NOW) == timedelta(seconds=61)

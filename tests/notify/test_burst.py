@@ -12,7 +12,7 @@ from accounts import scope
 from accounts.models import AuditEntry, Customer, User
 from demo.robots import Fault, Robots
 from notify.models import Attempt, Delivery
-from notify.services import Message, Note, Notice, broadcast_many, delivering, tell_many
+from notify.services import Message, Note, Notice, broadcast_many, delivering, leasing, tell_many
 from tests.conftest import NOW
 from tests.notify.conftest import Clock, attempts, drain, make_webhook, message, say, states
 
@@ -82,7 +82,7 @@ def test_what_was_not_begun_in_time_is_given_back_before_the_lease_ends(
     say_many(jia, 3)
     claims = delivering.claim_some(lane=channel.pk, now=clock())
     assert len(claims) == 3
-    times = iter([NOW, NOW, NOW + delivering.LEASE, NOW + delivering.LEASE, NOW + delivering.LEASE])
+    times = iter([NOW, NOW, NOW + leasing.LEASE, NOW + leasing.LEASE, NOW + leasing.LEASE])
     with scope.platform("test"):
         made, goes_on = delivering.send_in_turn(claims, lambda: next(times))
     assert (made, goes_on) == (1, True)

@@ -22,7 +22,7 @@ from accounts.models import Customer, Severity
 from demo.robots import Fault, Robots, running
 from notify import budget
 from notify.models import Delivery
-from notify.services import delivering
+from notify.services import delivering, leasing
 from notify.services.outbox import broadcast
 from tests.notify import worker
 from tests.notify.conftest import attempts, make_dingtalk, message, states
@@ -99,7 +99,7 @@ def test_a_worker_killed_in_the_middle_of_a_call_loses_no_disaster(jia: Customer
     kill(process)
     taken = len(robots.received)
     assert attempts(channel) == [("", "")]
-    later = timezone.now() + delivering.LEASE + timedelta(seconds=2)
+    later = timezone.now() + leasing.LEASE + timedelta(seconds=2)
     assert delivering.recover(now=later) == 1
     assert delivering.drain(lane=channel.pk, clock=lambda: later + timedelta(seconds=10)) == 1
     assert len(robots.received) == taken + 1
@@ -114,7 +114,7 @@ def test_a_worker_killed_after_the_robot_took_a_warning_does_not_double_it(jia: 
     process = worker.start(channel.pk, robots)
     wait_until_calling(robots)
     kill(process)
-    later = timezone.now() + delivering.LEASE + timedelta(seconds=2)
+    later = timezone.now() + leasing.LEASE + timedelta(seconds=2)
     delivering.recover(now=later)
     assert delivering.drain(lane=channel.pk, clock=lambda: later + timedelta(hours=1)) == 0
     assert len(robots.received) == 1

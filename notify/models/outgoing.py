@@ -152,14 +152,19 @@ class Delivery(SharedModel):
         EMAIL = "email", _("E-mail")
         WEBHOOK = "webhook", _("Webhook")
         INBOX = "inbox", _("In-app message")
+        PUSH = "push", _("Push message")
+        SMS = "sms", _("SMS")
+        VOICE = "voice", _("Phone call")
 
     class States(models.TextChoices):
         PENDING = State.PENDING.value, _("Waiting")
         SENDING = State.SENDING.value, _("Sending")
+        ACCEPTED = State.ACCEPTED.value, _("Waits for the receipt")
         DELIVERED = State.DELIVERED.value, _("Delivered")
         UNCERTAIN = State.UNCERTAIN.value, _("Uncertain")
         FAILED = State.FAILED.value, _("Failed")
         DIGESTED = State.DIGESTED.value, _("In a digest")
+        SKIPPED = State.SKIPPED.value, _("Skipped")
 
     key = models.CharField(max_length=200)
     medium = models.CharField(_("medium"), max_length=20, choices=Medium)
@@ -169,6 +174,10 @@ class Delivery(SharedModel):
     user = models.ForeignKey(
         User, on_delete=models.PROTECT, null=True, blank=True, related_name="deliveries", verbose_name=_("person")
     )
+    address = models.CharField(_("number"), max_length=20, blank=True)  # that is called or texted
+    about = models.CharField(max_length=40, blank=True)  # what it is about, for the app that said it: "incident:7"
+    asks = models.CharField(max_length=20, blank=True)  # what the reader may answer by link or key: "acknowledge"
+    held_until = models.DateTimeField(_("held until"), null=True, blank=True)  # quiet hours; then with others in one
     topic = models.CharField(_("topic"), max_length=20, choices=Topic)
     severity = models.PositiveSmallIntegerField(_("severity"), choices=Severity, null=True, blank=True)
     priority = models.PositiveSmallIntegerField(default=5)
@@ -209,12 +218,19 @@ class Delivery(SharedModel):
             models.CheckConstraint(
                 condition=~Q(state=State.SENDING.value) | Q(lease_until__isnull=False), name="sending_has_a_lease"
             ),
+            models.CheckConstraint(
+                condition=~Q(state=State.ACCEPTED.value) | Q(next_attempt_at__isnull=False),
+                name="accepted_asks_for_its_receipt",
+            ),
         )
         indexes = (
             models.Index(
                 fields=("channel", "priority", "id"), condition=Q(state=State.PENDING.value), name="delivery_waiting"
             ),
             models.Index(fields=("lease_until",), condition=Q(state=State.SENDING.value), name="delivery_leased"),
+            models.Index(
+                fields=("next_attempt_at",), condition=Q(state=State.ACCEPTED.value), name="delivery_without_receipt"
+            ),
             models.Index(fields=("user", "-id"), condition=Q(medium="inbox"), name="delivery_inbox"),
             models.Index(fields=("user",), condition=Q(medium="inbox", read_at=None), name="delivery_unread"),
             models.Index(fields=("customer", "-created_at"), name="delivery_by_time"),
@@ -253,24 +269,36 @@ class Attempt(SharedModel):
     code = models.CharField(_("code"), max_length=40, blank=True)
     detail = models.CharField(_("answer"), max_length=600, blank=True)
     provider_id = models.CharField(_("provider's id"), max_length=120, blank=True)
+    receipt_at = models.DateTimeField(_("receipt at"), null=True, blank=True)
+    receipt_code = models.CharField(_("receipt"), max_length=40, blank=True)
+    receipt_detail = models.CharField(max_length=200, blank=True)
+    was_reached = models.BooleanField(_("reached"), null=True, blank=True)
+    key_pressed = models.CharField(_("key pressed"), max_length=8, blank=True)
 
     class Meta:
         ordering = ("delivery", "number")
         verbose_name = _("attempt")
         verbose_name_plural = _("attempts")
         constraints = (models.UniqueConstraint(fields=("delivery", "number"), name="attempt_number_once"),)
-        indexes = (models.Index(fields=("robot", "settled_at"), condition=~Q(robot=""), name="attempt_of_robot"),)
+        indexes = (
+            models.Index(fields=("robot", "settled_at"), condition=~Q(robot=""), name="attempt_of_robot"),
+            models.Index(
+                fields=("provider_id",), condition=Q(receipt_at=None) & ~Q(provider_id=""), name="attempt_by_id"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.delivery_id}.{self.number}"
 
 
 class Preference(SharedModel):
-    """What one person wants by e-mail; the inbox always gets everything."""
+    """What one person wants by e-mail and pushed to their devices; the inbox always gets everything."""
 
     user = models.OneToOneField(User, on_delete=models.CASCADE, related_name="notification_preference")
     email_topics = models.JSONField(_("by e-mail"), default=all_topics)
     email_min_severity = models.PositiveSmallIntegerField(_("from severity"), choices=Severity, null=True, blank=True)
+    push_topics = models.JSONField(_("pushed"), default=all_topics)
+    push_min_severity = models.PositiveSmallIntegerField(_("from severity"), choices=Severity, null=True, blank=True)
 
     class Meta:
         verbose_name = _("notification preference")
@@ -286,3 +314,11 @@ class Preference(SharedModel):
         if topic not in self.email_topics:
             return False
         return severity is None or self.email_min_severity is None or severity <= self.email_min_severity
+
+    def wants_push(self, topic: str, severity: int | None) -> bool:
+        """A Disaster always comes: whoever is on duty cannot have overlooked a checkbox."""
+        if severity == Severity.DISASTER:
+            return True
+        if topic not in (*self.push_topics, Topic.ACCOUNT, Topic.TEST):
+            return False
+        return severity is None or self.push_min_severity is None or severity <= self.push_min_severity

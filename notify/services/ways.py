@@ -1,0 +1,63 @@
+"""Which ways reach a person at all: their number, their devices, and what the provider has set up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from accounts import phones, scope
+from accounts.models import User
+from notify import outlets
+from notify.models import PushDevice
+
+PUSHED, CALLED = "push", frozenset({"sms", "voice"})
+
+
+class Told(Protocol):
+    """Whom to tell, by what, and at which number instead of their own."""
+
+    @property
+    def user(self) -> User: ...
+
+    @property
+    def channels(self) -> Sequence[str]: ...
+
+    @property
+    def number(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Ways:
+    """What is known about the ways to some people, read once for all of them."""
+
+    ready: outlets.Readiness
+    with_device: frozenset[int]
+
+    def number(self, note: Told, medium: str) -> str:
+        """The number as it is dialled; "" when there is none or the medium needs none."""
+        if medium == "voice":
+            return phones.can_be_called(note.number or note.user.phone)
+        return phones.can_be_texted(note.number or note.user.phone) if medium == "sms" else ""
+
+    def obstacle(self, note: Told, medium: str) -> str:
+        """Why this medium cannot reach the person; "" when it can."""
+        if medium in CALLED:
+            if not (self.ready.voice if medium == "voice" else self.ready.sms):
+                return "not set up"
+            return "" if self.number(note, medium) else "no number"
+        if medium == PUSHED and note.user.pk not in self.with_device:
+            return "no device"
+        return ""
+
+
+def ways_to(notes: Sequence[Told]) -> Ways:
+    """Two queries at most, whatever the number of people."""
+    wanted = {medium for note in notes for medium in note.channels}
+    ready = outlets.readiness() if wanted & CALLED else outlets.Readiness(voice=False, sms=False)
+    devices = frozenset[int]()
+    if PUSHED in wanted:
+        people = {note.user.pk for note in notes if PUSHED in note.channels}
+        with scope.platform("who has a device that takes push messages"):
+            devices = frozenset(PushDevice.objects.filter(user__in=people).values_list("user_id", flat=True))
+    return Ways(ready, devices)
