@@ -1,9 +1,11 @@
 """Fills a fresh installation with the demo: two customers, their people, this machine, a simulated cloud account."""
 
+import json
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
+from pathlib import Path
 
 from allauth.account.models import EmailAddress
 from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
@@ -21,6 +23,7 @@ from demo import history
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
+from incidents import services as incidents
 from monitoring.services import dashboards, targets
 from monitoring.widgets import Widget, WidgetKind
 from notify.services import channels
@@ -30,6 +33,7 @@ ROSTER_WEEKS = 12
 AGENT_S = 15  # so that the first graphs are there while people look around
 QUICK_S = 10  # the port that people close by hand: nobody likes to wait three minutes for an alarm
 ENGINEER = "chen@rdmp.example"
+REPLIES = Path(__file__).parent / "data" / "replies.json"
 ROSTER = (ENGINEER, "zhou@rdmp.example", "lin@rdmp.example")
 
 Remember = Callable[[User, str], None]
@@ -45,6 +49,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
             _second_factor(admin)
         staff = {person.email: _join(person, None, remember) for person in PROVIDER}
         _roster(staff, now)
+        for reply in json.loads(REPLIES.read_text(encoding="utf-8")):
+            incidents.keep_reply(reply=None, customer=None, actor=staff[ENGINEER], now=now, **reply)
         for entry in CUSTOMERS:
             customer = _customer(entry, staff, remember, now)
             account = _cloud_account(entry, customer, now)

@@ -20,8 +20,8 @@ from incidents.duty import eligible_assignees
 from incidents.models import Clock, Incident, IncidentKind, IncidentQuerySet, IncidentState, TimelineEntry
 from incidents.services.talking import LONGEST_COMMENT
 from incidents.states import UNSOLVED
-from incidents.views.incident import visible_entries
 from incidents.views.lists import numbered
+from incidents.views.timeline import visible_entries
 
 
 class IncidentFilter(django_filters.FilterSet):

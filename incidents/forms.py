@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, Severity, User
 from assets.models import Asset
-from incidents.models import Incident
+from incidents.models import CannedReply, Incident
 from incidents.services.talking import LONGEST_COMMENT
 
 Source = Incident.Source
@@ -45,6 +45,23 @@ class CommentForm(forms.Form):
     )
     attachments = FilesField(required=False)
     is_internal = forms.BooleanField(label=_("Internal note: the customer does not see it"), required=False)
+
+
+class CannedReplyForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=80, widget=forms.TextInput(attrs={"autofocus": True}))
+    body = forms.CharField(label=_("Text"), max_length=LONGEST_COMMENT, widget=forms.Textarea(attrs={"rows": 8}))
+    is_internal = forms.BooleanField(label=_("Internal note: the customer does not see it"), required=False)
+
+    def __init__(
+        self, *args: Any, customers: QuerySet[Customer], reply: CannedReply | None = None, **options: Any
+    ) -> None:
+        if reply is not None:
+            names = ("name", "body", "is_internal", "customer")
+            options["initial"] = {name: getattr(reply, name) for name in names}
+        super().__init__(*args, **options)
+        self.fields["customer"] = forms.ModelChoiceField(
+            customers, label=_("Customer"), required=False, empty_label=_("Every customer")
+        )
 
 
 class AssignForm(forms.Form):

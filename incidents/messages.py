@@ -183,18 +183,39 @@ def assigned(incident: Incident, assignee: User, *, now: datetime) -> None:
     _tell(incident, f"assigned:{incident.version}", [assignee], text, now=now)
 
 
-def commented(incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime) -> None:
-    """A customer's word goes to whoever has the incident in hand, the provider's to whoever raised it."""
+def mentioned(
+    incident: Incident, entry_id: int, actor: User, body: str, people: Iterable[User], *, now: datetime
+) -> None:
+    """To everybody whom the text names, by mail as well where they want mail."""
+
+    def text() -> tuple[str, str]:
+        names = {"name": actor.name, "number": incident.number}
+        return _("%(name)s mentioned you on %(number)s") % names, _lines(incident.title, body[:EXCERPT])
+
+    _tell(incident, f"mention:{entry_id}", people, text, now=now, channels=("inbox", "email"))
+
+
+def commented(
+    incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime, but: Iterable[User] = ()
+) -> None:
+    """A customer's word goes to whoever has the incident in hand, the provider's to whoever raised it.
+
+    `but`: those who hear of it anyway.
+    """
 
     def text() -> tuple[str, str]:
         names = {"name": actor.name, "number": incident.number}
         return _("%(name)s wrote on %(number)s") % names, _lines(incident.title, body[:EXCERPT])
 
     people = _raiser(incident, but=actor) if actor.is_provider else _first(incident, now)
+    informed = {person.pk for person in but}
+    people = [person for person in people if person.pk not in informed]
     _tell(incident, f"comment:{entry_id}", people, text, now=now)
 
 
-def noted(incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime) -> None:
+def noted(
+    incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime, but: Iterable[User] = ()
+) -> None:
     """An internal note, to the assignee only."""
 
     def text() -> tuple[str, str]:
@@ -202,7 +223,7 @@ def noted(incident: Incident, entry_id: int, actor: User, body: str, *, now: dat
         return _("%(name)s left a note on %(number)s") % names, _lines(incident.title, body[:EXCERPT])
 
     assignee = incident.assignee
-    if assignee is not None and assignee.pk != actor.pk:
+    if assignee is not None and assignee.pk not in {actor.pk, *(person.pk for person in but)}:
         _tell(incident, f"note:{entry_id}", [assignee], text, now=now)
 
 

@@ -4,11 +4,19 @@ from django.urls import path
 
 from incidents.states import Verb
 from incidents.views import board, files, incident, lists, receipts, verbs
+from incidents.views import board, files, incident, lists, saved, talk, verbs
 
 app_name = "incidents"
 urlpatterns = [
     path("board/", board.board, name="board"),
+    path("board/wall/", board.wall, name="wall"),
+    path("board/filters/", saved.save, name="filter-save"),
+    path("board/filters/<int:filter_id>/remove/", saved.remove, name="filter-remove"),
     path("incidents/", lists.index, name="list"),
+    path("incidents/replies/", talk.reply_list, name="replies"),
+    path("incidents/replies/new/", talk.reply_form, name="reply-new"),
+    path("incidents/replies/<int:pk>/", talk.reply_form, name="reply"),
+    path("incidents/replies/<int:pk>/remove/", talk.reply_remove, name="reply-remove"),
     path("incidents/search/", lists.search, name="search"),
     path("incidents/for-asset/<int:asset_id>/", lists.for_asset, name="for-asset"),
     path("incidents/raise/", incident.raise_incident, name="raise"),
@@ -27,7 +35,10 @@ urlpatterns = [
     path("incidents/<int:pk>/merge/", verbs.press, {"verb": Verb.MERGE}, name="merge"),
     path("incidents/<int:pk>/unmerge/", verbs.press, {"verb": Verb.UNMERGE}, name="unmerge"),
     path("incidents/<int:pk>/split/", verbs.press, {"verb": Verb.SPLIT}, name="split"),
-    path("incidents/<int:pk>/comment/", verbs.comment, name="comment"),
+    path("incidents/<int:pk>/related/", lists.related, name="related"),
+    path("incidents/<int:pk>/people/", talk.people, name="people"),
+    path("incidents/<int:pk>/replies/", talk.replies, name="replies-for"),
+    path("incidents/<int:pk>/comment/", talk.comment, name="comment"),
     path("incidents/<int:pk>/files/<int:attachment_id>/", files.download, name="file"),
     path("receipts/<str:kind>/<str:token>/", receipts.take, name="receipts"),
 ]

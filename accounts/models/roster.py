@@ -17,7 +17,7 @@ class RosterShiftQuerySet(TenantQuerySet["RosterShift"]):
         """Shifts running at a moment; the end belongs to the next shift."""
         return self.filter(starts_at__lte=moment, ends_at__gt=moment)
 
-    def serving(self, customer_id: int) -> Self:
+    def serving(self, customer_id: int | None) -> Self:
         """Shifts of one customer and those that serve every customer."""
         return self.filter(Q(customer_id=customer_id) | Q(customer_id__isnull=True))
 

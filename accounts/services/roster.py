@@ -33,8 +33,8 @@ class Gap:
     ends_at: datetime
 
 
-def on_duty(*, customer_id: int, at: datetime) -> OnDuty:
-    """First and second responder and manager or acting manager of a customer at an instant.
+def on_duty(*, customer_id: int | None, at: datetime) -> OnDuty:
+    """First and second responder and manager or acting manager of a customer at an instant; with None, of all.
 
     A shift for the customer alone goes before one for everybody, a later start before an earlier one.
     """

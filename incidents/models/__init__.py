@@ -14,11 +14,13 @@ from incidents.models.incident import (
     TimelineEntry,
 )
 from incidents.models.merging import UNDO_WITHIN, Merge
+from incidents.models.replies import CannedReply, SavedFilter
 
 __all__ = [
     "UNDO_WITHIN",
     "UNSOLVED_STATES",
     "Attachment",
+    "CannedReply",
     "Clock",
     "Incident",
     "IncidentAlert",
@@ -28,5 +30,6 @@ __all__ = [
     "IncidentState",
     "Merge",
     "Pause",
+    "SavedFilter",
     "TimelineEntry",
 ]

@@ -20,6 +20,14 @@ from incidents.services.handling import (
     resume,
     wait_for_customer,
 )
+from incidents.services.keeping import (
+    filters_of,
+    keep_reply,
+    remove_filter,
+    remove_reply,
+    replies_for,
+    save_filter,
+)
 from incidents.services.opening import log_contact, raise_by_customer
 from incidents.services.reminding import Reminder, remind
 from incidents.services.talking import attach, comment
@@ -36,7 +44,9 @@ __all__ = [
     "close",
     "comment",
     "detach",
+    "filters_of",
     "group",
+    "keep_reply",
     "log_contact",
     "merge",
     "open_from_alert",
@@ -45,9 +55,13 @@ __all__ = [
     "record_recoveries",
     "record_recovery",
     "remind",
+    "remove_filter",
+    "remove_reply",
     "reopen",
+    "replies_for",
     "resolve",
     "resume",
+    "save_filter",
     "split",
     "unmerge",
     "wait_for_customer",

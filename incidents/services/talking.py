@@ -17,8 +17,9 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from incidents import locks, messages, timeline, uploads
+from incidents import locks, mentions, messages, timeline, uploads
 from incidents.models import Attachment, Incident, TimelineEntry
+from incidents.people import mentionable
 from incidents.permissions import may
 from incidents.services.handling import take_reply
 from incidents.services.marks import allowed
@@ -53,25 +54,33 @@ def comment(
     kind = TimelineEntry.Kind.NOTE if is_internal else TimelineEntry.Kind.COMMENT
     if not body:
         kind = TimelineEntry.Kind.ATTACHMENT
-    entry = timeline.write(
-        incident,
-        kind,
-        actor=actor,
-        now=now,
-        body=body,
-        data={"names": [uploads.safe_name(file.name or "") for file in files]} if files else {},
-        is_internal=is_internal,
-    )
+    spoken_to = _mentioned(incident, body, actor, is_internal=is_internal)
+    data: dict[str, object] = {}
+    if files:
+        data["names"] = [uploads.safe_name(file.name or "") for file in files]
+    if spoken_to:
+        data["mentions"] = [{"user": person.pk, "name": person.name} for person in spoken_to]
+    entry = timeline.write(incident, kind, actor=actor, now=now, body=body, data=data, is_internal=is_internal)
     keep_files(incident, entry, files, actor=actor, now=now)
     audit.record(action="incident.comment", actor=actor, customer=incident.customer, obj=incident, now=now)
+    messages.mentioned(incident, entry.pk, actor, body, spoken_to, now=now)
     if is_internal:
-        messages.noted(incident, entry.pk, actor, body, now=now)
+        messages.noted(incident, entry.pk, actor, body, now=now, but=spoken_to)
     else:
-        messages.commented(incident, entry.pk, actor, body, now=now)
+        messages.commented(incident, entry.pk, actor, body, now=now, but=spoken_to)
         if may(actor, Verb.REPLY, incident):
             take_reply(incident, actor=actor, now=now)
     live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)
     return entry
+
+
+def _mentioned(incident: Incident, body: str, actor: User, *, is_internal: bool) -> list[User]:
+    """Whoever the text speaks to, of those who may read it. Two of one name are both meant."""
+    if not any(mark in body for mark in mentions.MARKS):
+        return []
+    people = list(mentionable(incident, actor, is_internal=is_internal))
+    named = set(mentions.find(body, (person.name for person in people)))
+    return [person for person in people if person.name in named]
 
 
 def attach(

@@ -1,14 +1,18 @@
 """How incidents read on a page: clocks, sentences of the timeline, spans of time."""
 
+import re
 from datetime import datetime, timedelta
 
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html, format_html_join, urlize
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from incidents import permissions, timeline
 from incidents.faces import Face, nearest
+from incidents.mentions import MARKS
 from incidents.models import Attachment, Incident, TimelineEntry
 from incidents.states import State, Verb
 from incidents.uploads import PICTURES
@@ -88,6 +92,24 @@ def kind_icon(entry: TimelineEntry) -> str:
 @register.filter
 def sentence(entry: TimelineEntry) -> str:
     return timeline.sentence(entry)
+
+
+@register.filter
+def said(entry: TimelineEntry) -> SafeString:
+    """What somebody wrote, with links and with the names of those whom it speaks to set apart."""
+    named = sorted({each["name"] for each in entry.data.get("mentions", []) if each.get("name")}, key=len, reverse=True)
+    if not named:
+        return _linked(entry.body)
+    spoken = re.compile(f"([{''.join(MARKS)}](?:{'|'.join(map(re.escape, named))}))", re.IGNORECASE)
+    pieces = enumerate(spoken.split(entry.body))
+    marked = (
+        format_html('<span class="mention">{}</span>', text) if odd % 2 else _linked(text) for odd, text in pieces
+    )
+    return format_html_join("", "{}", ((piece,) for piece in marked))
+
+
+def _linked(text: str) -> SafeString:
+    return mark_safe(urlize(text, nofollow=True, autoescape=True))  # noqa: S308 - urlize has escaped it
 
 
 @register.filter

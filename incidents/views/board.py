@@ -1,6 +1,6 @@
 """The engineer's board: unsolved incidents, nearest deadline first."""
 
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
@@ -10,10 +10,13 @@ from django.views.decorators.http import require_safe
 from accounts import tables
 from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of, require
-from incidents.models import Incident, IncidentState
+from accounts.services import roster
+from incidents.models import Incident, IncidentState, SavedFilter
 from incidents.views.lists import numbered
+from incidents.views.saved import saved_filters
 
 CARDS = 100
+ON_THE_WALL = 10
 COLUMNS = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.WAITING_CUSTOMER)
 
 
@@ -39,8 +42,31 @@ def board(request: HttpRequest) -> HttpResponse:
         "waiting_for_response": sum(1 for row in page.rows if row.state == IncidentState.OPEN),
         "rows_url": page.url(view=None, page=None),
         "columns_url": page.url(view="columns", page=None),
+        **saved_filters(person, SavedFilter.Place.BOARD, page),
     }
     return render(request, "incidents/_board.html" if is_fragment(request) else "incidents/board.html", context)
+
+
+@require_safe
+@require(is_provider)
+def wall(request: HttpRequest) -> HttpResponse:
+    """The board for a screen on the wall: figures, the most urgent, who is on duty; nothing to press."""
+    now = timezone.now()
+    unsolved = Incident.objects.unsolved()
+    counts = dict(unsolved.values_list("severity").annotate(count=Count("pk")).order_by())
+    today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
+    context = {
+        "now": now,
+        "rows": unsolved.by_urgency().for_lists()[:ON_THE_WALL],
+        "levels": [(severity, counts.get(severity.value, 0)) for severity in Severity],
+        "total": sum(counts.values()),
+        "unanswered": unsolved.filter(state=IncidentState.OPEN).count(),
+        "late": unsolved.breaching(now).count(),
+        "opened_today": Incident.objects.filter(opened_at__gte=today).count(),
+        "resolved_today": Incident.objects.filter(resolved_at__gte=today).count(),
+        "on_duty": roster.on_duty(customer_id=None, at=now),
+    }
+    return render(request, "incidents/_wall.html" if is_fragment(request) else "incidents/wall.html", context)
 
 
 def filters(person: User) -> dict[str, tables.Filter]:

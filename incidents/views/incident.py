@@ -23,6 +23,7 @@ from incidents.policy import Policy
 from incidents.states import State, Verb, verbs
 from incidents.views.board import is_fragment
 from incidents.views.relatives import Relatives, makes_sense
+from incidents.views.timeline import shown
 
 MATCHES = 20
 TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY}
@@ -49,7 +50,6 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
     """Everything that the incident's page shows to this person."""
     person, now = person_of(request), timezone.now()
     contacts = Contact.objects.filter(customer=incident.customer).select_related("user")
-    entries = list(visible_entries(incident, person))
     possible = [verb for verb in verbs(incident.stage, side_of(person)) if makes_sense(verb, incident)]
     relatives = Relatives.of(incident, person, now)
     return {
@@ -57,8 +57,8 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
         "now": now,
         "faces": faces(incident, now=now),
         "policy": Policy.from_json(incident.policy),
-        "entries": entries,
-        "question": _open_question(incident, entries),
+        "timeline": shown(incident, person, request.GET),
+        "question": _open_question(incident),
         "files": visible_files(incident, person, relatives),
         "verbs": [verb.value for verb in possible],
         "presses": bool(set(possible) - TALK),
@@ -69,17 +69,11 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
     }
 
 
-def _open_question(incident: Incident, entries: list[TimelineEntry]) -> TimelineEntry | None:
+def _open_question(incident: Incident) -> TimelineEntry | None:
     """What the customer was asked last, while their answer is awaited."""
     if incident.stage is not State.WAITING_CUSTOMER:
         return None
-    return next((entry for entry in reversed(entries) if entry.kind == TimelineEntry.Kind.WAITING), None)
-
-
-def visible_entries(incident: Incident, person: User) -> QuerySet[TimelineEntry]:
-    """The timeline as this person may read it: internal entries are the provider's own."""
-    rows = TimelineEntry.objects.filter(incident=incident).select_related("actor").prefetch_related("attachments")
-    return rows if sees_internal(person) else rows.filter(is_internal=False)
+    return TimelineEntry.objects.filter(incident=incident, kind=TimelineEntry.Kind.WAITING).last()
 
 
 def visible_files(incident: Incident, person: User, relatives: Relatives) -> QuerySet[Attachment]:

@@ -1,5 +1,7 @@
 """The list of incidents, and the pieces of other pages that show incidents."""
 
+from datetime import timedelta
+
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
@@ -12,8 +14,9 @@ from accounts import tables
 from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of
 from assets.models import Asset
-from incidents.models import Clock, Incident, IncidentQuerySet, IncidentState
+from incidents.models import Clock, Incident, IncidentAsset, IncidentQuerySet, IncidentState, SavedFilter
 from incidents.states import UNSOLVED
+from incidents.views.saved import saved_filters
 
 SORT: dict[str, tables.SortBy] = {
     "number": "pk",
@@ -36,6 +39,8 @@ GROUPED = [
 ]
 FOUND = 8
 OF_ASSET = 10
+RELATED = 6
+RECENT = timedelta(days=90)
 
 
 @require_safe
@@ -51,7 +56,12 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     if tables.wants_csv(request):
         return export(page.all().select_related("parent", "duplicate_of"))
-    context = {"page": page, "now": timezone.now(), "shows_customer": is_provider(person)}
+    context = {
+        "page": page,
+        "now": timezone.now(),
+        "shows_customer": is_provider(person),
+        **saved_filters(person, SavedFilter.Place.LIST, page),
+    }
     return render(request, "incidents/list.html", context)
 
 
@@ -73,6 +83,18 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
         "incidents/_for_asset.html",
         {"asset": asset, "incidents": incidents[:OF_ASSET], "more": len(incidents) > OF_ASSET, "now": timezone.now()},
     )
+
+
+@require_safe
+def related(request: HttpRequest, pk: int) -> HttpResponse:
+    """What else happened lately to the assets of one incident: is this the third time?"""
+    incident = get_object_or_404(Incident.objects, pk=pk)
+    assets = IncidentAsset.objects.filter(incident=incident).values("asset_id")
+    same = Incident.objects.filter(pk__in=IncidentAsset.objects.filter(asset_id__in=assets).values("incident_id"))
+    recent = same.filter(opened_at__gte=incident.opened_at - RECENT).exclude(pk=pk).order_by("-opened_at")
+    rows = list(recent.for_lists()[: RELATED + 1])
+    context = {"rows": rows[:RELATED], "more": len(rows) > RELATED, "days": RECENT.days, "incident": incident}
+    return render(request, "incidents/_related.html", context)
 
 
 def numbered(rows: IncidentQuerySet, query: str) -> IncidentQuerySet:

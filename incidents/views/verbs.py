@@ -1,16 +1,14 @@
 """What people press on an incident: each verb is a small form, on its own page or in a dialog of the incident's."""
 
-import json
 from datetime import datetime
 
 from django import forms
-from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
-from django.views.decorators.http import require_http_methods, require_POST
+from django.views.decorators.http import require_http_methods
 
 from accounts.models import Severity, User
 from accounts.permissions import person_of
@@ -19,7 +17,6 @@ from incidents.duty import eligible_assignees
 from incidents.forms import (
     AssignForm,
     CloseForm,
-    CommentForm,
     NoteForm,
     ReopenForm,
     ResolveForm,
@@ -29,9 +26,10 @@ from incidents.forms import (
 from incidents.models import Incident
 from incidents.permissions import may_ever
 from incidents.states import Verb
+from incidents.views.answers import answer
 from incidents.views.board import is_fragment
 from incidents.views.grouping import GROUPING
-from incidents.views.incident import about, get_incident
+from incidents.views.incident import get_incident
 from incidents.views.pressing import Press, Said
 
 
@@ -161,33 +159,3 @@ def press(request: HttpRequest, pk: int, verb: Verb) -> HttpResponse:
     context = {"incident": incident, "form": form, "press": pressed, "asks": bool(form.visible_fields())}
     name = "incidents/_press.html" if is_fragment(request) else "incidents/press.html"
     return render(request, name, context, status=422 if form.errors else 200)
-
-
-@require_POST
-def comment(request: HttpRequest, pk: int) -> HttpResponse:
-    incident, person = get_incident(pk), person_of(request)
-    form = CommentForm(request.POST, request.FILES)
-    if not form.is_valid():
-        context = {**about(request, incident), "comment_form": form}
-        return render(request, "incidents/incident.html", context, status=422)
-    services.comment(
-        incident=incident,
-        body=form.cleaned_data["body"],
-        files=form.cleaned_data["attachments"],
-        is_internal=form.cleaned_data["is_internal"],
-        actor=person,
-        now=timezone.now(),
-    )
-    return answer(request, incident, "", anchor="#last")
-
-
-def answer(request: HttpRequest, incident: Incident, done: str, *, anchor: str = "") -> HttpResponse:
-    """Back to the incident; htmx gets the news as an event and refreshes what it shows."""
-    if is_fragment(request):
-        events: dict[str, object] = {"incident:changed": {"id": incident.pk}}
-        if done:
-            events["toast"] = {"level": "success", "text": done}
-        return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})
-    if done:
-        messages.success(request, done)
-    return redirect(f"/incidents/{incident.pk}/{anchor}")

@@ -127,39 +127,3 @@ document.addEventListener("htmx:afterSwap", (event) => {
 });
 document.addEventListener("incident:changed", () => dialog?.open && dialog.close());
 dialog?.addEventListener("close", () => document.getElementById("press-body").replaceChildren());
-
-/* --- the composer: files by drag, Ctrl+Enter, internal notes look different -------------- */
-const composer = document.querySelector("[data-composer]");
-if (composer) {
-  const files = composer.querySelector("input[type=file]");
-  const chosen = composer.querySelector("[data-chosen-files]");
-  const internal = composer.querySelector("[name=is_internal]");
-  const name = () => {
-    if (chosen) chosen.textContent = [...files.files].map((file) => file.name).join(", ");
-  };
-  const paint = () => composer.classList.toggle("is-internal", Boolean(internal?.checked));
-  files?.addEventListener("change", name);
-  internal?.addEventListener("change", paint);
-  paint();
-  for (const type of ["dragover", "dragleave", "drop"]) {
-    composer.addEventListener(type, (event) => {
-      if (!event.dataTransfer?.types.includes("Files")) return;
-      event.preventDefault();
-      composer.classList.toggle("is-dragging", type === "dragover");
-      if (type !== "drop") return;
-      const all = new DataTransfer();
-      for (const file of [...files.files, ...event.dataTransfer.files]) all.items.add(file);
-      files.files = all.files;
-      name();
-    });
-  }
-  composer.addEventListener("keydown", (event) => {
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) composer.requestSubmit();
-  });
-}
-
-/* Only what people said, or everything that happened. */
-document.addEventListener("change", (event) => {
-  const only = event.target.closest("[data-only-talk]");
-  if (only) document.getElementById("timeline")?.classList.toggle("timeline-only-talk", only.checked);
-});

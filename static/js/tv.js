@@ -1,9 +1,10 @@
-// TV mode: one slide after the other, each fetched afresh, with a clock, and the screen kept awake.
+// TV mode: one slide after the other, each fetched afresh.
+import "./screen.js";
+
 const stage = document.querySelector("[data-tv]");
 const slides = [...stage.querySelectorAll("[data-tv-slide]")].map((link) => ({ url: link.href, title: link.textContent }));
 const dots = [...document.querySelectorAll(".tv-dot")];
 const every = Number(stage.dataset.every) * 1000;
-const CHINA = "Asia/Shanghai";
 let at = -1;
 let timer = 0;
 let paused = false;
@@ -23,18 +24,6 @@ async function next(step = 1) {
   else if (!paused) timer = setTimeout(() => next(0), Math.max(every, 60_000));
 }
 
-function tick() {
-  const now = new Date();
-  const clock = document.querySelector("[data-tv-clock]");
-  clock.dateTime = now.toISOString();
-  clock.textContent = now.toLocaleTimeString("zh-CN", { timeZone: CHINA, hour12: false });
-}
-
-async function stayAwake() {
-  if (!navigator.wakeLock || document.hidden) return;
-  await navigator.wakeLock.request("screen").catch(() => null);
-}
-
 function pause() {
   paused = !paused;
   document.querySelector("[data-tv-pause]").setAttribute("aria-pressed", String(paused));
@@ -48,18 +37,4 @@ document.addEventListener("keydown", (event) => {
   else if (event.key === " " && event.target === document.body) pause();
 });
 document.querySelector("[data-tv-pause]").addEventListener("click", pause);
-document.querySelector("[data-tv-full]").addEventListener("click", () => {
-  if (document.fullscreenElement) document.exitFullscreen();
-  else document.documentElement.requestFullscreen();
-});
-document.addEventListener("visibilitychange", stayAwake);
-let still = 0;
-document.addEventListener("mousemove", () => {
-  document.body.classList.remove("is-still");
-  clearTimeout(still);
-  still = setTimeout(() => document.body.classList.add("is-still"), 4000);
-});
-setInterval(tick, 1000);
-tick();
-stayAwake();
 next();
