@@ -6,6 +6,7 @@ from django.db.models import Q, QuerySet
 from django.http import QueryDict
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
 from incidents.models import Incident, TimelineEntry
@@ -23,7 +24,7 @@ KEPT: dict[str, Q] = {
     "internal": Q(is_internal=True),
 }
 WORDS: dict[str, str | Promise] = {
-    "": _("Everything"),
+    "": pgettext_lazy("timeline", "Everything"),
     "talk": _("What people wrote"),
     "steps": _("Steps and deadlines"),
     "alerts": _("Alerts"),

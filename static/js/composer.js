@@ -93,7 +93,11 @@ async function offer() {
   const all = await everybody();
   if (asked() !== begun) return;
   const wanted = begun.toLowerCase();
-  const fitting = all.filter((one) => one.name.toLowerCase().includes(wanted)).slice(0, 8);
+  const place = (one) => one.name.toLowerCase().indexOf(wanted);
+  const fitting = all
+    .filter((one) => place(one) >= 0)
+    .sort((one, other) => place(one) - place(other))
+    .slice(0, 8);
   if (!fitting.length) return closeList();
   chosen = 0;
   list().replaceChildren(
