@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_in_full'),
-        ('incidents', '0003_kind'),
+        ("incidents", "0004_grouping"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
