@@ -3,8 +3,16 @@
 from django.urls import path
 
 from incidents.states import Verb
-from incidents.views import board, files, incident, lists, receipts, verbs
-from incidents.views import board, files, incident, lists, saved, talk, verbs
+from incidents.views import (
+    board,
+    files,
+    incident,
+    lists,
+    receipts,
+    saved,
+    talk,
+    verbs,
+)
 
 app_name = "incidents"
 urlpatterns = [
