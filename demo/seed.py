@@ -19,7 +19,7 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
-from demo import history
+from demo import accidents, history
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
@@ -34,7 +34,8 @@ AGENT_S = 15  # so that the first graphs are there while people look around
 QUICK_S = 10  # the port that people close by hand: nobody likes to wait three minutes for an alarm
 ENGINEER = "chen@rdmp.example"
 REPLIES = Path(__file__).parent / "data" / "replies.json"
-ROSTER = (ENGINEER, "zhou@rdmp.example", "lin@rdmp.example")
+MANAGER = "lin@rdmp.example"
+ROSTER = (ENGINEER, "zhou@rdmp.example", MANAGER)
 
 Remember = Callable[[User, str], None]
 
@@ -56,6 +57,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
             account = _cloud_account(entry, customer, now)
             history.write(customer=customer, account=account, estate=simulated.estate(account.account_uid), now=now)
             if entry is CUSTOMERS[0]:
+                accidents.write(customer=customer, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
                 _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)
     return True
 

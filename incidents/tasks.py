@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from incidents import clocks, services
-from incidents.services import answering
+from incidents.services import answering, following_up
 
 
 @shared_task(name=clocks.WARN_TASK, queue="default")
@@ -23,3 +23,8 @@ def ask_for_receipts() -> None:
 @shared_task(name=clocks.BREACH_TASK, queue="default")
 def breach_clock(*, due_at: datetime, now: datetime, clock_id: int) -> None:
     services.breach(clock_id=clock_id, now=now)
+
+
+@shared_task(name=following_up.REMIND_TASK, queue="default")
+def remind_of_follow_up(*, due_at: datetime, now: datetime, follow_up_id: int, stage: str) -> None:
+    following_up.remind(follow_up_id=follow_up_id, stage=stage, due_at=due_at, now=now)

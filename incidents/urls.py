@@ -2,17 +2,22 @@
 
 from django.urls import path
 
+from incidents import follow_up_states
 from incidents.states import Verb
 from incidents.views import (
     board,
     files,
+    follow_ups,
     incident,
+    knowledge,
     lists,
     receipts,
     saved,
     talk,
     verbs,
 )
+
+Do = follow_up_states.Verb
 
 app_name = "incidents"
 urlpatterns = [
@@ -49,4 +54,26 @@ urlpatterns = [
     path("incidents/<int:pk>/comment/", talk.comment, name="comment"),
     path("incidents/<int:pk>/files/<int:attachment_id>/", files.download, name="file"),
     path("receipts/<str:kind>/<str:token>/", receipts.take, name="receipts"),
+    path("follow-ups/", follow_ups.index, name="follow-ups"),
+    path("follow-ups/new/", follow_ups.create, name="follow-up-new"),
+    path("follow-ups/for-incident/<int:incident_id>/", follow_ups.for_incident, name="follow-ups-for-incident"),
+    path("follow-ups/<int:pk>/", follow_ups.detail, name="follow-up"),
+    path("follow-ups/<int:pk>/change/", follow_ups.change, name="follow-up-change"),
+    path("follow-ups/<int:pk>/start/", follow_ups.press, {"verb": Do.START}, name="follow-up-start"),
+    path("follow-ups/<int:pk>/finish/", follow_ups.press, {"verb": Do.FINISH}, name="follow-up-finish"),
+    path("follow-ups/<int:pk>/drop/", follow_ups.press, {"verb": Do.DROP}, name="follow-up-drop"),
+    path("follow-ups/<int:pk>/reopen/", follow_ups.press, {"verb": Do.REOPEN}, name="follow-up-reopen"),
+    path("knowledge/", knowledge.index, name="knowledge"),
+    path("knowledge/new/", knowledge.create, name="article-new"),
+    path("knowledge/preview/", knowledge.preview, name="article-preview"),
+    path("knowledge/search/", knowledge.search, name="knowledge-search"),
+    path("knowledge/for-incident/<int:incident_id>/", knowledge.for_incident, name="articles-for-incident"),
+    path("knowledge/<int:pk>/", knowledge.detail, name="article"),
+    path("knowledge/<int:pk>/change/", knowledge.change, name="article-change"),
+    path("knowledge/<int:pk>/publish/", knowledge.publish, name="article-publish"),
+    path("knowledge/<int:pk>/retire/", knowledge.retire, name="article-retire"),
+    path("knowledge/<int:pk>/vote/", knowledge.vote, name="article-vote"),
+    path("knowledge/<int:pk>/versions/<int:version_id>/", knowledge.version, name="article-version"),
+    path("incidents/<int:incident_id>/articles/<int:article_id>/link/", knowledge.link, name="article-link"),
+    path("incidents/<int:incident_id>/articles/<int:article_id>/unlink/", knowledge.unlink, name="article-unlink"),
 ]

@@ -46,6 +46,7 @@ INSTALLED_APPS = [
     "assets",
     "incidents",
     "monitoring",
+    "reports",
     "rdmp",
     "channels",
     "django.contrib.auth",
@@ -290,6 +291,7 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.read_accounts": 30.0,
         "monitoring.expiry": 600.0,
         "assets.sync_due": 60.0,
+        "reports.sweep": 15.0,
         "accounts.housekeeping": 3600.0,
         "timers.housekeeping": 3600.0,
     }.items()
@@ -333,6 +335,11 @@ PROVIDER_NAME = env.text("RDMP_PROVIDER_NAME", "杭州济通科技斯法科技�
 # --- incidents ------------------------------------------------------------------------------------------------------
 
 INCIDENT_WARNING_SHARE = env.number("RDMP_WARNING_SHARE", 2 / 3)  # of a clock's time; then whoever has it is warned
+
+# --- reports --------------------------------------------------------------------------------------------------------
+
+ACCIDENT_REPORT_WORKDAYS = int(env.number("RDMP_ACCIDENT_REPORT_WORKDAYS", 3))  # after the day on which it was opened
+REPORT_LINK_DAYS = int(env.number("RDMP_REPORT_LINK_DAYS", 14))  # the link of a mail opens a report for so long
 
 # --- monitoring -----------------------------------------------------------------------------------------------------
 

@@ -30,6 +30,7 @@ urlpatterns = [
     path("assets/", include("assets.urls")),
     path("monitoring/", include("monitoring.urls")),
     path("notify/", include("notify.urls")),
+    path("reports/", include("reports.urls")),
     path("api/v1/", include(api)),
     path("api/schema/", SpectacularAPIView.as_view(), name="api-schema"),
     path("i18n/setlang/", login_not_required(set_language), name="set_language"),

@@ -25,6 +25,7 @@ DEPARTMENTS: tuple[tuple[str, str | Promise], ...] = (
     ("incidents:search", _("Incidents")),
     ("monitoring:search", _("Alerts")),
     ("assets:search", _("Assets")),
+    ("incidents:knowledge-search", _("Knowledge base")),
     ("accounts:search", _("Customers and people")),
 )
 

@@ -35,14 +35,14 @@ class Need:
         return any(Path("/").glob(self.file))
 
 
-FOR_RUNNING = (  # WeasyPrint's libraries; Pango brings the other ones
+FOR_RUNNING = (  # WeasyPrint's libraries, of which Pango brings the other ones, and its fonts
     Need("libpango-1.0-0", library="libpango-1.0.so.0"),
     Need("libpangoft2-1.0-0", library="libpangoft2-1.0.so.0"),
     Need("libharfbuzz-subset0", library="libharfbuzz-subset.so.0"),
+    Need("fonts-noto-cjk", file="usr/share/fonts/opentype/noto/NotoSansCJK-*.ttc"),  # reports are written in Chinese
 )
 FOR_TESTS = (
     *FOR_RUNNING,
-    Need("fonts-noto-cjk", file="usr/share/fonts/opentype/noto/NotoSansCJK-*.ttc"),
     Need("chromium", file="usr/bin/chromium"),
     Need("openssh-server", program="sshd"),
     Need("prometheus", program="prometheus"),

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from django.apps import apps
+from django.contrib.postgres.search import SearchVectorField
 from django.core.exceptions import ValidationError
 from django.db import models
 from simple_history.models import HistoricalChanges
@@ -67,6 +68,19 @@ PARTICULAR: Final[dict[str, object]] = {
             "metric": "ecs.cpu.util",
         },
     ],
+    "reports.AccidentIssue.content": {
+        "number": "ACC-1",
+        "issue": 1,
+        "language": "zh-hans",
+        "customer": "",
+        "provider": "",
+        "incident": {"number": "INC-1", "title": "", "severity": ""},
+        "outage": {"started_at": "2026-03-02T02:00:00+00:00", "ended_at": "2026-03-02T03:00:00+00:00"},
+        "author": "",
+        "reason": "",
+        "parts": {},
+        "timeline": [],
+    },
     "monitoring.Retention.points_days": 40,
     "monitoring.Retention.steps_days": 400,
     "incidents.IncidentAlert.alert_key": "alert:770001",
@@ -214,6 +228,7 @@ def _default_or(value: object) -> "Callable[[Specimens, Field], object]":
 
 
 PLAIN: "Sequence[tuple[type[Field], Callable[[Specimens, Field], object]]]" = (
+    (SearchVectorField, lambda _specimens, _field: ""),
     (models.EmailField, lambda specimens, field: f"{specimens.mark(field)}@example.com"),
     (models.CharField, lambda specimens, field: specimens.mark(field)[: field.max_length]),
     (models.TextField, lambda specimens, field: specimens.mark(field)),

@@ -75,6 +75,7 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "receipts/<str:kind>/<str:token>/": "receipts of calls and SMS: the address is the secret (test_calls)",
     "monitoring/shared/": "takes the secret of a link to a dashboard",
     "monitoring/shared/knock/": "a link to a dashboard",
+    "reports/accidents/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",
 }
 
 OPENED_BY_A_LINK: Final = "monitoring/shared/<int:share_id>/"

@@ -1,5 +1,6 @@
 """The models of incidents, one file a noun."""
 
+from incidents.models.follow_up import OPEN_STATES, FollowUp, FollowUpQuerySet, FollowUpState
 from incidents.models.incident import (
     UNSOLVED_STATES,
     Attachment,
@@ -13,15 +14,25 @@ from incidents.models.incident import (
     Pause,
     TimelineEntry,
 )
+from incidents.models.knowledge import Article, ArticleLink, ArticleQuerySet, ArticleVersion, ArticleVote
 from incidents.models.merging import UNDO_WITHIN, Merge
 from incidents.models.replies import CannedReply, SavedFilter
 
 __all__ = [
+    "OPEN_STATES",
     "UNDO_WITHIN",
     "UNSOLVED_STATES",
+    "Article",
+    "ArticleLink",
+    "ArticleQuerySet",
+    "ArticleVersion",
+    "ArticleVote",
     "Attachment",
     "CannedReply",
     "Clock",
+    "FollowUp",
+    "FollowUpQuerySet",
+    "FollowUpState",
     "Incident",
     "IncidentAlert",
     "IncidentAsset",

@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from incidents import permissions, timeline
+from incidents import permissions, prose, timeline
 from incidents.faces import Face, nearest
 from incidents.mentions import MARKS
 from incidents.models import Attachment, Incident, TimelineEntry
@@ -92,6 +92,12 @@ def kind_icon(entry: TimelineEntry) -> str:
 @register.filter
 def sentence(entry: TimelineEntry) -> str:
     return timeline.sentence(entry)
+
+
+@register.filter(name="prose")
+def as_prose(text: str) -> SafeString:
+    """Markdown that people wrote, cleaned by `incidents.prose`."""
+    return SafeString(prose.html(text))
 
 
 @register.filter

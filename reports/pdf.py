@@ -1,0 +1,72 @@
+"""HTML to PDF: the only module that knows WeasyPrint. Nothing is fetched from anywhere while it works.
+
+The result is tagged (PDF/UA), has an outline, and embeds the part of its fonts that it uses.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+try:
+    import weasyprint
+    from weasyprint.urls import URLFetcher
+except OSError as problem:  # Pango is missing: the platform runs, only documents have to wait (scripts/system.py)
+    _missing: OSError | None = problem
+    URLFetcher = object
+else:
+    _missing = None
+
+VARIANT: Final = "pdf/ua-1"
+STEPS: Final = {"Step 1": 5, "Step 2": 10, "Step 3": 20, "Step 4": 30, "Step 5": 45, "Step 6": 80, "Step 7": 95}
+"""What WeasyPrint logs on its way, as percent done."""
+
+Progress = Callable[[int], None]
+
+
+class PdfError(RuntimeError):
+    """No document came out, with the reason."""
+
+
+class NothingOutside(URLFetcher):
+    """Refuses every address: a document consists of what is in it."""
+
+    def fetch(self, url: str, headers: object = None) -> Any:
+        raise ValueError(f"a report fetches nothing: {url[:80]}")
+
+
+def make(html: str, *, on_progress: Progress | None = None) -> bytes:
+    """The document. Raises PdfError."""
+    if _missing is not None:
+        raise PdfError(f"WeasyPrint cannot run, Pango is missing: {_missing}")
+    steps = _Steps(on_progress or (lambda _percent: None))
+    logger = logging.getLogger("weasyprint.progress")
+    logger.setLevel(logging.INFO)
+    logger.propagate = False  # a line per page is nothing for the log
+    logger.addHandler(steps)
+    try:
+        page = weasyprint.HTML(string=html, url_fetcher=NothingOutside(), media_type="print")
+        made = page.write_pdf(pdf_variant=VARIANT)
+    except Exception as problem:
+        raise PdfError(f"{type(problem).__name__}: {problem}") from problem
+    finally:
+        logger.removeHandler(steps)
+    if not isinstance(made, bytes) or not made.startswith(b"%PDF-"):
+        raise PdfError("no document came out")
+    return made
+
+
+class _Steps(logging.Handler):
+    """Listens to this thread's steps."""
+
+    def __init__(self, on_progress: Progress) -> None:
+        super().__init__(logging.INFO)
+        self._on_progress = on_progress
+        self._thread = threading.get_ident()
+        self._last = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        percent = STEPS.get(record.getMessage()[:6], 0)
+        if record.thread == self._thread and percent > self._last:
+            self._last = percent
+            self._on_progress(percent)

@@ -1,0 +1,93 @@
+"""What was issued: read, taken as PDF, received; and the link of a mail, which needs no sign-in."""
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import scope
+from accounts.permissions import can_write, is_provider, person_of, require
+from reports import document
+from reports.models import AccidentFile, AccidentIssue, AccidentRecipient
+from reports.services import accidents, documents, sending
+from reports.views.accidents import recipient_of
+
+
+@require_safe
+def detail(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
+    """The signed content as a page, in the language in which it was signed."""
+    issue, person = _issue(pk, issue_id), person_of(request)
+    with translation.override(issue.content["language"]):
+        shown = document.context(issue, issue.content)
+    context = {
+        **shown,
+        "report": issue.report,
+        "issues": AccidentIssue.objects.filter(report=issue.report).select_related("file"),
+        "recipient": recipient_of(issue, person),
+        "is_intact": accidents.digest(issue.content) == issue.sha256,
+    }
+    return render(request, "reports/issue.html", context)
+
+
+@require_safe
+def download(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
+    return _as_file(_issue(pk, issue_id))
+
+
+@require_POST
+@require(can_write)
+def receipt(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
+    """A recipient confirms that they have it."""
+    issue = _issue(pk, issue_id)
+    address = request.META.get("REMOTE_ADDR") or None
+    sending.confirm(issue=issue, actor=person_of(request), now=timezone.now(), address=address)
+    messages.success(request, _("Thank you: your receipt is recorded."))
+    return redirect("reports:accident-issue", pk, issue_id)
+
+
+@require_POST
+@require(is_provider)
+def try_again(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
+    file = get_object_or_404(AccidentFile.objects, issue=_issue(pk, issue_id))
+    documents.try_again(file=file, actor=person_of(request), now=timezone.now())
+    return redirect("reports:accident", pk)
+
+
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def open_by_link(request: HttpRequest, token: str) -> HttpResponse:
+    """GET shows whose report it is, POST hands it out and records the receipt: a mail scanner receives nothing."""
+    now = timezone.now()
+    recipient = sending.by_token(token, now=now)
+    if recipient is None:
+        return render(request, "reports/link_shut.html", status=404)
+    with scope.customer(recipient.customer_id), translation.override(recipient.user.language):
+        if request.method == "POST":
+            address = request.META.get("REMOTE_ADDR") or None
+            sending.take_receipt(recipient=recipient, way=AccidentRecipient.Way.LINK, now=now, address=address)
+            return _as_file(recipient.issue)
+        return render(request, "reports/link.html", {"recipient": recipient, "issue": recipient.issue})
+
+
+def _issue(pk: int, issue_id: int) -> AccidentIssue:
+    """Unknown, foreign, or for the customer not sent: 404."""
+    rows = AccidentIssue.objects.select_related("report", "report__customer", "report__incident", "file", "signed_by")
+    return get_object_or_404(rows, pk=issue_id, report_id=pk)
+
+
+def _as_file(issue: AccidentIssue) -> HttpResponse:
+    file = AccidentFile.objects.filter(issue=issue).first()
+    if file is None or not file.is_ready:
+        raise Http404
+    response = HttpResponse(documents.read(file), content_type="application/pdf")
+    name = f"{issue.report.number}-v{issue.number}.pdf"
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["X-Content-Type-Options"] = "nosniff"
+    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
+    response["Cache-Control"] = "private, no-store"
+    return response
