@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_in_full'),
-        ("incidents", "0005_follow_ups_and_articles"),
+        ("incidents", "0006_follow_ups_and_articles"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

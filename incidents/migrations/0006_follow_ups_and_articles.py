@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0002_in_full'),
-        ("incidents", "0004_grouping"),
+        ("incidents", "0005_replies"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
