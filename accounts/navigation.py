@@ -92,6 +92,7 @@ MENU = (
         (
             Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),
             Place("accounts:roster", _("On-call roster"), "calendar-user", is_provider),
+            Place("incidents:escalation", _("Escalation"), "stairs-up", is_provider),
             Place("assets:cloud_accounts", _("Cloud accounts"), "cloud-lock", is_provider),
             Place("notify:channels", _("Robots and channels"), "robot", can_write),
             Place("accounts:calendars", _("Business calendars"), "calendar-month", is_provider),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import audit, calendars, contracts, customers, own, people, roster
+from accounts.views import audit, calendars, contracts, customers, own, people, roster, rotations
 
 app_name = "accounts"
 
@@ -39,6 +39,13 @@ urlpatterns = [
     path("roster/", roster.week, name="roster"),
     path("roster/new/", roster.shift_new, name="shift_new"),
     path("roster/<int:pk>/remove/", roster.shift_remove, name="shift_remove"),
+    path("roster/rotations/", rotations.index, name="rotations"),
+    path("roster/rotations/new/", rotations.create, name="rotation_new"),
+    path("roster/rotations/<int:pk>/edit/", rotations.edit, name="rotation_edit"),
+    path("roster/rotations/<int:pk>/end/", rotations.end, name="rotation_end"),
+    path("roster/calendar/", rotations.addresses, name="roster_feeds"),
+    path("roster/calendar/<int:pk>/revoke/", rotations.address_revoke, name="roster_feed_revoke"),
+    path("roster/calendar/<str:token>.ics", rotations.feed, name="roster_feed"),
     path("calendars/", calendars.index, name="calendars"),
     path("calendars/<int:pk>/", calendars.calendar, name="calendar"),
     path("calendars/<int:pk>/week/", calendars.week_edit, name="calendar_week"),

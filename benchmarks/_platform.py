@@ -14,18 +14,19 @@ import django
 import psutil
 from django.core.management import call_command
 
+from rdmp.embedded.ports import free_port
 from rdmp.embedded.postgres import Server
 from rdmp.embedded.redis import Server as Redis
 
 
-def _start() -> Server:
+def _start() -> tuple[Server, Redis]:
     state = Path(tempfile.mkdtemp(prefix="rdmp-bench-"))
     state.chmod(0o755)
-    server = Server(state)
+    server = Server(state, port=free_port())  # its address stays when a benchmark restarts it
     atexit.register(shutil.rmtree, state, ignore_errors=True)
     atexit.register(server.stop)
     server.start()
-    redis = Redis(state, appendonly=False)
+    redis = Redis(state, port=free_port(), appendonly=False)
     atexit.register(redis.stop)
     redis.start()
     os.environ |= {
@@ -41,10 +42,10 @@ def _start() -> Server:
     os.environ.pop("RDMP_CHECK_PERIOD_S", None)
     django.setup()
     call_command("migrate", verbosity=0)
-    return server
+    return server, redis
 
 
-SERVER = _start()
+SERVER, REDIS = _start()
 
 
 def cpu_seconds() -> float:

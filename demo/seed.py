@@ -4,7 +4,7 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from pathlib import Path
 
 from allauth.account.models import EmailAddress
@@ -12,9 +12,10 @@ from allauth.mfa.recovery_codes.internal.auth import RecoveryCodes
 from allauth.mfa.totp.internal.auth import TOTP, generate_totp_secret
 from django.conf import settings
 from django.db import transaction
+from django.utils import timezone
 
-from accounts.models import Contact, Customer, ProviderContact, Role, RosterShift, User
-from accounts.services import customers, roster
+from accounts.models import Contact, Customer, ProviderContact, Role, RosterShift, Rotation, Severity, User
+from accounts.services import customers, roster, rotations, swaps
 from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
@@ -24,12 +25,13 @@ from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
 from incidents import services as incidents
+from incidents.escalation import Step, Who
+from incidents.services import duty_watch, policies
 from monitoring.services import dashboards, targets
 from monitoring.widgets import Widget, WidgetKind
 from notify.services import channels
 
 REGIONS = ("cn-hangzhou", "cn-shanghai")
-ROSTER_WEEKS = 12
 AGENT_S = 15  # so that the first graphs are there while people look around
 QUICK_S = 10  # the port that people close by hand: nobody likes to wait three minutes for an alarm
 ENGINEER = "chen@rdmp.example"
@@ -59,6 +61,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
             if entry is CUSTOMERS[0]:
                 accidents.write(customer=customer, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
                 _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)
+                _escalation(customer, staff[ROSTER[2]], now)
     return True
 
 
@@ -80,20 +83,38 @@ def _second_factor(user: User) -> None:
 
 
 def _roster(staff: dict[str, User], now: datetime) -> None:
+    """Weeks by turns, handed over on Monday at nine; and a colleague is asked to take a Sunday."""
     first, second, manager = (staff[email] for email in ROSTER)
-    monday = (now - timedelta(days=now.weekday())).replace(hour=1, minute=0, second=0, microsecond=0)
-    for week in range(ROSTER_WEEKS):
-        starts = monday + timedelta(weeks=week)
-        takers = {
-            RosterShift.Duty.FIRST: (first, second)[week % 2],
-            RosterShift.Duty.SECOND: (second, first)[week % 2],
-            RosterShift.Duty.MANAGER: manager,
-        }
-        for duty, user in takers.items():
-            roster.add_shift(
-                duty=duty, user=user, starts_at=starts, ends_at=starts + timedelta(weeks=1), customer=None, actor=None,
-                now=now,
-            )  # fmt: skip
+    monday = timezone.localdate(now) - timedelta(days=timezone.localtime(now).weekday())
+    for name, duty, people in (
+        ("一线周轮值", RosterShift.Duty.FIRST, (first, second)),
+        ("二线周轮值", RosterShift.Duty.SECOND, (second, first)),
+        ("值班经理", RosterShift.Duty.MANAGER, (manager,)),
+    ):
+        made = Rotation(
+            name=name, duty=duty, first_day=monday - timedelta(days=7), handover=time(9), days_per_turn=7,
+            people=[person.pk for person in people],
+        )  # fmt: skip
+        rotations.save(made=made, actor=None, now=now)
+    sunday = timezone.make_aware(datetime.combine(monday + timedelta(days=13), time(9)))
+    stretch = swaps.Stretch(RosterShift.Duty.FIRST, sunday, sunday + timedelta(hours=12))
+    has_it = next(span.user for span in roster.effective(customer_id=None, start=sunday, end=stretch.ends_at))
+    asked = second if has_it == first else first
+    duty_watch.ask_swap(stretch=stretch, colleague=asked, asker=has_it, note="家里有事，周日白天帮顶一下", now=now)
+
+
+def _escalation(customer: Customer, manager: User, now: datetime) -> None:
+    """The first customer wants its own project manager called when a Disaster waits."""
+    usual = policies.brought_along()[Severity.DISASTER]
+    step = Step(12, Who.CUSTOMER_PM, ("inbox", "sms", "voice"))
+    policies.save(
+        customer=customer,
+        severity=Severity.DISASTER,
+        policy=replace(usual, steps=(*usual.steps, step)),
+        reason="客户要求：灾难 12 分钟无人响应时同时电话其项目经理",
+        actor=manager,
+        now=now,
+    )
 
 
 def _customer(entry: DemoCustomer, staff: dict[str, User], remember: Remember, now: datetime) -> Customer:

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Contact, Customer, Severity, User
 from incidents import duty
-from incidents.models import Clock, Incident, IncidentAlert
+from incidents.models import Clock, EscalationStep, Incident, IncidentAlert
 from incidents.states import State
 from notify import services as notify
 from notify.services import Message
@@ -53,15 +53,17 @@ class Post:
         *,
         topic: str = "incident",
         channels: tuple[str, ...] = ("inbox",),
+        key: str = "",
+        asks: str = "",
     ) -> None:
-        """To people, each in their own language."""
+        """To people, each in their own language. With a `key` of its own the message can be withdrawn by it."""
         messages: dict[str, Message] = {}
         for person in people:
             if person.language not in messages:
                 with translation.override(person.language):
-                    messages[person.language] = _message(incident, topic, text(), None)
-            key = f"incident:{incident.pk}:{what}:{person.pk}"
-            self._notes.append(notify.Note(person, key, messages[person.language], channels))
+                    messages[person.language] = _message(incident, topic, text(), None, asks=asks)
+            own = key or f"incident:{incident.pk}:{what}:{person.pk}"
+            self._notes.append(notify.Note(person, own, messages[person.language], channels))
 
     def first(self, incident: Incident) -> list[User]:
         """Whoever has to know of the incident first."""
@@ -278,6 +280,33 @@ def deadline_missed(incident: Incident, clock: Clock, *, now: datetime) -> None:
     _tell(incident, f"missed:{clock.pk}", people.values(), text, now=now, topic="sla", channels=("inbox", "email"))
 
 
+def escalation(
+    incident: Incident,
+    step: EscalationStep,
+    people: Sequence[User],
+    media: tuple[str, ...],
+    *,
+    now: datetime,
+) -> None:
+    """Nobody has taken the incident: the people of a step are called. The key is the step's, to withdraw them by."""
+
+    def text() -> tuple[str, str]:
+        names = {"severity": _severity(incident), "number": incident.number, "title": incident.title}
+        subject = _("%(severity)s waits: %(number)s %(title)s") % names
+        return subject, _lines(
+            _("Nobody has acknowledged it yet. You are called as: %(duty)s.") % {"duty": step.get_who_display()},
+            f"{incident.customer}",
+            incident.description[:EXCERPT],
+            _("Opened at %(time)s") % {"time": _time(incident.opened_at)},
+            _response_line(incident),
+        )
+
+    post = Post(incident.customer, now=now)
+    asks = "" if step.who in duty.CUSTOMERS else "acknowledge"
+    post.tell(incident, "", people, text, channels=media, key=step.message_key, asks=asks)
+    post.send()
+
+
 # --- how it is sent --------------------------------------------------------------------------------------------------
 
 
@@ -302,7 +331,7 @@ def _tell(
     post.send()
 
 
-def _message(incident: Incident, topic: str, text: tuple[str, str], severity: int | None) -> Message:
+def _message(incident: Incident, topic: str, text: tuple[str, str], severity: int | None, *, asks: str = "") -> Message:
     subject, body = text
     return Message(
         topic=topic,
@@ -311,6 +340,7 @@ def _message(incident: Incident, topic: str, text: tuple[str, str], severity: in
         url=f"/incidents/{incident.pk}/",
         severity=severity or incident.severity,
         about=f"incident:{incident.pk}",
+        asks=asks,
     )
 
 

@@ -78,13 +78,11 @@ def _sow_term(severity: Severity) -> SlaTerm:
 
 def calendar_of(clock: Clock) -> Calendar:
     """The calendar that the clock was started on; an edit since then made another version (T12)."""
-    if clock.calendar_version_id is None:
-        return ALWAYS
-    return _loaded(clock.calendar_version_id)
+    return ALWAYS if clock.calendar_version_id is None else calendar_version(clock.calendar_version_id)
 
 
 @lru_cache(maxsize=256)
-def _loaded(version_id: int) -> Calendar:
-    """Versions never change, so each is read once."""
+def calendar_version(version_id: int) -> Calendar:
+    """A version as clocks count with it. Versions never change, so each is read once."""
     with scope.platform("business calendars are read for whoever's clock it is"):
         return calendars.load(CalendarVersion.objects.select_related("calendar").get(pk=version_id))

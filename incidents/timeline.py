@@ -8,7 +8,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from accounts.models import Severity, User
-from incidents.models import Clock, Incident, TimelineEntry
+from incidents.models import Clock, Incident, Target, TimelineEntry
 
 Kind = TimelineEntry.Kind
 Data = Mapping[str, object]
@@ -177,6 +177,39 @@ def _split(data: Data) -> str:
     return _("split alerts off into %(number)s") % {"number": data.get("into", "")}
 
 
+def _escalation(data: Data) -> str:
+    said = data.get("people")
+    people = [_told(one) for one in said if isinstance(one, Mapping)] if isinstance(said, list) else []
+    who = data.get("who")
+    names = {
+        "step": data.get("step", ""),
+        "who": Target(who).label if who in Target.values else "",
+        "people": ", ".join(people) or _("nobody could be told"),
+    }
+    if data.get("by_hand"):
+        return _("escalated at once to step %(step)s, %(who)s: %(people)s") % names
+    return _("Escalation, step %(step)s, %(who)s: %(people)s") % names
+
+
+def _told(person: Data) -> str:
+    media = person.get("media")
+    by = [medium_name(str(medium)) for medium in media] if isinstance(media, list) else []
+    name = str(person.get("name", ""))
+    return _("%(name)s (%(media)s)") % {"name": name, "media": ", ".join(by)} if by else name
+
+
+def medium_name(medium: str) -> str:
+    """How people call a way of being told."""
+    names = {
+        "inbox": _("in-app message"),
+        "email": _("e-mail"),
+        "push": _("push"),
+        "sms": _("SMS"),
+        "voice": _("phone call"),
+    }
+    return names.get(medium, medium)
+
+
 SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.OPENED: _opened,
     Kind.ALERT: _alert,
@@ -197,6 +230,7 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.SPLIT: _split,
     Kind.WARNING: _warning,
     Kind.BREACH: _breach,
+    Kind.ESCALATION: _escalation,
 }
 
 

@@ -18,19 +18,23 @@ class State(StrEnum):
     FAILED = "failed"  # given up; the next channel has it, if there is one
     DIGESTED = "digested"  # went out inside another delivery
     SKIPPED = "skipped"  # the person cannot be reached in this way: no number, no device, not set up
+    WITHDRAWN = "withdrawn"  # nobody needs to hear it any more
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
-    State.PENDING: frozenset({State.SENDING, State.DIGESTED, State.FAILED, State.DELIVERED}),
-    State.SENDING: frozenset({State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN, State.ACCEPTED}),
-    State.ACCEPTED: frozenset({State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN}),
+    State.PENDING: frozenset({State.SENDING, State.DIGESTED, State.FAILED, State.DELIVERED, State.WITHDRAWN}),
+    State.SENDING: frozenset(
+        {State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN, State.ACCEPTED, State.WITHDRAWN}
+    ),
+    State.ACCEPTED: frozenset({State.DELIVERED, State.PENDING, State.FAILED, State.UNCERTAIN, State.WITHDRAWN}),
     State.UNCERTAIN: frozenset({State.PENDING, State.DELIVERED}),  # resent by hand; the lost answer came after all
     State.FAILED: frozenset({State.PENDING}),  # resent by hand
     State.DELIVERED: frozenset(),
     State.DIGESTED: frozenset(),
     State.SKIPPED: frozenset(),
+    State.WITHDRAWN: frozenset(),
 }
-FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.DIGESTED, State.SKIPPED})
+FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.DIGESTED, State.SKIPPED, State.WITHDRAWN})
 
 
 def may_become(old: str, new: State) -> bool:

@@ -292,6 +292,7 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.expiry": 600.0,
         "assets.sync_due": 60.0,
         "reports.sweep": 15.0,
+        "incidents.watch_duty": 60.0,
         "accounts.housekeeping": 3600.0,
         "timers.housekeeping": 3600.0,
     }.items()

@@ -73,6 +73,7 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "service-worker.js": "the web app's program, the same for everybody",
     "offline/": "the page for when there is no network",
     "receipts/<str:kind>/<str:token>/": "receipts of calls and SMS: the address is the secret (test_calls)",
+    "roster/calendar/<str:token>.ics": "a secret address for calendar programs",
     "monitoring/shared/": "takes the secret of a link to a dashboard",
     "monitoring/shared/knock/": "a link to a dashboard",
     "reports/accidents/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",

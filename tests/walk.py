@@ -28,6 +28,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "day": NOW.date().isoformat(),
     "rule_id": next(iter(RULES)),
     "kind": "tcp",
+    "level": "high",
     "panel_id": "cpu",
     "uidb36": "x",
     "key": "y-z",

@@ -4,7 +4,7 @@ from accounts.models.calendars import BusinessCalendar, CalendarDay, CalendarVer
 from accounts.models.customers import Contact, Contract, Customer, ProviderContact, Severity, SlaTerm
 from accounts.models.people import ApiToken, Assignment, Invitation, Role, User
 from accounts.models.records import AuditEntry, Secret
-from accounts.models.roster import RosterShift
+from accounts.models.roster import RosterFeed, RosterShift, Rotation, ShiftSwap
 
 __all__ = [
     "ApiToken",
@@ -19,9 +19,12 @@ __all__ = [
     "Invitation",
     "ProviderContact",
     "Role",
+    "RosterFeed",
     "RosterShift",
+    "Rotation",
     "Secret",
     "Severity",
+    "ShiftSwap",
     "SlaTerm",
     "User",
 ]

@@ -1,5 +1,7 @@
-"""The on-call roster: one week as a table of days and duties, with the times that nobody has taken."""
+"""The on-call roster: a week as a table of days and duties, a month at a glance, and the times without anybody."""
 
+from calendar import Calendar as Weeks
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -15,9 +17,11 @@ from accounts.forms.roster import ShiftForm
 from accounts.models import Customer, RosterShift
 from accounts.permissions import is_manager, is_provider, person_of, require
 from accounts.services import roster
+from accounts.services.roster import Gap, Span
 
 DAY = timedelta(days=1)
 MANAGING = (RosterShift.Duty.MANAGER, RosterShift.Duty.ACTING_MANAGER)
+DUTIES = (RosterShift.Duty.FIRST, RosterShift.Duty.SECOND, RosterShift.Duty.MANAGER)
 
 
 @dataclass(frozen=True)
@@ -42,31 +46,74 @@ class Row:
     cells: tuple[tuple[Piece, ...], ...]
 
 
+@dataclass(frozen=True)
+class Taken:
+    """Who has a duty on one day of a month, in their order."""
+
+    duty: RosterShift.Duty
+    names: tuple[str, ...]
+    has_gap: bool
+
+
+@dataclass(frozen=True)
+class MonthDay:
+    day: date
+    is_inside: bool
+    taken: tuple[Taken, ...]
+
+
 @require_safe
 @require(is_provider)
 def week(request: HttpRequest) -> HttpResponse:
-    now = timezone.now()
-    monday = _monday(request.GET.get("week", ""))
-    customer = _customer(request)
+    """Seven days, or with `view=month` the weeks of a month."""
+    if request.GET.get("view") == "month":
+        return _month(request)
+    now, monday, customer = timezone.now(), _monday(request.GET.get("week", "")), _customer(request)
     days = [_midnight(monday + timedelta(days=n)) for n in range(8)]
-    shifts = RosterShift.objects.filter(ends_at__gt=days[0], starts_at__lt=days[7])
-    shifts = shifts.select_related("user", "customer")
-    customer_id = customer.pk if customer else None
-    shown = list(shifts.serving(customer.pk) if customer else shifts)
-    gaps = roster.gaps(customer_id=customer_id, start=days[0], end=days[7])
-    context = {
+    spans, gaps = _seen(customer, days[0], days[7])
+    context = _around(request, customer, now) | {
         "days": days[:7],
-        "rows": [_row(duty, shown, gaps, days, now) for duty in ("first", "second", "manager")],
-        "upcoming": roster.gaps(customer_id=customer_id, start=now, end=now + roster.GAP_HORIZON)[:10],
+        "rows": [_row(duty, spans, gaps, days, now) for duty in DUTIES],
         "monday": monday,
         "previous": monday - timedelta(days=7),
         "next": monday + timedelta(days=7),
+        "month": monday.strftime("%Y-%m"),
+    }
+    return render(request, "accounts/roster.html", context)
+
+
+def _month(request: HttpRequest) -> HttpResponse:
+    now, first, customer = timezone.now(), _first_of(request.GET.get("month", "")), _customer(request)
+    days = [day for week in Weeks().monthdatescalendar(first.year, first.month) for day in week]
+    spans, gaps = _seen(customer, _midnight(days[0]), _midnight(days[-1] + DAY))
+    cells = [_month_day(day, first, spans, gaps) for day in days]
+    context = _around(request, customer, now) | {
+        "weeks": [cells[at : at + 7] for at in range(0, len(cells), 7)],
+        "first": first,
+        "previous": (first - DAY).strftime("%Y-%m"),
+        "next": (first + timedelta(days=31)).strftime("%Y-%m"),
+    }
+    return render(request, "accounts/roster_month.html", context)
+
+
+def _around(request: HttpRequest, customer: Customer | None, now: datetime) -> dict[str, object]:
+    """What stands around either view."""
+    customer_id = customer.pk if customer else None
+    return {
+        "upcoming": roster.gaps(customer_id=customer_id, start=now, end=now + roster.GAP_HORIZON)[:10],
         "today": timezone.localdate(),
         "customer": customer,
         "customers": Customer.objects.all(),
         "may_edit": is_manager(person_of(request)),
     }
-    return render(request, "accounts/roster.html", context)
+
+
+def _seen(customer: Customer | None, start: datetime, end: datetime) -> tuple[list[Span], list[Gap]]:
+    customer_id = customer.pk if customer else None
+    gaps = roster.gaps(customer_id=customer_id, start=start, end=end)
+    if customer is None:
+        return roster.everywhere(start=start, end=end), gaps
+    return roster.effective(customer_id=customer.pk, start=start, end=end), gaps
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -124,26 +171,38 @@ def _customer(request: HttpRequest) -> Customer | None:
 
 
 def _monday(text: str) -> date:
+    day = _bounded(text)
+    return day - timedelta(days=day.weekday())
+
+
+def _first_of(text: str) -> date:
+    return _bounded(f"{text}-01" if text else "").replace(day=1)
+
+
+def _bounded(text: str) -> date:
+    """A date that somebody wrote into an address, or today; never one that arithmetic cannot leave."""
     try:
         day = date.fromisoformat(text)
     except ValueError:
         day = timezone.localdate()
-    day = min(max(day, date(2000, 1, 3)), date(2100, 1, 4))
-    return day - timedelta(days=day.weekday())
+    return min(max(day, date(2000, 1, 3)), date(2100, 1, 4))
 
 
 def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, datetime.min.time()))
 
 
-def _row(duty: str, shifts: list[RosterShift], gaps: list[roster.Gap], days: list[datetime], now: datetime) -> Row:
-    duties = MANAGING if duty in MANAGING else (duty,)
+def _duties(duty: str) -> Sequence[str]:
+    return MANAGING if duty in MANAGING else (duty,)
+
+
+def _row(duty: RosterShift.Duty, spans: list[Span], gaps: list[Gap], days: list[datetime], now: datetime) -> Row:
     mine: list[tuple[RosterShift | None, datetime, datetime]] = [
-        (shift, shift.starts_at, shift.ends_at) for shift in shifts if shift.duty in duties
+        (span.shift, span.starts_at, span.ends_at) for span in spans if span.duty in _duties(duty)
     ]
     mine += [(None, gap.starts_at, gap.ends_at) for gap in gaps if gap.duty == duty]
     cells = tuple(_pieces(mine, start, start + DAY, now) for start in days[:7])
-    return Row(str(RosterShift.Duty(duty).label), cells)
+    return Row(str(duty.label), cells)
 
 
 def _pieces(
@@ -155,3 +214,18 @@ def _pieces(
         if begins < end and ends > start
     ]
     return tuple(sorted(pieces, key=lambda piece: piece.starts))
+
+
+def _month_day(day: date, first: date, spans: list[Span], gaps: list[Gap]) -> MonthDay:
+    start = _midnight(day)
+    end = start + DAY
+    taken = []
+    for duty in DUTIES:
+        names = [
+            span.user.name
+            for span in spans
+            if span.duty in _duties(duty) and span.starts_at < end and span.ends_at > start
+        ]
+        has_gap = any(gap.duty == duty and gap.starts_at < end and gap.ends_at > start for gap in gaps)
+        taken.append(Taken(duty, tuple(dict.fromkeys(names)), has_gap))
+    return MonthDay(day, day.month == first.month, tuple(taken))

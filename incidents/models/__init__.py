@@ -1,5 +1,6 @@
 """The models of incidents, one file a noun."""
 
+from incidents.models.escalation import EscalationPolicy, EscalationStep, Target
 from incidents.models.follow_up import OPEN_STATES, FollowUp, FollowUpQuerySet, FollowUpState
 from incidents.models.incident import (
     UNSOLVED_STATES,
@@ -16,6 +17,7 @@ from incidents.models.incident import (
 )
 from incidents.models.knowledge import Article, ArticleLink, ArticleQuerySet, ArticleVersion, ArticleVote
 from incidents.models.merging import UNDO_WITHIN, Merge
+from incidents.models.notice import ResponderNotice
 from incidents.models.replies import CannedReply, SavedFilter
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "Attachment",
     "CannedReply",
     "Clock",
+    "EscalationPolicy",
+    "EscalationStep",
     "FollowUp",
     "FollowUpQuerySet",
     "FollowUpState",
@@ -41,6 +45,8 @@ __all__ = [
     "IncidentState",
     "Merge",
     "Pause",
+    "ResponderNotice",
     "SavedFilter",
+    "Target",
     "TimelineEntry",
 ]

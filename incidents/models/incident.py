@@ -390,6 +390,7 @@ class TimelineEntry(TenantModel):
         SPLIT = "split", _("Split")
         WARNING = "warning", _("Deadline near")
         BREACH = "breach", _("Deadline missed")
+        ESCALATION = "escalation", _("Escalation")
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="timeline")
     at = models.DateTimeField(_("at"))

@@ -9,6 +9,7 @@ from incidents.services.alarms import (
     record_recovery,
 )
 from incidents.services.deadlines import breach, warn
+from incidents.services.escalating import escalate_now
 from incidents.services.grouping import detach, group, merge, split, unmerge
 from incidents.services.handling import (
     acknowledge,
@@ -44,6 +45,7 @@ __all__ = [
     "close",
     "comment",
     "detach",
+    "escalate_now",
     "filters_of",
     "group",
     "keep_reply",

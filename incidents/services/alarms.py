@@ -19,7 +19,7 @@ from assets.models import Asset
 from incidents import clocks, locks, messages, states, timeline
 from incidents.models import UNSOLVED_STATES, Incident, IncidentAlert, IncidentAsset, IncidentState, TimelineEntry
 from incidents.policy import Policy, freeze
-from incidents.services import kinship
+from incidents.services import escalating, kinship
 from incidents.states import Side, Verb
 from notify import live
 
@@ -277,6 +277,7 @@ class _Wave:
             IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id or 0)
             for incident in self.opened
         )
+        escalating.begin(customer=self.customer, incidents=roots, now=self.now)
 
     def _write_escalated(self) -> None:
         incidents = [incident for incident, _ in self.escalated]
@@ -292,6 +293,8 @@ class _Wave:
         if counting:
             clocks.follow_alerts(counting, since=self.now, now=self.now)
         bulk.update(incidents, ESCALATED)
+        severity = escalating.Because.SEVERITY
+        escalating.begin_again(customer=self.customer, incidents=counting, because=severity, now=self.now)
 
     def _write_events(self) -> None:
         earlier = _earlier(self.opened, self.now)

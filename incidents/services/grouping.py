@@ -23,6 +23,7 @@ from incidents.models import (
     TimelineEntry,
 )
 from incidents.policy import freeze
+from incidents.services import escalating
 from incidents.services.marks import allowed, touch
 from incidents.states import UNSOLVED, State, Verb
 from notify import live
@@ -43,6 +44,7 @@ def group(*, incident: Incident, parent: Incident, actor: User, now: datetime) -
         return child
     moving = [child, *Incident.objects.select_for_update(no_key=True).filter(parent=child).order_by("pk")]
     clocks.carry(moving, now=now)
+    escalating.stop(customer=root.customer, incidents=moving, because=escalating.Because.GROUPED, now=now)
     for each in moving:
         each.parent = root
         _note(each, Kind.GROUPED, "incident.group", {"under": root.number, "parent": root.pk}, actor=actor, now=now)
@@ -62,6 +64,7 @@ def detach(*, incident: Incident, actor: User, now: datetime) -> Incident:
     allowed(Verb.DETACH, child, actor)
     child.parent = None
     _count_again(child, now=now)
+    _call_again([child], now=now)
     _note(child, Kind.GROUPED, "incident.detach", {"from": root.number}, actor=actor, now=now)
     _note(root, Kind.GROUPED, "incident.detach", {"freed": child.number}, actor=actor, now=now)
     messages.stands_alone(child, now=now)
@@ -83,6 +86,7 @@ def merge(*, duplicate: Incident, into: Incident, reason: str, actor: User, now:
         )
     before = _before(gone, kept)
     ran = clocks.carry([gone], now=now)
+    escalating.stop(customer=kept.customer, incidents=[gone], because=escalating.Because.MERGED, now=now)
     moved = _move(gone, kept)
     record = Merge.objects.create(
         customer_id=kept.customer_id,
@@ -124,6 +128,7 @@ def unmerge(*, incident: Incident, actor: User, now: datetime) -> Incident:
     gone.parent = Incident.objects.unsolved().filter(pk=record.kept["parent"], parent=None).first()
     _leave_storm(gone)
     clocks.run_again(gone, record.kept["clocks"], now=now)
+    _call_again([gone], now=now)
     record.undone_at, record.undone_by = now, actor
     record.save(update_fields=["undone_at", "undone_by"])
     _give_back(kept, record, now=now)
@@ -152,6 +157,7 @@ def split(*, incident: Incident, alerts: Sequence[IncidentAlert], title: str, ac
         for asset_id in dict.fromkeys(one.asset_id for one in going)
     )
     IncidentAsset.objects.filter(incident=old, asset__in={one.asset_id for one in going} - left).delete()
+    _call_again([new], now=now)
     _note(new, Kind.SPLIT, "incident.split", {"from": old.number}, actor=actor, now=now)
     _note(old, Kind.SPLIT, "incident.split", {"into": new.number}, actor=actor, now=now)
     return new
@@ -193,6 +199,14 @@ def _count_again(child: Incident, *, now: datetime) -> None:
     owed = [Clock.Kind.HANDLING] if child.acknowledged_at is not None else [Clock.Kind.RESPONSE, Clock.Kind.HANDLING]
     latest = {clock.kind: clock for clock in sorted(known, key=lambda one: one.round)}
     clocks.run_again(child, [clock.pk for kind, clock in latest.items() if kind in owed], now=now)
+
+
+def _call_again(freed: Sequence[Incident], *, now: datetime) -> None:
+    """Of those that stand alone now, the ones that nobody has in hand wait for somebody again."""
+    for incident in freed:
+        if incident.stage is State.OPEN and incident.parent_id is None:
+            again = escalating.Because.AGAIN
+            escalating.begin_again(customer=incident.customer, incidents=[incident], because=again, now=now)
 
 
 def _before(gone: Incident, kept: Incident) -> dict[str, object]:

@@ -11,7 +11,7 @@ from accounts.models import Severity, User
 from incidents import clocks, duty, locks, messages, timeline
 from incidents.models import Clock, Incident, IncidentState, Pause, TimelineEntry
 from incidents.policy import freeze
-from incidents.services import following
+from incidents.services import escalating, following
 from incidents.services.marks import allowed, same_version, touch
 from incidents.states import State, Verb
 from notify import live
@@ -32,6 +32,7 @@ def acknowledge(*, incident: Incident, actor: User, now: datetime, via: str = ""
     incident.state = IncidentState.ACKNOWLEDGED
     _responded(incident, actor, now)
     clocks.stop(incident, Response, now=now)
+    _nobody_is_called(incident, escalating.Because.ACKNOWLEDGED, now)
     data: dict[str, object] = {"via": via} if via else {}
     _finish(incident, Kind.ACKNOWLEDGED, "incident.acknowledge", actor=actor, now=now, data=data)
     messages.acknowledged(incident, actor, now=now)
@@ -84,6 +85,7 @@ def change_severity(
     incident.severity = severity
     incident.policy = freeze(customer=incident.customer, severity=severity, now=now).as_json()
     clocks.apply_policy(incident, Response, Handling, now=now)
+    escalating.level_changed(incident=incident, old=old, now=now)
     data: dict[str, object] = {"old": old.value, "new": severity.value}
     _finish(incident, Kind.SEVERITY, "incident.change_severity", actor=actor, now=now, body=reason, data=data)
     return incident
@@ -138,6 +140,7 @@ def resolve(
     incident.resolved_at = now
     clocks.end_pause(incident, now=now)
     clocks.stop(incident, Response, Handling, now=now)
+    _nobody_is_called(incident, escalating.Because.RESOLVED, now)
     data: dict[str, object] = {"cause": cause}
     _finish(incident, Kind.RESOLVED, "incident.resolve", actor=actor, now=now, body=incident.resolution, data=data)
     messages.resolved(incident, actor, now=now)
@@ -180,6 +183,8 @@ def reopen(*, incident: Incident, reason: str, actor: User, now: datetime) -> In
     clocks.restart(incident, Handling, now=now)
     if transition.target is State.OPEN:
         clocks.ask_for_response_again(incident, since=now, now=now)
+        again = escalating.Because.AGAIN
+        escalating.begin_again(customer=incident.customer, incidents=[incident], because=again, now=now)
     _finish(incident, Kind.REOPENED, "incident.reopen", actor=actor, now=now, body=reason)
     messages.reopened(incident, actor, reason, now=now)
     return incident
@@ -203,6 +208,11 @@ def _responded(incident: Incident, actor: User, now: datetime) -> None:
     incident.acknowledged_by = actor
     if incident.assignee_id is None:
         incident.assignee = actor
+
+
+def _nobody_is_called(incident: Incident, because: escalating.Because, now: datetime) -> None:
+    """Somebody has it in hand: what is left of the escalation is cancelled with this transaction."""
+    escalating.stop(customer=incident.customer, incidents=[incident], because=because, now=now)
 
 
 def _pause_while_solved(incident: Incident, now: datetime) -> None:

@@ -20,6 +20,7 @@ from assets.models import Asset
 from assets.services.hosting import hosts_of
 from incidents import clocks, timeline
 from incidents.models import UNSOLVED_STATES, Incident, IncidentKind, IncidentState, TimelineEntry
+from incidents.services import escalating
 
 SHORTLY: Final = timedelta(minutes=10)
 """An incident that opened this long before its root did, and that nobody has in hand, still becomes its child."""
@@ -129,7 +130,7 @@ def record(family: Family, *, customer: Customer, now: datetime) -> list[Inciden
     """Write down who came together: on the children, on their parents, in the audit log. Returns the parents."""
     if not family.joined:
         return []
-    _adopt(family, now)
+    _adopt(family, customer, now)
     kind = TimelineEntry.Kind.GROUPED
     numbers: dict[int, list[str]] = {}
     parents: dict[int, Incident] = {}
@@ -151,7 +152,7 @@ def record(family: Family, *, customer: Customer, now: datetime) -> list[Inciden
     return list(parents.values())
 
 
-def _adopt(family: Family, now: datetime) -> None:
+def _adopt(family: Family, customer: Customer, now: datetime) -> None:
     """Those that were open already stop counting for themselves; the earliest of their starts is that of the root."""
     if not family.adopted:
         return
@@ -163,6 +164,8 @@ def _adopt(family: Family, now: datetime) -> None:
         child.version += 1
         child.changed_at = now
     clocks.carry(family.adopted, now=now)
+    grouped = escalating.Because.GROUPED
+    escalating.stop(customer=customer, incidents=family.adopted, because=grouped, now=now)
     bulk.update(family.adopted, ["parent", "next_due_at", "version", "changed_at"])
     earlier = [(parent, at) for parent, at in began.values() if at < parent.clock_started_at]
     if earlier:

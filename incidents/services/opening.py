@@ -19,6 +19,7 @@ from assets.models import Asset
 from incidents import clocks, locks, messages, timeline
 from incidents.models import Incident, IncidentAsset, IncidentState, TimelineEntry
 from incidents.policy import freeze
+from incidents.services import escalating
 from incidents.services.handling import acknowledge
 from incidents.services.talking import keep_files
 from notify import live
@@ -133,6 +134,7 @@ def _create(
     detail = {"severity": incident.severity, "source": incident.source, "policy": incident.policy}
     audit.record(action="incident.open", actor=actor, customer=customer, obj=incident, detail=detail, now=now)
     messages.opened(incident, now=now)
+    escalating.begin(customer=customer, incidents=[incident], now=now)
     live.publish(customer_id=customer.pk, topic="incidents", object_id=incident.pk)
     return incident
 

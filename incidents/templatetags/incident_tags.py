@@ -1,19 +1,22 @@
 """How incidents read on a page: clocks, sentences of the timeline, spans of time."""
 
 import re
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from typing import Final
 
 from django import template
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join, urlize
 from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from incidents import permissions, prose, timeline
 from incidents.faces import Face, nearest
 from incidents.mentions import MARKS
-from incidents.models import Attachment, Incident, TimelineEntry
+from incidents.models import Attachment, Incident, Target, TimelineEntry
 from incidents.states import State, Verb
 from incidents.uploads import PICTURES
 
@@ -25,6 +28,12 @@ STATE_TONES = {
     State.WAITING_CUSTOMER: ("yellow", "hourglass"),
     State.RESOLVED: ("green", "check"),
     State.CLOSED: ("secondary", "lock"),
+}
+REASONS: Final = {
+    "not set up": gettext_lazy("not set up on this platform"),
+    "no number": gettext_lazy("no phone number"),
+    "no device": gettext_lazy("no device takes push messages"),
+    "unwanted": gettext_lazy("not wanted, or not possible"),
 }
 KIND_TONES = {
     "opened": ("blue", "flag"),
@@ -46,7 +55,31 @@ KIND_TONES = {
     "split": ("purple", "arrows-split"),
     "warning": ("yellow", "clock-exclamation"),
     "breach": ("red", "clock-x"),
+    "escalation": ("orange", "phone-outgoing"),
 }
+
+
+@register.filter
+def media(names: Iterable[str]) -> str:
+    """Ways of being told, as people call them."""
+    return ", ".join(timeline.medium_name(name) for name in names)
+
+
+@register.filter
+def missing(why: Mapping[str, str]) -> str:
+    """By which ways somebody cannot be told, and why not."""
+    return ", ".join(f"{timeline.medium_name(name)}: {REASONS.get(reason, reason)}" for name, reason in why.items())
+
+
+@register.filter
+def target(who: str) -> str:
+    """Whom a step calls, in words."""
+    return str(Target(who).label)
+
+
+@register.filter
+def names(pks: Iterable[int], people: Mapping[int, str]) -> str:
+    return ", ".join(people[pk] for pk in pks if pk in people)
 
 
 @register.filter

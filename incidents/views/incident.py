@@ -17,7 +17,7 @@ from assets.models import Asset
 from incidents import services
 from incidents.faces import faces
 from incidents.forms import CommentForm, LogContactForm, RaiseForm, chosen_assets
-from incidents.models import Attachment, Incident, TimelineEntry
+from incidents.models import Attachment, EscalationStep, Incident, TimelineEntry
 from incidents.permissions import sees_internal, side_of
 from incidents.policy import Policy
 from incidents.states import State, Verb, verbs
@@ -66,7 +66,18 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
         "contacts": contacts,
         "team": ProviderContact.objects.filter(customer=incident.customer).select_related("user"),
         "on_duty": roster.on_duty(customer_id=incident.customer_id, at=now),
+        **_escalation(incident, person),
     }
+
+
+def _escalation(incident: Incident, person: User) -> dict[str, object]:
+    """The steps of the latest run, for the provider; `next_step` is the one that fires next."""
+    if not sees_internal(person):
+        return {}
+    steps = list(EscalationStep.objects.filter(incident=incident).select_related("done_by"))
+    latest = [step for step in steps if step.run == steps[-1].run]
+    waiting = next((step for step in latest if step.state == EscalationStep.State.PENDING), None)
+    return {"steps": latest, "next_step": waiting}
 
 
 def _open_question(incident: Incident) -> TimelineEntry | None:

@@ -165,6 +165,7 @@ class Delivery(SharedModel):
         FAILED = State.FAILED.value, _("Failed")
         DIGESTED = State.DIGESTED.value, _("In a digest")
         SKIPPED = State.SKIPPED.value, _("Skipped")
+        WITHDRAWN = State.WITHDRAWN.value, _("Withdrawn")
 
     key = models.CharField(max_length=200)
     medium = models.CharField(_("medium"), max_length=20, choices=Medium)
@@ -188,6 +189,7 @@ class Delivery(SharedModel):
     tries = models.PositiveSmallIntegerField(_("tries"), default=0)
     next_attempt_at = models.DateTimeField(_("next try at"), null=True, blank=True)
     lease_until = models.DateTimeField(null=True, blank=True)
+    withdrawn_at = models.DateTimeField(_("withdrawn at"), null=True, blank=True)
     last_code = models.CharField(_("last answer"), max_length=40, blank=True)
     last_detail = models.CharField(max_length=600, blank=True)
     digest = models.ForeignKey("self", on_delete=models.PROTECT, null=True, blank=True, related_name="parts")

@@ -1,5 +1,30 @@
 """What other apps call: put a message into the outbox, in the transaction that causes it."""
 
-from notify.services.outbox import Message, Note, Notice, broadcast, broadcast_many, tell, tell_many
+from notify.services.outbox import (
+    PERSONAL,
+    Message,
+    Note,
+    Notice,
+    broadcast,
+    broadcast_many,
+    tell,
+    tell_many,
+    written,
+)
+from notify.services.ways import Ways, ways_to
+from notify.services.withdrawing import withdraw
 
-__all__ = ["Message", "Note", "Notice", "broadcast", "broadcast_many", "tell", "tell_many"]
+__all__ = [
+    "PERSONAL",
+    "Message",
+    "Note",
+    "Notice",
+    "Ways",
+    "broadcast",
+    "broadcast_many",
+    "tell",
+    "tell_many",
+    "ways_to",
+    "withdraw",
+    "written",
+]

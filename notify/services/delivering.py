@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Case, F, Q, Value, When
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -193,7 +193,10 @@ def _give_back(claims: Sequence[Claim], *, now: datetime) -> None:
     mine = list(Attempt.objects.filter(pk__in=ids, settled_at=None).values_list("pk", "delivery_id"))
     Attempt.objects.filter(pk__in=[pk for pk, _ in mine]).delete()
     Delivery.objects.filter(pk__in=[delivery_id for _, delivery_id in mine]).update(
-        state=State.PENDING, tries=F("tries") - 1, lease_until=None, next_attempt_at=now
+        state=Case(When(withdrawn_at=None, then=Value(State.PENDING.value)), default=Value(State.WITHDRAWN.value)),
+        tries=F("tries") - 1,
+        lease_until=None,
+        next_attempt_at=now,
     )
 
 
@@ -250,6 +253,8 @@ def _step(delivery: Delivery, outcome: Outcome, now: datetime) -> None:
     channel = delivery.channel
     situation = receipts.situation_of(delivery)
     step = states.next_step(situation, outcome)
+    if delivery.withdrawn_at is not None and step.state in (State.PENDING, State.FAILED):
+        step = states.Step(State.WITHDRAWN, mute=step.mute)
     if step.state is State.ACCEPTED:
         receipts.await_receipt(delivery, outcome, now)
         return

@@ -246,3 +246,15 @@ def _is_wanted(note: Note, medium: str, preferences: Mapping[int, Preference]) -
     preference = preferences.get(note.user.pk) or Preference(user=note.user)
     asked = preference.wants_mail if medium == "email" else preference.wants_push
     return asked(note.message.topic, note.message.severity)
+
+
+def written(*, customer: int, key: str) -> dict[tuple[int, str], str]:
+    """The people and media that a key has personal messages for, each with what stands in its way, or "".
+
+    What somebody does not want was never written.
+    """
+    with writing_for(customer):
+        rows = Delivery.objects.filter(key=key, user__isnull=False).values_list(
+            "user_id", "medium", "state", "last_code"
+        )
+        return {(user_id or 0, medium): code if state == State.SKIPPED else "" for user_id, medium, state, code in rows}

@@ -129,6 +129,8 @@ def _apply(delivery: Delivery, attempt: Attempt, now: datetime) -> None:
     if delivery.medium == Medium.SMS or situation.is_test:  # what a network did not deliver a second one will not
         situation = replace(situation, most_tries=0)
     step = states.after_receipt(situation, reached=bool(attempt.was_reached))
+    if delivery.withdrawn_at is not None and step.state is State.PENDING:
+        step = states.Step(State.WITHDRAWN)
     delivery.state, delivery.lease_until = step.state, None
     delivery.next_attempt_at = now + step.wait if step.state is State.PENDING else None
     delivery.settled_at = now if step.state in states.FINAL else None

@@ -21,7 +21,7 @@ Kind = TimelineEntry.Kind
 
 def timer_tasks() -> dict[str, int]:
     with scope.platform("test"):
-        tasks = list(Timer.objects.pending().values_list("task", flat=True))
+        tasks = list(Timer.objects.pending().filter(key__startswith="incidents:").values_list("task", flat=True))
     return {task: tasks.count(task) for task in tasks}
 
 
