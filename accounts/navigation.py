@@ -95,6 +95,7 @@ MENU = (
             Place("incidents:escalation", _("Escalation"), "stairs-up", is_provider),
             Place("assets:cloud_accounts", _("Cloud accounts"), "cloud-lock", is_provider),
             Place("notify:channels", _("Robots and channels"), "robot", can_write),
+            Place("incidents:sources", _("Ways in"), "login-2", is_provider),
             Place("accounts:calendars", _("Business calendars"), "calendar-month", is_provider),
         ),
     ),

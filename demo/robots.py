@@ -84,6 +84,7 @@ class _Book:
     dingtalk: dict[str, _Dingtalk] = field(default_factory=dict)
     wecom: set[str] = field(default_factory=set)
     webhook: dict[str, str] = field(default_factory=dict)
+    sessions: set[str] = field(default_factory=set)
     received: list[Received] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     faults: deque[tuple[Fault, int]] = field(default_factory=deque)
@@ -151,6 +152,12 @@ class Robots:
 
     def add_wecom(self, key: str) -> None:
         self.book.wecom.add(key)
+
+    def session(self, conversation: str) -> str:
+        """The address for answers into a conversation, as a listening robot is told with each message."""
+        with self.book.lock:
+            self.book.sessions.add(conversation)
+        return f"{self.base}/robot/sendBySession?session={conversation}"
 
     def add_webhook(self, name: str, *, secret: str) -> str:
         """Returns the receiver's address."""
@@ -224,6 +231,9 @@ class _Handler(BaseHTTPRequestHandler):
         with self.book.lock:
             if path == "/robot/send":
                 code, words = dingtalk(self.book, query, content)
+                status = 200
+            elif path == "/robot/sendBySession":
+                code, words = dingtalk_session(self.book, query, content)
                 status = 200
             elif path == "/cgi-bin/webhook/send":
                 code, words = wecom(self.book, query, content)
@@ -309,6 +319,19 @@ def dingtalk(book: _Book, query: dict[str, str], content: bytes) -> tuple[int, s
     if robot.keyword and robot.keyword not in title + text:
         return 310000, "keywords not in content"
     return _count(book, Received("dingtalk", token, book.clock(), title, text, content.decode()), DINGTALK_MUTE_S)
+
+
+def dingtalk_session(book: _Book, query: dict[str, str], content: bytes) -> tuple[int, str]:
+    """The verdict on an answer into a conversation: (errcode, errmsg). Such answers are not signed."""
+    session = query.get("session", "")
+    if session not in book.sessions:
+        return 300001, "session is not exist"
+    try:
+        title, text = _dingtalk_text(json.loads(content))
+    except (ValueError, KeyError, TypeError):
+        return 40035, "invalid parameter"
+    book.received.append(Received("dingtalk", session, book.clock(), title, text, content.decode()))
+    return 0, "ok"
 
 
 def _count(book: _Book, message: Received, mute_s: float) -> tuple[int, str]:

@@ -20,7 +20,7 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
-from demo import accidents, history
+from demo import accidents, history, incoming
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
@@ -62,6 +62,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
                 accidents.write(customer=customer, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
                 _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)
                 _escalation(customer, staff[ROSTER[2]], now)
+        first, second = (Customer.objects.get(code=entry.code) for entry in CUSTOMERS[:2])
+        incoming.write(incoming.Stage(first, second, staff[ENGINEER], now))
     return True
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, Severity, User
 from assets.models import Asset
-from incidents.models import CannedReply, Incident
+from incidents.models import CannedReply, InboundMessage, Incident
 from incidents.services.talking import LONGEST_COMMENT
 
 Source = Incident.Source
@@ -151,14 +151,48 @@ class LogContactForm(RaiseForm):
         input_formats=[LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"],
         help_text=_("The clock starts at this time."),
     )
-    caller = forms.CharField(label=_("Who called or wrote?"), max_length=80, required=False)
+    caller = forms.CharField(
+        label=_("Who called or wrote?"),
+        max_length=80,
+        required=False,
+        widget=forms.TextInput(attrs={"list": "known-callers", "autofocus": True, "autocomplete": "off"}),
+    )
     callee = forms.CharField(label=_("Who answered?"), max_length=80, required=False)
     take = forms.BooleanField(label=_("I take it at once"), required=False)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["contacted_at"].initial = timezone.localtime
+        self.fields["title"].widget.attrs.pop("autofocus")  # on the phone the first thing one hears is a name
         self.order_fields(["source", "contacted_at", "caller", "callee", "title"])
+
+
+class TriageForm(forms.Form):
+    """Whose a message of an unknown sender is."""
+
+    severity = forms.TypedChoiceField(label=_("Severity"), choices=Severity.choices, coerce=int)
+    is_guessed = forms.BooleanField(required=False)
+
+    def __init__(self, *args: Any, customers: QuerySet[Customer], message: InboundMessage, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["customer"] = forms.ModelChoiceField(customers, label=_("Customer"))
+        self.guessed = self._guess(message)
+        if self.guessed is None:
+            del self.fields["is_guessed"]
+        else:
+            self.fields["is_guessed"].label = _("It really is from %(name)s") % {"name": self.guessed}
+        if message.source.is_alarm:
+            del self.fields["severity"]
+        self.order_fields(["customer", "severity", "is_guessed"])
+
+    @property
+    def person(self) -> User | None:
+        """The person that it is now known to be from."""
+        return self.guessed if self.cleaned_data.get("is_guessed") else None
+
+    def _guess(self, message: InboundMessage) -> User | None:
+        guess = message.data.get("guess_person")
+        return User.objects.filter(pk=guess, is_active=True).exclude(customer=None).first() if guess else None
 
 
 def chosen_assets(raw: Iterable[str]) -> list[int]:

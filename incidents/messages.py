@@ -215,6 +215,16 @@ def commented(
     _tell(incident, f"comment:{entry_id}", people, text, now=now)
 
 
+def heard(incident: Incident, entry_id: int, sender: str, body: str, *, now: datetime) -> None:
+    """What somebody wrote who is not proven to be anybody goes to whoever has the incident in hand."""
+
+    def text() -> tuple[str, str]:
+        names = {"name": sender, "number": incident.number}
+        return _("%(name)s wrote on %(number)s") % names, _lines(incident.title, body[:EXCERPT])
+
+    _tell(incident, f"comment:{entry_id}", _first(incident, now), text, now=now)
+
+
 def noted(
     incident: Incident, entry_id: int, actor: User, body: str, *, now: datetime, but: Iterable[User] = ()
 ) -> None:
@@ -341,6 +351,7 @@ def _message(incident: Incident, topic: str, text: tuple[str, str], severity: in
         severity=severity or incident.severity,
         about=f"incident:{incident.pk}",
         asks=asks,
+        reference=incident.number,
     )
 
 

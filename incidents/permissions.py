@@ -1,7 +1,7 @@
 """Who may do what with an incident: plain questions over the table in `incidents.states`."""
 
 from accounts.models import User
-from accounts.permissions import can_write, is_provider
+from accounts.permissions import can_write, is_manager, is_provider
 from incidents import states
 from incidents.models import Incident
 from incidents.states import Side, Verb
@@ -27,3 +27,13 @@ def may_ever(person: User | None, verb: Verb) -> bool:
 def sees_internal(person: User) -> bool:
     """Internal notes are the provider's own: on pages, in the API, in exports and in search."""
     return is_provider(person)
+
+
+def may_manage_ways_in(person: User) -> bool:
+    """Ways in from outside, what came by them and the queue of unknown senders are the provider's work."""
+    return is_provider(person)
+
+
+def may_manage_way_in_of(person: User, customer_id: int | None) -> bool:
+    """Those of the provider itself, which bring news of every customer, belong to its managers."""
+    return is_manager(person) if customer_id is None else is_provider(person)

@@ -7,7 +7,17 @@ from django.utils import timezone
 
 from accounts import scope
 from incidents import clocks, services
-from incidents.services import answering, duty_watch, escalating, following_up, responders
+from incidents.services import (
+    answering,
+    chat_answers,
+    duty_watch,
+    escalating,
+    following_up,
+    inbound,
+    mailbox,
+    responders,
+    triage,
+)
 
 
 @shared_task(name=clocks.WARN_TASK, queue="default")
@@ -61,3 +71,41 @@ def warn_of_responder_notice(*, due_at: datetime, now: datetime, notice_id: int)
 @shared_task(name=responders.OVERDUE_TASK, queue="default")
 def responder_notice_overdue(*, due_at: datetime, now: datetime, notice_id: int) -> None:
     responders.overdue(notice_id=notice_id, now=now)
+
+
+@shared_task(name=inbound.READ_TASK, queue="default")
+def read_inbound(message_id: int) -> None:
+    now = timezone.now()
+    inbound.read(message_id=message_id, now=now)
+    chat_answers.send(message_id=message_id, now=now)
+
+
+@shared_task(name="incidents.sweep_inbound", queue="default")
+def sweep_inbound() -> None:
+    """The backstop: what was stored and not read, and answers that were not sent."""
+    now = timezone.now()
+    inbound.sweep(now=now)
+    for message_id in chat_answers.waiting(now=now):
+        chat_answers.send(message_id=message_id, now=now)
+
+
+@shared_task(name="incidents.forget_inbound", queue="default")
+def forget_inbound() -> None:
+    inbound.forget(now=timezone.now())
+
+
+@shared_task(name=triage.REMIND_TASK, queue="default")
+def remind_triage(*, due_at: datetime, now: datetime, message_id: int) -> None:
+    triage.remind(message_id=message_id, now=now)
+
+
+@shared_task(name="incidents.poll_mail", queue="default")
+def poll_mail() -> None:
+    """One task a mailbox: a server that is slow keeps only itself waiting."""
+    for source_id in mailbox.due():
+        poll_mailbox.apply_async(args=(source_id,), expires=30)
+
+
+@shared_task(name="incidents.poll_mailbox", queue="default")
+def poll_mailbox(source_id: int) -> None:
+    mailbox.poll(source_id=source_id)

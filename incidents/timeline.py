@@ -71,7 +71,18 @@ def _opened(data: Data) -> str:
         return _("Opened by monitoring")
     if data.get("split_from"):
         return _("opened it for alerts of %(number)s") % {"number": data["split_from"]}
+    if data.get("via"):
+        return _from_outside(data)
     return _("opened the incident")
+
+
+def _from_outside(data: Data) -> str:
+    names = {"way": _way(data), "sender": data.get("sender", "")}
+    if data.get("verified"):
+        return _("opened the incident by %(way)s") % names
+    if data.get("by_person"):
+        return _("opened it for %(sender)s, who wrote by %(way)s and is not verified") % names
+    return _("Opened by %(way)s from %(sender)s, whose identity is not verified") % names
 
 
 def _alert(data: Data) -> str:
@@ -96,7 +107,16 @@ def _acknowledged(data: Data) -> str:
         return _("acknowledged the incident by pressing 1 on the telephone")
     if data.get("via") == "link":
         return _("acknowledged the incident by the link in a message")
+    if data.get("via"):
+        return _("acknowledged the incident by %(way)s") % {"way": _way(data)}
     return _("acknowledged the incident")
+
+
+def _commented(data: Data) -> str:
+    if data.get("sender"):
+        names = {"way": _way(data), "sender": data["sender"]}
+        return _("%(sender)s wrote by %(way)s; the sender is not verified") % names
+    return _("commented by %(way)s") % {"way": _way(data)} if data.get("via") else _("commented")
 
 
 def _assigned(data: Data) -> str:
@@ -217,7 +237,7 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.ACKNOWLEDGED: _acknowledged,
     Kind.ASSIGNED: _assigned,
     Kind.SEVERITY: _severity_changed,
-    Kind.COMMENT: lambda _data: _("commented"),
+    Kind.COMMENT: _commented,
     Kind.NOTE: lambda _data: _("wrote an internal note"),
     Kind.ATTACHMENT: _attachment,
     Kind.WAITING: lambda _data: _("asked the customer and waits for the reply"),
@@ -238,10 +258,21 @@ def _severity(value: object) -> str:
     return str(Severity(value).label) if isinstance(value, int) and value in Severity.values else ""
 
 
+def _way(data: Data) -> str:
+    """The way in by which it came, as people read it."""
+    via = data.get("via")
+    return str(Incident.Source(via).label) if isinstance(via, str) and via in Incident.Source.values else ""
+
+
 def _clock_name(value: object) -> str:
     return str(Clock.Kind(value).label) if isinstance(value, str) and value in Clock.Kind.values else ""
 
 
 def _clock_time(value: object) -> str:
     moment = parse_datetime(value) if isinstance(value, str) else None
-    return f"{timezone.localtime(moment):%m-%d %H:%M}" if moment else ""
+    return clock_time(moment) if moment else ""
+
+
+def clock_time(moment: datetime) -> str:
+    """A moment as the timeline writes it, in local time."""
+    return f"{timezone.localtime(moment):%m-%d %H:%M}"

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import scope, secrets
 from accounts.models import Customer, Severity
 from accounts.vault import VaultError
-from notify import links, markdown, personal
+from notify import links, markdown, marking, personal
 from notify.channels import dingtalk, email, http, webhook, wecom
 from notify.channels.notice import Notice
 from notify.channels.outcome import Outcome, Verdict
@@ -176,17 +176,19 @@ def _send_mail(delivery: Delivery, notice: Notice, now: datetime) -> Outcome:
     blocks = markdown.blocks(notice.text)
     context = {"notice": notice, "delivery": delivery, "blocks": blocks, "home": settings.PUBLIC_URL}
     context |= {"emergency_name": settings.EMERGENCY_NAME, "emergency_phone": settings.EMERGENCY_PHONE}
-    domain = settings.PUBLIC_URL.partition("://")[2].partition("/")[0].partition(":")[0]
+    domain = marking.domain()
+    reference = delivery.reference
     mail = email.Mail(
         sender=settings.DEFAULT_FROM_EMAIL,
         recipients=recipients,
-        subject=notice.subject,
+        subject=f"{notice.subject} [{marking.mark_of(reference)}]" if reference else notice.subject,
         text=render_to_string("notify/email/message.txt", context),
         html=render_to_string("notify/email/message.html", context),
         message_id=f"rdmp.delivery.{delivery.pk}@{domain}",
         thread_id=f"rdmp.thread.{hashlib.sha256(delivery.url.encode()).hexdigest()[:16]}@{domain}"
         if delivery.url
         else "",
+        reply_to=marking.reply_address(reference) if reference else "",
     )
     if settings.EMAIL_BACKEND != SMTP_BACKEND:
         return _hand_to_backend(mail)

@@ -293,6 +293,9 @@ CELERY_BEAT_SCHEDULE = {
         "assets.sync_due": 60.0,
         "reports.sweep": 15.0,
         "incidents.watch_duty": 60.0,
+        "incidents.sweep_inbound": 15.0,
+        "incidents.poll_mail": 30.0,
+        "incidents.forget_inbound": 3600.0,
         "accounts.housekeeping": 3600.0,
         "timers.housekeeping": 3600.0,
     }.items()
@@ -323,6 +326,7 @@ EMAIL_USE_SSL = env.flag("EMAIL_USE_SSL", default=True)
 EMAIL_TIMEOUT = 15
 DEFAULT_FROM_EMAIL = env.text("DEFAULT_FROM_EMAIL", "RDMP <service@localhost>")
 SERVER_EMAIL = DEFAULT_FROM_EMAIL
+SERVICE_ADDRESS = env.text("RDMP_SERVICE_ADDRESS")  # answers to our mails go to name+mark@ of it
 NOTIFY_DINGTALK_BASE = env.text("NOTIFY_DINGTALK_BASE", "https://oapi.dingtalk.com")
 NOTIFY_WECOM_BASE = env.text("NOTIFY_WECOM_BASE", "https://qyapi.weixin.qq.com")
 NOTIFY_ALLOWED_HOSTS = env.words("NOTIFY_ALLOWED_HOSTS")

@@ -61,6 +61,7 @@ FOR_TESTS = (
     Need("tomcat10-admin", file="usr/share/tomcat10-admin/manager"),
     Need("libtomcat9-java", file="usr/share/java/tomcat9-catalina.jar"),
     Need("libjolokia-core-java", file="usr/share/java/jolokia-core.jar"),
+    Need("dovecot-imapd", program="dovecot"),  # the mailbox that incidents come in by
 )
 NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 """Debian asks this program before it starts a service after installing it; 101 means: do not."""

@@ -89,6 +89,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
     "notify/inbox/": "one's own messages",
     "notify/preferences/": "one's own messages",
     "notify/devices/": "one's own telephone and browsers",
+    "ways-in/chat/": "who one is in a chat",
 }
 
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {

@@ -2,6 +2,16 @@
 
 from incidents.models.escalation import EscalationPolicy, EscalationStep, Target
 from incidents.models.follow_up import OPEN_STATES, FollowUp, FollowUpQuerySet, FollowUpState
+from incidents.models.inbound import (
+    ALARM_KINDS,
+    CHAT_KINDS,
+    ChatCode,
+    ChatIdentity,
+    InboundKind,
+    InboundMessage,
+    InboundSource,
+    StandIn,
+)
 from incidents.models.incident import (
     UNSOLVED_STATES,
     Attachment,
@@ -21,6 +31,8 @@ from incidents.models.notice import ResponderNotice
 from incidents.models.replies import CannedReply, SavedFilter
 
 __all__ = [
+    "ALARM_KINDS",
+    "CHAT_KINDS",
     "OPEN_STATES",
     "UNDO_WITHIN",
     "UNSOLVED_STATES",
@@ -31,12 +43,17 @@ __all__ = [
     "ArticleVote",
     "Attachment",
     "CannedReply",
+    "ChatCode",
+    "ChatIdentity",
     "Clock",
     "EscalationPolicy",
     "EscalationStep",
     "FollowUp",
     "FollowUpQuerySet",
     "FollowUpState",
+    "InboundKind",
+    "InboundMessage",
+    "InboundSource",
     "Incident",
     "IncidentAlert",
     "IncidentAsset",
@@ -47,6 +64,7 @@ __all__ = [
     "Pause",
     "ResponderNotice",
     "SavedFilter",
+    "StandIn",
     "Target",
     "TimelineEntry",
 ]

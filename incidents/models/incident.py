@@ -97,6 +97,7 @@ class Incident(TenantModel):
         PHONE = "phone", _("Phone")
         EMAIL = "email", _("E-mail")
         DINGTALK = "dingtalk", _("DingTalk")
+        WECOM = "wecom", _("WeCom")
 
     class Cause(models.TextChoices):
         """Whose side the cause was on: time that is not the provider's is shown apart (R14, R69)."""
@@ -421,7 +422,7 @@ class Attachment(TenantModel):
     size = models.PositiveBigIntegerField(_("size"))
     sha256 = models.CharField(max_length=64)
     stored_name = models.CharField(max_length=80, unique=True)
-    uploaded_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    uploaded_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     uploaded_at = models.DateTimeField(_("uploaded at"))
 
     class Meta:

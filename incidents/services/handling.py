@@ -25,7 +25,8 @@ Handling = Clock.Kind.HANDLING
 def acknowledge(*, incident: Incident, actor: User, now: datetime, via: str = "") -> Incident:
     """Take the incident in hand: the response clock stops. Who presses second learns who was first.
 
-    `via`: "phone" (a key pressed) or "link" (the one in a message), when it was not done on a page.
+    `via`: "phone" (a key pressed) or "link" (the one in a message), or the way in from outside, when it was not done on
+    a page.
     """
     incident = locks.hold(incident)
     allowed(Verb.ACKNOWLEDGE, incident, actor)

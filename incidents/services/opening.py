@@ -109,11 +109,54 @@ def log_contact(
     return acknowledge(incident=incident, actor=actor, now=now) if take else incident
 
 
+@transaction.atomic
+def open_from_message(
+    *,
+    customer: Customer,
+    title: str,
+    description: str,
+    severity: Severity,
+    source: str,
+    sender: str,
+    person: User | None,
+    began: datetime,
+    now: datetime,
+    actor: User | None = None,
+    files: Sequence[UploadedFile[Any]] = (),
+) -> Incident:
+    """A mail or a chat message becomes an incident; the response clock runs from when it reached us, `began` (R50).
+
+    `person`: who it is proven to be from, None when nobody is; the timeline then says that the sender is not verified.
+    `actor`: whoever said later that it is this customer's.
+    """
+    if person is not None:
+        require_write(person)
+        if person.customer_id not in (None, customer.pk):
+            raise PermissionDenied
+    locks.hold_customer(customer)
+    start = max(min(began, now), now - OLDEST_CALL)
+    incident = Incident(
+        customer=customer,
+        title=_required_title(title),
+        description=description.strip(),
+        severity=Severity(severity),
+        category=Incident.Category.OTHER,
+        source=source,
+        raised_by=person,
+        detected_at=start,
+        clock_started_at=start,
+    )
+    data: dict[str, object] = {"via": source, "sender": sender, "verified": person is not None}
+    if person is None and actor is not None:
+        data["by_person"] = True
+    return _create(incident, assets=(), actor=person or actor, data=data, files=files, now=now)
+
+
 def _create(
     incident: Incident,
     *,
     assets: Iterable[Asset],
-    actor: User,
+    actor: User | None,
     data: dict[str, object],
     now: datetime,
     files: Sequence[UploadedFile[Any]] = (),

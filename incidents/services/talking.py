@@ -39,6 +39,7 @@ def comment(
     now: datetime,
     is_internal: bool = False,
     files: Sequence[UploadedFile[Any]] = (),
+    via: str = "",
 ) -> TimelineEntry:
     """Write on the incident, for both sides or, internal, for the provider alone; files may come along.
 
@@ -58,11 +59,16 @@ def comment(
     data: dict[str, object] = {}
     if files:
         data["names"] = [uploads.safe_name(file.name or "") for file in files]
+    if via:
+        data["via"] = via
     if spoken_to:
         data["mentions"] = [{"user": person.pk, "name": person.name} for person in spoken_to]
     entry = timeline.write(incident, kind, actor=actor, now=now, body=body, data=data, is_internal=is_internal)
     keep_files(incident, entry, files, actor=actor, now=now)
-    audit.record(action="incident.comment", actor=actor, customer=incident.customer, obj=incident, now=now)
+    detail = {"via": via} if via else {}
+    audit.record(
+        action="incident.comment", actor=actor, customer=incident.customer, obj=incident, detail=detail, now=now
+    )
     messages.mentioned(incident, entry.pk, actor, body, spoken_to, now=now)
     if is_internal:
         messages.noted(incident, entry.pk, actor, body, now=now, but=spoken_to)
@@ -91,7 +97,7 @@ def attach(
 
 
 def keep_files(
-    incident: Incident, entry: TimelineEntry, files: Sequence[UploadedFile[Any]], *, actor: User, now: datetime
+    incident: Incident, entry: TimelineEntry, files: Sequence[UploadedFile[Any]], *, actor: User | None, now: datetime
 ) -> None:
     """Judge all files, then store them under names of our own. One that is refused refuses all, and says which."""
     if len(files) > uploads.MAX_FILES:

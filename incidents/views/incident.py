@@ -103,13 +103,24 @@ def raise_incident(request: HttpRequest) -> HttpResponse:
     if customer is None:
         return render(request, "incidents/choose_customer.html", {"customers": Customer.objects.all()})
     form_class = LogContactForm if is_provider(person) else RaiseForm
-    form = form_class(request.POST or None, request.FILES or None, customer=customer, initial=_asked_for(request))
+    initial = _asked_for(request) | {"callee": person.name}
+    form = form_class(request.POST or None, request.FILES or None, customer=customer, initial=initial)
     if request.method == "POST" and form.is_valid():
         incident = _open(customer, form, person)
         messages.success(request, _("%(number)s is open.") % {"number": incident.number})
         return redirect("incidents:detail", incident.pk)
     context = {"form": form, "customer": customer, "offers": offers(customer), **_picker(request, customer)}
+    if is_provider(person):
+        context["callers"] = _callers(customer)
     return render(request, "incidents/raise.html", context, status=422 if form.errors else 200)
+
+
+def _callers(customer: Customer) -> list[str]:
+    """Who of the customer may be on the phone: named contacts with their numbers first, then everybody else."""
+    contacts = Contact.objects.filter(customer=customer).select_related("user")
+    named = [f"{contact.user.name} {contact.phone}" for contact in contacts]
+    others = User.objects.filter(customer=customer, is_active=True).values_list("name", "phone")
+    return list(dict.fromkeys([*named, *(f"{name} {phone}".strip() for name, phone in others)]))
 
 
 def _open(customer: Customer, form: RaiseForm, person: User) -> Incident:

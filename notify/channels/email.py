@@ -40,6 +40,7 @@ class Mail:
     html: str
     message_id: str
     thread_id: str = ""
+    reply_to: str = ""
 
 
 def build(mail: Mail, *, now: datetime) -> EmailMessage:
@@ -51,6 +52,8 @@ def build(mail: Mail, *, now: datetime) -> EmailMessage:
     message["Subject"] = " ".join(mail.subject.split())
     message["Date"] = format_datetime(now)
     message["Message-ID"] = f"<{mail.message_id}>"
+    if mail.reply_to:
+        message["Reply-To"] = Address(addr_spec=mail.reply_to)
     if mail.thread_id:
         message["References"] = f"<{mail.thread_id}>"
     message["Auto-Submitted"] = "auto-generated"

@@ -80,6 +80,12 @@ def post(url: str, body: bytes, headers: Mapping[str, str], *, limits: Limits, k
         return _exchange(connection, path, body, headers, limits.total_s)
 
 
+def checked_address(host: str, port: int, *, limits: Limits) -> str:
+    """An address of `host` that may be connected to by another protocol. Raises NotSentError."""
+    trusted = host in limits.allowed_hosts or f"{host}:{port}" in limits.allowed_hosts
+    return _resolve(host, port, public_only=not trusted)
+
+
 def _exchange(connection: _Connection, path: str, body: bytes, headers: Mapping[str, str], total_s: float) -> Reply:
     """The exchange under a wall of `total_s`: a server that drips bytes for ever must not keep a worker."""
     sock = connection.sock

@@ -185,6 +185,7 @@ class Delivery(SharedModel):
     subject = models.CharField(_("subject"), max_length=300)
     text = models.TextField(_("text"), blank=True)
     url = models.CharField(max_length=500, blank=True)
+    reference = models.CharField(max_length=40, blank=True)  # of the affair: marks of mails are made of it
     state = models.CharField(_("state"), max_length=20, choices=States, default=State.PENDING.value)
     tries = models.PositiveSmallIntegerField(_("tries"), default=0)
     next_attempt_at = models.DateTimeField(_("next try at"), null=True, blank=True)

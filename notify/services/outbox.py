@@ -45,6 +45,8 @@ class Message:
     severity: int | None = None
     about: str = ""
     asks: str = ""
+    reference: str = ""
+    """What people call the affair, "INC-000123": mails bear a mark made of it, by which answers are known again."""
 
     @property
     def priority(self) -> int:
@@ -197,6 +199,7 @@ def _row(
         subject=" ".join(message.subject.split())[:300],
         text=message.text,
         url=message.url,
+        reference=message.reference,
         state=State.DELIVERED if in_app else State.PENDING,
         next_attempt_at=None if in_app else now,
         settled_at=now if in_app else None,

@@ -1,0 +1,44 @@
+"""Marks and message ids of our own mails: made when a mail goes out, known again when an answer comes in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Final
+
+from django.conf import settings
+from django.utils.crypto import salted_hmac
+
+from notify.inbound import marks
+
+SALT: Final = "notify.marks"
+OWN_ID: Final = re.compile(r"rdmp\.delivery\.(\d{1,15})@(.+)")
+
+
+def mark_of(reference: str) -> str:
+    """`INC-000123-…` for what people call an incident."""
+    return marks.make(_key(), reference)
+
+
+def references_in(*texts: str) -> list[str]:
+    return marks.references_in(_key(), *texts)
+
+
+def reply_address(reference: str) -> str:
+    """Where an answer to a mail about this goes, or nothing when the platform reads no mailbox."""
+    return marks.plus_address(settings.SERVICE_ADDRESS, mark_of(reference)) if settings.SERVICE_ADDRESS else ""
+
+
+def domain() -> str:
+    return settings.PUBLIC_URL.partition("://")[2].partition("/")[0].partition(":")[0]
+
+
+def delivery_in(message_ids: Iterable[str]) -> int | None:
+    """The latest of our own deliveries among these message ids."""
+    found = [OWN_ID.fullmatch(one) for one in message_ids]
+    numbers = [int(one[1]) for one in found if one and one[2].lower() == domain().lower()]
+    return max(numbers, default=None)
+
+
+def _key() -> bytes:
+    return salted_hmac(SALT, "key", algorithm="sha256").digest()
