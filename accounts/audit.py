@@ -9,7 +9,7 @@ from typing import Any
 
 from django.db import connection, models, transaction
 
-from accounts import scope
+from accounts import bulk, scope
 from accounts.models import AuditEntry, Customer, User
 
 GENESIS = "0" * 64
@@ -60,7 +60,8 @@ def record_many(
         for act in acts:
             last = _following(last, act, customer_id=customer_id, actor=actor, now=now)
             entries.append(last)
-        return AuditEntry.objects.bulk_create(entries)
+        bulk.insert(entries)
+        return entries
 
 
 def _following(

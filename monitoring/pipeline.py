@@ -20,7 +20,7 @@ from monitoring.collectors import Batch
 from monitoring.evaluate import Points, fold, judge, missing_halves
 from monitoring.heads import Columns, Heads
 from monitoring.plan import Plan
-from monitoring.services import alerts
+from monitoring.services import alerts, storms
 
 ASSETS_AT_ONCE: Final = 250
 FUTURE_MS: Final = 300_000
@@ -52,9 +52,10 @@ def ingest(batch: Batch, *, now: datetime) -> IngestResult:
             return IngestResult(refused=refused)
         storage.make_days(storage.days_of(columns.ts))
         results = []
-        for part in _parts(columns):
-            with registry.held(batch.customer_id) as memory:
-                results.append(_take_in(memory, part, now))
+        with storms.told_once():
+            for part in _parts(columns):
+                with registry.held(batch.customer_id) as memory:
+                    results.append(_take_in(memory, part, now))
         return _sum(results, refused)
 
 

@@ -33,6 +33,7 @@ from django.conf import settings
 from django.db import connection
 from numpy.typing import NDArray
 
+from accounts import bulk
 from accounts.postgres.base import APP_ROLE
 from monitoring import packing
 from monitoring.models import Series
@@ -222,7 +223,7 @@ def save_heads(*, customer_id: int, assets: Sequence[int], data: Sequence[bytes]
         cursor.execute(
             "UPDATE monitoring_newest n SET data = new.data"
             " FROM unnest(%s::bigint[], %s::bytea[]) AS new (asset_id, data) WHERE n.asset_id = new.asset_id",
-            [list(assets), list(data)],
+            [bulk.array(assets), list(data)],
         )
         if cursor.rowcount < len(assets):
             cursor.execute(

@@ -40,11 +40,19 @@ def labels_shown(labels: str) -> str:
 
 def title(*, asset: str, rule: Rule, labels: str) -> str:
     """ "web-01: Host CPU utilization over 90% (/data)" """
+    return _title(_("%(asset)s: %(rule)s"), _rule_name(rule), asset, labels)
+
+
+def _rule_name(rule: Rule) -> str:
     name = rule.name(language())
     if METRICS[rule.metrics[0]].source == "cms" and not name.startswith((rule.product, "Cloud")):
-        name = f"{rule.product} {name}"
-    detail = labels_shown(labels)
-    text = _("%(asset)s: %(rule)s") % {"asset": asset, "rule": name}
+        return f"{rule.product} {name}"
+    return name
+
+
+def _title(template: str, rule_name: str, asset: str, labels: str) -> str:
+    detail = labels_shown(labels) if labels else ""
+    text = template % {"asset": asset, "rule": rule_name}
     return f"{text} ({detail})" if detail and detail != asset else text
 
 
@@ -111,13 +119,21 @@ def value_text(value: float | None, effective: Effective) -> str:
     return shown(value, unit, metric=name, language=language())
 
 
-def opened_text(value: float | None, effective: Effective) -> str:
-    said = {
-        "value": value_text(value, effective),
-        "condition": conditions_text(effective.conditions),
-        "often": how_often(effective),
-    }
-    return _("Now: %(value)s. Rule: %(condition)s, %(often)s.") % said
+class Phrases:
+    """What the alerts of one rule say, in the language that is active when it is made: the common part once."""
+
+    def __init__(self, effective: Effective) -> None:
+        self._effective = effective
+        self._title = _("%(asset)s: %(rule)s")
+        self._name = _rule_name(effective.rule)
+        self._opened = _("Now: %(value)s. Rule: %(condition)s, %(often)s.")
+        self._said = {"condition": conditions_text(effective.conditions), "often": how_often(effective)}
+
+    def title(self, *, asset: str, labels: str) -> str:
+        return _title(self._title, self._name, asset, labels)
+
+    def opened(self, value: float | None) -> str:
+        return self._opened % {"value": value_text(value, self._effective), **self._said}
 
 
 def recovered_text(value: float | None, effective: Effective | None, lasted: timedelta) -> str:

@@ -152,7 +152,7 @@ def record_recoveries(*, customer: Customer, recoveries: Sequence[Recovery], now
         entries.append(timeline.entry_of(incident, kind, actor=None, now=now, body=each.text, data=data))
         messages.post_recovered(post, incident, alert, each.text, each.occurred_at, how=each.how)
     bulk.update(recovered, ["recovered_at"])
-    TimelineEntry.objects.bulk_create(entries)
+    bulk.insert(entries)
     post.send()
     _tell_pages(customer, [alert.incident_id for alert in recovered])
 
@@ -258,7 +258,7 @@ class _Wave:
         if not self.joined and not self.escalated:
             return
         self._write_opened()
-        IncidentAlert.objects.bulk_create(alert for _, alert, _ in self.joined)
+        bulk.insert([alert for _, alert, _ in self.joined])
         self._write_escalated()
         self._write_events()
         self._write_audit()
@@ -270,12 +270,14 @@ class _Wave:
         roots = [incident for incident in self.opened if self.family.parent_of(incident) is None]
         children = [incident for incident in self.opened if self.family.parent_of(incident) is not None]
         planned = [(incident, clocks.plan(incident, now=self.now)) for incident in roots]
-        Incident.objects.bulk_create(roots)
-        Incident.objects.bulk_create(children)
+        bulk.insert(roots)
+        bulk.insert(children)
         clocks.start(planned)
-        IncidentAsset.objects.bulk_create(
-            IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id or 0)
-            for incident in self.opened
+        bulk.insert(
+            [
+                IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id or 0)
+                for incident in self.opened
+            ]
         )
         escalating.begin(customer=self.customer, incidents=roots, now=self.now)
 
@@ -303,7 +305,7 @@ class _Wave:
                 entry.data["alert"] = alert.pk
             elif entry.kind == TimelineEntry.Kind.OPENED:
                 entry.data = {"by_monitoring": True} | earlier.get(entry.incident.storm_asset_id or 0, {})
-        TimelineEntry.objects.bulk_create(entry for entry, _ in self.events)
+        bulk.insert([entry for entry, _ in self.events])
 
     def _write_audit(self) -> None:
         acts = [

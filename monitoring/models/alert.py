@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Self
 
 from django.db import models
@@ -46,6 +45,10 @@ class AlertQuerySet(TenantQuerySet["Alert"]):
         """Those that nobody was told of yet although they should be: in a storm incidents come after the alerts."""
         return self.loud().filter(incident=None, is_calm=False)
 
+    def bare(self) -> Self:
+        """Those whose data points have not been copied yet."""
+        return self.filter(samples__isnull=True)
+
     def acknowledged(self) -> Self:
         return self.filter(acknowledged_at__isnull=False, ack_expired_at=None)
 
@@ -77,7 +80,9 @@ class Alert(TenantModel):
         RULE_OFF = "rule_off", _("The rule no longer applies")
         RETIRED = "retired", _("The asset is retired")
 
-    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+", verbose_name=_("asset"))
+    asset = models.ForeignKey(
+        "assets.Asset", on_delete=models.PROTECT, related_name="+", verbose_name=_("asset"), db_index=False
+    )
     series = models.ForeignKey("monitoring.Series", on_delete=models.PROTECT, related_name="+", null=True)
     rule_id = models.CharField(_("rule"), max_length=60)
     labels = models.CharField(_("labels"), max_length=1000, blank=True)
@@ -94,7 +99,8 @@ class Alert(TenantModel):
     """What happened, in the customer's language, for messages that go out later."""
     value = models.FloatField(_("value"), null=True)
     condition = models.JSONField(_("condition"), default=dict)
-    samples = models.JSONField(_("samples"), default=list)
+    samples = models.JSONField(_("samples"), default=list, null=True)
+    """The data points that fired it: [Unix milliseconds, value]. None: not copied from what is stored yet (a storm)."""
     first_breach_at = models.DateTimeField(_("first bad point"))
     opened_at = models.DateTimeField(_("opened at"))
     detected_at = models.DateTimeField(_("detected at"))
@@ -146,8 +152,8 @@ class Alert(TenantModel):
             models.Index(fields=("customer", "-opened_at"), name="alert_by_customer"),
             models.Index(fields=("-opened_at", "-id"), name="alert_by_time"),
             models.Index(fields=("asset", "-opened_at"), name="alert_by_asset"),
-            models.Index(fields=("incident",), name="alert_by_incident"),
             models.Index(fields=("customer",), condition=Q(recovered_at=None), name="alert_open"),
+            models.Index(fields=("customer",), condition=Q(samples__isnull=True), name="alert_bare"),
         )
 
     def __str__(self) -> str:
@@ -198,10 +204,6 @@ class Alert(TenantModel):
     def unit(self) -> str:
         metric = metric_of(self.series.metric) if self.series else None
         return metric.unit if metric else ""
-
-    def shown_samples(self) -> Sequence[tuple[int, float]]:
-        """The data points that fired it: Unix milliseconds and value."""
-        return [(int(ts), float(value)) for ts, value in self.samples]
 
 
 class AlertHold(TenantModel):

@@ -101,7 +101,7 @@ class RuleOverride(TenantModel):
 class RuleState(TenantModel):
     """A rule on a series that is breaching or firing. What is fine has no row. Moments are Unix milliseconds."""
 
-    series = models.ForeignKey("monitoring.Series", on_delete=models.PROTECT, related_name="+")
+    series = models.ForeignKey("monitoring.Series", on_delete=models.PROTECT, related_name="+", db_index=False)
     rule_id = models.CharField(max_length=60)
     asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
     bad = models.IntegerField(default=0)

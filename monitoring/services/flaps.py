@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from django.conf import settings
+from django.db import connection
 from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
@@ -87,11 +88,13 @@ def _changes(alerts: Collection[Alert]) -> dict[str, list[datetime]]:
     if not alerts:
         return {}
     since = min(alert.opened_at for alert in alerts) - policy().window
-    rows = (
-        Alert.objects.filter(asset_id__in={alert.asset_id for alert in alerts}, opened_at__gt=since)
-        .filter(recovered_at__isnull=False, open_key__in={alert.open_key for alert in alerts})
-        .values_list("open_key", "opened_at", "recovered_at")
-    )
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT open_key, opened_at, recovered_at FROM monitoring_alert WHERE customer_id = ANY(%s)"
+            " AND opened_at > %s AND recovered_at IS NOT NULL AND open_key = ANY(%s)",
+            [list({alert.customer_id for alert in alerts}), since, bulk.array([alert.open_key for alert in alerts])],
+        )
+        rows = cursor.fetchall()
     found: dict[str, list[datetime]] = {}
     for key, opened_at, recovered_at in rows:
         found.setdefault(key, []).extend(at for at in (opened_at, recovered_at) if at is not None)

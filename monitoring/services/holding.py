@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db.models import Q
+from django.db.models import Q, prefetch_related_objects
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -95,8 +95,9 @@ def hold_new(*, customer: Customer, alerts: Sequence[Alert], now: datetime) -> l
     if not alerts:
         return []
     why = _reasons(alerts, now)
-    _begin(customer, [(alert, one) for alert in alerts for one in why[alert.pk]], now)
-    for alert in alerts:
+    held = [alert for alert in alerts if why[alert.pk]]
+    _begin(customer, [(alert, one) for alert in held for one in why[alert.pk]], now)
+    for alert in held:
         _mark(alert, why[alert.pk])
     return [alert for alert in alerts if not alert.held]
 
@@ -194,6 +195,7 @@ def end_holds(alerts: Sequence[Alert], now: datetime) -> None:
 def tell(*, customer: Customer, alerts: Sequence[Alert], now: datetime, why: str = "") -> None:
     """Open or join the incidents of alerts that nobody was told of yet. `why`: why only now."""
     untold = sorted((alert for alert in alerts if alert.incident_id is None), key=lambda one: one.severity)
+    prefetch_related_objects(untold, "asset")
     alarms = [
         incidents.Alarm(
             alert.asset,
@@ -301,7 +303,7 @@ def _mark(alert: Alert, why: Sequence[Why]) -> None:
 
 
 def _begin(customer: Customer, begins: Iterable[tuple[Alert, Why]], now: datetime) -> None:
-    AlertHold.objects.bulk_create(
+    bulk.insert(
         [
             AlertHold(
                 customer=customer,

@@ -38,7 +38,8 @@ from monitoring.models import NO_DATA, Alert, CollectorKind, RuleState, Series, 
 from monitoring.plan import Plan
 from monitoring.rules import METRICS, Kind, Metric, NoData
 from monitoring.services import alerts
-from monitoring.services.alerts import Closing, Ending, Opening, moment
+from monitoring.services.alerts import Closing, Ending
+from monitoring.services.openings import Opening, describe, moment, open_key
 
 STEPS: Final = 3
 TRIES: Final = 3
@@ -163,8 +164,8 @@ def _openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
         one, effective = series[int(plan.first[at])], plan.effective[at]
         last = moment(int(quiet.last_ts[at]))
         yield Opening(
-            key=alerts.open_key(effective.rule.id, one),
-            asset=one.asset,
+            key=open_key(effective.rule.id, one.asset_id, one.labels),
+            asset_id=one.asset_id,
             rule_id=effective.rule.id,
             severity=Severity[effective.severity.upper()],
             title=wording.title(asset=one.asset.name, rule=effective.rule, labels=one.labels),
@@ -174,7 +175,7 @@ def _openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
             opened_at=now,
             series_id=one.pk,
             labels=one.labels,
-            condition=alerts.describe(effective),
+            condition=describe(effective),
         )
 
 
@@ -188,7 +189,7 @@ def _source_openings(quiet: Quiet, asked: set[Source], now: datetime) -> Iterabl
         last = moment(ts)
         yield Opening(
             key=no_data_key(asset_id, name),
-            asset=assets[asset_id],
+            asset_id=asset_id,
             rule_id=NO_DATA,
             severity=Severity.AVERAGE,
             title=wording.no_data_title(assets[asset_id].name, "" if name == HOST else name),

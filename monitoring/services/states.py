@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 
 import numpy as np
 from django.db import connection
 from numpy.typing import NDArray
 
+from accounts import bulk
 from monitoring.evaluate import States
 from monitoring.plan import Plan
 
@@ -49,13 +49,16 @@ def _delete(plan: Plan, bindings: NDArray[np.int64]) -> None:
         cursor.execute(
             "DELETE FROM monitoring_rulestate s USING unnest(%s::int[], %s::text[]) AS over (series_id, rule_id)"
             " WHERE s.series_id = over.series_id AND s.rule_id = over.rule_id",
-            [plan.first[bindings].tolist(), [plan.rule_of(one).id for one in bindings.tolist()]],
+            [
+                bulk.array(plan.first[bindings].tolist()),
+                bulk.array([plan.rule_of(one).id for one in bindings.tolist()]),
+            ],
         )
 
 
 def _upsert(customer_id: int, plan: Plan, states: States) -> None:
     bindings = states.binding
-    columns = {field.name: getattr(states, field.name).tolist() for field in fields(States) if field.name != "binding"}
+    columns = {name: bulk.array(getattr(states, name).tolist()) for name in COLUMNS}
     with connection.cursor() as cursor:
         cursor.execute(
             f"""
@@ -66,9 +69,9 @@ def _upsert(customer_id: int, plan: Plan, states: States) -> None:
             """,  # noqa: S608 - our own names
             [
                 customer_id,
-                plan.first[bindings].tolist(),
-                plan.asset[bindings].tolist(),
-                [plan.rule_of(one).id for one in bindings.tolist()],
+                bulk.array(plan.first[bindings].tolist()),
+                bulk.array(plan.asset[bindings].tolist()),
+                bulk.array([plan.rule_of(one).id for one in bindings.tolist()]),
                 *(columns[name] for name in COLUMNS),
             ],
         )

@@ -1,13 +1,18 @@
 """Many alarms at once: the alerts first, what follows from them right after.
 
 Opening an incident writes a dozen rows, an alert one. When more than a few alerts open together, only they are
-committed with the data that opened them; their incidents come in transactions of their own, worst first. The mark that
-keeps them from being lost is the alert itself: open, not held back, and without an incident. Whoever sees such an alert
-may finish it: the task that is sent after the commit, the sweep, and the closing of the alert. See docs/adr/0008.
+committed with the data that opened them; their incidents come in transactions of their own, worst first, and so do the
+copies of the data points that fired them. The mark that keeps them from being lost is the alert itself: open, not held
+back, and without an incident; without data points. Whoever sees such an alert may finish it: the task that is sent
+after the commit, the sweep, and the closing of the alert. See docs/adr/0008.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -15,12 +20,17 @@ from typing import Final
 from celery import current_app
 from django.db import transaction
 from django.utils import translation
+from kombu.exceptions import OperationalError
 
+from accounts import bulk
 from accounts.models import Customer
 from monitoring import registry
 from monitoring.models import Alert
 from monitoring.services import holding
+from monitoring.services.openings import samples_of_alerts
 from notify import live
+
+log = logging.getLogger(__name__)
 
 AT_ONCE: Final = 20
 """So many alerts of one batch get their incidents in its own transaction."""
@@ -30,13 +40,33 @@ TASK: Final = "monitoring.tell_waiting"
 TASK_LIFE_S: Final = 60
 
 
+_gathered: ContextVar[set[int] | None] = ContextVar("storms_gathered", default=None)
+
+
+@contextmanager
+def told_once() -> Generator[None]:
+    """However many transactions within leave alerts waiting, one task for each customer is sent at the end."""
+    customers: set[int] = set()
+    token = _gathered.set(customers)
+    try:
+        yield
+    finally:
+        _gathered.reset(token)
+        for customer_id in sorted(customers):
+            _send(customer_id)
+
+
 def tell_later(customer_id: int) -> None:
     """Have the incidents of waiting alerts opened after the commit. If the queue is down, the sweep does it."""
-    transaction.on_commit(partial(_send, customer_id), robust=True)
+    gathered = _gathered.get()
+    transaction.on_commit(partial(_send if gathered is None else gathered.add, customer_id), robust=True)
 
 
 def _send(customer_id: int) -> None:
-    current_app.send_task(TASK, args=[customer_id], queue="default", expires=TASK_LIFE_S, retry=False)
+    try:
+        current_app.send_task(TASK, args=[customer_id], queue="default", expires=TASK_LIFE_S, retry=False)
+    except OperationalError:
+        log.warning("the queue is down: incidents of customer %s are opened by the sweep", customer_id)
 
 
 def tell_waiting(*, customer: Customer, now: datetime, detected_before: datetime | None = None) -> int:
@@ -44,6 +74,8 @@ def tell_waiting(*, customer: Customer, now: datetime, detected_before: datetime
     told = 0
     while some := _tell_some(customer, now, detected_before or now):
         told += some
+    while Alert.objects.bare().exists():
+        _copy_some(customer)
     return told
 
 
@@ -57,8 +89,23 @@ def _tell_some(customer: Customer, now: datetime, detected_before: datetime) -> 
         return 0
     with translation.override(customer.language):
         holding.tell(customer=customer, alerts=alerts, now=now)
+    _copy_samples(alerts)
     live.publish(customer_id=customer.pk, topic="alerts", object_id=alerts[-1].pk)
     return len(alerts)
+
+
+@transaction.atomic
+def _copy_some(customer: Customer) -> None:
+    """Data points of alerts that nobody is told of: those that are held back, those that have ended."""
+    registry.hold_ledger(customer.pk)
+    _copy_samples(list(Alert.objects.bare().order_by("pk")[:PER_TRANSACTION]))
+
+
+def _copy_samples(alerts: Sequence[Alert]) -> None:
+    bare = [alert for alert in alerts if alert.samples is None]
+    for alert, samples in zip(bare, samples_of_alerts(bare), strict=True):
+        alert.samples = list(samples)
+    bulk.update(bare, ["samples"])
 
 
 def sweep(*, customer: Customer, now: datetime) -> int:

@@ -25,6 +25,7 @@ from monitoring.models import Alert, Held
 from monitoring.panels import PANEL_OF
 from monitoring.rules import RULES, metric_of
 from monitoring.services import graphs, outlooks
+from monitoring.services.openings import samples_of_alerts
 from monitoring.silence_forms import AckForm, QuickSilenceForm, rule_choices
 from monitoring.units import shown
 from monitoring.views import alert_moments
@@ -97,7 +98,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     shown_first = _shown(alert)
     samples = [
         (datetime.fromtimestamp(ts / 1000, tz=timezone.get_current_timezone()), _figure(alert, value))
-        for ts, value in alert.shown_samples()
+        for ts, value in samples_of_alerts([alert])[0]
     ]
     context = {
         "alert": alert,

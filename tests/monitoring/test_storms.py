@@ -18,6 +18,7 @@ from incidents.models import Incident, IncidentAlert, TimelineEntry
 from monitoring import pipeline
 from monitoring.models import Alert
 from monitoring.services import storms
+from monitoring.services.openings import samples_of_alerts
 from tests.monitoring.samples import Sample, alerts, batch, minute, server
 
 MANY = storms.AT_ONCE + 5
@@ -49,7 +50,7 @@ def test_a_few_alerts_have_their_incidents_at_once(jia: Customer, hosts: list[As
 def test_of_many_the_alerts_come_first_and_each_gets_its_incident_once(jia: Customer, hosts: list[Asset]) -> None:
     assert storm(jia, hosts).opened == MANY
     assert {alert.incident_id for alert in alerts(jia)} == {None}
-    assert all(len(alert.samples) == 3 for alert in alerts(jia))
+    assert all("cpu" in alert.text.lower() and alert.title for alert in alerts(jia))
     assert (tell(jia), tell(jia)) == (MANY, 0)
     assert len({alert.incident_id for alert in alerts(jia)} - {None}) == MANY
     with scope.customer(jia):
@@ -81,6 +82,34 @@ def test_the_sweep_finishes_what_nobody_did_and_leaves_the_fresh_to_their_task(
     with scope.customer(jia):
         assert storms.sweep(customer=jia, now=minute(2) + timedelta(seconds=1)) == 0
         assert storms.sweep(customer=jia, now=minute(2) + timedelta(seconds=6)) == MANY
+
+
+def test_data_points_are_shown_at_once_and_copied_with_the_incidents(jia: Customer, hosts: list[Asset]) -> None:
+    points = [(round(minute(at).timestamp() * 1000), 95.0) for at in range(3)]
+    storm(jia, hosts)
+    assert {alert.samples for alert in alerts(jia)} == {None}
+    with scope.customer(jia):
+        assert samples_of_alerts(alerts(jia)) == [points] * MANY
+    tell(jia)
+    assert [alert.samples for alert in alerts(jia)] == [[list(point) for point in points]] * MANY
+
+
+def test_data_points_of_what_is_held_back_or_over_are_copied_too(jia: Customer, hosts: list[Asset]) -> None:
+    storm(jia, hosts)
+    with scope.customer(jia):
+        Alert.objects.filter(asset=hosts[0]).update(held="silenced")
+    storm(jia, hosts[1:2], at=3, value=5.0)
+    tell(jia)
+    assert all(len(alert.samples) == 3 for alert in alerts(jia))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_however_many_parts_a_batch_has_one_task_is_sent(jia: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    monkeypatch.setattr(storms, "_send", sent.append)
+    monkeypatch.setattr(pipeline, "ASSETS_AT_ONCE", MANY)
+    assert storm(jia, [server(jia, f"web-{number:02}") for number in range(2 * MANY)]).opened == 2 * MANY
+    assert sent == [jia.pk]
 
 
 def test_what_is_held_back_waits_for_nothing(jia: Customer, hosts: list[Asset]) -> None:
@@ -138,8 +167,8 @@ def test_the_statements_of_a_storm_do_not_grow_with_it(jia: Customer, hosts: lis
         told = []
         for some in (hosts, more):
             waiting = Alert.objects.filter(asset__in=some)
-            Alert.objects.exclude(pk__in=waiting).update(held="silenced")
-            waiting.update(held="")
+            Alert.objects.exclude(pk__in=waiting).update(held="silenced", samples=[])
+            waiting.update(held="", samples=None)
             with CaptureQueriesContext(connection) as seen:
                 storms.tell_waiting(customer=jia, now=minute(3))
             told.append(len(seen))
