@@ -13,6 +13,7 @@ from django.db import transaction
 from accounts import audit, scope
 from accounts.ical import Event
 from accounts.models import RosterFeed, User
+from accounts.permissions import is_manager
 from accounts.services import roster
 
 BACK: Final = timedelta(days=30)
@@ -35,14 +36,16 @@ def give(*, person: User, what: str, now: datetime) -> tuple[RosterFeed, str]:
 
 
 def of(person: User) -> list[RosterFeed]:
+    """One's own addresses; managers see everybody's, to end one that got about."""
     with scope.platform(WHY):
-        return list(RosterFeed.objects.filter(user=person, revoked_at=None))
+        rows = RosterFeed.objects.filter(revoked_at=None).select_related("user")
+        return list(rows if is_manager(person) else rows.filter(user=person))
 
 
 @transaction.atomic
 def revoke(*, feed: RosterFeed, actor: User, now: datetime) -> None:
     """Nobody reads this address any more. Doing it twice changes nothing."""
-    if feed.user_id != actor.pk:
+    if feed.user_id != actor.pk and not is_manager(actor):
         raise PermissionDenied
     with scope.platform(WHY):
         if RosterFeed.objects.filter(pk=feed.pk, revoked_at=None).update(revoked_at=now):

@@ -13,6 +13,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Customer, RosterShift, ShiftSwap, User
+from accounts.permissions import is_manager
 from accounts.services import roster
 
 State = ShiftSwap.State
@@ -63,10 +64,13 @@ def ask(
 
 @transaction.atomic
 def answer(*, swap: ShiftSwap, accept: bool, actor: User, now: datetime) -> ShiftSwap:
-    """The colleague says yes or no; yes puts both into the roster. Raises DomainError when it is too late for that."""
+    """The colleague, or a manager for them, says yes or no; yes puts both into the roster.
+
+    Raises DomainError when it is too late for that.
+    """
     with scope.platform(WHY):
         swap = _held(swap)
-        if actor.pk != swap.colleague_id:
+        if actor.pk != swap.colleague_id and not is_manager(actor):
             raise PermissionDenied
         _require_open(swap)
         if accept:
@@ -85,10 +89,10 @@ def answer(*, swap: ShiftSwap, accept: bool, actor: User, now: datetime) -> Shif
 
 @transaction.atomic
 def withdraw(*, swap: ShiftSwap, actor: User, now: datetime) -> ShiftSwap:
-    """The asker does not need it any more."""
+    """The asker, or a manager, takes it back."""
     with scope.platform(WHY):
         swap = _held(swap)
-        if actor.pk != swap.asker_id:
+        if actor.pk != swap.asker_id and not is_manager(actor):
             raise PermissionDenied
         _require_open(swap)
         swap.state, swap.answered_at = State.WITHDRAWN, now

@@ -1,7 +1,7 @@
 """Swaps of shifts: what I asked, what I am asked, and asking."""
 
 from django.contrib import messages
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from accounts.models import ShiftSwap, User
-from accounts.permissions import is_provider, person_of, require
+from accounts.permissions import is_manager, is_provider, person_of, require
 from accounts.services import feeds, roster, swaps
 from incidents.duty_forms import SwapForm
 from incidents.services import duty_watch
@@ -43,7 +43,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 def _mine(person: User) -> list[tuple[ShiftSwap, str, str]]:
-    rows = ShiftSwap.objects.filter(Q(asker=person) | Q(colleague=person))
+    rows = _reachable(person)
     shown = []
     for swap in rows.select_related("asker", "colleague", "customer")[:SHOWN]:
         stretch, back = swaps.stretches(swap)
@@ -51,10 +51,15 @@ def _mine(person: User) -> list[tuple[ShiftSwap, str, str]]:
     return shown
 
 
+def _reachable(person: User) -> QuerySet[ShiftSwap]:
+    """One's own, and for managers everybody's: they may decide for somebody who cannot."""
+    rows = ShiftSwap.objects.all()
+    return rows if is_manager(person) else rows.filter(Q(asker=person) | Q(colleague=person))
+
+
 def _get(request: HttpRequest, pk: int) -> ShiftSwap:
-    """A swap of one's own; anybody else's is 404."""
-    person = person_of(request)
-    return get_object_or_404(ShiftSwap.objects.filter(Q(asker=person) | Q(colleague=person)), pk=pk)
+    """A swap that one has to do with; any other is 404."""
+    return get_object_or_404(_reachable(person_of(request)), pk=pk)
 
 
 @require_POST

@@ -162,7 +162,8 @@ def test_an_engineer_asks_and_the_colleague_takes_the_shift(
         swap = ShiftSwap.objects.get()
         assert Delivery.objects.filter(user=zhou, key=f"swap:{swap.pk}:ask").exists()
     assert "family" in client_for(zhou).get("/roster/swaps/").content.decode()
-    assert client_for(lin).post(f"/roster/swaps/{swap.pk}/answer/", {"accept": "1"}).status_code == 404
+    other = client_for(make_person("wu", Role.ENGINEER))
+    assert other.post(f"/roster/swaps/{swap.pk}/answer/", {"accept": "1"}).status_code == 404
     assert client_for(zhou).post(f"/roster/swaps/{swap.pk}/answer/", {"accept": "1"}).status_code == 302
     with scope.platform("test"):
         assert RosterShift.objects.filter(user=zhou, starts_at=shift.starts_at).exists()
