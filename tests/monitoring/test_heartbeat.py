@@ -20,6 +20,7 @@ from django.db import connection
 from django.utils import timezone
 
 from accounts import scope
+from monitoring import tasks as monitoring_tasks
 from monitoring.models import PlatformFigure, PlatformTrouble
 from monitoring.services import heartbeat
 from tests.conftest import NOW
@@ -28,6 +29,7 @@ from timers import tasks
 from timers.models import Timer
 
 MINUTE = timedelta(minutes=1)
+assert monitoring_tasks.tell_outside.name == heartbeat.TASK, "known to Celery from here on"
 
 
 @contextmanager
