@@ -20,7 +20,7 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
-from demo import accidents, history, incoming
+from demo import accidents, history, incoming, outgoing
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
@@ -54,6 +54,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         _roster(staff, now)
         for reply in json.loads(REPLIES.read_text(encoding="utf-8")):
             incidents.keep_reply(reply=None, customer=None, actor=staff[ENGINEER], now=now, **reply)
+        outgoing.set_up_telephone(now=now)
         for entry in CUSTOMERS:
             customer = _customer(entry, staff, remember, now)
             account = _cloud_account(entry, customer, now)
@@ -62,6 +63,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
                 accidents.write(customer=customer, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
                 _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)
                 _escalation(customer, staff[ROSTER[2]], now)
+                outgoing.agree_and_announce(customer=customer, manager=staff[ROSTER[2]], now=now)
         first, second = (Customer.objects.get(code=entry.code) for entry in CUSTOMERS[:2])
         incoming.write(incoming.Stage(first, second, staff[ENGINEER], now))
     return True

@@ -1,8 +1,10 @@
 """The API of incidents."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from incidents.api import IncidentViewSet
+from incidents.api_desk import ServiceDeskView
 from incidents.follow_up_api import FollowUpViewSet
 from incidents.knowledge_api import ArticleViewSet
 
@@ -10,4 +12,4 @@ router = SimpleRouter(use_regex_path=False)
 router.register("incidents", IncidentViewSet, basename="incident")
 router.register("follow-ups", FollowUpViewSet, basename="follow-up")
 router.register("articles", ArticleViewSet, basename="article")
-urlpatterns = router.urls
+urlpatterns = [path("service-desk/", ServiceDeskView.as_view(), name="service-desk"), *router.urls]

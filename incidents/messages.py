@@ -7,8 +7,8 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts.models import Contact, Customer, Severity, User
-from incidents import duty
-from incidents.models import Clock, EscalationStep, Incident, IncidentAlert
+from incidents import contacting, duty
+from incidents.models import Clock, EscalationStep, Incident, IncidentAlert, IncidentKind
 from incidents.states import State
 from notify import services as notify
 from notify.services import Message
@@ -17,6 +17,9 @@ Text = Callable[[], tuple[str, str]]
 """Subject and text, written when called, in the language that is then active."""
 
 EXCERPT = 300
+ACKNOWLEDGE = "acknowledge"  # what a message asks of the provider's people (`incidents.services.answering`)
+FIRST_HEARS = ("inbox", "push")
+"""Whoever has to know first is pushed at once; calls and SMS are the escalation's."""
 
 
 class Post:
@@ -27,6 +30,8 @@ class Post:
         self.now = now
         self._notices: list[notify.Notice] = []
         self._notes: list[notify.Note] = []
+        self._calls: list[contacting.Wanted] = []
+        self._wishes = contacting.Wishes(customer)
         self._first: dict[int | None, list[User]] = {}
 
     def broadcast(
@@ -38,11 +43,23 @@ class Post:
         *,
         severity: int | None = None,
         channels: Sequence[int] = (),
+        asks: str = "",
     ) -> None:
         """To the customer's channels, or only to those named, in its language."""
         with translation.override(self.customer.language):
-            message = _message(incident, topic, text(), severity)
-        self._notices.append(notify.Notice(f"incident:{incident.pk}:{what}", message, tuple(channels)))
+            message = _message(incident, topic, text(), severity, asks=asks)
+        is_internal = incident.kind == IncidentKind.INTERNAL
+        key = f"incident:{incident.pk}:{what}"
+        self._notices.append(notify.Notice(key, message, tuple(channels), is_internal))
+
+    def inform(
+        self, incident: Incident, what: str, text: Text, *, topic: str = "incident", is_progress: bool = True
+    ) -> None:
+        """To the customer's contacts, as agreed for the severity: messages, and a call until somebody is reached."""
+        told = contacting.news(incident, what, text, self._wishes, topic=topic, is_progress=is_progress, now=self.now)
+        self._notes.extend(told.notes)
+        if told.call is not None:
+            self._calls.append(told.call)
 
     def tell(
         self,
@@ -59,6 +76,8 @@ class Post:
         """To people, each in their own language. With a `key` of its own the message can be withdrawn by it."""
         messages: dict[str, Message] = {}
         for person in people:
+            if incident.kind == IncidentKind.INTERNAL and not person.is_provider:
+                continue
             if person.language not in messages:
                 with translation.override(person.language):
                     messages[person.language] = _message(incident, topic, text(), None, asks=asks)
@@ -74,7 +93,8 @@ class Post:
     def send(self) -> None:
         notify.broadcast_many(customer=self.customer, notices=self._notices, now=self.now)
         notify.tell_many(customer=self.customer, notes=self._notes, now=self.now)
-        self._notices, self._notes = [], []
+        contacting.start_together(self._calls, now=self.now)
+        self._notices, self._notes, self._calls = [], [], []
 
 
 def opened(incident: Incident, *, now: datetime) -> None:
@@ -96,8 +116,9 @@ def post_opened(post: Post, incident: Incident, *, channels: Sequence[int] = ())
         )
 
     topic = "alert" if incident.source == Incident.Source.MONITORING else "incident"
-    post.broadcast(incident, "opened", topic, text, channels=channels)
-    post.tell(incident, "opened", post.first(incident), text)
+    post.broadcast(incident, "opened", topic, text, channels=channels, asks=ACKNOWLEDGE)
+    post.tell(incident, "opened", post.first(incident), text, channels=FIRST_HEARS, asks=ACKNOWLEDGE)
+    post.inform(incident, "opened", text, topic=topic, is_progress=False)
 
 
 def post_alert_joined(post: Post, incident: Incident, alert: IncidentAlert, body: str) -> None:
@@ -146,7 +167,8 @@ def post_escalated(post: Post, incident: Incident) -> None:
         subject = _("%(number)s is now %(severity)s") % {"number": incident.number, "severity": _severity(incident)}
         return subject, _lines(incident.title, _response_line(incident))
 
-    post.tell(incident, f"escalated:{incident.version}", post.first(incident), text)
+    key = f"escalated:{incident.version}"
+    post.tell(incident, key, post.first(incident), text, channels=FIRST_HEARS, asks=ACKNOWLEDGE)
 
 
 def stands_alone(incident: Incident, *, now: datetime) -> None:
@@ -174,7 +196,7 @@ def acknowledged(incident: Incident, actor: User, *, now: datetime) -> None:
         names = {"number": incident.number, "name": actor.name}
         return _("%(name)s has taken %(number)s") % names, incident.title
 
-    _broadcast(incident, f"acknowledged:{incident.version}", "incident", text, now=now)
+    _broadcast(incident, f"acknowledged:{incident.version}", "incident", text, now=now, informs=True)
     _tell(incident, f"acknowledged:{incident.version}", _raiser(incident, but=actor), text, now=now)
 
 
@@ -244,7 +266,7 @@ def waiting(incident: Incident, actor: User, question: str, *, now: datetime) ->
         names = {"number": incident.number}
         return _("%(number)s waits for your reply") % names, _lines(incident.title, question[:EXCERPT])
 
-    _broadcast(incident, f"waiting:{incident.version}", "incident", text, now=now)
+    _broadcast(incident, f"waiting:{incident.version}", "incident", text, now=now, informs=True)
     people = {person.pk: person for person in [*_raiser(incident, but=actor), *_contacts(incident)]}
     _tell(incident, f"waiting:{incident.version}", people.values(), text, now=now)
 
@@ -255,7 +277,7 @@ def resolved(incident: Incident, actor: User, *, now: datetime) -> None:
         ask = _("Please confirm the solution, or reopen the incident if it is not solved.")
         return subject, _lines(incident.title, incident.resolution[:EXCERPT], ask)
 
-    _broadcast(incident, f"resolved:{incident.version}", "incident", text, now=now)
+    _broadcast(incident, f"resolved:{incident.version}", "incident", text, now=now, informs=True)
     _tell(incident, f"resolved:{incident.version}", _raiser(incident, but=actor), text, now=now)
 
 
@@ -264,7 +286,7 @@ def reopened(incident: Incident, actor: User, reason: str, *, now: datetime) -> 
         names = {"name": actor.name, "number": incident.number}
         return _("%(name)s reopened %(number)s") % names, _lines(incident.title, reason[:EXCERPT])
 
-    _broadcast(incident, f"reopened:{incident.version}", "incident", text, now=now)
+    _broadcast(incident, f"reopened:{incident.version}", "incident", text, now=now, informs=actor.is_provider)
     people = _raiser(incident, but=actor) if actor.is_provider else _first(incident, now)
     _tell(incident, f"reopened:{incident.version}", people, text, now=now)
 
@@ -320,9 +342,12 @@ def escalation(
 # --- how it is sent --------------------------------------------------------------------------------------------------
 
 
-def _broadcast(incident: Incident, what: str, topic: str, text: Text, *, now: datetime) -> None:
+def _broadcast(incident: Incident, what: str, topic: str, text: Text, *, now: datetime, informs: bool = False) -> None:
+    """`informs`: the customer's contacts hear of it in person, too."""
     post = Post(incident.customer, now=now)
     post.broadcast(incident, what, topic, text)
+    if informs:
+        post.inform(incident, what, text, topic=topic)
     post.send()
 
 

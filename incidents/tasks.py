@@ -6,15 +6,18 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from incidents import clocks, services
+from incidents import clocks, contacting, services
 from incidents.services import (
+    announcing,
     answering,
     chat_answers,
+    desk,
     duty_watch,
     escalating,
     following_up,
     inbound,
     mailbox,
+    outages,
     responders,
     triage,
 )
@@ -25,10 +28,32 @@ def warn_clock(*, due_at: datetime, now: datetime, clock_id: int) -> None:
     services.warn(clock_id=clock_id, due_at=due_at, now=now)
 
 
+@shared_task(name=contacting.TASK, queue="default")
+def go_on_calling(*, due_at: datetime, now: datetime, call_id: int, round: int, place: int) -> None:  # noqa: A002 - the name in the timer
+    contacting.go_on(call_id=call_id, round_=round, place=place, now=now)
+
+
 @shared_task(name="incidents.ask_for_receipts", queue="notify")
 def ask_for_receipts() -> None:
     """Calls and SMS whose receipt did not come."""
     answering.ask_for_reports(now=timezone.now())
+
+
+@shared_task(name=announcing.TASK, queue="default")
+def publish_announcement(*, due_at: datetime, now: datetime, announcement_id: int) -> None:
+    announcing.publish_due(announcement_id=announcement_id, now=now)
+
+
+@shared_task(name="incidents.note_desk", queue="default")
+def note_desk() -> None:
+    """Whom the service desk's number leads to, when it changes."""
+    desk.note_change(now=timezone.now())
+
+
+@shared_task(name="incidents.watch_ways_out", queue="default")
+def watch_ways_out() -> None:
+    """Customers whom no channel reaches any more (N7)."""
+    outages.watch(now=timezone.now())
 
 
 @shared_task(name=clocks.BREACH_TASK, queue="default")

@@ -230,6 +230,15 @@ def medium_name(medium: str) -> str:
     return names.get(medium, medium)
 
 
+def _called(data: Data) -> str:
+    name = {"name": data.get("name", "")}
+    if data.get("reached"):
+        return _("%(name)s was told by telephone") % name
+    if data.get("why") == "cannot_be_called":
+        return _("%(name)s cannot be called by the platform: please call by hand") % name
+    return _("%(name)s was called and did not answer") % name
+
+
 SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.OPENED: _opened,
     Kind.ALERT: _alert,
@@ -251,6 +260,7 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.WARNING: _warning,
     Kind.BREACH: _breach,
     Kind.ESCALATION: _escalation,
+    Kind.CALLED: _called,
 }
 
 

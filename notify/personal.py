@@ -34,7 +34,7 @@ def call(delivery: Delivery, attempt_id: int, now: datetime, limits: http.Limits
         line = outlets.line(chosen, now)
     except (secrets.Missing, VaultError):
         return _no_key()
-    said = {**variables(delivery), "count": str(max(1, delivery.parts.count()))}
+    said = {**variables(delivery), "count": str(max(1, delivery.parts.filter(withdrawn_at=None).count()))}
     return voice.call(line, delivery.address, said, out_id=str(attempt_id), asks=bool(delivery.asks), limits=limits)
 
 

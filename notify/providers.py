@@ -176,6 +176,7 @@ def _send_mail(delivery: Delivery, notice: Notice, now: datetime) -> Outcome:
     blocks = markdown.blocks(notice.text)
     context = {"notice": notice, "delivery": delivery, "blocks": blocks, "home": settings.PUBLIC_URL}
     context |= {"emergency_name": settings.EMERGENCY_NAME, "emergency_phone": settings.EMERGENCY_PHONE}
+    context["emergency_email"] = settings.EMERGENCY_EMAIL
     domain = marking.domain()
     reference = delivery.reference
     mail = email.Mail(

@@ -16,9 +16,9 @@ class State(StrEnum):
     DELIVERED = "delivered"  # the provider took it, or the receipt says that the person has it
     UNCERTAIN = "uncertain"  # handed over, no answer, and not repeated (see `repeats`)
     FAILED = "failed"  # given up; the next channel has it, if there is one
+    WITHDRAWN = "withdrawn"  # nobody needs to hear it any more
     DIGESTED = "digested"  # went out inside another delivery
     SKIPPED = "skipped"  # the person cannot be reached in this way: no number, no device, not set up
-    WITHDRAWN = "withdrawn"  # nobody needs to hear it any more
 
 
 TRANSITIONS: dict[State, frozenset[State]] = {
@@ -31,8 +31,8 @@ TRANSITIONS: dict[State, frozenset[State]] = {
     State.FAILED: frozenset({State.PENDING}),  # resent by hand
     State.DELIVERED: frozenset(),
     State.DIGESTED: frozenset(),
-    State.SKIPPED: frozenset(),
     State.WITHDRAWN: frozenset(),
+    State.SKIPPED: frozenset(),
 }
 FINAL = frozenset({State.DELIVERED, State.UNCERTAIN, State.FAILED, State.DIGESTED, State.SKIPPED, State.WITHDRAWN})
 

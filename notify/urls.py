@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from notify.views import channels, deliveries, devices, inbox, outlets
+from notify.views import channels, deliveries, devices, inbox, outlets, policies
 
 app_name = "notify"
 urlpatterns = [
@@ -22,10 +22,15 @@ urlpatterns = [
     path("inbox/read/", inbox.read_all, name="inbox_read"),
     path("inbox/<int:pk>/open/", inbox.open_message, name="inbox_open"),
     path("devices/", devices.index, name="devices"),
+    path("devices/key/", devices.key, name="device_key"),
     path("devices/test/", devices.test, name="device_test"),
     path("devices/<int:pk>/remove/", devices.remove, name="device_remove"),
     path("outlets/", outlets.show, name="outlets"),
     path("outlets/test/<str:medium>/", outlets.test, name="outlet_test"),
     path("outlets/receipts/", outlets.renew_receipts, name="outlet_receipts"),
+    path("policies/", policies.index, name="policies"),
+    path("policies/<int:pk>/", policies.show, name="policy"),
+    path("policies/<int:pk>/<str:level>/", policies.edit, name="policy_edit"),
+    path("policies/<int:pk>/<str:level>/default/", policies.reset, name="policy_reset"),
     path("preferences/", inbox.preferences, name="preferences"),
 ]

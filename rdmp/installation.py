@@ -125,7 +125,9 @@ def environment(directory: Path, urls: Mapping[str, str]) -> dict[str, str]:
         defaults["RDMP_DEMO"] = "1"  # no public address: a trial on this machine, plain http is fine
         robots = f"127.0.0.1:{os.environ.get('RDMP_DEMO_ROBOTS_PORT') or defaults['RDMP_DEMO_ROBOTS_PORT']}"
         base = f"http://{robots}"
-        defaults |= {"NOTIFY_DINGTALK_BASE": base, "NOTIFY_WECOM_BASE": base, "NOTIFY_ALLOWED_HOSTS": robots}
+        cloud = f"127.0.0.1:{os.environ.get('RDMP_DEMO_CLOUD_PORT') or defaults['RDMP_DEMO_CLOUD_PORT']}"
+        defaults |= {"NOTIFY_DINGTALK_BASE": base, "NOTIFY_WECOM_BASE": base}
+        defaults["NOTIFY_ALLOWED_HOSTS"] = f"{robots},{cloud}"
     chosen = {name: value for name, value in os.environ.items() if value}
     settings = {**defaults, **chosen, **urls, "RDMP_STATE_DIR": str(directory), "PYTHONUNBUFFERED": "1"}
     for name, make in SECRETS.items():

@@ -279,6 +279,8 @@ CELERY_BEAT_SCHEDULE = {
         "timers.sweep": 1.0,
         "notify.sweep": 5.0,
         "incidents.ask_for_receipts": 10.0,
+        "incidents.watch_ways_out": 15.0,
+        "incidents.note_desk": 20.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
         "monitoring.end_rounds": 5.0,

@@ -72,6 +72,7 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "manifest.webmanifest": "what the web app is called",
     "service-worker.js": "the web app's program, the same for everybody",
     "offline/": "the page for when there is no network",
+    "a/<str:token>/": "the link in a message: the token is the secret (tests/incidents/test_answer_link.py)",
     "receipts/<str:kind>/<str:token>/": "receipts of calls and SMS: the address is the secret (test_calls)",
     "roster/calendar/<str:token>.ics": "a secret address for calendar programs",
     "monitoring/shared/": "takes the secret of a link to a dashboard",
@@ -88,6 +89,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
     "profile/": "one's own name, language and read-only tokens",
     "notify/inbox/": "one's own messages",
     "notify/preferences/": "one's own messages",
+    "announcements/received/": "that one has read something",
     "notify/devices/": "one's own telephone and browsers",
     "ways-in/chat/": "who one is in a chat",
 }

@@ -1,5 +1,8 @@
 """The models of incidents, one file a noun."""
 
+from incidents.models.announcement import Announcement, AnnouncementCopy, AnnouncementKind, AnnouncementReading
+from incidents.models.calling import ContactCall
+from incidents.models.desk import DeskForward
 from incidents.models.escalation import EscalationPolicy, EscalationStep, Target
 from incidents.models.follow_up import OPEN_STATES, FollowUp, FollowUpQuerySet, FollowUpState
 from incidents.models.inbound import (
@@ -36,6 +39,10 @@ __all__ = [
     "OPEN_STATES",
     "UNDO_WITHIN",
     "UNSOLVED_STATES",
+    "Announcement",
+    "AnnouncementCopy",
+    "AnnouncementKind",
+    "AnnouncementReading",
     "Article",
     "ArticleLink",
     "ArticleQuerySet",
@@ -46,6 +53,8 @@ __all__ = [
     "ChatCode",
     "ChatIdentity",
     "Clock",
+    "ContactCall",
+    "DeskForward",
     "EscalationPolicy",
     "EscalationStep",
     "FollowUp",

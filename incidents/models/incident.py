@@ -392,6 +392,7 @@ class TimelineEntry(TenantModel):
         WARNING = "warning", _("Deadline near")
         BREACH = "breach", _("Deadline missed")
         ESCALATION = "escalation", _("Escalation")
+        CALLED = "called", _("Contact called")
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="timeline")
     at = models.DateTimeField(_("at"))

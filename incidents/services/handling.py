@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Severity, User
-from incidents import clocks, duty, locks, messages, timeline
+from incidents import clocks, contacting, duty, locks, messages, timeline
 from incidents.models import Clock, Incident, IncidentState, Pause, TimelineEntry
 from incidents.policy import freeze
 from incidents.services import escalating, following
@@ -156,6 +156,7 @@ def close(*, incident: Incident, actor: User | None, now: datetime, remark: str 
     allowed(Verb.CLOSE, incident, actor)
     incident.state = IncidentState.CLOSED
     incident.closed_at = now
+    contacting.stop(incident, now=now)
     confirmed = actor is not None and not actor.is_provider
     _finish(
         incident,

@@ -152,6 +152,33 @@ def open_from_message(
     return _create(incident, assets=(), actor=person or actor, data=data, files=files, now=now)
 
 
+@transaction.atomic
+def open_by_platform(
+    *,
+    customer: Customer,
+    kind: str,
+    title: str,
+    description: str,
+    severity: Severity,
+    detected_at: datetime,
+    now: datetime,
+) -> Incident:
+    """The platform itself has found something wrong that is no alarm of an asset."""
+    locks.hold_customer(customer)
+    incident = Incident(
+        customer=customer,
+        kind=kind,
+        title=_required_title(title),
+        description=description,
+        severity=severity,
+        category=Incident.Category.OTHER,
+        source=Source.MONITORING,
+        detected_at=detected_at,
+        clock_started_at=detected_at,
+    )
+    return _create(incident, assets=(), actor=None, data={"by_monitoring": True}, now=now)
+
+
 def _create(
     incident: Incident,
     *,
@@ -173,7 +200,8 @@ def _create(
     )
     body = incident.description
     entry = timeline.write(incident, TimelineEntry.Kind.OPENED, actor=actor, now=now, body=body, data=data)
-    keep_files(incident, entry, files, actor=actor, now=now)
+    if actor is not None:
+        keep_files(incident, entry, files, actor=actor, now=now)
     detail = {"severity": incident.severity, "source": incident.source, "policy": incident.policy}
     audit.record(action="incident.open", actor=actor, customer=customer, obj=incident, detail=detail, now=now)
     messages.opened(incident, now=now)

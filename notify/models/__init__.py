@@ -12,6 +12,7 @@ from notify.models.outgoing import (
     all_topics,
 )
 from notify.models.outlets import OutletSettings, PushDevice
+from notify.models.policies import NotificationPolicy, Outage
 
 __all__ = [
     "CHOSEN_TOPICS",
@@ -20,6 +21,8 @@ __all__ = [
     "ChannelQuerySet",
     "Delivery",
     "DeliveryQuerySet",
+    "NotificationPolicy",
+    "Outage",
     "OutletSettings",
     "Preference",
     "PushDevice",

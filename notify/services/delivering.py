@@ -25,7 +25,7 @@ from accounts.models import Customer, Role, Severity, User
 from notify import budget, providers, states
 from notify.channels.outcome import Outcome, Verdict
 from notify.models import Attempt, Channel, Delivery, Topic
-from notify.services import claiming, receipts
+from notify.services import claiming, reach, receipts
 from notify.services.claiming import NOT_SENT
 from notify.services.digests import merge
 from notify.services.leasing import Claim, lease
@@ -39,7 +39,6 @@ AT_A_TIME = 20  # claimed and settled together where nothing limits how many may
 AT_ONCE = 300  # waiting messages looked at, and merged into one digest, at a time
 ROUNDS = 100  # messages of one lane per task; the sweep brings the next task
 LOST = Outcome(Verdict.UNCERTAIN, "worker lost", "the worker stopped between the call and its answer")
-ALARM_EVERY_S = 900
 WHY = "the outbox serves every customer"
 
 
@@ -304,7 +303,8 @@ def _after_failure(delivery: Delivery, now: datetime) -> None:
     if delivery.topic == Topic.TEST:
         return
     stand_in = _fall_back(delivery, now)
-    if stand_in is None and delivery.channel_id is not None and _nobody_heard(delivery):
+    is_customers = delivery.channel is not None and delivery.channel.customer_id is not None
+    if stand_in is None and is_customers and _nobody_heard(delivery):
         _raise_the_alarm(delivery, now)
 
 
@@ -340,22 +340,23 @@ def _fall_back(delivery: Delivery, now: datetime) -> Delivery | None:
 
 
 def _nobody_heard(delivery: Delivery) -> bool:
-    """True when a message of the customer has now failed on every channel it was meant for."""
+    """True when a message has now failed on every channel of the customer; the provider's own do not count."""
     keys = {delivery.key, *delivery.parts.values_list("key", flat=True)}
-    same = Delivery.objects.filter(customer=delivery.customer, key__in=keys, channel__isnull=False)
+    same = Delivery.objects.filter(key__in=keys, customer=delivery.customer, channel__customer=delivery.customer)
     hopeful = same.exclude(state=State.FAILED).exclude(digest__state=State.FAILED)
     meant = keys if delivery.parts.exists() is False else keys - {delivery.key}
     return bool(meant - set(hopeful.values_list("key", flat=True)))
 
 
 def _raise_the_alarm(delivery: Delivery, now: datetime) -> None:
-    """N7: every channel of a customer has failed. Its engineers and all managers hear it in their own inbox."""
+    """N7: every channel of a customer has failed. Engineers and managers hear it once, until one works again."""
     logger.error(
         "no channel of customer %s took delivery %s (%s)", delivery.customer_id, delivery.pk, delivery.last_code
     )
     if delivery.customer is None:
         return
-    bucket = int(now.timestamp()) // ALARM_EVERY_S
+    if not reach.begins(delivery, now=now):
+        return
     for person in _responsible(delivery.customer):
         with translation.override(person.language):
             message = Message(
@@ -366,7 +367,7 @@ def _raise_the_alarm(delivery: Delivery, now: datetime) -> None:
                 url=f"/notify/deliveries/{delivery.pk}/",
                 severity=Severity.HIGH,
             )
-        key = f"unreachable:{delivery.customer_id}:{bucket}"
+        key = f"unreachable:{delivery.customer_id}:{delivery.pk}"
         tell(user=person, key=key, message=message, now=now, channels=("inbox", "email"), customer=delivery.customer)
 
 

@@ -63,8 +63,12 @@ class Notice:
     key: str
     message: Message
     channels: tuple[int, ...] = ()
+    is_internal: bool = False
+    """Only for the provider's own channels: the customer hears nothing of it."""
 
     def hearers(self, active: Sequence[Channel]) -> list[Channel]:
+        if self.is_internal:
+            active = [channel for channel in active if channel.customer_id is None]
         named = [channel for channel in active if channel.pk in self.channels]
         listening = [one for one in active if one.listens_to(self.message.topic, self.message.severity)]
         return named or listening
@@ -142,6 +146,12 @@ def tell(
 def tell_many(*, customer: Customer, notes: Sequence[Note], now: datetime) -> None:
     """Personal messages about one customer's affairs, in their order, all at once; each as `tell` has it."""
     _tell(customer.pk, notes, now)
+
+
+def fates(*, customer: int, keys: Collection[str]) -> list[str]:
+    """The states of the personal messages with these keys."""
+    with writing_for(customer):
+        return list(Delivery.objects.filter(key__in=keys, user__isnull=False).values_list("state", flat=True))
 
 
 def _tell(customer_id: int | None, notes: Sequence[Note], now: datetime) -> None:

@@ -18,6 +18,7 @@ from accounts.permissions import is_manager
 from notify import outlets
 from notify.models import Delivery, OutletSettings, Topic
 from notify.services.outbox import Message, tell
+from notify.services.ways import obstacle_words
 from notify.states import State
 
 WHY = outlets.WHY
@@ -95,16 +96,6 @@ def send_test(*, medium: str, actor: User, now: datetime) -> Delivery:
             raise DomainError(_("Not sent: %(why)s.") % {"why": obstacle_words(delivery.last_code)}, code="skipped")
         audit.record(action="outlets.test", actor=actor, customer=None, obj=delivery, detail={"by": medium}, now=now)
     return delivery
-
-
-def obstacle_words(code: str) -> str:
-    """Why a way was skipped, in words."""
-    words = {
-        "not set up": _("it is not set up"),
-        "no number": _("the person has no number that can be dialled"),
-        "no device": _("the person has no device that takes push messages"),
-    }
-    return words.get(code, code)
 
 
 def _check(actor: User | None) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from django.utils.translation import gettext as _
+
 from accounts import phones, scope
 from accounts.models import User
 from notify import outlets
@@ -49,6 +51,16 @@ class Ways:
         if medium == PUSHED and note.user.pk not in self.with_device:
             return "no device"
         return ""
+
+
+def obstacle_words(code: str) -> str:
+    """Why a way cannot reach a person, in words; "" when it can."""
+    words = {
+        "not set up": _("it is not set up"),
+        "no number": _("the person has no number that can be dialled"),
+        "no device": _("the person has no device that takes push messages"),
+    }
+    return words.get(code, code)
 
 
 def ways_to(notes: Sequence[Told]) -> Ways:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -30,8 +30,14 @@ def index(request: HttpRequest) -> HttpResponse:
         devices.add(person=person, device=form.device, name=name, now=now)
         messages.success(request, _("This browser gets push messages from now on."))
         return redirect("notify:devices")
-    context = {"devices": devices.devices_of(person), "application_key": devices.application_key(now)}
-    return render(request, "notify/devices.html", context)
+    return render(request, "notify/devices.html", {"devices": devices.devices_of(person)})
+
+
+@require_POST
+def key(request: HttpRequest) -> JsonResponse:
+    """The public key that a browser subscribes with. A POST, because the pair is made when the first one asks."""
+    person_of(request)
+    return JsonResponse({"key": devices.application_key(timezone.now())})
 
 
 @require_POST

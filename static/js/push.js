@@ -27,7 +27,9 @@ async function look() {
 async function turnOn() {
   if ((await Notification.requestPermission()) !== "granted") return show("denied");
   const worker = await navigator.serviceWorker.ready;
-  const key = bytes(box.dataset.applicationKey);
+  const headers = { "X-CSRFToken": form.elements.csrfmiddlewaretoken.value };
+  const answer = await fetch(box.dataset.keyUrl, { method: "POST", headers });
+  const key = bytes((await answer.json()).key);
   const before = await worker.pushManager.getSubscription();
   const known = before && new Uint8Array(before.options.applicationServerKey).join() === key.join();
   if (before && !known) await before.unsubscribe(); // it was made for another key

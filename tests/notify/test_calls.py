@@ -18,7 +18,7 @@ from demo.aliyun.server import CloudServer
 from notify import outlets
 from notify.channels import voice
 from notify.models import Attempt, Delivery
-from notify.services import delivering, receipts, tell
+from notify.services import delivering, receipts, tell, withdraw
 from notify.services.outbox import PERSONAL_LANES, Message
 from tests.conftest import make_person
 from tests.notify.conftest import Clock
@@ -170,6 +170,39 @@ def test_a_key_holds_for_everything_that_the_call_said(
     work("voice", clock)
     [answer] = hear(exchange, clock)
     assert sorted(message.about for message in answer.about) == ["incident:1", "incident:2"]
+
+
+def test_a_call_for_several_things_is_not_made_again_once_none_of_them_matters(
+    jia: Customer, chen: User, exchange: Exchange, clock: Clock
+) -> None:
+    exchange.behave(NUMBER, NO_ANSWER)
+    keys = ["incident:1:x", "incident:2:x"]
+    for key in keys:
+        ring(chen, jia, clock, key=key)
+    work("voice", clock)
+    hear(exchange, clock)
+    with scope.customer(jia):
+        withdraw(customer=jia, keys=keys[:1], now=clock())
+    clock.advance(seconds=91)
+    assert work("voice", clock) == 1
+    assert [placed.words["count"] for placed in exchange.placed] == ["2", "1"]
+    with scope.customer(jia):
+        withdraw(customer=jia, keys=keys[1:], now=clock())
+    hear(exchange, clock)
+    clock.advance(minutes=5)
+    assert work("voice", clock) == 0
+
+
+def test_who_has_been_relieved_is_not_called_a_second_time(
+    jia: Customer, chen: User, exchange: Exchange, clock: Clock
+) -> None:
+    exchange.behave(NUMBER, NO_ANSWER)
+    ring(chen, jia, clock)
+    work("voice", clock)
+    with scope.customer(jia):
+        withdraw(customer=jia, keys=["incident:7:step:1"], now=clock())
+    hear(exchange, clock)
+    assert fate(chen, "voice") == [("withdrawn", "200003")]
 
 
 def test_a_receipt_that_comes_twice_counts_once_and_a_forged_one_never(

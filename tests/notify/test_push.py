@@ -186,6 +186,7 @@ def test_people_add_try_and_remove_their_own_devices(
 ) -> None:
     browser = service.subscribe(devices.application_key(NOW))
     page = client_for(vera)  # a read-only user has a telephone, too
+    assert page.post("/notify/devices/key/").json() == {"key": browser.application_key}
     agent = "Mozilla/5.0 (Linux; Android 15) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36"
     assert page.post("/notify/devices/", browser.subscription, headers={"user-agent": agent}).status_code == 302
     shown = page.get("/notify/devices/").content.decode()

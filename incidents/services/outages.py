@@ -1,0 +1,81 @@
+"""Incidents that the provider keeps to itself because no channel of a customer takes anything any more (N7)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts import audit, scope
+from accounts.models import Customer, Severity
+from incidents import clocks, locks, timeline
+from incidents.models import Clock, Incident, IncidentKind, IncidentState, TimelineEntry
+from incidents.services import escalating
+from incidents.services.answering import about, incident_of
+from incidents.services.handling import close
+from incidents.services.marks import touch
+from incidents.services.opening import open_by_platform
+from notify import live
+from notify.models import Outage
+from notify.services import reach
+
+LANGUAGE = "zh-hans"  # of what the provider's people share
+
+
+def watch(*, now: datetime) -> int:
+    """Open an incident for every customer who cannot be reached, and end those that are over; returns how many."""
+    with scope.platform(reach.WHY):
+        reach.find_ended(now=now)
+        begun, over = reach.unattended(), reach.ended()
+        for outage in begun:
+            _open(outage, now)
+        for outage in over:
+            _end(outage, now)
+    return len(begun) + len(over)
+
+
+@transaction.atomic
+def _open(outage: Outage, now: datetime) -> None:
+    """Severity High: a Disaster may be waiting to be told."""
+    customer: Customer = outage.customer
+    with scope.customer(customer), translation.override(LANGUAGE):
+        incident = open_by_platform(
+            customer=customer,
+            kind=IncidentKind.INTERNAL,
+            title=_("No channel of %(customer)s takes messages") % {"customer": customer},
+            description=_("“%(subject)s” could not be delivered anywhere (last answer: %(code)s). Call the customer.")
+            % {"subject": outage.delivery.subject, "code": outage.delivery.last_code},
+            severity=Severity.HIGH,
+            detected_at=outage.since,
+            now=now,
+        )
+    reach.attended(outage, about=about(incident.pk))
+
+
+@transaction.atomic
+def _end(outage: Outage, now: datetime) -> None:
+    """Something arrived again: the incident is resolved and closed by the platform, unless people did so before."""
+    reach.settled(outage)
+    incident_id = incident_of(outage.about)
+    if incident_id is None:
+        return
+    with scope.customer(outage.customer), translation.override(LANGUAGE):
+        incident = locks.hold(Incident.objects.get(pk=incident_id))
+        if not incident.is_unsolved:
+            return
+        incident.state, incident.resolved_at = IncidentState.RESOLVED, now
+        incident.cause = Incident.Cause.THIRD_PARTY
+        incident.resolution = _("A channel of the customer takes messages again.")
+        clocks.end_pause(incident, now=now)
+        clocks.stop(incident, Clock.Kind.RESPONSE, Clock.Kind.HANDLING, now=now)
+        because = escalating.Because.RESOLVED
+        escalating.stop(customer=incident.customer, incidents=[incident], because=because, now=now)
+        touch(incident, now=now)
+        data: dict[str, object] = {"cause": incident.cause}
+        kind = TimelineEntry.Kind.RESOLVED
+        timeline.write(incident, kind, actor=None, now=now, body=incident.resolution, data=data)
+        audit.record(action="incident.recover", actor=None, customer=incident.customer, obj=incident, now=now)
+        close(incident=incident, actor=None, now=now)
+        live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)
