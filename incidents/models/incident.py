@@ -198,6 +198,7 @@ class Incident(TenantModel):
             ),
             models.Index(fields=("customer", "-opened_at"), name="incident_by_customer"),
             models.Index(fields=("-opened_at", "-id"), name="incident_by_time"),
+            models.Index(fields=("-resolved_at",), condition=Q(severity__lte=2), name="incident_bad_and_solved"),
         )
 
     def __str__(self) -> str:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from django.contrib import messages
 from django.db.models import Prefetch, Q
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -53,6 +53,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     report, person = get_report(pk), person_of(request)
     issues = list(AccidentIssue.objects.filter(report=report).select_related("file", "signed_by"))
     if not is_provider(person):
+        if not issues:
+            raise Http404
         return redirect("reports:accident-issue", report.pk, issues[0].pk)
     context = {
         **about(report, person),

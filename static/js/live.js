@@ -1,6 +1,8 @@
 // One WebSocket per page: `{topic, id}` from the server becomes the DOM event `live:<topic>` on body.
 // The hint says only that something changed; fragments then ask the server again.
-const TOPICS = ["incidents", "alerts", "assets", "targets", "inbox", "deliveries", "announcements"];
+const TOPICS = [
+  "incidents", "alerts", "assets", "targets", "inbox", "deliveries", "announcements", "follow-ups", "reports",
+];
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const SILENCE_MS = 50_000; // two heartbeats and a half
