@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0002_in_full'),
         ('assets', '0002_in_full'),
-        ('incidents', '0006_follow_ups_and_articles'),
+        ("incidents", "0009_ways_out"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
