@@ -24,8 +24,8 @@ from incidents.models import EscalationPolicy
 from incidents.services import policies
 from incidents.services.policies import InForce
 from incidents.services.previewing import Call, preview
+from incidents.views.answers import answer
 from incidents.views.incident import form_view, get_incident
-from incidents.views.verbs import answer
 
 NIGHT: Final = 2
 """The hour that a preview begins with: nobody sees by accident then."""
