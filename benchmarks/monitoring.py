@@ -22,6 +22,7 @@ from benchmarks import _platform  # first: it starts the database and sets Djang
 
 import argparse
 import asyncio
+import contextlib
 import json
 import multiprocessing
 import os
@@ -247,17 +248,17 @@ def serve(taken: socket.socket, rounds: int) -> None:
     answers = []
     for number in range(rounds):
         body = page(number).encode()
-        head = (
-            f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-        )
+        head = f"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {len(body)}\r\n\r\n"
         answers.append(head.encode() + body)
     asked: dict[bytes, int] = {}
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        path = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
-        asked[path] = asked.get(path, -1) + 1
-        writer.write(answers[asked[path] % rounds])
-        await writer.drain()
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionResetError):
+            while True:  # as exporters do, the connection stays open for the next page
+                path = (await reader.readuntil(b"\r\n\r\n")).split(b" ", 2)[1]
+                asked[path] = asked.get(path, -1) + 1
+                writer.write(answers[asked[path] % rounds])
+                await writer.drain()
         writer.close()
 
     async def main() -> None:
@@ -341,7 +342,7 @@ def main() -> None:
     }
     for name in options.only:
         for figure, value, unit in parts[name]():
-            print(json.dumps({"name": figure, "value": round(value, 4), "unit": unit}), flush=True)
+            print(json.dumps({"name": figure, "value": round(value, 5), "unit": unit}), flush=True)
         registry.forget()
     print(f"load {os.getloadavg()[0]:.1f}", file=sys.stderr)
 

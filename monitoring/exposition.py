@@ -8,7 +8,7 @@ https://prometheus.io/docs/instrumenting/exposition_formats/ (text version 0.0.4
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Generic, TypeVar
 
@@ -24,6 +24,19 @@ MAX_LAYOUTS: Final = 10_000
 
 class ExpositionError(ValueError):
     """A line is not in the format; says which one."""
+
+
+class Series(list[T]):
+    """The wanted series of a page that comes again: made once, never changed.
+
+    ``shape`` belongs to whoever makes figures of them, who notes there what follows from the series alone.
+    """
+
+    __slots__ = ("shape",)
+
+    def __init__(self, series: Iterable[T]) -> None:
+        super().__init__(series)
+        self.shape: object = None
 
 
 @dataclass(slots=True)
@@ -45,10 +58,10 @@ UNKNOWN: Final = _Unknown()
 class _Layout(Generic[T]):
     """The lines of a page without their values, and which of them are wanted."""
 
-    def __init__(self, heads: Sequence[str], places: Sequence[int], series: list[T]) -> None:
-        self._heads = heads
-        self._places = places
-        self._starts = [len(heads[place]) for place in places]
+    def __init__(self, heads: Sequence[str], places: Sequence[int], series: Series[T]) -> None:
+        self._heads = tuple(heads)  # tuples of texts are no work for the garbage collector
+        self._places = tuple(places)
+        self._starts = tuple(len(heads[place]) for place in places)
         self._series = series
 
     def read(self, text: str) -> Page[T] | None:
@@ -79,6 +92,8 @@ class Parser(Generic[T]):
 
     def parse(self, text: str, *, source: object = None) -> Page[T]:
         """Read one page. Raises :class:`ExpositionError` at the first line that is not in the format."""
+        if "\x00" in text:
+            raise ExpositionError("the text holds a zero byte")
         if source is None:
             return self._parse(text)
         layout = self._layouts.get(source)
@@ -103,7 +118,7 @@ class Parser(Generic[T]):
         if len(places) == len(page.series):
             if len(self._layouts) >= MAX_LAYOUTS:
                 self._layouts.clear()
-            self._layouts[source] = _Layout(heads, places, page.series)
+            self._layouts[source] = _Layout(heads, places, Series(page.series))
 
     def _parse(self, text: str) -> Page[T]:
         page: Page[T] = Page()

@@ -264,12 +264,15 @@ _VERIFIED: Final = ssl.create_default_context()
 _UNVERIFIED: Final = _unverified()
 
 
-def connector(guard: Guard, *, allow_internal: bool, limit: int = 200) -> aiohttp.TCPConnector:
-    """A connector whose every socket passes the guard: literal addresses, names and redirects alike."""
+def connector(guard: Guard, *, allow_internal: bool, limit: int = 200, keep_s: float = 0.0) -> aiohttp.TCPConnector:
+    """A connector whose every socket passes the guard: literal addresses, names and redirects alike. A connection that
+    nobody uses stays open for ``keep_s``."""
 
     def make(info: AddrInfoType) -> socket.socket:
         return guard.socket(info, allow_internal=allow_internal)
 
+    if keep_s:
+        return aiohttp.TCPConnector(limit=limit, keepalive_timeout=keep_s, use_dns_cache=False, socket_factory=make)
     return aiohttp.TCPConnector(limit=limit, force_close=True, use_dns_cache=False, socket_factory=make)
 
 

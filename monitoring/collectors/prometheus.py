@@ -5,18 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import aiohttp
+from yarl import URL
 
-from monitoring.collectors import Job, Keys, Outcome, Problem, Step, hosts
+from monitoring.collectors import Job, Keys, Outcome, Problem, Step, hostfigures, hosts
 from monitoring.collectors.config import PrometheusConfig
-from monitoring.collectors.network import Guard, connector, explain
+from monitoring.collectors.connections import Connections
+from monitoring.collectors.network import Guard, explain
 from monitoring.exposition import ACCEPT, MAX_LAYOUTS, ExpositionError, Page, Parser
 
 MAX_BYTES: Final = 16 * 1024 * 1024
 AT_ONCE: Final = 100
-CHUNK: Final = 64 * 1024
 USER_AGENT: Final = "rdmp-collector"
 
 PARSER: Final[Parser[hosts.Source]] = Parser(hosts.choose)
@@ -27,35 +30,43 @@ class _TooLargeError(Exception):
     """The answer is larger than any exporter's page."""
 
 
+@dataclass(slots=True)
+class _Look:
+    """What one host showed, and when."""
+
+    outcome: Outcome
+    page: Page[hosts.Source] | None = None
+    at: float = 0.0
+
+
+def connections(guard: Guard, *, most: int = 0) -> Connections:
+    """Connections to exporters, of which ``most`` are kept for the next batch."""
+    return Connections(guard, at_once=AT_ONCE, headers={"Accept": ACCEPT, "User-Agent": USER_AGENT}, most=most)
+
+
 async def collect(jobs: Sequence[Job[PrometheusConfig]], *, guard: Guard) -> list[Outcome]:
-    """Fetch all pages, overlapping; each target fails or succeeds by itself."""
+    """Fetch all pages, overlapping, over connections of their own; each target fails or succeeds by itself."""
+    async with connections(guard) as own:
+        return await collect_over(own, jobs)
+
+
+async def collect_over(kept: Connections, jobs: Sequence[Job[PrometheusConfig]]) -> list[Outcome]:
+    """The same over connections that stay."""
+    await asyncio.sleep(0)  # connections that were closed meanwhile are noticed before they are used
     places = asyncio.Semaphore(AT_ONCE)
-    async with (
-        _session(guard, allow_internal=False) as strict,
-        _session(guard, allow_internal=True) as trusted,
-    ):
-        return list(
-            await asyncio.gather(*(_one(job, trusted if job.allow_internal else strict, places) for job in jobs))
-        )
+    looks = await asyncio.gather(*(_one(job, kept, places) for job in jobs))
+    _figure(jobs, looks)
+    return [look.outcome for look in looks]
 
 
-def _session(guard: Guard, *, allow_internal: bool) -> aiohttp.ClientSession:
-    return aiohttp.ClientSession(
-        connector=connector(guard, allow_internal=allow_internal, limit=AT_ONCE),
-        headers={"Accept": ACCEPT, "User-Agent": USER_AGENT},
-        trust_env=False,
-        cookie_jar=aiohttp.DummyCookieJar(),
-    )
-
-
-async def _one(job: Job[PrometheusConfig], session: aiohttp.ClientSession, places: asyncio.Semaphore) -> Outcome:
-    outcome = Outcome(job.target_id)
+async def _one(job: Job[PrometheusConfig], kept: Connections, places: asyncio.Semaphore) -> _Look:
+    look = _Look(outcome := Outcome(job.target_id))
     async with places:
         began = time.perf_counter()
         try:
-            text = await _fetch(job, session, outcome)
+            text = await _fetch(job, kept, outcome)
             if text is not None:
-                _read(job, text, outcome)
+                look.page, look.at = PARSER.parse(text, source=job.target_id), time.time()
         except ExpositionError as error:
             outcome.problem = Problem("not_prometheus", str(error))
         except _TooLargeError:
@@ -64,18 +75,24 @@ async def _one(job: Job[PrometheusConfig], session: aiohttp.ClientSession, place
             failure = explain(error)
             outcome.problem = Problem(failure.code, failure.detail)
         outcome.took_ms = (time.perf_counter() - began) * 1000
+    if look.page is not None and not look.page.series:
+        outcome.problem = Problem("no_known_series", f"{look.page.lines}")
     if outcome.problem is not None:
         outcome.steps.append(Step("fetch", outcome.problem.detail, ok=False))
-    return outcome
+    return look
 
 
-async def _fetch(job: Job[PrometheusConfig], session: aiohttp.ClientSession, outcome: Outcome) -> str | None:
+async def _fetch(job: Job[PrometheusConfig], kept: Connections, outcome: Outcome) -> str | None:
     """The page's text. Redirects are not followed: an exporter does not redirect, a sign-in page does."""
     headers = {"Authorization": f"Bearer {job.token}"} if job.token else {}
-    async with (
-        asyncio.timeout(job.config.timeout_s),
-        session.get(job.config.url, headers=headers, allow_redirects=False, ssl=job.config.verify_tls) as response,
-    ):
+    session = kept.session(job.config.url, allow_internal=job.allow_internal)
+    async with session.get(
+        _parsed(job.config.url),
+        headers=headers,
+        allow_redirects=False,
+        ssl=job.config.verify_tls,
+        timeout=aiohttp.ClientTimeout(total=job.config.timeout_s),
+    ) as response:
         outcome.steps.append(Step("http", f"HTTP {response.status}", ok=response.status == 200))
         if response.status in (401, 403):
             outcome.problem = Problem("unauthorised", f"HTTP {response.status}")
@@ -86,10 +103,15 @@ async def _fetch(job: Job[PrometheusConfig], session: aiohttp.ClientSession, out
     return None
 
 
+@lru_cache(maxsize=MAX_LAYOUTS)
+def _parsed(url: str) -> URL:
+    return URL(url)
+
+
 async def _body(response: aiohttp.ClientResponse) -> bytes:
     parts: list[bytes] = []
     size = 0
-    async for part in response.content.iter_chunked(CHUNK):
+    async for part in response.content.iter_any():
         size += len(part)
         if size > MAX_BYTES:
             raise _TooLargeError
@@ -97,24 +119,28 @@ async def _body(response: aiohttp.ClientResponse) -> bytes:
     return b"".join(parts)
 
 
-def _read(job: Job[PrometheusConfig], text: str, outcome: Outcome) -> None:
-    page: Page[hosts.Source] = PARSER.parse(text, source=job.target_id)
-    at = time.time()
-    if not page.series:
-        outcome.problem = Problem("no_known_series", f"{page.lines}")
-        return
-    figures = hosts.derive(page, job.state, at=at, longest_s=max(hosts.LONGEST_S, 5 * job.period_s))
-    outcome.keys = _keys(job, figures)
-    outcome.ts = [round(at * 1000)] * len(figures.values)
-    outcome.value = figures.values
-    outcome.state = figures.state
-    outcome.steps.append(Step("read", f"{page.lines} / {len(page.series)} / {len(outcome.value)}"))
+def _figure(jobs: Sequence[Job[PrometheusConfig]], looks: Sequence[_Look]) -> None:
+    """Make figures of all pages at once."""
+    readings = {
+        number: hostfigures.Reading(look.page, job.state, look.at, max(hostfigures.LONGEST_S, 5 * job.period_s))
+        for number, (job, look) in enumerate(zip(jobs, looks, strict=True))
+        if look.page is not None and look.page.series
+    }
+    figures = hostfigures.derive_all(list(readings.values()))
+    for (number, reading), found in zip(readings.items(), figures, strict=True):
+        outcome = looks[number].outcome
+        outcome.keys = _keys(jobs[number], found)
+        outcome.ts = [round(reading.at * 1000)] * len(found.values)
+        outcome.value = found.values
+        outcome.state = found.state
+        page = reading.page
+        outcome.steps.append(Step("read", f"{page.lines} / {len(page.series)} / {len(outcome.value)}"))
 
 
 _known: dict[int, tuple[list[str], list[str], Keys]] = {}
 
 
-def _keys(job: Job[PrometheusConfig], figures: hosts.Figures) -> Keys:
+def _keys(job: Job[PrometheusConfig], figures: hostfigures.Figures) -> Keys:
     """The keys of a page; the very same object as long as the host shows the same figures."""
     known = _known.get(job.target_id)
     if known is not None and known[0] is figures.metrics and known[1] is figures.labels:

@@ -44,6 +44,7 @@ from monitoring.collectors import (
     tls,
 )
 from monitoring.collectors.config import Config, ConfigError, Kind
+from monitoring.collectors.connections import Standing, most_kept
 from monitoring.collectors.network import Guard, addresses_of, networks
 from monitoring.collectors.parcel import ParcelError
 from monitoring.collectors.places import PLACED_KINDS, is_placed
@@ -209,9 +210,8 @@ def _portions(ids: Sequence[int], size: int) -> Iterable[list[int]]:
 
 def collect(work: Work, *, clock: Callable[[], datetime] = timezone.now) -> int:
     """Run one claimed batch; returns the number of samples stored. Needs the customer's scope."""
-    targets = list(
-        Target.objects.filter(pk__in=work.target_ids, lease_until=work.lease).enabled().select_related("cloud_account")
-    )
+    held = Target.objects.filter(pk__in=work.target_ids, lease_until=work.lease).enabled()
+    targets = list(held.select_related("cloud_account") if work.kind == Kind.CMS else held)
     if not targets:
         return 0
     began = clock()
@@ -296,6 +296,8 @@ def run(kind: str, targets: Sequence[Target], *, now: datetime) -> list[Outcome]
     if kind == Kind.CMS:
         accounts = {target.pk: target.cloud_account for target in targets}
         found = [cloud.collect(job, accounts[job.target_id], now) for job in jobs]
+    elif kind == Kind.PROMETHEUS:
+        found = EXPORTERS.run(lambda kept: prometheus.collect_over(kept, jobs))
     else:
         found = _looked(Kind(kind), jobs, now)
     by_id = broken | {outcome.target_id: outcome for outcome in found}
@@ -374,6 +376,10 @@ COLLECTORS: Final[Mapping[Kind, Callable[[Sequence[Job[Any]]], Coroutine[Any, An
     Kind.PRODUCT: lambda jobs: products.collect(jobs, guard=guard()),
     Kind.STATE: lambda jobs: hoststate.collect(jobs, guard=guard()),
 }
+
+
+EXPORTERS: Final = Standing(lambda: prometheus.connections(guard(), most=most_kept()))
+"""A worker asks the same hosts every minute: their connections stay open."""
 
 
 def _overlapping(collecting: Coroutine[Any, Any, list[Outcome]]) -> list[Outcome]:

@@ -23,7 +23,7 @@ from django.db.models import Q
 
 from assets.models import Asset
 from monitoring import pipeline, registry
-from monitoring.collectors import Batch, SeriesKey, hosts, labels_text
+from monitoring.collectors import Batch, SeriesKey, hostfigures, hosts, labels_text
 from monitoring.exposition import Page
 from monitoring.models import RemoteSource, Series
 from monitoring.remote_write import BadRequestError, Written, labels_of
@@ -253,7 +253,7 @@ def _finish(source: RemoteSource, rows: _Rows) -> None:
     state: dict[str, Any] = source.state
     pending = state.pop("pending")
     page: Page[hosts.Source] = Page([_source(text) for text in pending["page"]], list(pending["page"].values()))
-    figures = hosts.derive(page, state.get("counters", {}), at=pending["at"] / 1000)
+    figures = hostfigures.derive(page, state.get("counters", {}), at=pending["at"] / 1000)
     for metric, labels, value in zip(figures.metrics, figures.labels, figures.values, strict=True):
         if math.isfinite(value):
             rows.add(source.asset_id, metric, labels, pending["at"], value)

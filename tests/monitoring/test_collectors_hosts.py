@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import math
 from collections.abc import Mapping
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitoring.collectors import State
-from monitoring.collectors.hosts import Figures, choose, derive, increase
+from monitoring.collectors.hostfigures import Figures, Reading, derive, derive_all, increases
+from monitoring.collectors.hosts import choose
 from monitoring.exposition import Parser
 
 # What node_exporter 1.8 writes on a two-core Debian machine, shortened.
@@ -196,8 +200,11 @@ def test_the_same_moment_read_twice_gives_no_rate_and_keeps_the_older_state() ->
 
 def test_a_core_that_is_added_has_no_figure_until_the_next_page() -> None:
     state = json.loads(json.dumps(read(START, {}, 100.0).state))
-    for key in [key for key in state["counters"] if key.endswith(" 1")]:
-        del state["counters"][key]
+    names = state["names"].split("\n")
+    values = np.frombuffer(base64.b64decode(state["values"]))
+    old = [not name.endswith(" 1") for name in names]
+    state["names"] = "\n".join(name for name, is_old in zip(names, old, strict=True) if is_old)
+    state["values"] = base64.b64encode(values[old].tobytes()).decode()
     found = by_name(read(after(60), state, 160.0))
     assert 'host.cpu.core_util{core="0"}' in found
     assert 'host.cpu.core_util{core="1"}' not in found
@@ -208,12 +215,12 @@ def test_a_core_that_is_added_has_no_figure_until_the_next_page() -> None:
     [(10, 15, 5), (10, 10, 0), (1000, 3, 3), (2**32 - 100, 50, 150), (2**33, 7, 7), (1000, 999.9, 0)],
 )
 def test_counters_grow_wrap_restart_and_round(before: float, now: float, grown: float) -> None:
-    assert increase(before, now) == grown
+    assert increases(np.array([before]), np.array([now]), np.array([False])).tolist() == [grown]
 
 
 @given(st.floats(0, 1e15), st.floats(0, 1e15), st.booleans())
 def test_a_counter_never_grows_by_less_than_nothing(before: float, now: float, restarted: bool) -> None:
-    assert increase(before, now, restarted=restarted) >= 0
+    assert increases(np.array([before]), np.array([now]), np.array([restarted]))[0] >= 0
 
 
 @given(st.lists(st.floats(0, 1e6), min_size=5, max_size=5), st.lists(st.floats(0, 1e6), min_size=5, max_size=5))
@@ -225,3 +232,44 @@ def test_shares_of_cpu_time_stay_between_0_and_100(first: list[float], second: l
     )
     shares = [value for name, value in found.items() if name.startswith("host.cpu.") and name != "host.cpu.cores"]
     assert all(-1e-6 <= value <= 100.000001 for value in shares)
+
+
+LESS = "\n".join(line for line in NODE_EXPORTER.splitlines() if 'cpu="1"' not in line and "filesystem" not in line)
+BARE = 'node_load1 1\nnode_network_receive_bytes_total{device="eth0"} %(received)s\n'
+FIGURE = st.floats(0, 1e12) | st.sampled_from([0.0, 2.0**32 - 1, math.nan, math.inf])
+PAGES = st.tuples(
+    st.sampled_from([NODE_EXPORTER, LESS, BARE]),
+    st.sampled_from([NODE_EXPORTER, LESS, BARE]),
+    st.fixed_dictionaries(dict.fromkeys(START, FIGURE)),
+    st.fixed_dictionaries(dict.fromkeys(START, FIGURE)),
+    st.sampled_from([0.0, 0.1, 15.0, 60.0, 7200.0]),
+)
+
+
+@given(st.lists(PAGES, min_size=1, max_size=5))
+def test_a_host_has_the_same_figures_alone_and_among_others(
+    hosts: list[tuple[str, str, dict[str, float], dict[str, float], float]],
+) -> None:
+    readings = []
+    for first, second, before, now, gap in hosts:
+        state = derive(PARSER.parse(first % before), {}, at=100.0).state
+        readings.append(Reading(PARSER.parse(second % now), json.loads(json.dumps(state)), 100.0 + gap))
+    together = derive_all(readings)
+    alone = [derive(one.page, one.before, at=one.at) for one in readings]
+    assert together == alone
+    assert all(math.isfinite(value) for figures in together for value in figures.values)
+
+
+def test_counters_go_on_by_their_names_when_the_page_has_others_beside_them() -> None:
+    state = json.loads(json.dumps(derive(PARSER.parse(LESS % START), {}, at=100.0).state))
+    found = by_name(read(after(60, read=1_600_000), state, 160.0))
+    assert found['host.disk.read_bytes_per_s{device="vda"}'] == pytest.approx(10_000)
+    assert 'host.cpu.core_util{core="0"}' in found
+    assert 'host.cpu.core_util{core="1"}' not in found
+
+
+def test_what_an_older_version_remembered_gives_no_rates_and_no_error() -> None:
+    state = {"at": 40.0, "boot": START["boot"], "time": START["time"] - 60, "counters": {"cpu.total 0": 5.0}}
+    found = by_name(read(START, state, 100.0))
+    assert found["host.load1"] == 1
+    assert "host.cpu.util" not in found

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.exposition import ExpositionError, Parser, split_series
 
@@ -105,3 +109,71 @@ def test_an_empty_page_is_empty() -> None:
 
 def test_a_series_is_split_into_name_labels_and_rest() -> None:
     assert split_series('a{b="c"} 1') == ("a", {"b": "c"}, " 1")
+
+
+NAMES = st.from_regex(r"[a-z_:][a-z0-9_:]{0,8}", fullmatch=True)
+LABEL_NAMES = st.from_regex(r"[a-z_][a-z0-9_]{0,5}", fullmatch=True)
+TEXTS = st.text(
+    st.characters(exclude_characters="\x00\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029", codec="utf-8"), max_size=8
+)
+SERIES = st.tuples(NAMES, st.dictionaries(LABEL_NAMES, TEXTS, max_size=3))
+ENDS = st.sampled_from(["", "", "", " 1395066363000"])
+LINES = st.lists(st.tuples(SERIES, st.floats().map(repr) | st.sampled_from(["NaN", "+Inf", "-Inf", "8e+06"]), ENDS))
+
+
+def written(series: tuple[str, Mapping[str, str]], value: str, end: str = "") -> str:
+    name, labels = series
+    inner = ",".join(
+        '{}="{}"'.format(label, text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n"))
+        for label, text in labels.items()
+    )
+    return f"{name}{{{inner}}} {value}{end}" if labels else f"{name} {value}{end}"
+
+
+def theirs(text: str) -> list[tuple[object, bytes]]:
+    """What prometheus_client reads: series and the value's bits, so that NaN equals NaN."""
+    samples = [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+    return [((sample.name, tuple(sorted(sample.labels.items()))), struct.pack("d", sample.value)) for sample in samples]
+
+
+def ours(parser: Parser[object], text: str, source: object) -> list[tuple[object, bytes]]:
+    page = parser.parse(text, source=source)
+    return [(series, struct.pack("d", value)) for series, value in zip(page.series, page.values, strict=True)]
+
+
+@given(st.lists(LINES, min_size=1, max_size=4), st.data())
+def test_pages_of_one_host_read_as_prometheus_reads_them_however_they_change(
+    pages: list[list[tuple[tuple[str, dict[str, str]], str, str]]], data: st.DataObject
+) -> None:
+    parser: Parser[object] = Parser(everything)
+    for lines in pages:
+        others = [(series, data.draw(st.floats().map(repr)), end) for series, _, end in lines]
+        for turn in (lines, others, data.draw(st.permutations(lines))):
+            text = "".join(written(*line) + "\n" for line in turn)
+            assert sorted(ours(parser, text, "host"), key=repr) == sorted(theirs(text), key=repr)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        NODE_EXPORTER.replace('cpu="0",mode="idle"', 'mode="idle",cpu="0"'),
+        NODE_EXPORTER.replace("node_load1 0.21", "node_load1 0.21 1395066363000"),
+        NODE_EXPORTER.replace("node_load1 0.21\n", "node_load1 NaN\nnode_load5 0.5\n"),
+        NODE_EXPORTER.replace("# TYPE node_cpu_seconds_total counter\n", ""),
+        NODE_EXPORTER.replace("go_gc_duration_seconds_count 55", "go_gc_duration_seconds_sum 5"),
+        "".join(reversed(NODE_EXPORTER.splitlines(keepends=True))),
+        NODE_EXPORTER.replace("\n", "\r\n"),
+    ],
+)
+def test_a_page_that_changes_its_layout_is_read_anew(changed: str) -> None:
+    parser: Parser[object] = Parser(everything)
+    before = ours(parser, NODE_EXPORTER, "host")
+    assert ours(parser, NODE_EXPORTER, "host") == before
+    for _ in range(2):
+        assert sorted(ours(parser, changed, "host"), key=repr) == sorted(theirs(changed.replace("\r", "")), key=repr)
+    assert ours(parser, NODE_EXPORTER, "host") == before
+
+
+def test_a_zero_byte_is_refused_it_can_be_stored_nowhere() -> None:
+    with pytest.raises(ExpositionError, match="zero byte"):
+        Parser(everything).parse('up{a="\x00"} 1\n')
