@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 NO_DATA: Final = "no-data"
+CLOUD_NO_DATA: Final = "cms-no-data"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class ExtraRule:
 
 _ALL: Final = (
     ExtraRule(NO_DATA, "采集中断", "No data from the agent", "average"),
+    ExtraRule(CLOUD_NO_DATA, "云监控无数据", "No data from CloudMonitor", "average"),
     ExtraRule("url-region", "部分地区无法访问", "Not reachable from one place", "warning", "Website"),
     ExtraRule("tls-expiry", "TLS 证书即将到期", "TLS certificate expires", "average", "Website"),
     ExtraRule("tls-failed", "TLS 证书无效", "TLS certificate not valid", "high", "Website"),

@@ -23,13 +23,12 @@ from enum import StrEnum
 from typing import Final
 
 from assets.hosting import hosts
-from monitoring.extra_rules import NO_DATA
+from monitoring.extra_rules import CLOUD_NO_DATA, NO_DATA
 from monitoring.rules import METRICS, RULES, Kind
 
 PING: Final = "ping-unreachable"
 HOST_RESTARTED: Final = "host-restarted"
 UNHEALTHY: Final = "slb-unhealthy-servers"
-CLOUD_NO_DATA: Final = "cms-no-data"
 WORSE: Final[Mapping[str, str]] = {
     "host-fs-free-10": "host-fs-free-5",
     "es-cluster-yellow": "es-cluster-red",

@@ -11,6 +11,8 @@ from django.utils import timezone
 from django.utils.translation import get_language, ngettext
 from django.utils.translation import gettext as _
 
+from monitoring.collectors.products import PRODUCTS
+from monitoring.extra_rules import CLOUD_NO_DATA
 from monitoring.models.alert import NO_DATA, Alert
 from monitoring.models.series import metric_name
 from monitoring.plan import Effective
@@ -65,15 +67,23 @@ def alert_title(alert: Alert) -> str:
         return title(asset=alert.asset.name, rule=alert.rule, labels=alert.labels)
     if alert.rule_id == NO_DATA:
         return no_data_title(alert.asset.name, labels_shown(alert.labels))
+    if alert.rule_id == CLOUD_NO_DATA:
+        return cloud_no_data_title(alert.asset.name)
     return alert.title
+
+
+def cloud_no_data_title(asset: str) -> str:
+    return _("%(asset)s: no data from CloudMonitor") % {"asset": asset}
 
 
 def no_data_title(asset: str, source: str) -> str:
     """`source`: the family of a product's metrics; empty for the agent."""
     if not source:
         return _("%(asset)s: no data from the agent") % {"asset": asset}
-    product = next((rule.product for rule in RULES.values() if rule.metrics[0].startswith(f"{source}.")), source)
-    return _("%(asset)s: no data from %(product)s") % {"asset": asset, "product": product}
+    product = next((rule.product for rule in RULES.values() if rule.metrics[0].startswith(f"{source}.")), "")
+    if not product and source in PRODUCTS:
+        product = PRODUCTS[source].name(language())
+    return _("%(asset)s: no data from %(product)s") % {"asset": asset, "product": product or source}
 
 
 def subject(condition: Condition) -> str:

@@ -36,6 +36,9 @@ HELD_FOR: Final = timedelta(hours=1)
 """After the quota was refused: Alibaba Cloud throttles from the fifth day on, so now and then a call goes through."""
 OURS_TO_TELL: Final = frozenset({"key_invalid", "access_denied", "quota_exhausted", "clock"})
 """Problems of the whole account: told once per spell from here, not per target."""
+LOST: Final = frozenset({"key_invalid", "access_denied", "no_credentials", "provider_error", "throttled"})
+LOST_AFTER: Final = 3
+"""Runs in a row of each namespace of an account that nothing answers."""
 POLICIES: Final[Mapping[str, str]] = {
     "DescribeMetricList": "AliyunCloudMonitorReadOnlyAccess",
     "DescribeMetricLast": "AliyunCloudMonitorReadOnlyAccess",
@@ -247,6 +250,19 @@ def _tell(account: CloudAccount, *, key: str, subject: Words, text: Words, now: 
                 topic="account", subject=subject(), text=text(), url=f"/assets/cloud-accounts/{account.pk}/"
             )
         notify.tell(user=assignment.user, key=key, message=message, now=now, customer=account.customer)
+
+
+def unreadable() -> frozenset[int]:
+    """Accounts in scope of which nothing can be read: the credentials are refused, or not one namespace answers.
+    That is told once for the account, and explains what is missing of its resources."""
+    there = CloudAccount.objects.existing()
+    refused = there.filter(state=CloudAccount.State.REFUSED).values_list("pk", flat=True)
+    invalid = CloudReading.objects.filter(problem_code="key_invalid").values_list("cloud_account", flat=True)
+    rows = Target.objects.enabled().filter(kind=Kind.CMS, cloud_account__in=there)
+    answers: dict[int, bool] = {}
+    for account, code, failures in rows.values_list("cloud_account", "problem_code", "failures"):
+        answers[account] = answers.get(account, False) or code not in LOST or failures < LOST_AFTER
+    return frozenset([*refused, *invalid, *(account for account, does in answers.items() if not does)])
 
 
 # --- the governor ----------------------------------------------------------------------------------------------------

@@ -19,13 +19,12 @@ from django.utils.translation import gettext as _
 from accounts import bulk
 from accounts.models import Customer, Severity
 from assets.hosting import addresses_of
-from assets.models import Asset, CloudAccount
+from assets.models import Asset
 from incidents import services as incidents
 from monitoring import wording
-from monitoring.extra_rules import EXTRA_RULES
+from monitoring.extra_rules import CLOUD_NO_DATA, EXTRA_RULES
 from monitoring.inhibition import (
     CAUSES,
-    CLOUD_NO_DATA,
     GRACE,
     WORSE,
     Cause,
@@ -39,6 +38,7 @@ from monitoring.inhibition import (
 from monitoring.matching import Scope
 from monitoring.models import Alert, AlertHold, Held, Silence
 from monitoring.rules import RULES
+from monitoring.services import cloud
 from monitoring.services.levels import groups_of_assets
 from notify import live
 from timers import services as timers
@@ -236,7 +236,9 @@ def _causes_of(alerts: Sequence[Alert]) -> dict[int, Cause]:
     if not bad and all(alert.rule_id != CLOUD_NO_DATA for alert in alerts):
         return {}
     symptoms = [_symptom(alert) for alert in alerts if not alert.is_event]
-    return causes(symptoms, [_symptom(alert) for alert in bad.values()], _topology(list(bad.values())))
+    of_cloud = [alert for alert in alerts if alert.rule_id == CLOUD_NO_DATA]
+    topology = _topology([*bad.values(), *of_cloud])
+    return causes(symptoms, [_symptom(alert) for alert in bad.values()], topology)
 
 
 def _symptom(alert: Alert) -> Symptom:
@@ -253,8 +255,7 @@ def _topology(bad: Sequence[Alert] = ()) -> Topology:
             "details",
         )
     )  # fmt: skip
-    refused = CloudAccount.objects.existing().filter(state=CloudAccount.State.REFUSED).values_list("pk", flat=True)
-    return Topology.of([_thing(row, _backends(row, rows)) for row in rows], set(refused))
+    return Topology.of([_thing(row, _backends(row, rows)) for row in rows], cloud.unreadable())
 
 
 def _thing(asset: Asset, backends: frozenset[int]) -> Thing:

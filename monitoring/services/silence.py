@@ -9,8 +9,8 @@ little more. Then, by the rule's no-data policy:
 * resolve: the thing is gone, if the source still speaks of others;
 * ignore: events pass by themselves.
 
-A source is what answers in one go: the agent or exporter of a host, or the status of one product on it. That the agent
-speaks says nothing of a database whose status cannot be read.
+A source (`services.sources`) is what answers in one go: the agent or exporter of a host, the status of one product on
+it, or CloudMonitor. That the agent speaks says nothing of a database whose status cannot be read.
 
 A source that is silent altogether, although we did ask it, has one alert that says so. Silence that is ours (a poll
 that did not run, refused credentials) is shown with the target and is never an alert of the customer. That alert ends
@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -32,30 +32,27 @@ from accounts.models import Customer, Severity
 from assets.models import Asset
 from monitoring import registry, wording
 from monitoring.evaluate import States
+from monitoring.extra_rules import CLOUD_NO_DATA
 from monitoring.heads import Heads
+from monitoring.inhibition import Relation
 from monitoring.matching import read_labels
-from monitoring.models import NO_DATA, Alert, CollectorKind, RuleState, Series, Target
+from monitoring.models import NO_DATA, Alert, AlertHold, RuleState, Series
 from monitoring.plan import Plan
-from monitoring.rules import METRICS, Kind, Metric, NoData
-from monitoring.services import alerts
+from monitoring.rules import METRICS, Kind, NoData
+from monitoring.services import alerts, cloud, sources
 from monitoring.services.alerts import Closing, Ending
 from monitoring.services.openings import Opening, describe, moment, open_key
+from monitoring.services.sources import CLOUD, HOST, Source, source_of
+from timers import services as timers
+from timers.models import Timer
 
 STEPS: Final = 3
-TRIES: Final = 3
 SLACK_MS: Final = {"agent": 30_000, "probe": 30_000}
 LATE_MS: Final = 600_000
 """The points of all others, CloudMonitor's first, come minutes late."""
-HOST: Final = "host"
-OF_HOSTS: Final = frozenset({"host", "process", "script"})
-"""Families of metrics that the agent of a host brings; all others are read from the product itself."""
-SLUGS: Final = {"php-fpm": "phpfpm", "elasticsearch": "es", "kubernetes": "k8s", "kafka-lag": "kafka", "windows": HOST}
-"""Products whose metrics have another family name."""
-ASKED: Final = (CollectorKind.PROMETHEUS, CollectorKind.PRODUCT)
-Source = tuple[int, str]
-"""An asset, and what of it answers in one go."""
-UNANSWERED: Final = ("", "timeout", "refused", "reset", "unreachable")
-"""Outcomes of asking that may be the host's own silence; all others are ours to mend."""
+SILENCES: Final = frozenset({NO_DATA, CLOUD_NO_DATA})
+READABLE_FOR: Final = timedelta(minutes=10)
+"""An account that can be read again brings what was missed first: until then its resources have not fallen silent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +64,7 @@ class Quiet:
     is_silent: np.ndarray[tuple[int], np.dtype[np.bool_]]
     source_speaks: np.ndarray[tuple[int], np.dtype[np.bool_]]
     newest: dict[Source, int]
-    """The moment of the last figure of each source that is asked for agent's figures (Unix ms)."""
+    """The moment of the last figure of each source that rules look at, probes left out (Unix ms)."""
     silent: frozenset[Source]
     """Those of them that are silent altogether."""
 
@@ -78,11 +75,12 @@ def sweep(*, customer: Customer, now: datetime) -> int:
     Looks without holding anything; only when there is something to do it holds the ledger and looks again.
     """
     plan = registry.glance(customer.pk)
-    if not len(plan) and not Alert.objects.open().exists():
+    if not len(plan) and not Alert.objects.open().exists() and not sources.unheard(()):
         return 0
     with translation.override(customer.language):
         quiet = look(plan, _heads(plan), now)
         mark_stale(quiet)
+        _free_readable(customer, now)
         if not any(_due(quiet, now)):
             return 0
         with registry.held(customer.pk) as memory:
@@ -96,6 +94,20 @@ def sweep(*, customer: Customer, now: datetime) -> int:
             opened = alerts.open_all(customer=customer, openings=openings, now=now)
             closed = alerts.close(customer=customer, closings=closings, now=now)
     return len(opened) + len(closed)
+
+
+def _free_readable(customer: Customer, now: datetime) -> None:
+    """An account can be read again: what is still silent a while later is told."""
+    held = AlertHold.objects.filter(until_at=None, relation=Relation.ACCOUNT, alert__recovered_at=None)
+    accounts = set(held.values_list("alert__asset__cloud_account", flat=True))
+    if not accounts - cloud.unreadable():
+        return
+    key = f"alerts-settle:{customer.pk}:accounts"
+    if not Timer.objects.pending().filter(key=key).exists():
+        due_at = now + READABLE_FOR
+        timers.set(
+            key=key, due_at=due_at, task="monitoring.settle", args={"customer_id": customer.pk}, customer=customer
+        )
 
 
 def _heads(plan: Plan) -> Heads:
@@ -114,22 +126,16 @@ def look(plan: Plan, heads: Heads, now: datetime) -> Quiet:
     metrics = [METRICS[each.rule.metrics[0]] for each in plan.effective]
     slack = np.array([SLACK_MS.get(metric.source, LATE_MS) for metric in metrics], dtype=np.int64)
     is_silent = now_ms - last > STEPS * np.maximum(step, plan.period) + slack
-    sources = [(asset, source_of(metric)) for asset, metric in zip(plan.asset.tolist(), metrics, strict=True)]
+    of = [(asset, source_of(metric)) for asset, metric in zip(plan.asset.tolist(), metrics, strict=True)]
     speaking: set[Source] = set()
     newest: dict[Source, int] = {}
-    for source, metric, silent, ts in zip(sources, metrics, is_silent.tolist(), last.tolist(), strict=True):
+    for source, metric, silent, ts in zip(of, metrics, is_silent.tolist(), last.tolist(), strict=True):
         if not silent:
             speaking.add(source)
-        if metric.source == "agent":
+        if metric.source in ("agent", "cms"):
             newest[source] = max(newest.get(source, 0), ts)
-    speaks = np.array([source in speaking for source in sources], dtype=np.bool_)
+    speaks = np.array([source in speaking for source in of], dtype=np.bool_)
     return Quiet(plan, last, is_silent, speaks, newest, frozenset(newest.keys() - speaking))
-
-
-def source_of(metric: Metric) -> str:
-    """What answers in one go with this metric, among the sources of one asset."""
-    family = metric.name.split(".")[0]
-    return HOST if family in OF_HOSTS else family
 
 
 def mark_stale(quiet: Quiet) -> None:
@@ -146,8 +152,7 @@ def _due(quiet: Quiet, now: datetime) -> tuple[list[Opening], list[Closing]]:
     open_alerts = {alert.open_key: alert for alert in Alert.objects.open().select_related("asset")}
     bad = {key for key, alert in open_alerts.items() if not alert.is_calm}
     openings = [one for one in _openings(quiet, now) if one.key not in bad]
-    asked = _asked(quiet)
-    openings += [one for one in _source_openings(quiet, asked, now) if one.key not in bad]
+    openings += [one for one in _source_openings(quiet, now) if one.key not in bad]
     passed = _passed(quiet, now)
     closings = [closing for alert in open_alerts.values() if (closing := _closing(alert, quiet, passed, now))]
     return openings, closings
@@ -179,57 +184,43 @@ def _openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
         )
 
 
-def _source_openings(quiet: Quiet, asked: set[Source], now: datetime) -> Iterable[Opening]:
+def _source_openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
     """Sources that did not answer although they were asked."""
-    silent = {source: quiet.newest[source] for source in quiet.silent & asked if quiet.newest[source]}
-    assets = Asset.objects.active().in_bulk({asset for asset, _ in silent})
-    for (asset_id, name), ts in sorted(silent.items()):
+    silent = {source: quiet.newest[source] for source in quiet.silent if quiet.newest[source]}
+    last = {source: moment(silent[source]) for source in sources.asked(silent)}
+    last |= {source: target.last_ok_at for source, target in sources.unheard(quiet.newest).items() if target.last_ok_at}
+    assets = Asset.objects.active().in_bulk({asset for asset, _ in last})
+    for (asset_id, name), at in sorted(last.items()):
         if asset_id not in assets:
             continue
-        last = moment(ts)
+        is_cloud = name == CLOUD
+        product = "" if name in (HOST, CLOUD) else name
+        shown = assets[asset_id].name
         yield Opening(
             key=no_data_key(asset_id, name),
             asset_id=asset_id,
-            rule_id=NO_DATA,
+            rule_id=CLOUD_NO_DATA if is_cloud else NO_DATA,
             severity=Severity.AVERAGE,
-            title=wording.no_data_title(assets[asset_id].name, "" if name == HOST else name),
-            text=_("Nothing has come from the agent or exporter since %(time)s. Open alerts of this asset stay open.")
-            % {"time": wording.clock(last)},
-            first_breach_at=last,
+            title=wording.cloud_no_data_title(shown) if is_cloud else wording.no_data_title(shown, product),
+            text=_source_text(name) % {"time": wording.clock(at)},
+            first_breach_at=at,
             opened_at=now,
-            labels="" if name == HOST else f'product="{name}"',
+            labels=f'product="{product}"' if product else "",
         )
 
 
+def _source_text(source: str) -> str:
+    if source == CLOUD:
+        return _("CloudMonitor has shown nothing since %(time)s. Open alerts of this asset stay open.")
+    if source == HOST:
+        return _("Nothing has come from the agent or exporter since %(time)s. Open alerts of this asset stay open.")
+    return _("Its status could not be read since %(time)s. Open alerts of this asset stay open.")
+
+
 def no_data_key(asset_id: int, source: str) -> str:
+    if source == CLOUD:
+        return f"{CLOUD_NO_DATA}/{asset_id}/"
     return f"{NO_DATA}/{asset_id}/{'' if source == HOST else source}"
-
-
-def _asked(quiet: Quiet) -> set[Source]:
-    """Silent sources that were asked again and again since, in vain: otherwise the silence is ours."""
-    assets = {asset for asset, _ in quiet.silent}
-    targets = Target.objects.enabled().filter(kind__in=ASKED, asset_id__in=assets, problem_code__in=UNANSWERED)
-    return {
-        source
-        for target in targets
-        for source in quiet.silent
-        if source[0] == target.asset_id and _brings(target, source[1]) and _in_vain(target, quiet.newest[source])
-    }
-
-
-def _brings(target: Target, source: str) -> bool:
-    """Whether a target is asked for this source: an exporter for any, a product for its own."""
-    if target.kind == CollectorKind.PROMETHEUS:
-        return True
-    slug = str(target.config.get("product", ""))
-    return SLUGS.get(slug, slug) == source
-
-
-def _in_vain(target: Target, last_ts: int) -> bool:
-    """Three questions without an answer, or answers for three periods that hold none of the figures."""
-    if target.problem_code:
-        return target.failures >= TRIES
-    return target.last_ok_at is not None and target.last_ok_at - moment(last_ts) >= TRIES * target.interval
 
 
 def _passed(quiet: Quiet, now: datetime) -> set[tuple[int, str]]:
@@ -252,7 +243,7 @@ def _closing(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]], now: date
         ending = Ending.RETIRED
     elif alert.is_event:
         ending = None
-    elif alert.rule_id == NO_DATA:
+    elif alert.rule_id in SILENCES:
         ending = _source_ending(alert, quiet)
     else:
         ending = _rule_ending(alert, quiet, passed)
@@ -261,8 +252,7 @@ def _closing(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]], now: date
 
 def _source_ending(alert: Alert, quiet: Quiet) -> Ending | None:
     """Only a figure newer than the last one before the silence is data that is back."""
-    source = (alert.asset_id, read_labels(alert.labels).get("product", HOST))
-    if not _is_watched(*source):
+    if not sources.is_watched(alert.asset, _source(alert)[1]):
         return Ending.RULE_OFF
     if alert.is_calm:  # it flaps: a timer ends it
         return None
@@ -271,9 +261,19 @@ def _source_ending(alert: Alert, quiet: Quiet) -> Ending | None:
 
 def speaks_again(alert: Alert, quiet: Quiet) -> bool:
     """Whether the source of a no-data alert has spoken since, and still does."""
-    source = (alert.asset_id, read_labels(alert.labels).get("product", HOST))
-    newest = quiet.newest.get(source, 0)
-    return source not in quiet.silent and newest > round(alert.first_breach_at.timestamp() * 1000)
+    source = _source(alert)
+    if source in quiet.newest:
+        since = round(alert.first_breach_at.timestamp() * 1000)
+        return source not in quiet.silent and quiet.newest[source] > since
+    heard_at = sources.heard_at(*source)
+    return heard_at is not None and heard_at > alert.first_breach_at
+
+
+def _source(alert: Alert) -> Source:
+    """What the no-data alert says is silent."""
+    if alert.rule_id == CLOUD_NO_DATA:
+        return alert.asset_id, CLOUD
+    return alert.asset_id, read_labels(alert.labels).get("product", HOST)
 
 
 def _rule_ending(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]]) -> Ending | None:
@@ -284,11 +284,6 @@ def _rule_ending(alert: Alert, quiet: Quiet, passed: set[tuple[int, str]]) -> En
         return Ending.PASSED
     gone = quiet.is_silent[binding] and quiet.source_speaks[binding]
     return Ending.GONE if gone and quiet.plan.rule_of(binding).no_data is NoData.RESOLVE else None
-
-
-def _is_watched(asset_id: int, source: str) -> bool:
-    targets = Target.objects.enabled().filter(kind__in=ASKED, asset_id=asset_id)
-    return any(_brings(target, source) for target in targets)
 
 
 def _remember_states(

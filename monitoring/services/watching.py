@@ -14,7 +14,7 @@ from accounts.models import Customer
 from monitoring import registry, wording
 from monitoring.flapping import quiet_at, reminder_at
 from monitoring.heads import Heads
-from monitoring.models import NO_DATA, Alert
+from monitoring.models import Alert
 from monitoring.services import alerts, flaps, holding, silence
 from monitoring.services.alerts import Closing, Ending
 
@@ -56,14 +56,14 @@ def _still_speaks(alert: Alert, now: datetime) -> bool:
     heads = Heads()
     heads.load(np.unique(plan.asset).astype(np.int64))
     quiet = silence.look(plan, heads, now)
-    if alert.rule_id == NO_DATA:
+    if alert.rule_id in silence.SILENCES:
         return silence.speaks_again(alert, quiet)
     binding = None if alert.series_id is None else plan.find(alert.series_id, alert.rule_id)
     return binding is not None and not quiet.is_silent[binding]
 
 
 def _ending(alert: Alert) -> Ending:
-    if alert.rule_id == NO_DATA:
+    if alert.rule_id in silence.SILENCES:
         return Ending.DATA_BACK
     return Ending.RECOVERED if alert.rule and alert.rule.recovery else Ending.PASSED
 

@@ -101,3 +101,35 @@ def test_what_ends_without_good_figures_is_not_called_recovered(jia: Customer, w
         (told,) = Delivery.objects.filter(customer=jia, key__contains=":recovery:")
     assert "规则" in told.subject or "rule" in told.subject.lower()
     assert not told.subject.startswith(("Recovered", "已恢复", "恢复"))
+
+
+def test_a_product_that_no_rule_looks_at_is_missed_too(jia: Customer, web: Asset) -> None:
+    target = product_of(web, "haproxy")
+    with scope.customer(jia):
+        Target.objects.update(last_ok_at=None)
+    sweep(jia, 5)
+    assert alerts(jia) == [], "it never answered: that is a matter of setting it up"
+    with scope.customer(jia):
+        Target.objects.update(last_ok_at=minute(3), failures=2)
+    sweep(jia, 5)
+    assert alerts(jia) == []
+    with scope.customer(jia):
+        Target.objects.update(failures=3)
+    sweep(jia, 6)
+    sweep(jia, 7)
+    (alert,) = alerts(jia)
+    assert (alert.rule_id, alert.labels, alert.first_breach_at) == (NO_DATA, 'product="haproxy"', minute(3))
+    assert "HAProxy" in alert.title
+    with scope.customer(jia):
+        Target.objects.filter(pk=target.pk).update(problem_code="", failures=0, last_ok_at=minute(8))
+    sweep(jia, 8)
+    assert alerts(jia)[0].ending == Alert.Ending.DATA_BACK
+
+
+@pytest.mark.parametrize("problem", ["auth", "blocked"])
+def test_a_product_without_a_rule_that_refuses_us_is_ours_to_mend(jia: Customer, web: Asset, problem: str) -> None:
+    product_of(web, "haproxy", problem)
+    with scope.customer(jia):
+        Target.objects.update(last_ok_at=minute(3))
+    sweep(jia, 60)
+    assert alerts(jia) == []
