@@ -20,12 +20,12 @@ from typing import Final
 from assets.aliyun import AliyunError, Client, Datapoint
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
 from monitoring.collectors.config import NAMESPACES, CmsConfig
+from monitoring.gaps import LONGEST_BACK_MS
 from monitoring.rules import METRICS, RULES, Metric
 
 THREADS: Final = 6
 LATE_MS: Final = 5 * 60_000
 FIRST_LOOK_MS: Final = 10 * 60_000
-LONGEST_BACK_MS: Final = 24 * 3_600_000
 PIECE_MS: Final = 2 * 3_600_000
 """Of an outage, what is read at once: the oldest part first."""
 BACKFILL_S: Final = 120.0

@@ -19,13 +19,13 @@ from assets.aliyun.happenings import Performance, performance
 from monitoring.collectors import Job, Outcome, Step
 from monitoring.collectors.cms import problem_of, worst
 from monitoring.collectors.config import PERFORMANCE, CmsConfig
+from monitoring.gaps import PERFORMANCE_BACK_MS
 from monitoring.rules import METRICS, Metric
 
 NAMESPACE: Final = PERFORMANCE
 THREADS: Final = 4
 LATE_MS: Final = 10 * 60_000
 FIRST_LOOK_MS: Final = 15 * 60_000
-LONGEST_BACK_MS: Final = 6 * 3_600_000
 ENGINES: Final[Mapping[str, str]] = {
     "mysql": "MySQL_",
     "mariadb": "MySQL_",
@@ -65,7 +65,7 @@ def collect(job: Job[CmsConfig], *, client: Client, instances: Iterable[Instance
     outcome = Outcome(job.target_id)
     began = time.perf_counter()
     mark = int(job.state.get("read", 0))
-    start = max(mark - LATE_MS, now_ms - LONGEST_BACK_MS) if mark else now_ms - FIRST_LOOK_MS
+    start = max(mark - LATE_MS, now_ms - PERFORMANCE_BACK_MS) if mark else now_ms - FIRST_LOOK_MS
     window = (datetime.fromtimestamp(start / 1000, UTC), datetime.fromtimestamp(now_ms / 1000, UTC))
     asked = [instance for instance in instances if keys_of(instance.engine)]
     with ThreadPoolExecutor(THREADS, thread_name_prefix="rds") as pool:

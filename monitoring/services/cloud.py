@@ -23,7 +23,7 @@ from assets.models import Asset, CloudAccount
 from assets.models import Kind as AssetKind
 from assets.services import client_for
 from assets.services.pacing import BUCKET, TooBusy
-from monitoring import governor
+from monitoring import gaps, governor
 from monitoring.collectors import Job, Outcome, Problem, cms, rds
 from monitoring.collectors.config import NAMESPACES, CmsConfig, Kind
 from monitoring.models import CloudReading, CloudUse, Target
@@ -122,6 +122,10 @@ def collect(job: Job[CmsConfig], account: CloudAccount | None, now: datetime) ->
         )
     else:
         outcome = rds.collect(job, client=client, instances=instances(account), now_ms=now_ms)
+    if outcome.state is not None:
+        back = gaps.LONGEST_BACK_MS if is_counted else gaps.PERFORMANCE_BACK_MS
+        is_read = outcome.problem is None
+        outcome.state = {**outcome.state, **gaps.after(job.state, is_read=is_read, now_ms=now_ms, back_ms=back)}
     settle(account=account, namespace=job.config.namespace, meter=meter, problem=outcome.problem, now=now)
     return outcome
 

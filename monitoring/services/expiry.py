@@ -29,7 +29,7 @@ from accounts.permissions import is_provider
 from assets import expiry as ladder
 from assets.models import Asset, Kind, Subscription
 from monitoring import storage
-from monitoring.models import Alert, Event, ExpiryLadder, Series
+from monitoring.models import Alert, CollectorKind, Event, ExpiryLadder, Series, Target
 from monitoring.models.cloud import default_rungs
 from monitoring.services import alerts, events
 from notify import services as notify
@@ -200,6 +200,7 @@ def sweep(*, customer: Customer, now: datetime) -> list[Told]:
     """Give the notices that are due and take back the alerts of what was renewed. Needs the customer's scope."""
     wish = wish_of(customer)
     endings = [one for one in listed() if not one.is_figure and one.customer.pk == customer.pk]
+    endings = _untold_by_probes(endings)
     told_before = _told_before(customer, endings)
     told: list[Told] = []
     with transaction.atomic():
@@ -218,6 +219,13 @@ def sweep(*, customer: Customer, now: datetime) -> list[Told]:
         if told:
             _digest(customer, told, now)
     return told
+
+
+def _untold_by_probes(endings: Iterable[Ending]) -> list[Ending]:
+    """Without the domains that a check watches: it gives the notices, and knows of a renewal first."""
+    watched = Target.objects.enabled().filter(kind=CollectorKind.DOMAIN)
+    names = {str(name).lower().rstrip(".") for name in watched.values_list("config__domain", flat=True)}
+    return [one for one in endings if one.asset is not None or one.instance_id.lower().rstrip(".") not in names]
 
 
 def _end_key(ending: Ending) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -80,33 +81,63 @@ def run(*, until: datetime | None = None) -> Sent:
     return Sent(points, dropped)
 
 
-@transaction.atomic
 def _send_some() -> int | None:
-    """Send a portion and forget it, in one transaction; None when nothing waits or somebody else is at it."""
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, 0)", [LOCK])
-        if not cursor.fetchone()[0]:
-            return None
-        with archive.as_packer():
-            cursor.execute(
-                "SELECT id, customer_id, data, points FROM samples.outgoing ORDER BY id LIMIT %s", [ROWS_AT_ONCE]
-            )
-            rows = []
-            for row in cursor:
-                rows.append(row)
-                if sum(each[3] for each in rows) >= POINTS_AT_ONCE:
-                    break
+    """Send a portion and forget it; None when nothing waits or somebody else is at it.
+
+    No transaction is open while the store is waited for. A portion that the store has and that we could not forget
+    goes again.
+    """
+    with _alone() as is_ours:
+        rows = _oldest() if is_ours else []
         if not rows:
             return None
-        for customer_id in sorted({row[1] for row in rows}):
-            points = np.concatenate([
-                np.frombuffer(zlib.decompress(row[2]), dtype=OUT_ROW) for row in rows if row[1] == customer_id
-            ])  # fmt: skip
+        for customer_id in sorted({row.customer_id for row in rows}):
+            mine = [zlib.decompress(row.data) for row in rows if row.customer_id == customer_id]
+            points = np.concatenate([np.frombuffer(data, dtype=OUT_ROW) for data in mine])
             with scope.customer(customer_id):
                 _send(customer_id, points)
-        with archive.as_packer():
-            cursor.execute("DELETE FROM samples.outgoing WHERE id = ANY(%s)", [[row[0] for row in rows]])
-        return sum(int(row[3]) for row in rows)
+        with transaction.atomic(), archive.as_packer(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM samples.outgoing WHERE id = ANY(%s)", [[row.id for row in rows]])
+        return sum(row.points for row in rows)
+
+
+@contextmanager
+def _alone() -> Generator[bool]:
+    """Whether nobody else sends at the moment, and nobody will until the end of this: the lock is the connection's, so
+    it ends with a process that dies."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s, 0)", [LOCK])
+        is_ours = bool(cursor.fetchone()[0])
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(%s, 0)", [LOCK])
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A batch that waits: who it belongs to, its samples, and how many they are."""
+
+    id: int
+    customer_id: int
+    data: bytes
+    points: int
+
+
+def _oldest() -> list[_Waiting]:
+    """What has waited longest, a request or several long."""
+    rows: list[_Waiting] = []
+    with transaction.atomic(), archive.as_packer(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT id, customer_id, data, points FROM samples.outgoing ORDER BY id LIMIT %s", [ROWS_AT_ONCE]
+        )
+        for pk, customer_id, data, points in cursor:
+            rows.append(_Waiting(pk, customer_id, bytes(data), points))
+            if sum(row.points for row in rows) >= POINTS_AT_ONCE:
+                break
+    return rows
 
 
 def _send(customer_id: int, points: NDArray[np.void]) -> None:

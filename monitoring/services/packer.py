@@ -19,7 +19,7 @@ from django.db import transaction
 from accounts import scope
 from accounts.models import Customer
 from monitoring import archive
-from monitoring.models import Newest, Retention
+from monitoring.models import CloudUse, Event, Newest, Retention
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +28,9 @@ GRACE: Final = timedelta(minutes=10)
 ASSETS_AT_ONCE: Final = 40
 HOURS_AT_ONCE: Final = timedelta(hours=6)
 DAYS_AT_ONCE: Final = 20
+ROWS_AT_ONCE: Final = 20_000
+LONGEST_LADDER: Final = timedelta(days=366)
+"""No rung is further from its end (`assets.expiry`)."""
 LONGEST: Final = timedelta(seconds=120)
 """A round ends after this long; the next one goes on."""
 
@@ -112,6 +115,7 @@ def forget(*, now: datetime) -> int:
         kept = {row.customer_id: row for row in Retention.objects.all()}
         customer_ids = list(Customer.objects.order_by("pk").values_list("pk", flat=True))
     gone = 0
+    midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     for customer_id in customer_ids:
         row = kept.get(customer_id)
         points_days = row.points_days if row else settings.POINTS_DAYS
@@ -120,7 +124,6 @@ def forget(*, now: datetime) -> int:
             if not archive.claim(customer_id):
                 continue
             assets = list(Newest.objects.filter(customer_id=customer_id).values_list("pk", flat=True))
-            midnight = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
             with archive.as_packer():
                 gone += archive.forget(
                     customer_id,
@@ -128,6 +131,18 @@ def forget(*, now: datetime) -> int:
                     points_before=midnight - timedelta(days=points_days),
                     steps_before=midnight - timedelta(days=steps_days),
                 )
+            gone += _forget_rows(midnight - timedelta(days=steps_days))
     if gone:
-        log.info("%s packed rows past keeping were deleted", gone)
+        log.info("%s rows past keeping were deleted", gone)
     return gone
+
+
+def _forget_rows(before: datetime) -> int:
+    """Events and counts of calls from before, of the customer in scope; not what lasts into the time that is kept, nor
+    the notices by which it is known that an end was told of."""
+    old = Event.objects.filter(occurred_at__lt=before).exclude(ends_at__gte=before)
+    old = old.exclude(source=Event.Source.EXPIRY, occurred_at__gte=before - LONGEST_LADDER)
+    ids = list(old.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE])
+    events, _of = Event.objects.filter(pk__in=ids).delete()
+    uses, _of = CloudUse.objects.filter(day__lt=before.date()).delete()
+    return events + uses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import calendar
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from django.http import HttpRequest, HttpResponse
@@ -15,7 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset, CloudAccount
-from monitoring import governor
+from monitoring import gaps, governor
 from monitoring.collectors.config import PERFORMANCE, Kind
 from monitoring.models import CloudReading, Health, Target
 from monitoring.problems import problem_text
@@ -53,6 +53,16 @@ class Plot:
     days: tuple[tuple[float, int], ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Figures of a namespace that are missing for good; `is_open` while the outage goes on and the gap grows."""
+
+    namespace: str
+    since: datetime
+    until: datetime
+    is_open: bool
+
+
 @require_safe
 @require(is_provider)
 def for_account(request: HttpRequest, account_id: int) -> HttpResponse:
@@ -88,6 +98,7 @@ def _context(account: CloudAccount, now: datetime) -> dict[str, object]:
         "reading": reading,
         "problem": problem_text(reading.problem_code) if reading and reading.problem_code else "",
         "rows": _rows(account, now),
+        "gaps": _gaps(account, now),
         "budget": found,
         "stretch": reading.stretch if reading else 1.0,
         "figures": {name: f"{getattr(found, name):,}" for name in ("used", "forecast", "limit")},
@@ -119,6 +130,25 @@ def _rows(account: CloudAccount, now: datetime) -> list[Row]:
             )
         )
     return found
+
+
+def _gaps(account: CloudAccount, now: datetime) -> list[Gap]:
+    """The gaps of all namespaces, the newest first."""
+    found = []
+    now_ms = round(now.timestamp() * 1000)
+    for target in Target.objects.filter(cloud_account=account, kind=Kind.CMS).enabled():
+        namespace = str(target.config.get("namespace", ""))
+        spans = [(low, high, False) for low, high in target.state.get("gaps", ())]
+        read_at = int(target.state.get("read_at", 0))
+        back = gaps.PERFORMANCE_BACK_MS if namespace == PERFORMANCE else gaps.LONGEST_BACK_MS
+        if lost := gaps.lost_by(read_at, now_ms, back):
+            spans.append((read_at, lost, True))
+        found += [Gap(namespace, _of_ms(low), _of_ms(high), is_open) for low, high, is_open in spans]
+    return sorted(found, key=lambda gap: (gap.until, gap.namespace), reverse=True)
+
+
+def _of_ms(moment: int) -> datetime:
+    return datetime.fromtimestamp(moment / 1000, tz=UTC)
 
 
 def _missing(reading: CloudReading | None) -> list[tuple[str, str]]:

@@ -13,10 +13,11 @@ from accounts.errors import DomainError
 from accounts.models import Customer, Severity, User
 from assets.models import Asset, CloudAccount, Subscription
 from incidents.models import Incident
-from monitoring.models import Alert, Event
-from monitoring.services import expiry
+from monitoring.models import Alert, Event, Target
+from monitoring.services import expiry, probe_events
 from notify.models import Delivery
 from tests.conftest import ClientFor
+from tests.monitoring.samples import START, feed
 
 pytestmark = pytest.mark.django_db
 
@@ -208,3 +209,30 @@ def test_the_page_lists_what_ends_sorted_and_customers_may_look(
     assert list(expiry.wish_of(account.customer).rungs) == [45, 7, 1]
     refused = client_for(chen).post(f"/monitoring/expiry/ladder/{account.customer_id}/", {"rungs": "x", "hour": 8})
     assert refused.status_code == 200
+
+
+def test_what_a_check_tells_of_is_not_told_again_by_the_ladder(account: CloudAccount, chen: User) -> None:
+    site = resource(account, "shop", None, kind="url", cloud_account=None)
+    fields = {"customer": account.customer, "asset": site, "next_due_at": NOW, "created_at": NOW, "changed_at": NOW}
+    tls = Target.objects.create(kind="tls", name="shop", key="tls", config={"host": "shop.example"}, **fields)
+    feed(account.customer, site, "probe.tls.days_left", [5.0], now=START)
+    ending = probe_events.Ending(tls, "tls-expiry", 5.0, NOW + timedelta(days=5))
+    assert probe_events.climb(ending, probe_events.RUNGS, now=NOW)
+    assert not probe_events.climb(ending, probe_events.RUNGS, now=NOW + timedelta(hours=6))
+    assert sweep(account) == []
+    assert sweep(account, 1) == []
+    assert Event.objects.filter(source=Event.Source.EXPIRY).count() == 1
+    assert Alert.objects.open().count() == 1
+
+
+def test_a_domain_that_a_check_watches_is_told_by_it_alone(account: CloudAccount) -> None:
+    paid(account, "Shop.example", 5, "manual")
+    paid(account, "other.example", 5, "manual")
+    site = resource(account, "shop", None, kind="url", cloud_account=None)
+    watch = Target.objects.create(
+        customer=account.customer, asset=site, kind="domain", name="shop", key="domain", next_due_at=NOW,
+        config={"domain": "shop.example"}, created_at=NOW, changed_at=NOW,
+    )  # fmt: skip
+    assert sweep(account) == [("other.example", 7)]
+    Target.objects.filter(pk=watch.pk).update(is_enabled=False)
+    assert sweep(account) == [("Shop.example", 7)]

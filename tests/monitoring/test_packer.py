@@ -18,10 +18,10 @@ from django.db.utils import ProgrammingError
 
 from accounts import scope
 from accounts.models import Customer, User
-from assets.models import Asset
+from assets.models import Asset, CloudAccount
 from monitoring import archive, pipeline, registry, storage
 from monitoring.collectors import Batch
-from monitoring.models import Retention, Series
+from monitoring.models import CloudUse, Event, Retention, Series
 from monitoring.services import packer
 from tests.conftest import NOW
 from tests.monitoring.samples import START, batch, feed, minute, server
@@ -277,6 +277,38 @@ def test_each_customer_keeps_its_history_as_long_as_agreed(jia: Customer, yi: Cu
     packer.forget(now=MIDNIGHT + 61 * DAY)
     assert steps(web, 3600).count.tolist() == []
     assert steps(other, 3600).count.tolist() == [60]
+
+
+def test_events_and_counts_of_calls_go_with_the_history(jia: Customer, web: Asset, lin: User) -> None:
+    with scope.customer(jia):
+        Retention.objects.create(
+            customer=jia, points_days=40, steps_days=60, reason="test", changed_by=lin, changed_at=NOW
+        )
+        account = CloudAccount.objects.create(
+            customer=jia, name="main", account_uid="1", access_key_id="LTAI", created_at=NOW
+        )
+        for key, source, ends_at in (
+            ("over", "cloud", None),
+            ("lasting", "maintenance", MIDNIGHT + 90 * DAY),
+            ("told", "expiry", MIDNIGHT),
+        ):
+            Event.objects.create(
+                customer=jia, key=key, source=source, kind="x", title_zh="x", title_en="x", occurred_at=MIDNIGHT,
+                ends_at=ends_at, recorded_at=MIDNIGHT,
+            )  # fmt: skip
+        for day in (0, 70):
+            CloudUse.objects.create(customer=jia, cloud_account=account, day=(MIDNIGHT + day * DAY).date(), calls=1)
+
+    def left() -> tuple[set[str], int]:
+        with scope.customer(jia):
+            return set(Event.objects.values_list("key", flat=True)), CloudUse.objects.count()
+
+    packer.forget(now=MIDNIGHT + 60 * DAY)
+    assert left() == ({"over", "lasting", "told"}, 2)
+    packer.forget(now=MIDNIGHT + 61 * DAY)
+    assert left() == ({"lasting", "told"}, 1)
+    packer.forget(now=MIDNIGHT + 500 * DAY)
+    assert left() == (set(), 0)
 
 
 # --- dying and racing ----------------------------------------------------------------------------------------------

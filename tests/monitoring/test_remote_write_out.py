@@ -6,10 +6,12 @@ import contextlib
 import json
 import socket
 import subprocess
+import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -211,3 +213,40 @@ def test_labels_are_in_the_letters_of_prometheus_and_nobody_forges_a_customer(
     assert found["series"] == str(series.pk)
     assert found["exported_customer"] == "999"
     assert found["__name__"] == "host_fs_used_pct"
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_is_open_while_the_store_is_waited_for_and_nobody_sends_beside(
+    jia: Customer, web: Asset, hour: datetime, settings: LazySettings
+) -> None:
+    take_in(jia, web, hour, {0: 1, 1: 2}, timezone.now())
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        (backend,) = cursor.fetchone()
+    seen: list[tuple[str, outgoing.Sent]] = []
+
+    class Store(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            with scope.platform("look"), connection.cursor() as cursor:
+                cursor.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", [backend])
+                (state,) = cursor.fetchone()
+                seen.append((state, outgoing.run()))
+            connection.close()
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Nothing is written down."""
+
+    store = ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    threading.Thread(target=store.serve_forever, daemon=True).start()
+    settings.REMOTE_WRITE_URL = f"http://127.0.0.1:{store.server_port}/api/v1/write"
+    try:
+        assert outgoing.run() == outgoing.Sent(points=2)
+    finally:
+        store.shutdown()
+        store.server_close()
+    assert seen == [("idle", outgoing.Sent())]
+    assert outgoing.waiting() == 0
+    assert outgoing.run() == outgoing.Sent(), "the lock is free again"
