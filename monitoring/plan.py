@@ -96,6 +96,8 @@ class Override:
     recovery_times: int | None = None
     schedule: int | None = None
     channels: tuple[int, ...] | None = None
+    flap_changes: int | None = None
+    flap_window_s: int | None = None
     id: int = 0
     """The row it stands in; 0 for what comes from elsewhere (expected processes) or is only tried."""
 
@@ -158,6 +160,9 @@ class Effective:
     schedule: Schedule | None = None
     channels: tuple[int, ...] = ()
     """Where its alerts are told; empty: wherever alerts are told (R46)."""
+    flap_changes: int | None = None
+    flap_window_s: int | None = None
+    """How often within how long coming and going is flapping; None: as the platform's setting says."""
 
 
 def resolve(
@@ -220,6 +225,8 @@ def _overridden(effective: Effective, override: Override, schedules: Mapping[int
         recovery=recovery,
         schedule=schedule,
         channels=effective.channels if override.channels is None else override.channels,
+        flap_changes=override.flap_changes or effective.flap_changes,
+        flap_window_s=override.flap_window_s or effective.flap_window_s,
     )
 
 
@@ -231,6 +238,7 @@ def _number(threshold: Threshold) -> float:
 
 FIELDS: Final = (
     "enabled", "thresholds", "times", "period_s", "recovery", "recovery_times", "severity", "schedule", "channels",
+    "flap_changes", "flap_window_s",
 )  # fmt: skip
 
 

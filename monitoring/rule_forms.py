@@ -16,6 +16,7 @@ from assets.models import Asset, Kind
 from monitoring.models import AssetGroup, RuleMacro, RuleOverride, RuleSchedule, Series
 from monitoring.plan import MACRO, Effective, Threshold
 from monitoring.rules import Condition, Rule, plain
+from monitoring.services import flaps
 from monitoring.services.overrides import Wish
 from monitoring.wording import condition_text, labels_shown
 from notify.models import Channel
@@ -79,6 +80,13 @@ class OverrideForm(forms.Form):
         required=False, label=_("Told to"), widget=forms.CheckboxSelectMultiple,
         help_text=_("None chosen: wherever alerts are told."),
     )  # fmt: skip
+    flap_changes = forms.IntegerField(
+        min_value=2, max_value=200, required=False, label=_("Flapping: changes"),
+        help_text=_("Coming and going so often is told once as flapping, then ever less often."),
+    )  # fmt: skip
+    flap_window_s = forms.IntegerField(
+        min_value=60, max_value=86_400, required=False, label=_("Flapping: within, seconds")
+    )
     reason = forms.CharField(
         max_length=300, label=_("Reason"), widget=forms.Textarea(attrs={"rows": 2}),
         help_text=_("Shown beside the rule and kept in its history."),
@@ -98,6 +106,9 @@ class OverrideForm(forms.Form):
         self.fields["times"].widget.attrs["placeholder"] = str(effective.times)
         self.fields["period_s"].widget.attrs["placeholder"] = plain(effective.period_s)
         self.fields["recovery_times"].widget.attrs["placeholder"] = str(effective.recovery_times)
+        limits = flaps.policy(effective.flap_changes, effective.flap_window_s)
+        self.fields["flap_changes"].widget.attrs["placeholder"] = str(limits.changes)
+        self.fields["flap_window_s"].widget.attrs["placeholder"] = plain(limits.window.total_seconds())
         schedules = RuleSchedule.objects.filter(customer=customer)
         self._schedules = {str(row.pk): row for row in schedules}
         self.fields["schedule"].choices = [  # type: ignore[attr-defined]  # a ChoiceField
@@ -127,7 +138,7 @@ class OverrideForm(forms.Form):
             ("", ["place", "enabled"]),
             (_("Fires"), [*limits, "times", "period_s"]),
             (_("Recovers"), [*back, "recovery_times"] if back else []),
-            (_("Then"), ["severity", "schedule", "channels"]),
+            (_("Then"), ["severity", "schedule", "channels", "flap_changes", "flap_window_s"]),
             ("", ["reason"]),
         ]
         return [(str(label), [self[name] for name in names]) for label, names in wanted if names]
@@ -145,6 +156,8 @@ class OverrideForm(forms.Form):
             "recovery_times": row.recovery_times,
             "schedule": ALWAYS if row.round_the_clock else str(row.schedule_id or ""),
             "channels": [str(pk) for pk in row.channels or ()],
+            "flap_changes": row.flap_changes,
+            "flap_window_s": row.flap_window_s,
             "reason": row.reason,
             **given,
         }
@@ -168,6 +181,8 @@ class OverrideForm(forms.Form):
             schedule=self._schedules.get(schedule),
             round_the_clock=schedule == ALWAYS,
             channels=tuple(int(pk) for pk in cleaned.get("channels") or ()) or None,
+            flap_changes=cleaned.get("flap_changes"),
+            flap_window_s=cleaned.get("flap_window_s"),
         )
 
     def _given(self, name: str, conditions: Sequence[Condition]) -> tuple[Threshold, ...] | None:

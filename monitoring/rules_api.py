@@ -68,6 +68,8 @@ class WishSerializer(serializers.Serializer[Any]):
     channels = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=MOST_ID), required=False, allow_null=True, max_length=50
     )
+    flap_changes = serializers.IntegerField(min_value=2, max_value=200, required=False, allow_null=True)
+    flap_window_s = serializers.IntegerField(min_value=60, max_value=86_400, required=False, allow_null=True)
     reason = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
@@ -100,6 +102,8 @@ class WishSerializer(serializers.Serializer[Any]):
             schedule=data["schedule"],
             round_the_clock=data["round_the_clock"],
             channels=_tuple(data.get("channels")),
+            flap_changes=data.get("flap_changes"),
+            flap_window_s=data.get("flap_window_s"),
         )
 
     @property
@@ -127,8 +131,8 @@ class OverrideSerializer(serializers.ModelSerializer[RuleOverride]):
         model = RuleOverride
         fields = (
             "id", "customer", "rule_id", "group", "asset", "labels", "enabled", "severity", "times", "period_s",
-            "thresholds", "recovery", "recovery_times", "schedule", "round_the_clock", "channels", "reason",
-            "changed_by", "changed_at",
+            "thresholds", "recovery", "recovery_times", "schedule", "round_the_clock", "channels",
+            "flap_changes", "flap_window_s", "reason", "changed_by", "changed_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -276,6 +280,8 @@ class HeldSerializer(serializers.Serializer[Any]):
     recovery = serializers.ListField(child=serializers.CharField())
     schedule = serializers.CharField(allow_null=True)
     channels = serializers.ListField(child=serializers.IntegerField())
+    flap_changes = serializers.IntegerField(allow_null=True)
+    flap_window_s = serializers.IntegerField(allow_null=True)
     said_by = serializers.DictField(child=serializers.CharField())
 
 
@@ -406,6 +412,8 @@ def _held(effective: Effective, chain: tuple[Override, ...]) -> dict[str, object
         "recovery": _texts(effective.recovery),
         "schedule": effective.schedule.name if effective.schedule else None,
         "channels": list(effective.channels),
+        "flap_changes": effective.flap_changes,
+        "flap_window_s": effective.flap_window_s,
         "said_by": {field: one.level.name.lower() for field, one in origins(chain).items()},
     }
 

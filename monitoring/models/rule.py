@@ -63,6 +63,13 @@ class RuleOverride(TenantModel):
     )
     round_the_clock = models.BooleanField(_("round the clock, whatever the wider level says"), default=False)
     channels = models.JSONField(_("told to"), null=True, blank=True)
+    flap_changes = models.PositiveSmallIntegerField(
+        _("flapping: changes"), null=True, blank=True, validators=[MinValueValidator(2), MaxValueValidator(200)]
+    )
+    flap_window_s = models.PositiveIntegerField(
+        _("flapping: within, seconds"), null=True, blank=True,
+        validators=[MinValueValidator(60), MaxValueValidator(86_400)],
+    )  # fmt: skip
     reason = models.CharField(_("reason"), max_length=300)
     changed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     changed_at = models.DateTimeField(_("changed at"))

@@ -28,12 +28,18 @@ KEPT: Final = 200
 Moves = Sequence[tuple[Alert, datetime]]
 
 
-def policy() -> Policy:
+def policy(changes: int | None = None, window_s: int | None = None) -> Policy:
+    """The platform's limits, but for those that are given."""
     return Policy(
-        changes=settings.FLAP_CHANGES,
-        window=timedelta(seconds=settings.FLAP_WINDOW_S),
+        changes=changes or settings.FLAP_CHANGES,
+        window=timedelta(seconds=window_s or settings.FLAP_WINDOW_S),
         quiet=timedelta(seconds=settings.FLAP_QUIET_S),
     )
+
+
+def policy_of(alert: Alert) -> Policy:
+    """The limits of the rule as it held when the alert opened."""
+    return policy(alert.condition.get("flap_changes"), alert.condition.get("flap_window_s"))
 
 
 def watch_new(alerts: Sequence[Alert], now: datetime) -> None:
@@ -41,7 +47,7 @@ def watch_new(alerts: Sequence[Alert], now: datetime) -> None:
     changes = _changes(alerts)
     for alert in alerts:
         if alert.open_key in changes and is_flapping(
-            [*changes[alert.open_key], alert.opened_at], alert.opened_at, policy()
+            [*changes[alert.open_key], alert.opened_at], alert.opened_at, policy_of(alert)
         ):
             alert.flapping_since = alert.opened_at
             alert.text = "\n\n".join([alert.text, _text(alert, len(changes[alert.open_key]) + 1)])
@@ -59,7 +65,7 @@ def went_good(*, customer: Customer, moves: Moves, now: datetime) -> set[int]:
             continue
         if alert.flapping_since is None:
             known = [*changes.get(alert.open_key, ()), alert.opened_at, at]
-            if not is_flapping(known, at, policy()):
+            if not is_flapping(known, at, policy_of(alert)):
                 continue
             alert.flapping_since = at
             began.append((alert, len(known)))
@@ -87,7 +93,7 @@ def _changes(alerts: Collection[Alert]) -> dict[str, list[datetime]]:
     """When alerts like these opened and ended lately, without themselves, by open key."""
     if not alerts:
         return {}
-    since = min(alert.opened_at for alert in alerts) - policy().window
+    since = min(alert.opened_at - policy_of(alert).window for alert in alerts)
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT open_key, opened_at, recovered_at FROM monitoring_alert WHERE customer_id = ANY(%s)"
@@ -110,7 +116,7 @@ def last_change(alert: Alert) -> datetime:
 def next_look(alert: Alert) -> datetime:
     """When it may be over, or is to be said again."""
     begun = alert.flapping_since or alert.opened_at
-    return min(quiet_at(last_change(alert), policy()), reminder_at(begun, alert.reminders, policy()))
+    return min(quiet_at(last_change(alert), policy_of(alert)), reminder_at(begun, alert.reminders, policy_of(alert)))
 
 
 def arm(alert: Alert, due_at: datetime) -> None:
@@ -143,7 +149,7 @@ def _save(alerts: Sequence[Alert]) -> None:
 
 
 def _text(alert: Alert, count: int) -> str:
-    minutes = round(policy().window.total_seconds() / 60)
+    minutes = round(policy_of(alert).window.total_seconds() / 60)
     said = ngettext(
         "It came and went: %(count)s change within %(minutes)s minutes. It is told ever less often until it is quiet.",
         "It came and went: %(count)s changes within %(minutes)s minutes. It is told ever less often until it is quiet.",

@@ -54,6 +54,8 @@ def override_of(row: RuleOverride) -> Override:
         recovery_times=row.recovery_times,
         schedule=ROUND_THE_CLOCK if row.round_the_clock else row.schedule_id,
         channels=None if row.channels is None else tuple(row.channels),
+        flap_changes=row.flap_changes,
+        flap_window_s=row.flap_window_s,
         id=row.pk or 0,
     )
 

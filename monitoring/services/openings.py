@@ -84,6 +84,8 @@ def describe(effective: Effective) -> dict[str, object]:
         "times": effective.times,
         "period_s": effective.period_s,
         **({"channels": list(effective.channels)} if effective.channels else {}),
+        **({"flap_changes": effective.flap_changes} if effective.flap_changes else {}),
+        **({"flap_window_s": effective.flap_window_s} if effective.flap_window_s else {}),
     }
 
 

@@ -38,6 +38,8 @@ class Wish:
     schedule: RuleSchedule | None = None
     round_the_clock: bool = False
     channels: tuple[int, ...] | None = None
+    flap_changes: int | None = None
+    flap_window_s: int | None = None
 
     @property
     def is_empty(self) -> bool:
@@ -62,6 +64,8 @@ class Wish:
             recovery_times=self.recovery_times,
             schedule=ROUND_THE_CLOCK if self.round_the_clock else schedule,
             channels=self.channels,
+            flap_changes=self.flap_changes,
+            flap_window_s=self.flap_window_s,
         )
 
 
@@ -144,6 +148,8 @@ def wish_of(row: Any, schedule: RuleSchedule | None) -> Wish:
         schedule=schedule,
         round_the_clock=row.round_the_clock,
         channels=None if row.channels is None else tuple(row.channels),
+        flap_changes=row.flap_changes,
+        flap_window_s=row.flap_window_s,
     )
 
 
@@ -224,6 +230,8 @@ def _fill(row: RuleOverride, wish: Wish) -> None:
     row.schedule = wish.schedule
     row.round_the_clock = wish.round_the_clock
     row.channels = None if wish.channels is None else list(wish.channels)
+    row.flap_changes = wish.flap_changes
+    row.flap_window_s = wish.flap_window_s
 
 
 def _check(actor: User, reason: str) -> None:
@@ -236,7 +244,7 @@ def _check(actor: User, reason: str) -> None:
 def _told(row: RuleOverride) -> dict[str, object]:
     names = (
         "enabled", "severity", "times", "period_s", "thresholds", "recovery", "recovery_times", "schedule_id",
-        "round_the_clock", "channels", "reason",
+        "round_the_clock", "channels", "flap_changes", "flap_window_s", "reason",
     )  # fmt: skip
     return {name: getattr(row, name) for name in names}
 

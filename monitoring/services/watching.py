@@ -38,16 +38,16 @@ def look_at_flapping(*, alert_id: int, now: datetime) -> None:
     alert = Alert.objects.select_related("asset").get(pk=alert_id)
     if not alert.is_open or alert.flapping_since is None:
         return
-    quiet = quiet_at(flaps.last_change(alert), flaps.policy())
+    quiet = quiet_at(flaps.last_change(alert), flaps.policy_of(alert))
     if now >= quiet and (speaks or not alert.is_calm):
         _end_flapping(customer, alert, now)
         return
-    if now >= reminder_at(alert.flapping_since, alert.reminders, flaps.policy()):
+    if now >= reminder_at(alert.flapping_since, alert.reminders, flaps.policy_of(alert)):
         flaps.say_still(customer, alert, now)
         alert.reminders += 1
         bulk.update([alert], ["reminders"])
     due_at = flaps.next_look(alert)
-    flaps.arm(alert, due_at if due_at > now else now + flaps.policy().quiet)
+    flaps.arm(alert, due_at if due_at > now else now + flaps.policy_of(alert).quiet)
 
 
 def _still_speaks(alert: Alert, now: datetime) -> bool:

@@ -59,6 +59,8 @@ FIELD_NAMES: Final[dict[str, str | Promise]] = {
     "severity": _("Severity"),
     "schedule": _("Schedule"),
     "channels": _("Told to"),
+    "flap_changes": _("Flapping: changes"),
+    "flap_window_s": _("Flapping: within, seconds"),
 }
 
 

@@ -4,13 +4,15 @@ import pytest
 from django.conf import LazySettings
 
 from accounts import scope
-from accounts.models import Customer
+from accounts.models import Customer, User
 from assets.models import Asset
 from incidents.models import TimelineEntry
 from monitoring import tasks
 from monitoring.models import Alert
-from monitoring.services import silence
-from tests.monitoring.samples import alerts, feed, minute, server
+from monitoring.rules import RULES
+from monitoring.services import overrides, silence
+from monitoring.services.overrides import Wish
+from tests.monitoring.samples import START, alerts, feed, minute, server
 from timers.models import Timer
 
 
@@ -114,3 +116,29 @@ def test_a_retired_asset_ends_even_what_flaps(jia: Customer, web: Asset) -> None
         Asset.objects.filter(pk=web.pk).update(retired_at=minute(13))
         silence.sweep(customer=jia, now=minute(13))
     assert alerts(jia)[-1].ending == Alert.Ending.RETIRED
+
+
+def test_a_rule_has_limits_of_its_own_where_somebody_said_so(jia: Customer, web: Asset, chen: User) -> None:
+    other = server(jia, "web-02")
+    with scope.customer(jia):
+        overrides.override(
+            customer=jia, rule=RULES["host-cpu-util"], asset=web, wish=Wish(flap_changes=8), reason="a batch machine",
+            actor=chen, now=START,
+        )  # fmt: skip
+    for asset in (web, other):
+        come_and_go(jia, asset, 3)
+    flapping = {alert.asset_id for alert in alerts(jia) if alert.flapping_since is not None}
+    assert flapping == {other.pk}
+    come_and_go(jia, web, 2, start=18)
+    flapping = {alert.asset_id for alert in alerts(jia) if alert.flapping_since is not None}
+    assert flapping == {web.pk, other.pk}
+
+
+def test_a_shorter_window_of_a_rule_counts_no_older_changes(jia: Customer, web: Asset, chen: User) -> None:
+    with scope.customer(jia):
+        overrides.override(
+            customer=jia, rule=RULES["host-cpu-util"], wish=Wish(flap_window_s=300), reason="slow machines",
+            actor=chen, now=START,
+        )  # fmt: skip
+    come_and_go(jia, web, 3)
+    assert not any(alert.flapping_since for alert in alerts(jia)), "four changes take more than five minutes"

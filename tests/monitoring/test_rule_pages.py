@@ -59,13 +59,16 @@ def test_a_rule_is_changed_for_a_group_with_a_recovery_of_its_own(
     group = make_group(jia, chen, assets=[web])
     form = {
         "place": f"group:{group.pk}", "threshold_0": "70", "recovery_0": "40", "recovery_times": "2", "times": "2",
-        "schedule": "always", "reason": "small machines",
+        "schedule": "always", "flap_changes": "12", "flap_window_s": "7200", "reason": "small machines",
     }  # fmt: skip
     answer = browser.post(f"/monitoring/rules/{CPU.id}/?customer={jia.pk}", form)
     assert answer.status_code == 302
     (row,) = rows(jia)
     assert (row.group, row.thresholds, row.recovery, row.recovery_times, row.times) == (group, [70.0], [40.0], 2, 2)
     assert row.round_the_clock
+    assert (row.flap_changes, row.flap_window_s) == (12, 7200)
+    page = browser.get(f"/monitoring/rules/{CPU.id}/?customer={jia.pk}").content.decode()
+    assert "12 × / 7200 s" in page
     feed(jia, web, "host.cpu.util", [75, 75, 50, 50, 39, 39])
     (alert,) = alerts(jia)
     assert (alert.opened_at, alert.recovered_at) == (minute(1), minute(5))
