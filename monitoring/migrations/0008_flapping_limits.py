@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('monitoring', '0006_http_checks'),
+        ("monitoring", "0007_storms"),
     ]
 
     operations = [
