@@ -64,6 +64,7 @@ MENU = (
             Place("home", _("Home"), "home", is_customer, "home", "h"),
             Place("incidents:board", _("Board"), "layout-kanban", is_provider, "board", "b"),
             Place("incidents:list", _("Incidents"), "urgent", everybody, "incidents", "i"),
+            Place("incidents:requests", _("Service requests"), "clipboard-list"),
             Place("monitoring:alerts", _("Alerts"), "bell-ringing", everybody, "alerts", "a"),
             Place("assets:list", _("Assets"), "server-2", everybody, "assets", "s"),
             Place("incidents:follow-ups", _("Follow-ups"), "checklist"),
@@ -100,6 +101,15 @@ MENU = (
             Place("incidents:sources", _("Ways in"), "login-2", is_provider),
             Place("notify:policies", _("Notification policy"), "bell-cog", can_write),
             Place("accounts:calendars", _("Business calendars"), "calendar-month", is_provider),
+        ),
+    ),
+    Group(
+        _("Records"),
+        (
+            Place("incidents:attestations", _("Signatures"), "signature"),
+            Place("incidents:faults", _("Faults"), "gavel"),
+            Place("incidents:violations", _("Violations"), "flag-exclamation"),
+            Place("incidents:causes", _("Causes at the customer"), "target-arrow"),
         ),
     ),
     Group(

@@ -74,7 +74,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
 
     class Meta:
         model = Incident
-        fields = (
+        fields: tuple[str, ...] = (
             "id", "number", "kind", "customer", "title", "description", "severity", "category", "source", "state",
             "parent", "duplicate_of", "assignee", "raised_by", "acknowledged_by", "assets", "cause", "resolution",
             "detected_at", "opened_at", "clock_started_at", "acknowledged_at", "resolved_at", "closed_at", "changed_at",
@@ -135,6 +135,13 @@ class ResumeSerializer(Said):
 class ResolveSerializer(Versioned):
     resolution = serializers.CharField(max_length=8000)
     cause = serializers.ChoiceField(choices=Incident.Cause.choices)
+    proof = serializers.CharField(
+        max_length=8000,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Needed when the cause is the customer's application: their contacts receive it.",
+    )
 
 
 class CloseSerializer(Said):

@@ -94,7 +94,22 @@ class ResolveForm(forms.Form):
         help_text=_("The customer reads this."),
     )
     cause = forms.ChoiceField(label=_("Where was the cause?"), choices=[("", "—"), *Incident.Cause.choices])
+    proof = forms.CharField(
+        label=_("Proof that the cause was in the customer's application"),
+        required=False,
+        max_length=8000,
+        widget=forms.Textarea(attrs={"rows": 3, "data-shown-when": "cause=customer_application"}),
+        help_text=_("Needed for that cause only: the customer's contacts receive it and are asked to acknowledge it."),
+    )
+    attachments = FilesField(required=False)
     version = forms.IntegerField(widget=forms.HiddenInput, required=False)
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or {}
+        is_theirs = said.get("cause") == Incident.Cause.CUSTOMER_APPLICATION
+        if is_theirs and not (said.get("proof") or "").strip():
+            self.add_error("proof", _("The customer is told that the cause is theirs: please write the proof."))
+        return said
 
 
 class CloseForm(forms.Form):

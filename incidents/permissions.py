@@ -17,7 +17,7 @@ def side_of(person: User | None) -> Side:
 
 
 def may(person: User | None, verb: Verb, incident: Incident) -> bool:
-    return states.find(verb, incident.stage, side_of(person)) is not None
+    return states.find(verb, incident.stage, side_of(person), incident.step) is not None
 
 
 def may_ever(person: User | None, verb: Verb) -> bool:

@@ -6,10 +6,11 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from incidents import clocks, contacting, services
+from incidents import attestation_mail, clocks, contacting, services
 from incidents.services import (
     announcing,
     answering,
+    attestations,
     chat_answers,
     desk,
     duty_watch,
@@ -134,3 +135,13 @@ def poll_mail() -> None:
 @shared_task(name="incidents.poll_mailbox", queue="default")
 def poll_mailbox(source_id: int) -> None:
     mailbox.poll(source_id=source_id)
+
+
+@shared_task(name=attestations.EXPIRE_TASK, queue="default")
+def expire_attestation(*, due_at: datetime, now: datetime, attestation_id: int) -> None:
+    attestations.expire(attestation_id=attestation_id, now=now)
+
+
+@shared_task(name=attestations.MAIL_TASK, queue="notify")
+def mail_attestation(*, due_at: datetime, now: datetime, attestation_id: int, contact_id: int) -> None:
+    attestation_mail.send(attestation_id=attestation_id, contact_id=contact_id, now=now)

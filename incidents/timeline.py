@@ -3,12 +3,13 @@
 from collections.abc import Callable, Mapping
 from datetime import datetime
 
+from django.db import models
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
 from accounts.models import Severity, User
-from incidents.models import Clock, Incident, Target, TimelineEntry
+from incidents.models import Clock, Fault, FaultDecision, Incident, Target, ThirdPartyTime, TimelineEntry
 
 Kind = TimelineEntry.Kind
 Data = Mapping[str, object]
@@ -69,8 +70,8 @@ def _opened(data: Data) -> str:
         return _("Opened by monitoring; the asset had one before: %(number)s") % {"number": data["earlier"]}
     if data.get("by_monitoring"):
         return _("Opened by monitoring")
-    if data.get("split_from"):
-        return _("opened it for alerts of %(number)s") % {"number": data["split_from"]}
+    if data.get("request") or data.get("split_from"):
+        return _opened_otherwise(data)
     if data.get("via"):
         return _from_outside(data)
     return _("opened the incident")
@@ -83,6 +84,12 @@ def _from_outside(data: Data) -> str:
     if data.get("by_person"):
         return _("opened it for %(sender)s, who wrote by %(way)s and is not verified") % names
     return _("Opened by %(way)s from %(sender)s, whose identity is not verified") % names
+
+
+def _opened_otherwise(data: Data) -> str:
+    if data.get("request"):
+        return _("asked for it")
+    return _("opened it for alerts of %(number)s") % {"number": data["split_from"]}
 
 
 def _alert(data: Data) -> str:
@@ -239,6 +246,75 @@ def _called(data: Data) -> str:
     return _("%(name)s was called and did not answer") % name
 
 
+REQUEST_SENTENCES: dict[str, Callable[[], str]] = {
+    "judged": lambda: _("reviewed the request"),
+    "warned": lambda: _("warned of the request and asked for a written confirmation"),
+    "accepted": lambda: _("accepted the request"),
+    "refused": lambda: _("refused the request"),
+    "begun": lambda: _("began the work"),
+    "done": lambda: _("finished the work"),
+    "withdrawn": lambda: _("withdrew the request"),
+}
+
+
+def _request(data: Data) -> str:
+    said = REQUEST_SENTENCES.get(str(data.get("what")))
+    return said() if said else ""
+
+
+def _attestation(data: Data) -> str:
+    names = {"number": data.get("number", ""), "name": data.get("signer", "")}
+    match data.get("outcome"):
+        case "signed":
+            return _("%(number)s is signed by %(name)s") % names
+        case "declined":
+            return _("%(number)s is declined by %(name)s") % names
+        case "expired":
+            return _("%(number)s was not answered in time") % names
+    return _("%(number)s is withdrawn") % names
+
+
+def _quote(data: Data) -> str:
+    return _("offered a quote of CNY %(amount)s, valid until %(day)s") % {
+        "amount": data.get("amount", ""),
+        "day": data.get("until", ""),
+    }
+
+
+def _fault(data: Data) -> str:
+    if data.get("proposed"):
+        return _("proposed it as a fault: review %(number)s") % {"number": data["proposed"]}
+    names = {
+        "number": data.get("fault", ""),
+        "verdict": _label(FaultDecision.Verdict, data.get("verdict")),
+        "outcome": _label(Fault.Outcome, data.get("outcome")),
+    }
+    return _("decided “%(verdict)s” in review %(number)s; it stands at “%(outcome)s”") % names
+
+
+def _cause(data: Data) -> str:
+    if data.get("answer") == "acknowledged":
+        return _("acknowledged that the cause was in their application")
+    if data.get("answer") == "disputed":
+        return _("disputed that the cause was in their application")
+    return _("told the customer, with proof, that the cause was in their application")
+
+
+def _third_party(data: Data) -> str:
+    names = {
+        "party": data.get("name") or _label(ThirdPartyTime.Party, data.get("party")),
+        "ticket": data.get("ticket") or "—",
+        "time": _clock_time(data.get("at")),
+    }
+    if data.get("back"):
+        return _("took it back from %(party)s at %(time)s (ticket %(ticket)s)") % names
+    return _("handed it over to %(party)s at %(time)s (ticket %(ticket)s)") % names
+
+
+def _label(choices: type[models.TextChoices], value: object) -> str:
+    return str(choices(value).label) if isinstance(value, str) and value in choices.values else ""
+
+
 SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.OPENED: _opened,
     Kind.ALERT: _alert,
@@ -257,6 +333,12 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.GROUPED: _grouped,
     Kind.MERGED: _merged,
     Kind.SPLIT: _split,
+    Kind.REQUEST: _request,
+    Kind.ATTESTATION: _attestation,
+    Kind.QUOTE: _quote,
+    Kind.FAULT: _fault,
+    Kind.CAUSE: _cause,
+    Kind.THIRD_PARTY: _third_party,
     Kind.WARNING: _warning,
     Kind.BREACH: _breach,
     Kind.ESCALATION: _escalation,

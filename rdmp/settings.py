@@ -343,6 +343,8 @@ PROVIDER_NAME = env.text("RDMP_PROVIDER_NAME", "杭州济通科技斯法科技�
 
 INCIDENT_WARNING_SHARE = env.number("RDMP_WARNING_SHARE", 2 / 3)  # of a clock's time; then whoever has it is warned
 
+ATTESTATION_DAYS = int(env.number("RDMP_ATTESTATION_DAYS", 14))  # so long a named contact may answer
+
 # --- reports --------------------------------------------------------------------------------------------------------
 
 ACCIDENT_REPORT_WORKDAYS = int(env.number("RDMP_ACCIDENT_REPORT_WORKDAYS", 3))  # after the day on which it was opened

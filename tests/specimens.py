@@ -91,6 +91,7 @@ PARTICULAR: Final[dict[str, object]] = {
     "monitoring.Retention.points_days": 40,
     "monitoring.Retention.steps_days": 400,
     "incidents.IncidentAlert.alert_key": "alert:770001",
+    "incidents.Incident.phase": "",
     "incidents.Incident.policy": {
         "severity": 2,
         "contract": "",

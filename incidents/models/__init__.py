@@ -1,9 +1,12 @@
 """The models of incidents, one file a noun."""
 
 from incidents.models.announcement import Announcement, AnnouncementCopy, AnnouncementKind, AnnouncementReading
+from incidents.models.attestations import SIGNERS, Attestation, AttestationAnswer, Purpose
 from incidents.models.calling import ContactCall
+from incidents.models.causes import CauseNotice
 from incidents.models.desk import DeskForward
 from incidents.models.escalation import EscalationPolicy, EscalationStep, Target
+from incidents.models.faults import Fault, FaultDecision, FaultIncident
 from incidents.models.follow_up import OPEN_STATES, FollowUp, FollowUpQuerySet, FollowUpState
 from incidents.models.inbound import (
     ALARM_KINDS,
@@ -26,17 +29,23 @@ from incidents.models.incident import (
     IncidentQuerySet,
     IncidentState,
     Pause,
+    RequestPhase,
     TimelineEntry,
 )
 from incidents.models.knowledge import Article, ArticleLink, ArticleQuerySet, ArticleVersion, ArticleVote
 from incidents.models.merging import UNDO_WITHIN, Merge
 from incidents.models.notice import ResponderNotice
+from incidents.models.quotes import Quote, QuoteLine
 from incidents.models.replies import CannedReply, SavedFilter
+from incidents.models.requests import ServiceRequest
+from incidents.models.third_parties import ThirdPartyTime
+from incidents.models.violations import Violation
 
 __all__ = [
     "ALARM_KINDS",
     "CHAT_KINDS",
     "OPEN_STATES",
+    "SIGNERS",
     "UNDO_WITHIN",
     "UNSOLVED_STATES",
     "Announcement",
@@ -49,7 +58,10 @@ __all__ = [
     "ArticleVersion",
     "ArticleVote",
     "Attachment",
+    "Attestation",
+    "AttestationAnswer",
     "CannedReply",
+    "CauseNotice",
     "ChatCode",
     "ChatIdentity",
     "Clock",
@@ -57,6 +69,9 @@ __all__ = [
     "DeskForward",
     "EscalationPolicy",
     "EscalationStep",
+    "Fault",
+    "FaultDecision",
+    "FaultIncident",
     "FollowUp",
     "FollowUpQuerySet",
     "FollowUpState",
@@ -71,9 +86,16 @@ __all__ = [
     "IncidentState",
     "Merge",
     "Pause",
+    "Purpose",
+    "Quote",
+    "QuoteLine",
+    "RequestPhase",
     "ResponderNotice",
     "SavedFilter",
+    "ServiceRequest",
     "StandIn",
     "Target",
+    "ThirdPartyTime",
     "TimelineEntry",
+    "Violation",
 ]

@@ -13,7 +13,7 @@ from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from assets.models import Asset
 from incidents import sla
-from incidents.states import UNSOLVED, State
+from incidents.states import UNSOLVED, Phase, State
 
 UNSOLVED_STATES = sorted(UNSOLVED)
 
@@ -34,6 +34,19 @@ class IncidentKind(models.TextChoices):
     INCIDENT = "incident", _("Incident")
     REQUEST = "request", _("Service request")
     INTERNAL = "internal", _("Internal")
+
+
+class RequestPhase(models.TextChoices):
+    """The phases of a service request (`incidents.states`) with the words that people read."""
+
+    RECEIVED = Phase.RECEIVED, _("Received")
+    REVIEW = Phase.REVIEW, _("In review")
+    ACCEPTED = Phase.ACCEPTED, _("Accepted")
+    IN_WORK = Phase.IN_WORK, _("In work")
+    DONE = Phase.DONE, _("Done")
+    CONFIRMED = Phase.CONFIRMED, _("Confirmed")
+    REFUSED = Phase.REFUSED, _("Refused")
+    WITHDRAWN = Phase.WITHDRAWN, _("Withdrawn")
 
 
 class IncidentManager(ScopedManager["Incident"]):
@@ -117,6 +130,7 @@ class Incident(TenantModel):
     category = models.CharField(_("class"), max_length=20, choices=Category, default=Category.SYSTEM)
     source = models.CharField(_("source"), max_length=20, choices=Source)
     state = models.CharField(_("state"), max_length=20, choices=IncidentState, default=IncidentState.OPEN)
+    phase = models.CharField(_("phase"), max_length=20, choices=RequestPhase, blank=True, default="")
     assignee = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     raised_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     acknowledged_by = models.ForeignKey(
@@ -182,6 +196,11 @@ class Incident(TenantModel):
             models.CheckConstraint(condition=Q(state__in=IncidentState.values), name="incident_state_is_known"),
             models.CheckConstraint(condition=~Q(title=""), name="incident_has_a_title"),
             models.CheckConstraint(
+                condition=Q(kind=IncidentKind.REQUEST, phase__in=RequestPhase.values)
+                | (~Q(kind=IncidentKind.REQUEST) & Q(phase="")),
+                name="request_alone_has_a_phase",
+            ),
+            models.CheckConstraint(
                 condition=Q(parent=None) | ~Q(parent=F("id")), name="incident_is_not_grouped_under_itself"
             ),
             models.CheckConstraint(
@@ -212,6 +231,15 @@ class Incident(TenantModel):
     @property
     def stage(self) -> State:
         return State(self.state)
+
+    @property
+    def step(self) -> Phase | None:
+        """How far a service request is; None for all others."""
+        return Phase(self.phase) if self.phase else None
+
+    @property
+    def is_request(self) -> bool:
+        return self.kind == IncidentKind.REQUEST
 
     @property
     def is_unsolved(self) -> bool:
@@ -288,6 +316,8 @@ class Pause(TenantModel):
     class Reason(models.TextChoices):
         WAITING_CUSTOMER = "waiting_customer", _("Waiting for customer")
         RESOLVED = "resolved", _("Resolved, later reopened")
+        CONFIRMATION = "confirmation", _("Waiting for a signature")
+        QUOTE = "quote", _("Waiting for an accepted quote")
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="pauses")
     reason = models.CharField(_("reason"), max_length=20, choices=Reason)
@@ -390,6 +420,12 @@ class TimelineEntry(TenantModel):
         GROUPED = "grouped", _("Grouped")
         MERGED = "merged", _("Merged")
         SPLIT = "split", _("Split")
+        REQUEST = "request", _("Service request")
+        ATTESTATION = "attestation", _("Confirmation")
+        QUOTE = "quote", _("Quote")
+        FAULT = "fault", _("Fault review")
+        CAUSE = "cause", _("Cause at the customer")
+        THIRD_PARTY = "third_party", _("Third party")
         WARNING = "warning", _("Deadline near")
         BREACH = "breach", _("Deadline missed")
         ESCALATION = "escalation", _("Escalation")

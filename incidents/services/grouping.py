@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Severity, User
-from incidents import clocks, locks, messages, timeline
+from incidents import clocks, contacting, locks, messages, timeline
 from incidents.models import (
     Clock,
     Incident,
@@ -98,6 +98,7 @@ def merge(*, duplicate: Incident, into: Incident, reason: str, actor: User, now:
         kept={**before, **moved, "clocks": [clock.pk for clock in ran]},
     )
     clocks.end_pause(gone, now=now)
+    contacting.stop(gone, now=now)
     gone.state, gone.closed_at, gone.duplicate_of, gone.parent = IncidentState.CLOSED, now, kept, None
     Incident.objects.filter(duplicate_of=gone).update(duplicate_of=kept)
     _take_over(kept, [gone], now=now)

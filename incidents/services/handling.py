@@ -1,7 +1,12 @@
 """The provider's verbs, from acknowledging to closing; and the customer's two: confirming and reopening."""
 
-from datetime import datetime
+from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.utils.translation import gettext as _
 
@@ -9,10 +14,10 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Severity, User
 from incidents import clocks, contacting, duty, locks, messages, timeline
-from incidents.models import Clock, Incident, IncidentState, Pause, TimelineEntry
+from incidents.models import Clock, Incident, IncidentKind, IncidentState, Pause, TimelineEntry
 from incidents.policy import freeze
-from incidents.services import escalating, following
-from incidents.services.marks import allowed, same_version, touch
+from incidents.services import causes, escalating, following, third_parties, waiting
+from incidents.services.marks import allowed, move_on, same_version, touch
 from incidents.states import State, Verb
 from notify import live
 
@@ -29,7 +34,7 @@ def acknowledge(*, incident: Incident, actor: User, now: datetime, via: str = ""
     a page.
     """
     incident = locks.hold(incident)
-    allowed(Verb.ACKNOWLEDGE, incident, actor)
+    move_on(incident, allowed(Verb.ACKNOWLEDGE, incident, actor))
     incident.state = IncidentState.ACKNOWLEDGED
     _responded(incident, actor, now)
     clocks.stop(incident, Response, now=now)
@@ -125,8 +130,13 @@ def resolve(
     actor: User,
     now: datetime,
     version: int | None = None,
+    proof: str = "",
+    files: Sequence[UploadedFile[Any]] = (),
 ) -> Incident:
-    """Say what solved it and whose side the cause was on; the clocks stop. Resolving responds, too."""
+    """Say what solved it and whose side the cause was on; the clocks stop. Resolving responds, too.
+
+    When the cause was the customer's application they are told so with the `proof` and its files (R69).
+    """
     incident = locks.hold(incident)
     allowed(Verb.RESOLVE, incident, actor)
     same_version(incident, version)
@@ -134,26 +144,36 @@ def resolve(
     if cause not in Incident.Cause.values:
         raise DomainError(_("Please choose where the cause was."), code="cause_missing")
     incident.cause = cause
+    is_theirs = cause == Incident.Cause.CUSTOMER_APPLICATION and incident.kind != IncidentKind.INTERNAL
+    proof = causes.required_proof(proof) if is_theirs else ""
+    settle(incident, actor=actor, now=now)
+    data: dict[str, object] = {"cause": cause}
+    _finish(incident, Kind.RESOLVED, "incident.resolve", actor=actor, now=now, body=incident.resolution, data=data)
+    messages.resolved(incident, actor, now=now)
+    if is_theirs:
+        causes.tell(incident, proof, files=files, actor=actor, now=now)
+    following.resolved(incident, actor=actor, now=now)
+    return incident
+
+
+def settle(incident: Incident, *, actor: User, now: datetime) -> None:
+    """Everything that solving changes on an incident that is held; the caller saves it. Solving responds, too."""
     if incident.stage is State.OPEN:
         _responded(incident, actor, now)
         timeline.write(incident, Kind.ACKNOWLEDGED, actor=actor, now=now, data={"by_resolving": True})
     incident.state = IncidentState.RESOLVED
     incident.resolved_at = now
+    third_parties.end_with(incident, now=now)
     clocks.end_pause(incident, now=now)
     clocks.stop(incident, Response, Handling, now=now)
     _nobody_is_called(incident, escalating.Because.RESOLVED, now)
-    data: dict[str, object] = {"cause": cause}
-    _finish(incident, Kind.RESOLVED, "incident.resolve", actor=actor, now=now, body=incident.resolution, data=data)
-    messages.resolved(incident, actor, now=now)
-    following.resolved(incident, actor=actor, now=now)
-    return incident
 
 
 @transaction.atomic
 def close(*, incident: Incident, actor: User | None, now: datetime, remark: str = "") -> Incident:
     """The customer confirms the solution, or the provider closes."""
     incident = locks.hold(incident)
-    allowed(Verb.CLOSE, incident, actor)
+    move_on(incident, allowed(Verb.CLOSE, incident, actor))
     incident.state = IncidentState.CLOSED
     incident.closed_at = now
     contacting.stop(incident, now=now)
@@ -176,6 +196,7 @@ def reopen(*, incident: Incident, reason: str, actor: User, now: datetime) -> In
     """It was not solved. The handling clock runs on; a customer who reopens is owed a response once more."""
     incident = locks.hold(incident)
     transition = allowed(Verb.REOPEN, incident, actor)
+    move_on(incident, transition)
     reason = _required(reason, _("Please write what is still wrong."))
     _leave_storm_to_newer(incident)
     assert transition.target is not None  # noqa: S101 - both lines of the table have one
@@ -193,8 +214,13 @@ def reopen(*, incident: Incident, reason: str, actor: User, now: datetime) -> In
 
 
 def take_reply(incident: Incident, *, actor: User, now: datetime) -> None:
-    """The customer's comment answers the question: the clocks run on. The caller holds the incident."""
+    """The customer's comment answers the question: the clocks run on. The caller holds the incident.
+
+    What needs a signature is not answered by a comment.
+    """
     allowed(Verb.REPLY, incident, actor)
+    if waiting.for_signature(incident):
+        return
     _run_on(incident, now)
     _finish(incident, Kind.RESUMED, "incident.reply", actor=actor, now=now, data={"by_reply": True})
 

@@ -9,7 +9,7 @@ from django.utils.translation import gettext as _
 from accounts.errors import DomainError
 from accounts.models import User
 from incidents import states
-from incidents.models import Incident, IncidentState
+from incidents.models import Incident, IncidentState, RequestPhase
 from incidents.permissions import side_of
 from incidents.states import State, Transition, Verb
 
@@ -22,7 +22,7 @@ def allowed(verb: Verb, incident: Incident, actor: User | None) -> Transition:
     side = side_of(actor)
     if not states.may_ever(verb, side):
         raise PermissionDenied
-    transition = states.find(verb, incident.stage, side)
+    transition = states.find(verb, incident.stage, side, incident.step)
     if transition is None:
         raise DomainError(_refusal(verb, incident), code="wrong_state")
     if verb is Verb.REOPEN and incident.duplicate_of_id is not None:
@@ -32,6 +32,12 @@ def allowed(verb: Verb, incident: Incident, actor: User | None) -> Transition:
             code="is_duplicate",
         )
     return transition
+
+
+def move_on(incident: Incident, transition: Transition) -> None:
+    """Let a service request enter the phase that the table names; the caller saves."""
+    if transition.phase is not None:
+        incident.phase = RequestPhase(transition.phase)
 
 
 def same_version(incident: Incident, expected: int | None) -> None:

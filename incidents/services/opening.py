@@ -21,7 +21,7 @@ from incidents.models import Incident, IncidentAsset, IncidentState, TimelineEnt
 from incidents.policy import freeze
 from incidents.services import escalating
 from incidents.services.handling import acknowledge
-from incidents.services.talking import keep_files
+from incidents.services.storing import keep_files
 from notify import live
 
 Source = Incident.Source
@@ -49,7 +49,7 @@ def raise_by_customer(
     locks.hold_customer(customer)
     incident = Incident(
         customer=customer,
-        title=_required_title(title),
+        title=check_title(title),
         description=description.strip(),
         severity=Severity(severity),
         category=category,
@@ -58,7 +58,7 @@ def raise_by_customer(
         detected_at=now,
         clock_started_at=now,
     )
-    return _create(incident, assets=assets, actor=actor, data={}, files=files, now=now)
+    return create(incident, assets=assets, actor=actor, data={}, files=files, now=now)
 
 
 @transaction.atomic
@@ -93,7 +93,7 @@ def log_contact(
     began = min(contacted_at, now)
     incident = Incident(
         customer=customer,
-        title=_required_title(title),
+        title=check_title(title),
         description=description.strip(),
         severity=Severity(severity),
         category=category,
@@ -105,7 +105,7 @@ def log_contact(
     data: dict[str, object] = {}
     if caller.strip():
         data = {"caller": caller.strip(), "callee": callee.strip() or actor.name, "called_at": began.isoformat()}
-    _create(incident, assets=assets, actor=actor, data=data, files=files, now=now)
+    create(incident, assets=assets, actor=actor, data=data, files=files, now=now)
     return acknowledge(incident=incident, actor=actor, now=now) if take else incident
 
 
@@ -137,7 +137,7 @@ def open_from_message(
     start = max(min(began, now), now - OLDEST_CALL)
     incident = Incident(
         customer=customer,
-        title=_required_title(title),
+        title=check_title(title),
         description=description.strip(),
         severity=Severity(severity),
         category=Incident.Category.OTHER,
@@ -149,7 +149,7 @@ def open_from_message(
     data: dict[str, object] = {"via": source, "sender": sender, "verified": person is not None}
     if person is None and actor is not None:
         data["by_person"] = True
-    return _create(incident, assets=(), actor=person or actor, data=data, files=files, now=now)
+    return create(incident, assets=(), actor=person or actor, data=data, files=files, now=now)
 
 
 @transaction.atomic
@@ -168,7 +168,7 @@ def open_by_platform(
     incident = Incident(
         customer=customer,
         kind=kind,
-        title=_required_title(title),
+        title=check_title(title),
         description=description,
         severity=severity,
         category=Incident.Category.OTHER,
@@ -176,10 +176,10 @@ def open_by_platform(
         detected_at=detected_at,
         clock_started_at=detected_at,
     )
-    return _create(incident, assets=(), actor=None, data={"by_monitoring": True}, now=now)
+    return create(incident, assets=(), actor=None, data={"by_monitoring": True}, now=now)
 
 
-def _create(
+def create(
     incident: Incident,
     *,
     assets: Iterable[Asset],
@@ -188,6 +188,7 @@ def _create(
     now: datetime,
     files: Sequence[UploadedFile[Any]] = (),
 ) -> Incident:
+    """Save an incident that a person begins, with everything that belongs to it. The caller holds the customer."""
     customer = incident.customer
     incident.state = IncidentState.OPEN
     incident.opened_at = incident.changed_at = now
@@ -210,7 +211,7 @@ def _create(
     return incident
 
 
-def _required_title(title: str) -> str:
+def check_title(title: str) -> str:
     text = " ".join(title.split())
     if not text:
         raise DomainError(_("Please say in one line what is wrong."), code="title_missing")

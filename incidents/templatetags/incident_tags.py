@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -16,8 +17,8 @@ from accounts.models import User
 from incidents import permissions, prose, timeline
 from incidents.faces import Face, nearest
 from incidents.mentions import MARKS
-from incidents.models import Attachment, Incident, Target, TimelineEntry
-from incidents.states import State, Verb
+from incidents.models import Attachment, Incident, RequestPhase, Target, TimelineEntry
+from incidents.states import Phase, State, Verb
 from incidents.uploads import PICTURES
 
 register = template.Library()
@@ -53,10 +54,58 @@ KIND_TONES = {
     "grouped": ("purple", "hierarchy"),
     "merged": ("purple", "git-merge"),
     "split": ("purple", "arrows-split"),
+    "request": ("teal", "clipboard-check"),
+    "attestation": ("indigo", "signature"),
+    "quote": ("indigo", "file-invoice"),
+    "fault": ("red", "gavel"),
+    "cause": ("orange", "target-arrow"),
+    "third_party": ("cyan", "arrows-exchange"),
     "warning": ("yellow", "clock-exclamation"),
     "breach": ("red", "clock-x"),
     "escalation": ("orange", "phone-outgoing"),
 }
+
+
+PHASE_TONES = {
+    Phase.RECEIVED: "red",
+    Phase.REVIEW: "blue",
+    Phase.ACCEPTED: "teal",
+    Phase.IN_WORK: "blue",
+    Phase.DONE: "green",
+    Phase.CONFIRMED: "secondary",
+    Phase.REFUSED: "orange",
+    Phase.WITHDRAWN: "secondary",
+}
+WAY = (Phase.RECEIVED, Phase.REVIEW, Phase.ACCEPTED, Phase.IN_WORK, Phase.DONE, Phase.CONFIRMED)
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a request on its way. `tone`: past, now or ahead."""
+
+    label: str
+    tone: str
+
+    @property
+    def is_now(self) -> bool:
+        return self.tone == "now"
+
+
+@register.filter
+def phase_tone(incident: Incident) -> str:
+    return "secondary" if incident.step is None else PHASE_TONES[incident.step]
+
+
+@register.filter
+def phase_steps(incident: Incident) -> list[Step]:
+    """The way of a request; one that was refused or withdrawn ends there."""
+    step = incident.step
+    if step is None:
+        return []
+    way = WAY if step in WAY else (Phase.RECEIVED, Phase.REVIEW, step)
+    here = way.index(step)
+    tones = ["past" if place < here else "now" if place == here else "ahead" for place in range(len(way))]
+    return [Step(str(RequestPhase(each).label), tone) for each, tone in zip(way, tones, strict=True)]
 
 
 @register.filter

@@ -23,6 +23,7 @@ from incidents.policy import Policy
 from incidents.states import State, Verb, verbs
 from incidents.views.board import is_fragment
 from incidents.views.relatives import Relatives, makes_sense
+from incidents.views.signatures import Signatures
 from incidents.views.timeline import shown
 
 MATCHES = 20
@@ -42,7 +43,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 
 def get_incident(pk: int) -> Incident:
     """Unknown or foreign is 404."""
-    rows = Incident.objects.for_lists().select_related("raised_by", "acknowledged_by", "parent", "duplicate_of")
+    rows = Incident.objects.for_lists().select_related(
+        "raised_by", "acknowledged_by", "parent", "duplicate_of", "request"
+    )
     return get_object_or_404(rows, pk=pk)
 
 
@@ -50,7 +53,7 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
     """Everything that the incident's page shows to this person."""
     person, now = person_of(request), timezone.now()
     contacts = Contact.objects.filter(customer=incident.customer).select_related("user")
-    possible = [verb for verb in verbs(incident.stage, side_of(person)) if makes_sense(verb, incident)]
+    possible = [verb for verb in verbs(incident.stage, side_of(person), incident.step) if makes_sense(verb, incident)]
     relatives = Relatives.of(incident, person, now)
     return {
         "incident": incident,
@@ -63,6 +66,10 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
         "verbs": [verb.value for verb in possible],
         "presses": bool(set(possible) - TALK),
         "relatives": relatives,
+        "signatures": Signatures.of(incident),
+        "faults": incident.faults.all(),
+        "notices": incident.cause_notices.all(),
+        "third_party_times": incident.third_party_times.all(),
         "contacts": contacts,
         "team": ProviderContact.objects.filter(customer=incident.customer).select_related("user"),
         "on_duty": roster.on_duty(customer_id=incident.customer_id, at=now),
@@ -99,7 +106,7 @@ def visible_files(incident: Incident, person: User, relatives: Relatives) -> Que
 def raise_incident(request: HttpRequest) -> HttpResponse:
     """The form of the customer, or the engineer's log of a call when the engineer has said which customer."""
     person = person_of(request)
-    customer = _customer_of(request, person)
+    customer = asked_customer(request, person)
     if customer is None:
         return render(request, "incidents/choose_customer.html", {"customers": Customer.objects.all()})
     form_class = LogContactForm if is_provider(person) else RaiseForm
@@ -109,7 +116,7 @@ def raise_incident(request: HttpRequest) -> HttpResponse:
         incident = _open(customer, form, person)
         messages.success(request, _("%(number)s is open.") % {"number": incident.number})
         return redirect("incidents:detail", incident.pk)
-    context = {"form": form, "customer": customer, "offers": offers(customer), **_picker(request, customer)}
+    context = {"form": form, "customer": customer, "offers": offers(customer), **picker(request, customer)}
     if is_provider(person):
         context["callers"] = _callers(customer)
     return render(request, "incidents/raise.html", context, status=422 if form.errors else 200)
@@ -136,10 +143,10 @@ def _open(customer: Customer, form: RaiseForm, person: User) -> Incident:
 @require(can_write)
 def pick_assets(request: HttpRequest) -> HttpResponse:
     """Assets to tick: the chosen ones and those that match, for the form's search field."""
-    customer = _customer_of(request, person_of(request))
+    customer = asked_customer(request, person_of(request))
     if customer is None:
         return HttpResponse(status=204)
-    return render(request, "incidents/_asset_options.html", _picker(request, customer))
+    return render(request, "incidents/_asset_options.html", picker(request, customer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +181,7 @@ def offers(customer: Customer) -> list[Offer]:
     return shown
 
 
-def _customer_of(request: HttpRequest, person: User) -> Customer | None:
+def asked_customer(request: HttpRequest, person: User) -> Customer | None:
     """A customer's own; for the provider the one asked for, the asset's, or the only one in reach."""
     if not is_provider(person):
         return person.customer
@@ -191,7 +198,7 @@ def _asked_for(request: HttpRequest) -> dict[str, object]:
     return {"title": request.GET.get("title", "")[:200], "severity": request.GET.get("severity", "")[:1]}
 
 
-def _picker(request: HttpRequest, customer: Customer) -> dict[str, object]:
+def picker(request: HttpRequest, customer: Customer) -> dict[str, object]:
     raw = request.POST.getlist("assets") or [*request.GET.getlist("assets"), *request.GET.getlist("asset")]
     chosen = Asset.objects.active().filter(customer=customer, pk__in=chosen_assets(raw)[:MATCHES])
     query = request.GET.get("asset_q", "").replace("\x00", "").strip()[:100]

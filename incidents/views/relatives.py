@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from accounts.models import User
-from incidents.models import Incident, Merge
+from incidents.models import Incident, IncidentKind, Merge
 from incidents.permissions import may
 from incidents.states import Verb
 
@@ -39,15 +39,14 @@ class Relatives:
 
 def makes_sense(verb: Verb, incident: Incident) -> bool:
     """Whether a verb that the table allows has something to act on."""
-    match verb:
-        case Verb.DETACH:
-            return incident.parent_id is not None
-        case Verb.GROUP:
-            return incident.parent_id is None
-        case Verb.UNMERGE:
-            return incident.duplicate_of_id is not None
-        case Verb.REOPEN:
-            return incident.duplicate_of_id is None
-        case Verb.SPLIT:
-            return len(incident.alerts.all()) > 1
-    return True
+    applies: dict[Verb, bool] = {
+        Verb.DETACH: incident.parent_id is not None,
+        Verb.GROUP: incident.parent_id is None,
+        Verb.UNMERGE: incident.duplicate_of_id is not None,
+        Verb.REOPEN: incident.duplicate_of_id is None,
+        Verb.SPLIT: len(incident.alerts.all()) > 1,
+        Verb.TAKE_BACK: any(each.ended_at is None for each in incident.third_party_times.all()),
+        Verb.PROPOSE_FAULT: incident.kind == IncidentKind.INCIDENT,
+        Verb.QUOTE: not incident.is_request or incident.request.needs_quote,
+    }
+    return applies.get(verb, True)

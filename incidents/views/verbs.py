@@ -31,6 +31,8 @@ from incidents.views.board import is_fragment
 from incidents.views.grouping import GROUPING
 from incidents.views.incident import get_incident
 from incidents.views.pressing import Press, Said
+from incidents.views.record_verbs import RECORD_VERBS
+from incidents.views.request_verbs import REQUEST_VERBS
 
 
 def _assign(incident: Incident, said: Said, actor: User, now: datetime) -> object:
@@ -53,6 +55,8 @@ def _resolve(incident: Incident, said: Said, actor: User, now: datetime) -> obje
         incident=incident,
         resolution=said["resolution"],
         cause=said["cause"],
+        proof=said["proof"],
+        files=said["attachments"],
         version=said["version"],
         actor=actor,
         now=now,
@@ -63,6 +67,8 @@ PRESSES = {
     press.verb: press
     for press in (
         *GROUPING,
+        *REQUEST_VERBS,
+        *RECORD_VERBS,
         Press(
             Verb.ACKNOWLEDGE,
             _("Acknowledge"),
@@ -153,6 +159,7 @@ def press(request: HttpRequest, pk: int, verb: Verb) -> HttpResponse:
         raise PermissionDenied
     pressed = PRESSES[verb]
     form = pressed.make_form(request.POST if request.method == "POST" else None, incident)
+    form.files = request.FILES
     if request.method == "POST" and form.is_valid():
         pressed.act(incident, form.cleaned_data, person, timezone.now())
         return answer(request, incident, str(pressed.done))

@@ -3,7 +3,7 @@
 import pytest
 
 from incidents import states
-from incidents.states import Side, State, Verb
+from incidents.states import Phase, Side, State, Verb
 
 HAPPY_PATH = [
     (Verb.ACKNOWLEDGE, Side.PROVIDER, State.ACKNOWLEDGED),
@@ -51,13 +51,23 @@ def test_every_state_can_be_reached_and_left() -> None:
     assert targets == set(State) == left
 
 
-def test_no_side_has_two_answers_for_one_press() -> None:
+def test_every_phase_but_the_first_follows_from_another() -> None:
+    assert {each.phase for each in states.TRANSITIONS if each.phase} == set(Phase) - {Phase.RECEIVED}
+
+
+@pytest.mark.parametrize("phase", [None, *Phase])
+def test_no_side_has_two_answers_for_one_press(phase: Phase | None) -> None:
     for verb in Verb:
         for state in State:
             for side in Side:
                 lines = [
                     each
                     for each in states.TRANSITIONS
-                    if each.verb is verb and state in each.sources and side in each.sides
+                    if each.verb is verb and state in each.sources and side in each.sides and phase in each.phases
                 ]
-                assert len(lines) <= 1, (verb, state, side)
+                assert len(lines) <= 1, (verb, state, side, phase)
+
+
+@pytest.mark.parametrize("phase", [Phase.RECEIVED, Phase.REVIEW, Phase.ACCEPTED, Phase.REFUSED, Phase.WITHDRAWN])
+def test_a_request_that_is_not_in_work_cannot_be_finished(phase: Phase) -> None:
+    assert not any(states.find(Verb.FINISH, state, Side.PROVIDER, phase) for state in State)
