@@ -5,6 +5,7 @@ of jia have one id and marks in their texts (`tests/specimens.py`): an address f
 answer that shows a mark to the wrong person names the column.
 """
 
+import hashlib
 import logging
 import re
 import socket
@@ -34,6 +35,7 @@ from accounts.schema import ApiSchemaGenerator
 from incidents.models import Attachment, IncidentAsset
 from notify import live
 from notify.models import Delivery
+from reports.models import AccidentFile, AccidentReport
 from tests.conftest import NOW, ClientFor, make_person
 from tests.specimens import Marks, Specimens
 from tests.walk import (
@@ -172,12 +174,26 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
             assert isinstance(attachment, Attachment)
             default_storage.delete(attachment.stored_name)
             default_storage.save(attachment.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
+            _issue(specimens)
         texts = {name: marks["jia"].new(f"notify.Delivery.{name}") for name in ("key", "subject", "text")}
         message = Delivery(
             pk=JIAS + INBOX_ID, customer=jia, user=alice, medium=Delivery.Medium.INBOX, topic="incident", **texts
         )
         message.next_attempt_at = message.created_at = NOW
         message.save()
+
+
+def _issue(specimens: Specimens) -> None:
+    """The customer has been sent the report: its document is there to be taken and received."""
+    document = specimens.made[AccidentFile]
+    assert isinstance(document, AccidentFile)
+    content = specimens.marks.new("the document itself").encode()
+    default_storage.delete(document.stored_name)
+    default_storage.save(document.stored_name, ContentFile(content))
+    AccidentFile.objects.filter(pk=document.pk).update(
+        state=AccidentFile.State.READY, sha256=hashlib.sha256(content).hexdigest(), sent_at=NOW
+    )
+    AccidentReport.objects.filter(issues=document.issue).update(sent_at=NOW)
 
 
 def _can_be_internal(model: type[models.Model]) -> bool:

@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from accounts.calendars import ALWAYS, Calendar
@@ -46,8 +46,9 @@ def test_missing_parts_come_in_the_order_of_the_contract() -> None:
     assert parts.missing({Part.SYSTEM: "x", Part.ADVICE: ""}) == [Part.FAULT, Part.ANALYSIS, Part.PROCESS, Part.ADVICE]
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
-    st.lists(st.tuples(st.integers(-10_000, 100_000), st.text(max_size=18)), max_size=40),
+    st.lists(st.tuples(st.integers(-10_000, 100_000), st.text("09:告警 x", max_size=18)), max_size=40),
     st.integers(0, 500_000),
 )
 def test_whatever_happened_is_drawn_within_the_paper(events: list[tuple[int, str]], seconds: int) -> None:
