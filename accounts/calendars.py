@@ -65,8 +65,18 @@ class Calendar:
         return regular or self.workday
 
     def intervals(self, day: date) -> list[Interval]:
-        """The working intervals of one local day as UTC moments, in order; empty on a day off."""
-        return [(self._moment(day, start), self._moment(day, end)) for start, end in self.wall_clock(day)]
+        """The working intervals of one local day as UTC moments, in order; empty on a day off.
+
+        Where clocks are put forward, wall times of the missing hour fall onto those that follow: none counts twice.
+        """
+        found: list[Interval] = []
+        for start, end in self.wall_clock(day):
+            opening, closing = self._moment(day, start), self._moment(day, end)
+            if found:
+                opening = max(opening, found[-1][1])
+            if opening < closing:
+                found.append((opening, closing))
+        return found
 
     def local_day(self, moment: datetime) -> date:
         """The date on the calendar's own wall at an aware moment."""

@@ -92,6 +92,7 @@ MENU = (
     Group(
         _("Service"),
         (
+            Place("incidents:sla", _("Service levels"), "gauge"),
             Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),
             Place("accounts:roster", _("On-call roster"), "calendar-user", is_provider),
             Place("incidents:escalation", _("Escalation"), "stairs-up", is_provider),

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Generic, TypeVar
 
-from django.core.exceptions import ValidationError
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import F, Model, Q, QuerySet
 from django.db.models.expressions import OrderBy
 from django.http import HttpRequest, HttpResponse, QueryDict
@@ -19,7 +19,10 @@ from django.utils import timezone
 from django.utils.functional import Promise
 
 M = TypeVar("M", bound=Model)
+R = TypeVar("R")
 SIZE = 50
+COUNTED = 10_000
+"""Of more rows a list says "more than so many": nobody pages that far, and counting would take longer than showing."""
 EXPORT_LIMIT = 50_000
 # A cell that starts with one of these is a formula to a spreadsheet (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -54,6 +57,8 @@ class ShownChoice:
 class Page(Generic[M]):
     rows: list[M]
     total: int
+    has_more: bool
+    """There are more than `total`, which are as many as were counted."""
     number: int
     pages: int
     size: int
@@ -78,6 +83,10 @@ class Page(Generic[M]):
     @property
     def last(self) -> int:
         return min(self.number * self.size, self.total)
+
+    @property
+    def total_text(self) -> str:
+        return f"{self.total}+" if self.has_more else str(self.total)
 
     @property
     def previous(self) -> int:
@@ -150,14 +159,16 @@ def page(
         if narrowed is not None:
             queryset, applied[name] = narrowed, value
     key, descending = _order(params.get("sort", ""), sort, default)
-    queryset = queryset.order_by(*_order_by(sort[key], descending))
-    total = queryset.count()
+    queryset = queryset.order_by(*_order_by(queryset.model, sort[key], descending))
+    found = queryset.order_by()[: COUNTED + 1].count()
+    total = min(found, COUNTED)
     pages = max(1, -(-total // size))
     number = min(max(1, _integer(params.get("page", "1"))), pages)
     rows = list(queryset[(number - 1) * size : number * size])
     return Page(
         rows=rows,
         total=total,
+        has_more=found > COUNTED,
         number=number,
         pages=pages,
         size=size,
@@ -177,7 +188,7 @@ def wants_csv(request: HttpRequest) -> bool:
     return request.GET.get("export") == "csv"
 
 
-def export_csv(rows: Iterable[M], columns: Mapping[str, Callable[[M], object]], filename: str) -> HttpResponse:
+def export_csv(rows: Iterable[R], columns: Mapping[str, Callable[[R], object]], filename: str) -> HttpResponse:
     """The rows as a CSV file that spreadsheets open in Chinese (byte order mark) and never take for formulas.
 
     At most `EXPORT_LIMIT` rows; a last line says so when there were more.
@@ -213,7 +224,7 @@ def cell(value: object) -> str | int | float:
     return f"'{text}" if text.startswith(FORMULA_STARTS) else text
 
 
-def _walk(rows: Iterable[M]) -> Iterator[M]:
+def _walk(rows: Iterable[R]) -> Iterator[R]:
     return rows.iterator(chunk_size=2000) if isinstance(rows, QuerySet) else iter(rows)
 
 
@@ -254,11 +265,29 @@ def _order(asked: str, sort: Mapping[str, SortBy], default: str) -> tuple[str, b
     return text.removeprefix("-"), text.startswith("-")
 
 
-def _order_by(fields: SortBy, descending: bool) -> list[OrderBy]:
+def _order_by(model: type[Model], fields: SortBy, descending: bool) -> list[OrderBy]:
+    """What may be empty comes last either way; what never is stays without that wish, which no usual index grants."""
     names = [fields] if isinstance(fields, str) else list(fields)
     orders = []
     for name in [*names, "pk"]:
         down = name.startswith("-") != descending
-        column = F(name.removeprefix("-"))
-        orders.append(column.desc(nulls_last=True) if down else column.asc(nulls_last=True))
+        path = name.removeprefix("-")
+        nulls_last = True if _may_be_empty(model, path) else None
+        orders.append(F(path).desc(nulls_last=nulls_last) if down else F(path).asc(nulls_last=nulls_last))
     return orders
+
+
+def _may_be_empty(model: type[Model], path: str) -> bool:
+    """Whether a field, reached over relations, can be NULL; what is no field of the model may be anything."""
+    at: type[Model] | None = model
+    for name in path.split("__"):
+        if at is None or name == "pk":
+            return False
+        try:
+            field = at._meta.get_field(name)
+        except FieldDoesNotExist:
+            return True
+        if field.null:
+            return True
+        at = field.related_model if isinstance(field.related_model, type) else None
+    return False

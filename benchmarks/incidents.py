@@ -1,12 +1,14 @@
 """How incidents hold out: JSON lines, one per figure.
 
-    python -m benchmarks.incidents [--only burst,faults] [--incidents 1000] [--seconds 240] [--seed 1]
+    python -m benchmarks.incidents [--only burst,faults,board,page,list,sla] [--incidents 1000] [--seconds 240]
+        [--seed 1] [--incidents-kept 200000] [--customers 200] [--rounds 300]
 
 It starts a PostgreSQL and a Redis of its own.
 
 * burst: 1,000 alerts' incidents of one customer opened at once, until the last message is at a local webhook and the
   first steps of their escalation are done; budgets aside;
-* faults: escalation while everything breaks (`benchmarks._faults`): steps lost, steps done twice, both 0.
+* faults: escalation while everything breaks (`benchmarks._faults`): steps lost, steps done twice, both 0;
+* board, page, list, sla: how soon pages answer with 200,000 incidents of 200 customers (`benchmarks._pages`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.models import Customer, Severity
 from assets.models import Asset
-from benchmarks import _faults
+from benchmarks import _faults, _pages
 from demo.robots import Robots
 from incidents import services, tasks
 from incidents.models import EscalationStep
@@ -106,7 +108,14 @@ def faults(asked: argparse.Namespace) -> Figures:
     yield "incidents.faults_s", verdict.took_s, "s"
 
 
-PARTS: dict[str, Callable[[argparse.Namespace], Figures]] = {"burst": burst, "faults": faults}
+PARTS: dict[str, Callable[[argparse.Namespace], Figures]] = {
+    "burst": burst,
+    "faults": faults,
+    "board": _pages.board,
+    "page": _pages.page,
+    "list": _pages.lists,
+    "sla": _pages.sla,
+}
 
 
 def main() -> None:
@@ -115,6 +124,9 @@ def main() -> None:
     parser.add_argument("--incidents", type=int, default=1000)
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--seed", type=int, default=int(os.environ.get("RDMP_FAULT_SEED", "1")))
+    parser.add_argument("--incidents-kept", type=int, default=200_000, help="for the pages")
+    parser.add_argument("--customers", type=int, default=200)
+    parser.add_argument("--rounds", type=int, default=300)
     asked = parser.parse_args()
     for part in asked.only.split(","):
         for name, value, unit in PARTS[part](asked):

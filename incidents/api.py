@@ -17,8 +17,18 @@ from accounts.models import Customer, Severity, User
 from assets.models import Asset
 from incidents import services, timeline
 from incidents.duty import eligible_assignees
-from incidents.models import Clock, Incident, IncidentKind, IncidentQuerySet, IncidentState, TimelineEntry
+from incidents.models import (
+    Clock,
+    Incident,
+    IncidentKind,
+    IncidentQuerySet,
+    IncidentState,
+    Satisfaction,
+    TimelineEntry,
+)
+from incidents.models.satisfaction import BEST
 from incidents.services.talking import LONGEST_COMMENT
+from incidents.stages import REPORTED, Stage
 from incidents.states import UNSOLVED
 from incidents.views.lists import numbered
 from incidents.views.timeline import visible_entries
@@ -51,9 +61,16 @@ class ClockSerializer(serializers.ModelSerializer[Clock]):
     class Meta:
         model = Clock
         fields = (
-            "kind", "round", "started_at", "target_minutes", "due_at", "stopped_at", "warned_at", "breached_at",
-            "elapsed_seconds", "is_provisional",
+            "id", "kind", "round", "started_at", "target_minutes", "due_at", "stopped_at", "warned_at", "breached_at",
+            "breach_code", "breach_note", "elapsed_seconds", "paused_seconds", "is_provisional",
         )  # fmt: skip
+        read_only_fields = fields
+
+
+class SatisfactionSerializer(serializers.ModelSerializer[Satisfaction]):
+    class Meta:
+        model = Satisfaction
+        fields = ("score", "words", "given_at", "changed_at")
         read_only_fields = fields
 
 
@@ -70,6 +87,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
     raised_by = PersonSerializer(read_only=True, allow_null=True)
     acknowledged_by = PersonSerializer(read_only=True, allow_null=True)
     clocks = ClockSerializer(many=True, read_only=True)
+    satisfaction = SatisfactionSerializer(read_only=True, allow_null=True)
     assets: Any = serializers.PrimaryKeyRelatedField(many=True, read_only=True)
 
     class Meta:
@@ -78,7 +96,7 @@ class IncidentSerializer(serializers.ModelSerializer[Incident]):
             "id", "number", "kind", "customer", "title", "description", "severity", "category", "source", "state",
             "parent", "duplicate_of", "assignee", "raised_by", "acknowledged_by", "assets", "cause", "resolution",
             "detected_at", "opened_at", "clock_started_at", "acknowledged_at", "resolved_at", "closed_at", "changed_at",
-            "next_due_at", "clocks", "version",
+            "next_due_at", "closes_at", "clocks", "satisfaction", "version",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -146,6 +164,27 @@ class ResolveSerializer(Versioned):
 
 class CloseSerializer(Said):
     remark = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+    score = serializers.IntegerField(
+        min_value=1, max_value=BEST, required=False, allow_null=True, default=None, help_text="The customer's stars."
+    )
+
+
+class RateSerializer(Said):
+    score = serializers.IntegerField(min_value=1, max_value=BEST)
+    words = serializers.CharField(max_length=2000, required=False, default="", allow_blank=True)
+
+
+class ReportSerializer(Said):
+    stage = serializers.ChoiceField(
+        choices=[(stage.value, stage.label) for stage in REPORTED], required=False, allow_null=True, default=None
+    )
+    body = serializers.CharField(max_length=8000)
+
+
+class ReasonSerializer(Said):
+    clock = serializers.IntegerField(help_text="The id of the clock that was missed.")
+    code = serializers.ChoiceField(choices=Clock.BreachCode.choices)
+    note = serializers.CharField(max_length=2000)
 
 
 class ReopenSerializer(Said):
@@ -254,8 +293,36 @@ class IncidentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
     @extend_schema(request=CloseSerializer, responses=IncidentSerializer)
     @action(detail=True, methods=["post"])
     def close(self, request: Request, **_kwargs: object) -> Response:
-        """Confirm the solution."""
-        return self.shown(services.close(incident=self.get_object(), **self.said(CloseSerializer), **self.who()))
+        """Confirm the solution; a customer may say how good it is."""
+        return self.shown(services.confirm(incident=self.get_object(), **self.said(CloseSerializer), **self.who()))
+
+    @extend_schema(request=RateSerializer, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def rate(self, request: Request, **_kwargs: object) -> Response:
+        """Give or change the score of a closed incident."""
+        incident = self.get_object()
+        services.rate(incident=incident, **self.said(RateSerializer), **self.who())
+        return self.shown(incident)
+
+    @extend_schema(request=ReportSerializer, responses={201: EntrySerializer})
+    @action(detail=True, methods=["post"])
+    def report(self, request: Request, **_kwargs: object) -> Response:
+        """Tell the customer how far it is; the next report is due from now on."""
+        said = self.said(ReportSerializer)
+        said["stage"] = None if said["stage"] is None else Stage(said["stage"])
+        entry = services.report_stage(incident=self.get_object(), **said, **self.who())
+        return Response(EntrySerializer(entry).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ReasonSerializer, responses=IncidentSerializer)
+    @action(detail=True, methods=["post"])
+    def explain(self, request: Request, **_kwargs: object) -> Response:
+        """Say why a deadline was missed; until the month's report stands it may be said better."""
+        incident, said = self.get_object(), self.said(ReasonSerializer)
+        clock = Clock.objects.select_related("incident").filter(incident=incident, pk=said.pop("clock")).first()
+        if clock is None:
+            raise serializers.ValidationError({"clock": [_("The incident has no such clock.")]})
+        services.explain(clock=clock, **said, **self.who())
+        return self.shown(incident)
 
     @extend_schema(request=ReopenSerializer, responses=IncidentSerializer)
     @action(detail=True, methods=["post"])

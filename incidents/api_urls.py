@@ -7,6 +7,7 @@ from incidents.api import IncidentViewSet
 from incidents.api_desk import ServiceDeskView
 from incidents.api_records import CauseViewSet, FaultViewSet, ThirdPartyViewSet, ViolationViewSet
 from incidents.api_requests import AttestationViewSet, RequestViewSet
+from incidents.api_sla import ResultView, StandingsView
 from incidents.follow_up_api import FollowUpViewSet
 from incidents.knowledge_api import ArticleViewSet
 
@@ -20,4 +21,9 @@ router.register("causes", CauseViewSet, basename="cause")
 router.register("third-party-times", ThirdPartyViewSet, basename="third-party-time")
 router.register("follow-ups", FollowUpViewSet, basename="follow-up")
 router.register("articles", ArticleViewSet, basename="article")
-urlpatterns = [path("service-desk/", ServiceDeskView.as_view(), name="service-desk"), *router.urls]
+urlpatterns = [
+    path("service-desk/", ServiceDeskView.as_view(), name="service-desk"),
+    path("sla/", StandingsView.as_view(), name="sla"),
+    path("sla/<int:customer_id>/", ResultView.as_view(), name="sla-customer"),
+    *router.urls,
+]

@@ -1,28 +1,32 @@
 """The clocks of an incident in the database: started, stopped, re-armed, warned and missed.
 
-Callers hold the incident (`incidents.locks.hold`). Every wake-up is a durable timer; one that fires although its clock
-moved on finds nothing to do.
+Callers hold the incident (`incidents.locks.hold`); after starting or stopping clocks they `arm` it once and save its
+`next_due_at`. Every wake-up is a durable timer; one that fires although its clock moved on finds nothing to do.
 """
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from django.conf import settings
 from django.db.models import Value
 from django.db.models.functions import Greatest
 
 from accounts import bulk
+from accounts.calendars import ALWAYS, Calendar
 from incidents import sla, timeline
 from incidents.models import Clock, Incident, Pause, TimelineEntry
-from incidents.policy import Policy, calendar_of
+from incidents.policy import Policy, calendar_at, calendar_of
 from timers import services as timers
 
 WARN_TASK = "incidents.warn_clock"
 BREACH_TASK = "incidents.breach_clock"
+CHASE_TASK = "incidents.chase_clock"
 # A timer that fires within this of its deadline was on time.
 ON_TIME = timedelta(seconds=60)
+# A stage report that is still missing after so much of its time is told to the manager, too (R80).
+CHASED_AT = 1.5
 RETIMED = (
-    "target_minutes", "calendar_version", "breached_at", "warned_at", "due_at", "is_provisional", "elapsed_seconds",
+    "target_minutes", "calendar_version", "breached_at", "breach_code", "breach_note", "explained_by", "explained_at",
+    "warned_at", "warned_share", "due_at", "is_provisional", "stopped_at", "elapsed_seconds", "paused_seconds",
 )  # fmt: skip
 
 
@@ -33,10 +37,7 @@ def plan(incident: Incident, *, now: datetime) -> list[Clock]:
     """
     policy = Policy.from_json(incident.policy)
     began = incident.clock_started_at
-    clocks = [
-        _clock(incident, Clock.Kind.RESPONSE, began, policy.response_target(incident.source)),
-        _clock(incident, Clock.Kind.HANDLING, began, policy.handling_minutes, policy.calendar_version_id),
-    ]
+    clocks = [_clock(incident, policy, kind, began) for kind in (Clock.Kind.RESPONSE, Clock.Kind.HANDLING)]
     for clock in clocks:
         _time(clock, ())
     incident.next_due_at = _nearest(clocks)
@@ -45,67 +46,81 @@ def plan(incident: Incident, *, now: datetime) -> list[Clock]:
     return clocks
 
 
-def start(planned: Sequence[tuple[Incident, Sequence[Clock]]]) -> None:
+def start(planned: Sequence[tuple[Incident, Sequence[Clock]]], *, now: datetime) -> None:
     """Save the planned clocks of incidents that have just been saved, and set their wake-ups."""
     for incident, clocks in planned:
         for clock in clocks:
             clock.incident = incident
-    saved = Clock.objects.bulk_create(clock for _, clocks in planned for clock in clocks)
-    timers.set_many(arming for clock in saved if clock.is_running for arming in _wake_ups(clock, ()))
+    Clock.objects.bulk_create(clock for _, clocks in planned for clock in clocks)
+    timers.set_many(
+        arming
+        for incident, clocks in planned
+        for clock in clocks
+        if clock.is_running
+        for arming in _wake_ups(incident, clock, (), now)
+    )
 
 
-def ask_for_response_again(incident: Incident, *, since: datetime, now: datetime) -> None:
-    """A new round of the response clock: the customer reopened, or a worse alert came in."""
-    _next_response(incident, incident.response, since).save(force_insert=True)
-    arm(incident, now=now)
+def begin(incident: Incident, kind: Clock.Kind, *, since: datetime) -> None:
+    """The next round of a clock; nothing when the terms give it no time, as for stage reports of an older contract."""
+    latest = Clock.objects.filter(incident=incident, kind=kind).order_by("-round").first()
+    clock = _next_round(incident, kind, latest, since)
+    if clock.target is not None:
+        clock.save(force_insert=True)
 
 
 def stop(incident: Incident, *kinds: Clock.Kind, now: datetime) -> None:
     """Stop the running clocks of these kinds; what they used up is stored, and so is a deadline missed meanwhile."""
     pauses = pauses_of(incident)
     for clock in Clock.objects.filter(incident=incident, kind__in=kinds, stopped_at=None):
-        clock.stopped_at = max(now, clock.started_at)
-        clock.elapsed_seconds = int(elapsed(clock, clock.stopped_at, pauses).total_seconds())
-        if clock.due_at is not None and clock.stopped_at > clock.due_at and not clock.is_breached:
-            miss(incident, clock, now=now)
+        _stop(incident, clock, pauses, now)
         clock.save()
-    arm(incident, now=now)
 
 
-def restart(incident: Incident, kind: Clock.Kind, *, now: datetime) -> None:
+def restart(incident: Incident, kind: Clock.Kind) -> None:
     """Let a stopped clock run on; the stretch in between has become a pause of the incident."""
-    Clock.objects.filter(incident=incident, kind=kind).update(stopped_at=None, elapsed_seconds=None)
-    arm(incident, now=now)
+    stopped = Clock.objects.filter(incident=incident, kind=kind)
+    stopped.update(stopped_at=None, elapsed_seconds=None, paused_seconds=None)
 
 
-def apply_policy(incident: Incident, *kinds: Clock.Kind, now: datetime) -> None:
-    """Re-time these clocks by the incident's new policy, from their original start and with its pauses (R61)."""
+def apply_policy(incident: Incident, *, now: datetime) -> None:
+    """Re-time by the incident's new policy, from the original start and with the pauses (R61).
+
+    Response and handling in every round; of the customer's reply the one that is awaited. Earlier replies, and reports,
+    were given under the terms of their time.
+    """
     pauses = pauses_of(incident)
-    for clock in Clock.objects.filter(incident=incident, kind__in=kinds):
-        _follow_policy(clock, incident, pauses)
-        clock.save()
-    arm(incident, now=now)
+    for clock in Clock.objects.filter(incident=incident).exclude(kind=Clock.Kind.NOTICE):
+        if clock.kind in (Clock.Kind.RESPONSE, Clock.Kind.HANDLING) or clock.is_running:
+            _follow_policy(clock, incident, pauses, now)
+            clock.save()
 
 
 def follow_alerts(incidents: Sequence[Incident], *, since: datetime, now: datetime) -> None:
     """A worse alert on each: handling follows the new severity, and the response is due from the alert on.
 
-    A response clock that still runs keeps its own deadline beside the new one; the nearer of the two counts.
+    A response clock that still runs keeps its own deadline beside the new one; the nearer of the two counts. Reports
+    begin again with that response, and a question to the customer is no longer what the incident waits for.
     """
     pauses = _pauses_by_incident(incidents)
     clocks: dict[int, list[Clock]] = {}
     for clock in Clock.objects.filter(incident__in=incidents):
         clocks.setdefault(clock.incident_id, []).append(clock)
-    rounds, handlings = [], []
+    rounds, moved = [], []
     for incident in incidents:
         own = clocks.get(incident.pk, [])
         for clock in own:
             if clock.kind == Clock.Kind.HANDLING:
-                _follow_policy(clock, incident, pauses.get(incident.pk, []))
-                handlings.append(clock)
+                _follow_policy(clock, incident, pauses.get(incident.pk, []), now)
+            elif clock.kind in (Clock.Kind.STAGE_REPORT, Clock.Kind.CUSTOMER_REPLY) and clock.is_running:
+                _stop(incident, clock, pauses.get(incident.pk, []), now)
+            else:
+                continue
+            moved.append(clock)
         responses = [clock for clock in own if clock.kind == Clock.Kind.RESPONSE]
-        rounds.append(_next_response(incident, max(responses, key=lambda one: one.round, default=None), since))
-    bulk.update(handlings, RETIMED)
+        latest = max(responses, key=lambda one: one.round, default=None)
+        rounds.append(_next_round(incident, Clock.Kind.RESPONSE, latest, since))
+    bulk.update(moved, RETIMED)
     Clock.objects.bulk_create(rounds)
     arm_many(incidents, now=now)
 
@@ -120,9 +135,8 @@ def carry(incidents: Sequence[Incident], *, now: datetime) -> list[Clock]:
     running = list(Clock.objects.filter(incident__in=incidents, stopped_at=None).order_by("pk"))
     for clock in running:
         clock.stopped_at = max(now, clock.started_at)
-        used = elapsed(clock, clock.stopped_at, pauses.get(clock.incident_id, []))
-        clock.elapsed_seconds = int(used.total_seconds())
-    bulk.update(running, ["stopped_at", "elapsed_seconds"])
+        _count(clock, pauses.get(clock.incident_id, []))
+    bulk.update(running, ["stopped_at", "elapsed_seconds", "paused_seconds"])
     for incident in incidents:
         incident.next_due_at = None
     return running
@@ -130,7 +144,9 @@ def carry(incidents: Sequence[Incident], *, now: datetime) -> list[Clock]:
 
 def run_again(incident: Incident, clock_ids: Sequence[int], *, now: datetime) -> None:
     """Clocks that another incident carried count by themselves again, as if they had never stood still."""
-    Clock.objects.filter(incident=incident, pk__in=clock_ids).update(stopped_at=None, elapsed_seconds=None)
+    Clock.objects.filter(incident=incident, pk__in=clock_ids).update(
+        stopped_at=None, elapsed_seconds=None, paused_seconds=None
+    )
     arm(incident, now=now)
 
 
@@ -144,7 +160,7 @@ def begin_at(starts: Sequence[tuple[Incident, datetime]], *, now: datetime) -> N
     for clock in moved:
         incident, at = by_pk[clock.incident_id]
         clock.started_at = at
-        _follow_policy(clock, incident, pauses.get(incident.pk, []))
+        _follow_policy(clock, incident, pauses.get(incident.pk, []), now)
     bulk.update(moved, ["started_at", *RETIMED])
     for incident, at in starts:
         incident.clock_started_at = at
@@ -176,9 +192,13 @@ def arm_many(incidents: Sequence[Incident], *, now: datetime) -> None:
     for clock in Clock.objects.filter(incident__in=incidents, stopped_at=None):
         _time(clock, pauses.get(clock.incident_id, []))
         running.setdefault(clock.incident_id, []).append(clock)
-    clocks = [clock for own in running.values() for clock in own]
-    bulk.update(clocks, ["due_at", "is_provisional"])
-    timers.set_many(arming for clock in clocks for arming in _wake_ups(clock, pauses.get(clock.incident_id, [])))
+    bulk.update([clock for own in running.values() for clock in own], ["due_at", "is_provisional"])
+    timers.set_many(
+        arming
+        for incident in incidents
+        for clock in running.get(incident.pk, [])
+        for arming in _wake_ups(incident, clock, pauses.get(incident.pk, []), now)
+    )
     for incident in incidents:
         incident.next_due_at = _nearest(running.get(incident.pk, []))
 
@@ -188,13 +208,13 @@ def due(clock: Clock, pauses: Sequence[sla.Pause]) -> datetime | None:
     if clock.target is None:
         return None
     try:
-        return sla.add(clock.started_at, clock.target, calendar_of(clock), pauses)
+        return sla.add(clock.started_at, clock.target, calendar_of(clock), _pausing(clock, pauses))
     except sla.NeverDueError:
         return None
 
 
 def elapsed(clock: Clock, until: datetime, pauses: Sequence[sla.Pause]) -> timedelta:
-    return sla.elapsed(clock.started_at, until, calendar_of(clock), pauses)
+    return sla.elapsed(clock.started_at, until, calendar_of(clock), _pausing(clock, pauses))
 
 
 def miss(incident: Incident, clock: Clock, *, now: datetime) -> None:
@@ -221,31 +241,57 @@ def _pauses_by_incident(incidents: Sequence[Incident]) -> dict[int, list[sla.Pau
     return found
 
 
-def _follow_policy(clock: Clock, incident: Incident, pauses: Sequence[sla.Pause]) -> None:
-    """Give a clock (unsaved) the terms of the incident's policy, and see what that makes of its past."""
-    policy = Policy.from_json(incident.policy)
-    if clock.kind == Clock.Kind.RESPONSE:
-        clock.target_minutes = policy.response_target(incident.source)
-    else:
-        clock.target_minutes = policy.handling_minutes
-        clock.calendar_version_id = policy.calendar_version_id
+def _pausing(clock: Clock, pauses: Sequence[sla.Pause]) -> Sequence[sla.Pause]:
+    """The pauses that hold this clock: the customer's own runs just while ours stand still."""
+    return pauses if clock.is_of_provider else ()
+
+
+def _stop(incident: Incident, clock: Clock, pauses: Sequence[sla.Pause], now: datetime) -> None:
+    """Stop a clock (unsaved)."""
+    clock.stopped_at = max(now, clock.started_at)
+    _count(clock, pauses)
+    if clock.due_at is not None and clock.stopped_at > clock.due_at and not clock.is_breached:
+        miss(incident, clock, now=now)
+
+
+def _count(clock: Clock, pauses: Sequence[sla.Pause]) -> None:
+    """Keep what a stopped clock (unsaved) used up, and how long it stood still."""
+    assert clock.stopped_at is not None  # noqa: S101 - callers stop it first
+    span = (clock.started_at, clock.stopped_at, calendar_of(clock))
+    clock.elapsed_seconds = int(elapsed(clock, clock.stopped_at, pauses).total_seconds())
+    clock.paused_seconds = int(sla.paused(*span, _pausing(clock, pauses)).total_seconds())
+
+
+def _follow_policy(clock: Clock, incident: Incident, pauses: Sequence[sla.Pause], now: datetime) -> None:
+    """Give a clock (unsaved) the terms of the incident's policy, and see what that makes of its past.
+
+    A miss that the new terms make of a running clock is left to its timer, which tells people; one that was told
+    already stays with its reason.
+    """
+    terms = Policy.from_json(incident.policy).terms(Clock.Kind(clock.kind), incident.source)
+    was_missed = clock.is_breached
+    clock.target_minutes, clock.calendar_version_id = terms.minutes, terms.calendar_version_id
     clock.breached_at = clock.warned_at = None
+    clock.warned_share = 0
     _time(clock, pauses)
     if clock.stopped_at is not None:
-        clock.elapsed_seconds = int(elapsed(clock, clock.stopped_at, pauses).total_seconds())
-        if clock.due_at is not None and clock.stopped_at > clock.due_at:
-            clock.breached_at = clock.due_at
+        _count(clock, pauses)
+    if clock.due_at is not None and (was_missed or clock.stopped_at is not None):
+        clock.breached_at = clock.due_at if (clock.stopped_at or now) > clock.due_at else None
+    if not clock.is_breached:
+        clock.breach_code = clock.breach_note = ""
+        clock.explained_by = clock.explained_at = None
 
 
-def _next_response(incident: Incident, latest: Clock | None, since: datetime) -> Clock:
-    target = Policy.from_json(incident.policy).response_target(incident.source)
-    clock = _clock(incident, Clock.Kind.RESPONSE, since, target)
+def _next_round(incident: Incident, kind: Clock.Kind, latest: Clock | None, since: datetime) -> Clock:
+    clock = _clock(incident, Policy.from_json(incident.policy), kind, since)
     clock.round = 1 if latest is None else latest.round + 1
     return clock
 
 
 def _nearest(clocks: Sequence[Clock]) -> datetime | None:
-    return min((clock.due_at for clock in clocks if clock.due_at is not None), default=None)
+    """The nearest deadline of the provider's."""
+    return min((clock.due_at for clock in clocks if clock.due_at is not None and clock.is_of_provider), default=None)
 
 
 def _time(clock: Clock, pauses: Sequence[sla.Pause]) -> None:
@@ -254,42 +300,70 @@ def _time(clock: Clock, pauses: Sequence[sla.Pause]) -> None:
         clock.is_provisional = sla.is_provisional(clock.started_at, clock.due_at, calendar_of(clock))
 
 
-def _wake_ups(clock: Clock, pauses: Sequence[sla.Pause]) -> Iterator[timers.Arming]:
-    if clock.due_at is None or clock.target is None or clock.is_breached:
+def _wake_ups(incident: Incident, clock: Clock, pauses: Sequence[sla.Pause], now: datetime) -> Iterator[timers.Arming]:
+    if clock.due_at is None or clock.target is None:
         return
     key = f"incidents:{clock.incident_id}:{clock.kind}:{clock.round}"
     args = {"clock_id": clock.pk}
+    if clock.kind == Clock.Kind.STAGE_REPORT:
+        chase_at = _moment(clock, CHASED_AT, pauses)
+        if chase_at is not None:
+            yield timers.Arming(f"{key}:chase", chase_at, CHASE_TASK, args, clock.customer_id)
+    if clock.is_breached:
+        return
     yield timers.Arming(f"{key}:breach", clock.due_at, BREACH_TASK, args, clock.customer_id)
-    if clock.warned_at is None:
-        warn_at = sla.share_of(
-            clock.started_at, clock.target, settings.INCIDENT_WARNING_SHARE, calendar_of(clock), pauses
-        )
-        yield timers.Arming(f"{key}:warn", warn_at, WARN_TASK, args, clock.customer_id)
+    for share, warn_at in _warnings(incident, clock, pauses, now):
+        yield timers.Arming(f"{key}:warn:{share}", warn_at, WARN_TASK, {**args, "share": share}, clock.customer_id)
 
 
-def _clock(
-    incident: Incident,
-    kind: Clock.Kind,
-    started_at: datetime,
-    target_minutes: int | None,
-    calendar_version_id: int | None = None,
-) -> Clock:
+def _warnings(
+    incident: Incident, clock: Clock, pauses: Sequence[sla.Pause], now: datetime
+) -> Iterator[tuple[int, datetime]]:
+    """The warnings still to come before the deadline, each in hours in which people are reminded (T3, T7).
+
+    Of several whose time is past already the last one says it all.
+    """
+    policy = Policy.from_json(incident.policy)
+    reminders = calendar_at(policy.reminders_version(clock))
+    shares = [share for share in policy.warning_shares if share > clock.warned_share]
+    pending = [(share, _moment(clock, share / 100, pauses, reminders)) for share in shares]
+    past = [share for share, moment in pending if moment is not None and moment <= now]
+    for share, moment in pending:
+        if moment is None or clock.due_at is None or moment >= clock.due_at:
+            continue
+        if moment > now or share == past[-1]:
+            yield share, moment
+
+
+def _moment(clock: Clock, share: float, pauses: Sequence[sla.Pause], reminders: Calendar = ALWAYS) -> datetime | None:
+    """When this share of the clock's time is used up, or the next hour of reminders after it; None for never."""
+    if clock.target is None:
+        return None
+    try:
+        used_up = sla.add(clock.started_at, clock.target * share, calendar_of(clock), _pausing(clock, pauses))
+        return sla.next_open(used_up, reminders)
+    except sla.NeverDueError:
+        return None
+
+
+def _clock(incident: Incident, policy: Policy, kind: Clock.Kind, started_at: datetime) -> Clock:
+    terms = policy.terms(kind, incident.source)
     return Clock(
         customer_id=incident.customer_id,
         incident=incident,
         kind=kind,
         started_at=started_at,
-        target_minutes=target_minutes,
-        calendar_version_id=calendar_version_id,
+        target_minutes=terms.minutes,
+        calendar_version_id=terms.calendar_version_id,
     )
 
 
 def _notice(incident: Incident, policy: Policy, now: datetime) -> Clock:
     """The notice is given by opening: the messages go out in the same transaction (SOW table 1, "30 分钟告警")."""
-    clock = _clock(incident, Clock.Kind.NOTICE, incident.detected_at, policy.notice_minutes)
+    clock = _clock(incident, policy, Clock.Kind.NOTICE, incident.detected_at)
     clock.due_at = due(clock, ())
     clock.stopped_at = max(now, clock.started_at)
-    clock.elapsed_seconds = int((clock.stopped_at - clock.started_at).total_seconds())
+    _count(clock, ())
     if clock.due_at is not None and clock.stopped_at > clock.due_at:
         clock.breached_at = clock.due_at
     return clock

@@ -25,27 +25,49 @@ class Face:
     target: timedelta | None
     hours: str
     round: int
+    is_of_provider: bool
+    pk: int
+    breach_code: str
+    reason: str
 
     @property
     def is_running(self) -> bool:
         return self.stopped_at is None and not self.is_paused
 
 
+ORDER = (
+    Clock.Kind.CUSTOMER_REPLY, Clock.Kind.RESPONSE, Clock.Kind.HANDLING, Clock.Kind.STAGE_REPORT, Clock.Kind.NOTICE
+)  # fmt: skip
+
+
 def faces(incident: Incident, *, now: datetime) -> list[Face]:
-    """Every clock of the incident, response first, the latest round of each first."""
-    order = {Clock.Kind.RESPONSE: 0, Clock.Kind.HANDLING: 1, Clock.Kind.NOTICE: 2}
-    rows = sorted(incident.clocks.all(), key=lambda clock: (order[Clock.Kind(clock.kind)], -clock.round))
-    return [_face(incident, clock, now) for clock in rows]
+    """What a page shows of the clocks: the customer's reply first while it is awaited, the latest round of each first.
+
+    Of replies and reports, which come in any number, only the latest and those that were missed.
+    """
+    rows = sorted(incident.clocks.all(), key=lambda clock: (ORDER.index(Clock.Kind(clock.kind)), -clock.round))
+    latest: set[str] = set()
+    shown = []
+    for clock in rows:
+        many = clock.kind in (Clock.Kind.CUSTOMER_REPLY, Clock.Kind.STAGE_REPORT)
+        if not many or clock.kind not in latest or (clock.is_breached and clock.is_of_provider):
+            shown.append(_face(incident, clock, now))
+        latest.add(clock.kind)
+    return shown
 
 
 def nearest(incident: Incident, *, now: datetime) -> Face | None:
-    """The clock that matters now: the running one that is due first, else the running one without a deadline."""
+    """The clock that matters now: the running one that is due first, else the running one without a deadline.
+
+    While the customer is waited for, that is the customer's own.
+    """
     running = [clock for clock in incident.clocks.all() if clock.is_running]
     if not running:
         return None
     with_deadline = [clock for clock in running if clock.due_at is not None]
-    clock = min(with_deadline, key=lambda each: each.due_at or now) if with_deadline else running[-1]
-    return _face(incident, clock, now)
+    if with_deadline:
+        return _face(incident, min(with_deadline, key=lambda each: each.due_at or now), now)
+    return _face(incident, next((clock for clock in running if clock.kind == Clock.Kind.HANDLING), running[-1]), now)
 
 
 def _face(incident: Incident, clock: Clock, now: datetime) -> Face:
@@ -60,10 +82,21 @@ def _face(incident: Incident, clock: Clock, now: datetime) -> Face:
         due_at=clock.due_at,
         stopped_at=clock.stopped_at,
         is_breached=clock.is_breached,
-        is_paused=clock.is_running and incident.stage is State.WAITING_CUSTOMER,
+        is_paused=clock.is_running and clock.is_of_provider and incident.stage is State.WAITING_CUSTOMER,
         is_provisional=clock.is_provisional,
         used=used,
         target=clock.target,
         hours=str((SlaTerm.HandlingCalendar.ALWAYS if always else SlaTerm.HandlingCalendar.BUSINESS).label),
         round=clock.round,
+        is_of_provider=clock.is_of_provider,
+        pk=clock.pk,
+        breach_code=clock.breach_code,
+        reason=_reason(clock),
     )
+
+
+def _reason(clock: Clock) -> str:
+    """Why it was missed, as both sides read it."""
+    if not clock.breach_code:
+        return ""
+    return f"{clock.get_breach_code_display()}: {clock.breach_note}"

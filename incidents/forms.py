@@ -13,8 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, Severity, User
 from assets.models import Asset
-from incidents.models import CannedReply, InboundMessage, Incident
+from incidents.models import CannedReply, Clock, InboundMessage, Incident
 from incidents.services.talking import LONGEST_COMMENT
+from incidents.stages import REPORTED, Stage
 
 Source = Incident.Source
 # Portal means: the customer is told about it and could have written it themselves.
@@ -115,6 +116,67 @@ class ResolveForm(forms.Form):
 class CloseForm(forms.Form):
     remark = forms.CharField(
         label=_("Remark"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 2})
+    )
+
+
+SCORES = [
+    (5, _("5: very content")),
+    (4, _("4: content")),
+    (3, _("3: so-so")),
+    (2, _("2: not content")),
+    (1, _("1: not at all")),
+]
+
+
+class RatingForm(forms.Form):
+    score = forms.TypedChoiceField(
+        label=_("How content are you with the solution?"), choices=SCORES, coerce=int, widget=forms.RadioSelect
+    )
+    words = forms.CharField(
+        label=_("In your words"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class ConfirmForm(forms.Form):
+    """The customer's own way to close: with a score when they like to give one."""
+
+    score = forms.TypedChoiceField(
+        label=_("How content are you with the solution?"),
+        choices=SCORES,
+        coerce=int,
+        empty_value=None,
+        required=False,
+        widget=forms.RadioSelect,
+    )
+    remark = forms.CharField(
+        label=_("In your words"), required=False, max_length=2000, widget=forms.Textarea(attrs={"rows": 3})
+    )
+
+
+class ReportForm(forms.Form):
+    """A stage report to the customer (R80)."""
+
+    stage = forms.TypedChoiceField(
+        label=_("Stage"),
+        choices=[("", _("Progress, no new stage")), *[(stage.value, stage.label) for stage in REPORTED]],
+        coerce=Stage,
+        empty_value=None,
+        required=False,
+    )
+    body = forms.CharField(
+        label=_("What should the customer know?"), max_length=8000, widget=forms.Textarea(attrs={"rows": 4})
+    )
+
+
+class ReasonForm(forms.Form):
+    """Why a deadline was missed (R79)."""
+
+    code = forms.ChoiceField(label=_("Reason"), choices=[("", "—"), *Clock.BreachCode.choices])
+    note = forms.CharField(
+        label=_("Explanation"),
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 3}),
+        help_text=_("Both sides read it on the SLA page. It can be changed until the month's report stands."),
     )
 
 

@@ -6,10 +6,19 @@ from datetime import datetime
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts.models import Contact, Customer, Severity, User
-from incidents import contacting, duty
-from incidents.models import Clock, EscalationStep, Incident, IncidentAlert, IncidentKind
+from accounts.models import Customer, Severity, User
+from incidents import contacting, contacts, duty
+from incidents.models import (
+    Clock,
+    EscalationStep,
+    Incident,
+    IncidentAlert,
+    IncidentKind,
+    Satisfaction,
+    TimelineEntry,
+)
 from incidents.states import State
+from incidents.timeline import sentence
 from notify import services as notify
 from notify.services import Message
 
@@ -20,6 +29,9 @@ EXCERPT = 300
 ACKNOWLEDGE = "acknowledge"  # what a message asks of the provider's people (`incidents.services.answering`)
 FIRST_HEARS = ("inbox", "push")
 """Whoever has to know first is pushed at once; calls and SMS are the escalation's."""
+BAD_SCORE = 2
+INBOX = ("inbox",)
+INBOX_AND_EMAIL = ("inbox", "email")
 
 
 class Post:
@@ -267,7 +279,7 @@ def waiting(incident: Incident, actor: User, question: str, *, now: datetime) ->
         return _("%(number)s waits for your reply") % names, _lines(incident.title, question[:EXCERPT])
 
     _broadcast(incident, f"waiting:{incident.version}", "incident", text, now=now, informs=True)
-    people = {person.pk: person for person in [*_raiser(incident, but=actor), *_contacts(incident)]}
+    people = {person.pk: person for person in [*_raiser(incident, but=actor), *contacts.to_ask(incident)]}
     _tell(incident, f"waiting:{incident.version}", people.values(), text, now=now)
 
 
@@ -291,25 +303,92 @@ def reopened(incident: Incident, actor: User, reason: str, *, now: datetime) -> 
     _tell(incident, f"reopened:{incident.version}", people, text, now=now)
 
 
+def stage_reported(incident: Incident, entry: TimelineEntry, actor: User, *, now: datetime) -> None:
+    """To the customer's channels, whoever raised it and whoever the customer named (R80)."""
+
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number}
+        return _("Progress of %(number)s") % names, _lines(incident.title, sentence(entry), entry.body[:EXCERPT])
+
+    _broadcast(incident, f"stage:{entry.pk}", "incident", text, now=now)
+    people = {person.pk: person for person in [*_raiser(incident, but=actor), *contacts.to_ask(incident)]}
+    _tell(incident, f"stage:{entry.pk}", people.values(), text, now=now)
+
+
 def deadline_near(incident: Incident, clock: Clock, *, now: datetime) -> None:
+    """To whoever has to act: of a reply that is the customer's project manager (R59)."""
+
     def text() -> tuple[str, str]:
         names = {"number": incident.number, "clock": clock.get_kind_display(), "time": _time(clock.due_at)}
         return _("%(number)s: %(clock)s is due at %(time)s") % names, _lines(f"{incident.customer}", incident.title)
 
-    _tell(incident, f"near:{clock.pk}", _first(incident, now), text, now=now, topic="sla")
+    people = _first(incident, now) if clock.is_of_provider else contacts.to_remind(incident)
+    channels = INBOX if clock.is_of_provider else INBOX_AND_EMAIL
+    what = f"near:{clock.pk}:{clock.warned_share}"
+    _tell(incident, what, people, text, now=now, topic="sla", channels=channels)
 
 
 def deadline_missed(incident: Incident, clock: Clock, *, now: datetime) -> None:
-    """To the second responder and the manager too, and by e-mail."""
+    """By e-mail too: of a reply to the customer's managers, of a report to whoever owes it, else to the second
+    responder and the manager as well. A miss of ours asks for its reason."""
 
     def text() -> tuple[str, str]:
         names = {"number": incident.number, "clock": clock.get_kind_display(), "time": _time(clock.due_at)}
         subject = _("%(number)s: %(clock)s was due at %(time)s and has been missed") % names
+        reason = _("Please write the reason on the incident.") if clock.is_of_provider else ""
+        return subject, _lines(f"{incident.customer}", incident.title, reason)
+
+    if not clock.is_of_provider:
+        people = contacts.when_late(incident)
+    elif clock.kind == Clock.Kind.STAGE_REPORT:
+        people = _first(incident, now)
+    else:
+        people = [*_first(incident, now), *duty.also_when_missed(customer_id=incident.customer_id, at=now)]
+    once = {person.pk: person for person in people}
+    _tell(incident, f"missed:{clock.pk}", once.values(), text, now=now, topic="sla", channels=INBOX_AND_EMAIL)
+
+
+def report_still_missing(incident: Incident, clock: Clock, *, now: datetime) -> None:
+    """To the second responder and the manager."""
+
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number, "time": _time(clock.due_at)}
+        subject = _("%(number)s: the customer has heard nothing; the stage report was due at %(time)s") % names
         return subject, _lines(f"{incident.customer}", incident.title)
 
-    also = duty.also_when_missed(customer_id=incident.customer_id, at=now)
-    people = {person.pk: person for person in [*_first(incident, now), *also]}
-    _tell(incident, f"missed:{clock.pk}", people.values(), text, now=now, topic="sla", channels=("inbox", "email"))
+    people = duty.also_when_missed(customer_id=incident.customer_id, at=now)
+    _tell(incident, f"chased:{clock.pk}", people, text, now=now, topic="sla", channels=INBOX_AND_EMAIL)
+
+
+def closing_soon(incident: Incident, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number, "time": _time(incident.closes_at)}
+        subject = _("%(number)s closes by itself at %(time)s") % names
+        ask = _("Please confirm the solution, or reopen the incident if it is not solved.")
+        return subject, _lines(incident.title, incident.resolution[:EXCERPT], ask)
+
+    _tell(incident, f"closing:{incident.version}", _answering(incident), text, now=now, channels=INBOX_AND_EMAIL)
+
+
+def closed_unanswered(incident: Incident, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number}
+        undo = _("Nobody answered in time. If it is not solved, reopen it; and please tell us how content you are.")
+        return _("%(number)s is closed") % names, _lines(incident.title, undo)
+
+    _tell(incident, f"closed:{incident.version}", _answering(incident), text, now=now)
+
+
+def rated(incident: Incident, given: Satisfaction, *, now: datetime) -> None:
+    """To whoever solved it; a bad score to the manager as well."""
+
+    def text() -> tuple[str, str]:
+        names = {"number": incident.number, "score": given.score}
+        return _("%(number)s: %(score)d of 5 stars") % names, _lines(incident.title, given.words[:EXCERPT])
+
+    managers = duty.also_when_missed(customer_id=incident.customer_id, at=now) if given.score <= BAD_SCORE else []
+    people = {person.pk: person for person in [*_first(incident, now), *managers]}
+    _tell(incident, f"rated:{incident.version}:{given.score}:{now:%Y%m%d%H%M%S}", people.values(), text, now=now)
 
 
 def escalation(
@@ -384,17 +463,17 @@ def _first(incident: Incident, now: datetime) -> list[User]:
     return duty.first_to_know(customer_id=incident.customer_id, assignee=incident.assignee, at=now)
 
 
+def _answering(incident: Incident) -> list[User]:
+    """Who may confirm: the customer's person who raised it, else the project manager in charge."""
+    raiser = incident.raised_by
+    return [raiser] if raiser is not None and not raiser.is_provider else contacts.to_remind(incident)
+
+
 def _raiser(incident: Incident, *, but: User) -> list[User]:
     """Whoever raised it or one of its duplicates."""
     people = {incident.raised_by_id: incident.raised_by}
     people |= {one.raised_by_id: one.raised_by for one in incident.duplicates.select_related("raised_by")}
     return [person for person in people.values() if person is not None and person.pk != but.pk]
-
-
-def _contacts(incident: Incident) -> list[User]:
-    """The customer's service contacts who are not away."""
-    named = Contact.objects.filter(customer_id=incident.customer_id, is_away=False).select_related("user")
-    return [contact.user for contact in named if contact.user.is_active]
 
 
 def _severity(incident: Incident) -> str:

@@ -78,6 +78,26 @@ def next_open(moment: datetime, calendar: Calendar) -> datetime:
     raise NeverDueError("this calendar has no working time")
 
 
+def end_of_working_day(start: datetime, days: int, calendar: Calendar) -> datetime:
+    """Closing time of the `days`-th working day after the local day of `start` (UTC).
+
+    "Two working days" end there (Q5): whoever is asked has the whole of each day (T10). Raises NeverDueError when the
+    calendar has not so many.
+    """
+    _require_aware(start)
+    if days < 1:
+        raise ValueError("at least one working day is counted")
+    day, left, barren = calendar.local_day(start), days, 0
+    while barren <= BARREN_DAYS:
+        day += timedelta(days=1)
+        intervals = calendar.intervals(day)
+        barren = 0 if intervals else barren + 1
+        left -= bool(intervals)
+        if not left:
+            return intervals[-1][1]
+    raise NeverDueError("this calendar has not so many working days")
+
+
 def share_of(
     start: datetime, target: timedelta, share: float, calendar: Calendar, pauses: Iterable[Pause] = ()
 ) -> datetime:

@@ -62,6 +62,9 @@ class Verb(StrEnum):
     PROPOSE_FAULT = "propose_fault"
     HAND_OVER = "hand_over"
     TAKE_BACK = "take_back"
+    REPORT = "report"
+    EXPLAIN = "explain"
+    RATE = "rate"
 
 
 class Side(StrEnum):
@@ -125,6 +128,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     # The customer's own comment, or an engineer who heard from the customer by phone, sets the clock going again.
     Transition(Verb.REPLY, frozenset({State.WAITING_CUSTOMER}), State.ACKNOWLEDGED, _CUSTOMER),
     Transition(Verb.RESUME, frozenset({State.WAITING_CUSTOMER}), State.ACKNOWLEDGED, PROVIDER),
+    # A stage report: what the customer hears of an incident that somebody has in hand (R80).
+    Transition(Verb.REPORT, frozenset({State.ACKNOWLEDGED, State.WAITING_CUSTOMER}), None, PROVIDER),
     Transition(Verb.RESOLVE, UNSOLVED, State.RESOLVED, PROVIDER, PLAIN),
     Transition(Verb.CLOSE, _RESOLVED, State.CLOSED, _EVERYBODY, PLAIN | _REFUSED),
     Transition(Verb.CLOSE, _RESOLVED, State.CLOSED, _EVERYBODY, _FINISHED, Phase.CONFIRMED),
@@ -160,6 +165,9 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.BEGIN, frozenset({State.ACKNOWLEDGED}), None, PROVIDER, _ACCEPTED, Phase.IN_WORK),
     Transition(Verb.FINISH, UNSOLVED, State.RESOLVED, PROVIDER, _IN_WORK, Phase.DONE),
     Transition(Verb.WITHDRAW, UNSOLVED, State.CLOSED, BOTH, _BEFORE_WORK, Phase.WITHDRAWN),
+    # Why a deadline was missed is often known only afterwards (R79).
+    Transition(Verb.EXPLAIN, EVERY, None, PROVIDER),
+    Transition(Verb.RATE, frozenset({State.CLOSED}), None, _CUSTOMER),
 )
 
 

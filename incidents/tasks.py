@@ -6,7 +6,8 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from incidents import attestation_mail, clocks, contacting, services
+from incidents import attestation_mail, clocks, closing, contacting, services
+from incidents.policy import FIRST_SHARES
 from incidents.services import (
     announcing,
     answering,
@@ -25,8 +26,9 @@ from incidents.services import (
 
 
 @shared_task(name=clocks.WARN_TASK, queue="default")
-def warn_clock(*, due_at: datetime, now: datetime, clock_id: int) -> None:
-    services.warn(clock_id=clock_id, due_at=due_at, now=now)
+def warn_clock(*, due_at: datetime, now: datetime, clock_id: int, share: int = FIRST_SHARES[0]) -> None:
+    """`share` is missing in timers of the first version."""
+    services.warn(clock_id=clock_id, share=share, due_at=due_at, now=now)
 
 
 @shared_task(name=contacting.TASK, queue="default")
@@ -145,3 +147,18 @@ def expire_attestation(*, due_at: datetime, now: datetime, attestation_id: int) 
 @shared_task(name=attestations.MAIL_TASK, queue="notify")
 def mail_attestation(*, due_at: datetime, now: datetime, attestation_id: int, contact_id: int) -> None:
     attestation_mail.send(attestation_id=attestation_id, contact_id=contact_id, now=now)
+
+
+@shared_task(name=clocks.CHASE_TASK, queue="default")
+def chase_clock(*, due_at: datetime, now: datetime, clock_id: int) -> None:
+    services.chase(clock_id=clock_id, now=now)
+
+
+@shared_task(name=closing.REMIND_TASK, queue="default")
+def remind_of_closing(*, due_at: datetime, now: datetime, incident_id: int) -> None:
+    services.remind_of_closing(incident_id=incident_id, now=now)
+
+
+@shared_task(name=closing.CLOSE_TASK, queue="default")
+def close_unanswered(*, due_at: datetime, now: datetime, incident_id: int) -> None:
+    services.close_unanswered(incident_id=incident_id, now=now)

@@ -10,6 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Severity, User
 from incidents.models import Clock, Fault, FaultDecision, Incident, Target, ThirdPartyTime, TimelineEntry
+from incidents.stages import Stage
 
 Kind = TimelineEntry.Kind
 Data = Mapping[str, object]
@@ -159,9 +160,30 @@ def _resolved(data: Data) -> str:
     return _("resolved the incident")
 
 
+def _stage(data: Data) -> str:
+    stage = data.get("stage")
+    if stage in Stage.values:
+        return _("reported: %(stage)s") % {"stage": Stage(stage).label}
+    return _("reported progress")
+
+
+def _rated(data: Data) -> str:
+    return _("gave %(score)s of 5 stars") % {"score": data.get("score", "")}
+
+
+def _reason(data: Data) -> str:
+    code = data.get("code")
+    names = {"clock": _clock_name(data.get("clock")), "reason": ""}
+    if code in Clock.BreachCode.values:
+        names["reason"] = str(Clock.BreachCode(code).label)
+    return _("gave the reason why %(clock)s was missed: %(reason)s") % names
+
+
 def _closed(data: Data) -> str:
     if data.get("with"):
         return _("closed it together with %(number)s") % {"number": data["with"]}
+    if data.get("unanswered"):
+        return _("Closed by itself: nobody answered in time")
     return _("confirmed the solution and closed the incident") if data.get("confirmed") else _("closed the incident")
 
 
@@ -320,6 +342,7 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.ALERT: _alert,
     Kind.RECOVERY: _recovery,
     Kind.ACKNOWLEDGED: _acknowledged,
+    Kind.STAGE: _stage,
     Kind.ASSIGNED: _assigned,
     Kind.SEVERITY: _severity_changed,
     Kind.COMMENT: _commented,
@@ -339,10 +362,12 @@ SENTENCES: dict[Kind, Callable[[Data], str]] = {
     Kind.FAULT: _fault,
     Kind.CAUSE: _cause,
     Kind.THIRD_PARTY: _third_party,
+    Kind.RATED: _rated,
     Kind.WARNING: _warning,
     Kind.BREACH: _breach,
     Kind.ESCALATION: _escalation,
     Kind.CALLED: _called,
+    Kind.REASON: _reason,
 }
 
 

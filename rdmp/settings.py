@@ -341,7 +341,8 @@ PROVIDER_NAME = env.text("RDMP_PROVIDER_NAME", "杭州济通科技斯法科技�
 
 # --- incidents ------------------------------------------------------------------------------------------------------
 
-INCIDENT_WARNING_SHARE = env.number("RDMP_WARNING_SHARE", 2 / 3)  # of a clock's time; then whoever has it is warned
+INCIDENT_CLOSING_DAYS = int(env.number("RDMP_CLOSING_DAYS", 5))  # working days; a contract may say otherwise
+INCIDENT_RATING_DAYS = int(env.number("RDMP_RATING_DAYS", 7))  # so long after closing the customer may change the score
 
 ATTESTATION_DAYS = int(env.number("RDMP_ATTESTATION_DAYS", 14))  # so long a named contact may answer
 
@@ -410,6 +411,8 @@ SPECTACULAR_SETTINGS = {
         "SeverityEnum": "accounts.models.Severity",
         "SeverityNameEnum": "monitoring.rules_api.SEVERITIES",
         "AssetKindEnum": "assets.models.Kind",
+        "ClockKindEnum": "incidents.models.Clock.Kind",
+        "BreachCodeEnum": "incidents.models.Clock.BreachCode",
     },
 }
 

@@ -9,6 +9,7 @@ from django.test import RequestFactory
 
 from accounts import scope, tables
 from accounts.models import Customer
+from incidents.models import Incident
 from tests.conftest import make_customer
 
 pytestmark = pytest.mark.django_db
@@ -127,3 +128,20 @@ def test_an_export_holds_every_row_and_opens_in_chinese(seven: list[Customer]) -
     assert rows[0] == ["名称"]
     assert len(rows) == 8
     assert all(row[0].startswith("'=") for row in rows[1:])
+
+
+def test_very_many_rows_are_counted_to_a_limit_and_the_list_says_so(
+    seven: list[Customer], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "COUNTED", 5)
+    many = page("", size=2)
+    assert (many.total, many.has_more, many.total_text, many.pages) == (5, True, "5+", 3)
+    monkeypatch.setattr(tables, "COUNTED", 7)
+    all_of_them = page("")
+    assert (all_of_them.total, all_of_them.has_more, all_of_them.total_text) == (7, False, "7")
+
+
+def test_only_what_may_be_empty_is_sorted_to_the_end() -> None:
+    """An index on a column that is never empty serves the order only without that wish."""
+    orders = tables._order_by(Incident, ("opened_at", "next_due_at", "customer__name", "assignee__name"), True)
+    assert [order.nulls_last for order in orders] == [None, True, None, True, None]

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy
 
 from accounts import phones
 from accounts.models import Contact, Contract, Customer, ProviderContact, Role, SlaTerm, User
+from accounts.models.customers import validate_shares
 from accounts.models.people import PROVIDER_ROLES
 
 if TYPE_CHECKING:  # only type checkers know that a ModelForm has a parameter
@@ -49,6 +50,7 @@ class ContractForm(ContractBase):
             "url_quota",
             "probe_points_per_url",
             "port_quota",
+            "closing_days",
         )
         widgets: ClassVar = {"signed_on": DATE, "starts_on": DATE, "ends_on": DATE}
 
@@ -69,6 +71,18 @@ class ContractForm(ContractBase):
         return data
 
 
+class SharesField(forms.CharField):
+    """Percentages as people write them: `50, 80`."""
+
+    def prepare_value(self, value: Any) -> Any:
+        return ", ".join(map(str, value)) if isinstance(value, list) else value
+
+    def to_python(self, value: Any) -> Any:
+        words = str(value or "").replace("，", " ").replace("、", " ").replace(",", " ").replace("%", " ").split()
+        shares = [int(word) if word.isascii() and word.isdecimal() and len(word) < 4 else 0 for word in words]
+        return sorted(set(shares))
+
+
 class SlaTermForm(SlaTermBase):
     class Meta:
         model = SlaTerm
@@ -79,6 +93,9 @@ class SlaTermForm(SlaTermBase):
             "handling_calendar",
             "handling_minutes",
             "customer_reply_minutes",
+            "customer_reply_calendar",
+            "report_minutes",
+            "warning_shares",
             "definition",
             "customer_duty",
         )
@@ -92,10 +109,17 @@ class SlaTermForm(SlaTermBase):
         max_length=200,
         help_text=gettext_lazy("Running clocks keep what was promised when they started."),
     )
+    warning_shares = SharesField(
+        label=gettext_lazy("warnings, % of the time"),
+        required=False,
+        max_length=40,
+        validators=[validate_shares],
+        help_text=gettext_lazy("Whoever has to act is warned when so much of a clock's time is used up: 50, 80"),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        for name in ("response_minutes", "monitoring_response_minutes"):
+        for name in ("response_minutes", "monitoring_response_minutes", "report_minutes"):
             self.fields[name].min_value = 1  # type: ignore[attr-defined]  # an IntegerField by the model
             self.fields[name].widget.attrs["min"] = 1
 

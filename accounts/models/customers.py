@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
@@ -89,6 +90,15 @@ class Contract(TenantModel):
     port_quota = models.PositiveIntegerField(
         _("monitored ports"), null=True, blank=True, help_text=_("Empty means unlimited.")
     )
+    closing_days = models.PositiveSmallIntegerField(
+        _("closing, working days"),
+        null=True,
+        blank=True,
+        help_text=_(
+            "A resolved incident closes by itself after so many working days without an answer. "
+            "Empty: as the platform is set; 0: never."
+        ),
+    )
     history = HistoricalRecords()
 
     class Meta:
@@ -102,6 +112,25 @@ class Contract(TenantModel):
 
     def __str__(self) -> str:
         return self.number
+
+
+MOST_WARNINGS = 5
+
+
+def default_warning_shares() -> list[int]:
+    return [50, 80]
+
+
+def validate_shares(shares: object) -> None:
+    """A rising list of a few whole percentages, each once."""
+    fits = (
+        isinstance(shares, list)
+        and len(shares) <= MOST_WARNINGS
+        and all(type(share) is int and 0 < share < 100 for share in shares)
+        and shares == sorted(set(shares))
+    )
+    if not fits:
+        raise ValidationError(_("Please give up to five rising percentages between 1 and 99, such as 50, 80."))
 
 
 class SlaTerm(TenantModel):
@@ -132,6 +161,25 @@ class SlaTerm(TenantModel):
         help_text=_("Empty: the statement of work promises the hours of work, not a limit."),
     )
     customer_reply_minutes = models.PositiveIntegerField(_("customer's reply, minutes"))
+    customer_reply_calendar = models.CharField(
+        _("hours of the customer's reply"),
+        max_length=4,
+        choices=HandlingCalendar,
+        default=HandlingCalendar.ALWAYS,
+        help_text=_("7 × 24: the 48 hours of the statement of work are hours of the clock on the wall (Q4)."),
+    )
+    report_minutes = models.PositiveIntegerField(
+        _("stage report, minutes"),
+        null=True,
+        blank=True,
+        help_text=_("While an incident is unsolved, the customer hears of its stage this often. Empty: no limit."),
+    )
+    warning_shares = models.JSONField(
+        _("warnings, % of the time"),
+        default=default_warning_shares,
+        validators=[validate_shares],
+        help_text=_("Whoever has to act is warned when so much of a clock's time is used up."),
+    )
     history = HistoricalRecords()
 
     class Meta:
@@ -142,6 +190,9 @@ class SlaTerm(TenantModel):
             models.UniqueConstraint(fields=("contract", "severity"), name="one_sla_term_per_severity"),
             models.CheckConstraint(
                 condition=Q(response_minutes__gt=0) & Q(monitoring_response_minutes__gt=0), name="sla_response_positive"
+            ),
+            models.CheckConstraint(
+                condition=Q(report_minutes=None) | Q(report_minutes__gt=0), name="sla_report_positive"
             ),
         )
 

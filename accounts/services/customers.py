@@ -28,6 +28,9 @@ class Term(TypedDict):
     notice_minutes: int
     handling_calendar: str
     customer_reply_minutes: int
+    customer_reply_calendar: str
+    report_minutes: int
+    warning_shares: list[int]
 
 
 @cache
@@ -98,6 +101,9 @@ def add_default_terms(contract: Contract) -> None:
             notice_minutes=term["notice_minutes"],
             handling_calendar=term["handling_calendar"],
             customer_reply_minutes=term["customer_reply_minutes"],
+            customer_reply_calendar=term["customer_reply_calendar"],
+            report_minutes=term["report_minutes"],
+            warning_shares=list(term["warning_shares"]),
         )
 
 

@@ -4,6 +4,7 @@ from incidents.models.announcement import Announcement, AnnouncementCopy, Announ
 from incidents.models.attestations import SIGNERS, Attestation, AttestationAnswer, Purpose
 from incidents.models.calling import ContactCall
 from incidents.models.causes import CauseNotice
+from incidents.models.clock import Clock, Pause
 from incidents.models.desk import DeskForward
 from incidents.models.escalation import EscalationPolicy, EscalationStep, Target
 from incidents.models.faults import Fault, FaultDecision, FaultIncident
@@ -21,14 +22,12 @@ from incidents.models.inbound import (
 from incidents.models.incident import (
     UNSOLVED_STATES,
     Attachment,
-    Clock,
     Incident,
     IncidentAlert,
     IncidentAsset,
     IncidentKind,
     IncidentQuerySet,
     IncidentState,
-    Pause,
     RequestPhase,
     TimelineEntry,
 )
@@ -38,6 +37,7 @@ from incidents.models.notice import ResponderNotice
 from incidents.models.quotes import Quote, QuoteLine
 from incidents.models.replies import CannedReply, SavedFilter
 from incidents.models.requests import ServiceRequest
+from incidents.models.satisfaction import Satisfaction
 from incidents.models.third_parties import ThirdPartyTime
 from incidents.models.violations import Violation
 
@@ -91,6 +91,7 @@ __all__ = [
     "QuoteLine",
     "RequestPhase",
     "ResponderNotice",
+    "Satisfaction",
     "SavedFilter",
     "ServiceRequest",
     "StandIn",

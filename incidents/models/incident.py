@@ -1,6 +1,6 @@
-"""Incidents, what they touch, their clocks and pauses, and the timeline that both sides read."""
+"""Incidents, what they touch, and the timeline that both sides read. Their clocks: `incidents.models.clock`."""
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
@@ -12,7 +12,7 @@ from accounts import scope
 from accounts.models import Severity
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from assets.models import Asset
-from incidents import sla
+from incidents.models.clock import Clock
 from incidents.states import UNSOLVED, Phase, State
 
 UNSOLVED_STATES = sorted(UNSOLVED)
@@ -89,7 +89,9 @@ class IncidentQuerySet(TenantQuerySet["Incident"]):
 
     def for_lists(self) -> Self:
         """With all that a row or card shows, in a constant number of queries."""
-        return self.select_related("customer", "assignee").prefetch_related("clocks", "assets", "pauses", "alerts")
+        return self.select_related("customer", "assignee", "satisfaction").prefetch_related(
+            "clocks", "assets", "pauses", "alerts"
+        )
 
 
 class Incident(TenantModel):
@@ -177,7 +179,10 @@ class Incident(TenantModel):
     closed_at = models.DateTimeField(_("closed at"), null=True, blank=True)
     changed_at = models.DateTimeField(_("changed at"))
     next_due_at = models.DateTimeField(
-        _("next deadline"), null=True, blank=True, help_text=_("The nearest deadline of a running clock.")
+        _("next deadline"), null=True, blank=True, help_text=_("The nearest deadline of a running clock of ours.")
+    )
+    closes_at = models.DateTimeField(
+        _("closes at"), null=True, blank=True, help_text=_("Resolved: closes by itself then, unless somebody answers.")
     )
     version = models.PositiveIntegerField(default=0)
 
@@ -259,16 +264,16 @@ class Incident(TenantModel):
     def is_child(self) -> bool:
         return self.parent_id is not None
 
-    def clock(self, kind: "Clock.Kind") -> "Clock | None":
+    def clock(self, kind: Clock.Kind) -> Clock | None:
         """The latest clock of a kind; reads prefetched rows when they are there."""
         return max((each for each in self.clocks.all() if each.kind == kind), key=lambda each: each.round, default=None)
 
     @property
-    def response(self) -> "Clock | None":
+    def response(self) -> Clock | None:
         return self.clock(Clock.Kind.RESPONSE)
 
     @property
-    def handling(self) -> "Clock | None":
+    def handling(self) -> Clock | None:
         return self.clock(Clock.Kind.HANDLING)
 
 
@@ -310,93 +315,6 @@ class IncidentAlert(TenantModel):
         return self.title
 
 
-class Pause(TenantModel):
-    """A stretch in which the incident's clocks stand still. It belongs to the incident, not to a target (T2)."""
-
-    class Reason(models.TextChoices):
-        WAITING_CUSTOMER = "waiting_customer", _("Waiting for customer")
-        RESOLVED = "resolved", _("Resolved, later reopened")
-        CONFIRMATION = "confirmation", _("Waiting for a signature")
-        QUOTE = "quote", _("Waiting for an accepted quote")
-
-    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="pauses")
-    reason = models.CharField(_("reason"), max_length=20, choices=Reason)
-    started_at = models.DateTimeField(_("from"))
-    ended_at = models.DateTimeField(_("until"), null=True, blank=True)
-
-    class Meta:
-        ordering = ("started_at", "pk")
-        constraints = (
-            models.UniqueConstraint(fields=("incident",), condition=Q(ended_at=None), name="one_open_pause"),
-            models.CheckConstraint(
-                condition=Q(ended_at=None) | Q(ended_at__gte=F("started_at")), name="pause_ends_after_it_starts"
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.get_reason_display()} {self.started_at:%F %T}"
-
-    def as_interval(self) -> sla.Pause:
-        return sla.Pause(self.started_at, self.ended_at)
-
-
-class Clock(TenantModel):
-    """One promise that is being timed. Reports read what is stored here, never a recomputation (T12)."""
-
-    class Kind(models.TextChoices):
-        NOTICE = "notice", _("Notice")
-        RESPONSE = "response", _("Response")
-        HANDLING = "handling", _("Handling")
-
-    incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="clocks")
-    kind = models.CharField(_("clock"), max_length=20, choices=Kind)
-    round = models.PositiveSmallIntegerField(
-        _("round"), default=1, help_text=_("Reopening, or a worse alert, asks for a response once more.")
-    )
-    started_at = models.DateTimeField(_("started at"))
-    target_minutes = models.PositiveIntegerField(_("target, minutes"), null=True, blank=True)
-    calendar_version = models.ForeignKey(
-        "accounts.CalendarVersion",
-        on_delete=models.PROTECT,
-        related_name="+",
-        null=True,
-        blank=True,
-        help_text=_("Empty: around the clock."),
-    )
-    due_at = models.DateTimeField(_("due at"), null=True, blank=True)
-    stopped_at = models.DateTimeField(_("stopped at"), null=True, blank=True)
-    warned_at = models.DateTimeField(_("warned at"), null=True, blank=True)
-    breached_at = models.DateTimeField(_("breached at"), null=True, blank=True)
-    elapsed_seconds = models.PositiveBigIntegerField(
-        _("time used, seconds"), null=True, blank=True, help_text=_("Filled when the clock stops.")
-    )
-    is_provisional = models.BooleanField(
-        _("provisional"), default=False, help_text=_("Counted on a year whose holidays were not known.")
-    )
-
-    class Meta:
-        ordering = ("kind", "round")
-        verbose_name = _("clock")
-        verbose_name_plural = _("clocks")
-        constraints = (models.UniqueConstraint(fields=("incident", "kind", "round"), name="incident_clock_once"),)
-        indexes = (models.Index(fields=("customer", "kind", "started_at"), name="clock_for_reports"),)
-
-    def __str__(self) -> str:
-        return f"{self.get_kind_display()} {self.round}"
-
-    @property
-    def is_running(self) -> bool:
-        return self.stopped_at is None
-
-    @property
-    def is_breached(self) -> bool:
-        return self.breached_at is not None
-
-    @property
-    def target(self) -> timedelta | None:
-        return None if self.target_minutes is None else timedelta(minutes=self.target_minutes)
-
-
 class TimelineEntry(TenantModel):
     """One thing that happened, for both sides; internal ones are the provider's own. Never changed, never removed."""
 
@@ -407,6 +325,7 @@ class TimelineEntry(TenantModel):
         ALERT = "alert", _("Alert")
         RECOVERY = "recovery", _("Recovery")
         ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        STAGE = "stage", _("Stage report")
         ASSIGNED = "assigned", _("Assigned")
         SEVERITY = "severity", _("Severity changed")
         COMMENT = "comment", _("Comment")
@@ -426,10 +345,12 @@ class TimelineEntry(TenantModel):
         FAULT = "fault", _("Fault review")
         CAUSE = "cause", _("Cause at the customer")
         THIRD_PARTY = "third_party", _("Third party")
+        RATED = "rated", _("Rated by the customer")
         WARNING = "warning", _("Deadline near")
         BREACH = "breach", _("Deadline missed")
         ESCALATION = "escalation", _("Escalation")
         CALLED = "called", _("Contact called")
+        REASON = "reason", _("Reason of a missed deadline")
 
     incident = models.ForeignKey(Incident, on_delete=models.CASCADE, related_name="timeline")
     at = models.DateTimeField(_("at"))

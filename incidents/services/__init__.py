@@ -8,7 +8,8 @@ from incidents.services.alarms import (
     record_recoveries,
     record_recovery,
 )
-from incidents.services.deadlines import breach, warn
+from incidents.services.closing import close_unanswered, confirm, rate, remind_of_closing
+from incidents.services.deadlines import breach, chase, warn
 from incidents.services.escalating import escalate_now
 from incidents.services.grouping import detach, group, merge, split, unmerge
 from incidents.services.handling import (
@@ -31,6 +32,7 @@ from incidents.services.keeping import (
 )
 from incidents.services.opening import log_contact, raise_by_customer
 from incidents.services.reminding import Reminder, remind
+from incidents.services.reporting import explain, report_stage
 from incidents.services.talking import attach, comment
 
 __all__ = [
@@ -42,10 +44,14 @@ __all__ = [
     "attach",
     "breach",
     "change_severity",
+    "chase",
     "close",
+    "close_unanswered",
     "comment",
+    "confirm",
     "detach",
     "escalate_now",
+    "explain",
     "filters_of",
     "group",
     "keep_reply",
@@ -54,13 +60,16 @@ __all__ = [
     "open_from_alert",
     "open_from_alerts",
     "raise_by_customer",
+    "rate",
     "record_recoveries",
     "record_recovery",
     "remind",
+    "remind_of_closing",
     "remove_filter",
     "remove_reply",
     "reopen",
     "replies_for",
+    "report_stage",
     "resolve",
     "resume",
     "save_filter",

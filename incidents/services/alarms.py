@@ -272,7 +272,7 @@ class _Wave:
         planned = [(incident, clocks.plan(incident, now=self.now)) for incident in roots]
         bulk.insert(roots)
         bulk.insert(children)
-        clocks.start(planned)
+        clocks.start(planned, now=self.now)
         bulk.insert(
             [
                 IncidentAsset(customer=self.customer, incident=incident, asset_id=incident.storm_asset_id or 0)

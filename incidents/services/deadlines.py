@@ -11,18 +11,19 @@ from notify import live
 
 
 @transaction.atomic
-def warn(*, clock_id: int, due_at: datetime, now: datetime) -> bool:
-    """Say that a deadline is near, once. False when the clock was stopped, warned or re-timed meanwhile."""
+def warn(*, clock_id: int, share: int, due_at: datetime, now: datetime) -> bool:
+    """Say that a deadline is near, once per share. False when the clock was stopped, warned or re-timed meanwhile."""
     held = _hold(clock_id)
     if held is None:
         return False
     incident, clock = held
-    if clock.warned_at is not None or clock.is_breached or clock.due_at is None or now >= clock.due_at:
+    if clock.warned_share >= share or clock.is_breached or clock.due_at is None or now >= clock.due_at:
         return False
-    clock.warned_at = now
-    clock.save(update_fields=["warned_at"])
+    clock.warned_at, clock.warned_share = now, share
+    clock.save(update_fields=["warned_at", "warned_share"])
     data = {"clock": clock.kind, "due_at": clock.due_at.isoformat(), "late": now - due_at > clocks.ON_TIME}
-    timeline.write(incident, TimelineEntry.Kind.WARNING, actor=None, now=now, data=data, is_internal=True)
+    kind = TimelineEntry.Kind.WARNING
+    timeline.write(incident, kind, actor=None, now=now, data=data, is_internal=clock.is_of_provider)
     messages.deadline_near(incident, clock, now=now)
     live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)
     return True
@@ -39,10 +40,24 @@ def breach(*, clock_id: int, now: datetime) -> bool:
         return False
     clocks.miss(incident, clock, now=now)
     clock.save(update_fields=["breached_at"])
+    action = "incident.breach" if clock.is_of_provider else "incident.reply_late"
     detail = {"clock": clock.kind, "round": clock.round, "due_at": clock.due_at.isoformat()}
-    audit.record(action="incident.breach", actor=None, customer=incident.customer, obj=incident, detail=detail, now=now)
+    audit.record(action=action, actor=None, customer=incident.customer, obj=incident, detail=detail, now=now)
     messages.deadline_missed(incident, clock, now=now)
     live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)
+    return True
+
+
+@transaction.atomic
+def chase(*, clock_id: int, now: datetime) -> bool:
+    """A stage report is still missing: the manager hears of it. False when it was given meanwhile."""
+    held = _hold(clock_id)
+    if held is None:
+        return False
+    incident, clock = held
+    if not clock.is_breached:
+        return False
+    messages.report_still_missing(incident, clock, now=now)
     return True
 
 

@@ -193,13 +193,22 @@ def _count_again(child: Incident, *, now: datetime) -> None:
     """The clocks of one that stands alone again: those it had, or those it never got because it opened as a child."""
     known = list(Clock.objects.filter(incident=child))
     if not known:
-        clocks.start([(child, clocks.plan(child, now=now))])
+        clocks.start([(child, clocks.plan(child, now=now))], now=now)
         if child.acknowledged_at is not None:
-            clocks.stop(child, Clock.Kind.RESPONSE, now=child.acknowledged_at)
+            _is_in_hand(child, child.acknowledged_at, now)
         return
     owed = [Clock.Kind.HANDLING] if child.acknowledged_at is not None else [Clock.Kind.RESPONSE, Clock.Kind.HANDLING]
     latest = {clock.kind: clock for clock in sorted(known, key=lambda one: one.round)}
     clocks.run_again(child, [clock.pk for kind, clock in latest.items() if kind in owed], now=now)
+    if child.acknowledged_at is not None:
+        _is_in_hand(child, child.acknowledged_at, now)
+
+
+def _is_in_hand(incident: Incident, since: datetime, now: datetime) -> None:
+    """Somebody had answered before it stood alone: the customer hears of it as a stage report from now on."""
+    clocks.stop(incident, Clock.Kind.RESPONSE, now=since)
+    clocks.begin(incident, Clock.Kind.STAGE_REPORT, since=now)
+    clocks.arm(incident, now=now)
 
 
 def _call_again(freed: Sequence[Incident], *, now: datetime) -> None:
@@ -277,9 +286,9 @@ def _split_off(old: Incident, going: Sequence[IncidentAlert], title: str, actor:
         new.state = IncidentState.ACKNOWLEDGED
         new.acknowledged_at, new.acknowledged_by = old.acknowledged_at, old.acknowledged_by
     new.save(force_insert=True)
-    clocks.start([(new, planned)])
+    clocks.start([(new, planned)], now=now)
     if old.acknowledged_at is not None:
-        clocks.stop(new, Clock.Kind.RESPONSE, now=old.acknowledged_at)
+        _is_in_hand(new, old.acknowledged_at, now)
     timeline.write(new, Kind.OPENED, actor=actor, now=now, data={"split_from": old.number})
     return new
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Severity, User
-from incidents import clocks, contacting, duty, locks, messages, timeline
+from incidents import clocks, closing, contacting, duty, locks, messages, timeline
 from incidents.models import Clock, Incident, IncidentKind, IncidentState, Pause, TimelineEntry
 from incidents.policy import freeze
 from incidents.services import causes, escalating, following, third_parties, waiting
@@ -24,14 +24,16 @@ from notify import live
 Kind = TimelineEntry.Kind
 Response = Clock.Kind.RESPONSE
 Handling = Clock.Kind.HANDLING
+Report = Clock.Kind.STAGE_REPORT
+Reply = Clock.Kind.CUSTOMER_REPLY
 
 
 @transaction.atomic
 def acknowledge(*, incident: Incident, actor: User, now: datetime, via: str = "") -> Incident:
-    """Take the incident in hand: the response clock stops. Who presses second learns who was first.
+    """Take the incident in hand: the response clock stops, and the first stage is reported by it (R80).
 
-    `via`: "phone" (a key pressed) or "link" (the one in a message), or the way in from outside, when it was not done on
-    a page.
+    Who presses second learns who was first. `via`: "phone" (a key pressed) or "link" (the one in a message), or the way
+    in from outside, when it was not done on a page.
     """
     incident = locks.hold(incident)
     move_on(incident, allowed(Verb.ACKNOWLEDGE, incident, actor))
@@ -39,6 +41,7 @@ def acknowledge(*, incident: Incident, actor: User, now: datetime, via: str = ""
     _responded(incident, actor, now)
     clocks.stop(incident, Response, now=now)
     _nobody_is_called(incident, escalating.Because.ACKNOWLEDGED, now)
+    _next_report(incident, now)
     data: dict[str, object] = {"via": via} if via else {}
     _finish(incident, Kind.ACKNOWLEDGED, "incident.acknowledge", actor=actor, now=now, data=data)
     messages.acknowledged(incident, actor, now=now)
@@ -90,7 +93,10 @@ def change_severity(
     old = incident.level
     incident.severity = severity
     incident.policy = freeze(customer=incident.customer, severity=severity, now=now).as_json()
-    clocks.apply_policy(incident, Response, Handling, now=now)
+    clocks.apply_policy(incident, now=now)
+    if incident.stage is not State.OPEN:
+        _next_report(incident, now)  # the reason is for the customer to read
+    clocks.arm(incident, now=now)
     escalating.level_changed(incident=incident, old=old, now=now)
     data: dict[str, object] = {"old": old.value, "new": severity.value}
     _finish(incident, Kind.SEVERITY, "incident.change_severity", actor=actor, now=now, body=reason, data=data)
@@ -99,13 +105,14 @@ def change_severity(
 
 @transaction.atomic
 def wait_for_customer(*, incident: Incident, question: str, actor: User, now: datetime) -> Incident:
-    """Ask the customer: the clocks stand still until the reply (R60)."""
+    """Ask the customer: our clocks stand still until the reply (R60), and theirs runs (R59)."""
     incident = locks.hold(incident)
     allowed(Verb.WAIT, incident, actor)
     question = _required(question, _("Please write what you need from the customer."))
     incident.state = IncidentState.WAITING_CUSTOMER
     clocks.begin_pause(incident, Pause.Reason.WAITING_CUSTOMER, now=now)
-    clocks.arm(incident, now=now)
+    clocks.begin(incident, Reply, since=now)
+    _next_report(incident, now)
     _finish(incident, Kind.WAITING, "incident.wait", actor=actor, now=now, body=question)
     messages.waiting(incident, actor, question, now=now)
     return incident
@@ -165,28 +172,29 @@ def settle(incident: Incident, *, actor: User, now: datetime) -> None:
     incident.resolved_at = now
     third_parties.end_with(incident, now=now)
     clocks.end_pause(incident, now=now)
-    clocks.stop(incident, Response, Handling, now=now)
+    clocks.stop(incident, Response, Handling, Report, Reply, now=now)
+    clocks.arm(incident, now=now)
     _nobody_is_called(incident, escalating.Because.RESOLVED, now)
+    closing.schedule(incident, now=now)
 
 
 @transaction.atomic
-def close(*, incident: Incident, actor: User | None, now: datetime, remark: str = "") -> Incident:
-    """The customer confirms the solution, or the provider closes."""
+def close(
+    *, incident: Incident, actor: User | None, now: datetime, remark: str = "", unanswered: bool = False
+) -> Incident:
+    """The customer confirms the solution, or the provider closes; nobody does when the time to answer is over."""
     incident = locks.hold(incident)
     move_on(incident, allowed(Verb.CLOSE, incident, actor))
     incident.state = IncidentState.CLOSED
     incident.closed_at = now
     contacting.stop(incident, now=now)
-    confirmed = actor is not None and not actor.is_provider
-    _finish(
-        incident,
-        Kind.CLOSED,
-        "incident.close",
-        actor=actor,
-        now=now,
-        body=remark.strip(),
-        data={"confirmed": True} if confirmed else {},
-    )
+    closing.forget(incident)
+    data: dict[str, object] = {}
+    if unanswered:
+        data["unanswered"] = True
+    if actor is not None and not actor.is_provider:
+        data["confirmed"] = True
+    _finish(incident, Kind.CLOSED, "incident.close", actor=actor, now=now, body=remark.strip(), data=data)
     following.closed(incident, actor=actor, now=now)
     return incident
 
@@ -203,9 +211,11 @@ def reopen(*, incident: Incident, reason: str, actor: User, now: datetime) -> In
     incident.state = transition.target
     _pause_while_solved(incident, now)
     incident.resolved_at = incident.closed_at = None
-    clocks.restart(incident, Handling, now=now)
+    closing.forget(incident)
+    clocks.restart(incident, Handling)
+    clocks.begin(incident, Response if transition.target is State.OPEN else Report, since=now)
+    clocks.arm(incident, now=now)
     if transition.target is State.OPEN:
-        clocks.ask_for_response_again(incident, since=now, now=now)
         again = escalating.Because.AGAIN
         escalating.begin_again(customer=incident.customer, incidents=[incident], because=again, now=now)
     _finish(incident, Kind.REOPENED, "incident.reopen", actor=actor, now=now, body=reason)
@@ -225,9 +235,23 @@ def take_reply(incident: Incident, *, actor: User, now: datetime) -> None:
     _finish(incident, Kind.RESUMED, "incident.reply", actor=actor, now=now, data={"by_reply": True})
 
 
+def take_report(incident: Incident, *, now: datetime) -> None:
+    """The customer has heard from us: the next stage report is due from now on (R80). The caller holds the incident."""
+    if incident.stage in (State.ACKNOWLEDGED, State.WAITING_CUSTOMER):
+        _next_report(incident, now)
+        incident.save(update_fields=["next_due_at"])
+
+
+def _next_report(incident: Incident, now: datetime) -> None:
+    clocks.stop(incident, Report, now=now)
+    clocks.begin(incident, Report, since=now)
+    clocks.arm(incident, now=now)
+
+
 def _run_on(incident: Incident, now: datetime) -> None:
     incident.state = IncidentState.ACKNOWLEDGED
     clocks.end_pause(incident, now=now)
+    clocks.stop(incident, Reply, now=now)
     clocks.arm(incident, now=now)
 
 

@@ -195,7 +195,7 @@ def create(
     incident.policy = freeze(customer=customer, severity=incident.level, now=now).as_json()
     planned = clocks.plan(incident, now=now)
     incident.save(force_insert=True)
-    clocks.start([(incident, planned)])
+    clocks.start([(incident, planned)], now=now)
     IncidentAsset.objects.bulk_create(
         IncidentAsset(customer=customer, incident=incident, asset=asset) for asset in dict.fromkeys(assets)
     )

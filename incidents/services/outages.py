@@ -69,7 +69,8 @@ def _end(outage: Outage, now: datetime) -> None:
         incident.cause = Incident.Cause.THIRD_PARTY
         incident.resolution = _("A channel of the customer takes messages again.")
         clocks.end_pause(incident, now=now)
-        clocks.stop(incident, Clock.Kind.RESPONSE, Clock.Kind.HANDLING, now=now)
+        clocks.stop(incident, Clock.Kind.RESPONSE, Clock.Kind.HANDLING, Clock.Kind.STAGE_REPORT, now=now)
+        clocks.arm(incident, now=now)
         because = escalating.Because.RESOLVED
         escalating.stop(customer=incident.customer, incidents=[incident], because=because, now=now)
         touch(incident, now=now)

@@ -17,7 +17,7 @@ from incidents import locks, mentions, messages, timeline, uploads
 from incidents.models import Incident, TimelineEntry
 from incidents.people import mentionable
 from incidents.permissions import may
-from incidents.services.handling import take_reply
+from incidents.services.handling import take_reply, take_report
 from incidents.services.marks import allowed
 from incidents.services.storing import keep_files
 from incidents.states import Verb
@@ -70,6 +70,8 @@ def comment(
         messages.noted(incident, entry.pk, actor, body, now=now, but=spoken_to)
     else:
         messages.commented(incident, entry.pk, actor, body, now=now, but=spoken_to)
+        if actor.is_provider:
+            take_report(incident, now=now)
         if may(actor, Verb.REPLY, incident):
             take_reply(incident, actor=actor, now=now)
     live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)

@@ -18,6 +18,7 @@ from incidents import permissions, prose, timeline
 from incidents.faces import Face, nearest
 from incidents.mentions import MARKS
 from incidents.models import Attachment, Incident, RequestPhase, Target, TimelineEntry
+from incidents.models.satisfaction import BEST
 from incidents.states import Phase, State, Verb
 from incidents.uploads import PICTURES
 
@@ -41,6 +42,7 @@ KIND_TONES = {
     "alert": ("red", "bell-ringing"),
     "recovery": ("green", "heartbeat"),
     "acknowledged": ("blue", "hand-stop"),
+    "stage": ("blue", "speakerphone"),
     "assigned": ("blue", "user-check"),
     "severity": ("orange", "arrows-up-down"),
     "comment": ("secondary", "message"),
@@ -60,6 +62,8 @@ KIND_TONES = {
     "fault": ("red", "gavel"),
     "cause": ("orange", "target-arrow"),
     "third_party": ("cyan", "arrows-exchange"),
+    "rated": ("yellow", "star"),
+    "reason": ("secondary", "clock-question"),
     "warning": ("yellow", "clock-exclamation"),
     "breach": ("red", "clock-x"),
     "escalation": ("orange", "phone-outgoing"),
@@ -149,6 +153,12 @@ def span(used: timedelta | None) -> str:
 @register.filter
 def seconds_span(seconds: int | None) -> str:
     return "" if seconds is None else span(timedelta(seconds=seconds))
+
+
+@register.filter
+def stars(score: int) -> list[bool]:
+    """Five stars, of which so many are filled."""
+    return [place <= score for place in range(1, BEST + 1)]
 
 
 @register.filter

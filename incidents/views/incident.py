@@ -20,6 +20,7 @@ from incidents.forms import CommentForm, LogContactForm, RaiseForm, chosen_asset
 from incidents.models import Attachment, EscalationStep, Incident, TimelineEntry
 from incidents.permissions import sees_internal, side_of
 from incidents.policy import Policy
+from incidents.stages import steps
 from incidents.states import State, Verb, verbs
 from incidents.views.board import is_fragment
 from incidents.views.relatives import Relatives, makes_sense
@@ -27,7 +28,7 @@ from incidents.views.signatures import Signatures
 from incidents.views.timeline import shown
 
 MATCHES = 20
-TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY}
+TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY, Verb.EXPLAIN}
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -62,6 +63,7 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
         "policy": Policy.from_json(incident.policy),
         "timeline": shown(incident, person, request.GET),
         "question": _open_question(incident),
+        "stages": steps(incident),
         "files": visible_files(incident, person, relatives),
         "verbs": [verb.value for verb in possible],
         "presses": bool(set(possible) - TALK),

@@ -132,12 +132,14 @@ def export(rows: QuerySet[Incident]) -> HttpResponse:
         _("Duplicate of"): lambda row: row.duplicate_of and row.duplicate_of.number,
         _("Cause"): lambda row: row.get_cause_display(),
         _("Resolution"): lambda row: row.resolution,
+        _("Satisfaction"): lambda row: row.satisfaction.score if hasattr(row, "satisfaction") else None,
+        _("Customer's words"): lambda row: row.satisfaction.words if hasattr(row, "satisfaction") else "",
     }
     return tables.export_csv(rows, columns, "incidents")
 
 
 def _late() -> QuerySet[Clock, int]:
-    return Clock.objects.exclude(breached_at=None).values_list("incident_id", flat=True)
+    return Clock.objects.of_provider().missed().values_list("incident_id", flat=True)
 
 
 def _minutes(seconds: int | None) -> int | None:

@@ -14,7 +14,7 @@ from incidents.permissions import sees_internal
 
 Kind = TimelineEntry.Kind
 STEP = 100
-TALK = (Kind.COMMENT, Kind.NOTE, Kind.ATTACHMENT, Kind.WAITING, Kind.RESOLVED, Kind.REOPENED)
+TALK = (Kind.COMMENT, Kind.STAGE, Kind.NOTE, Kind.ATTACHMENT, Kind.WAITING, Kind.RESOLVED, Kind.REOPENED)
 ALERTS = (Kind.ALERT, Kind.RECOVERY)
 KEPT: dict[str, Q] = {
     "": Q(),

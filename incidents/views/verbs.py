@@ -5,25 +5,30 @@ from datetime import datetime
 from django import forms
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
 from accounts.models import Severity, User
-from accounts.permissions import person_of
+from accounts.permissions import is_provider, person_of
 from incidents import services
 from incidents.duty import eligible_assignees
 from incidents.forms import (
     AssignForm,
     CloseForm,
+    ConfirmForm,
     NoteForm,
+    RatingForm,
+    ReasonForm,
     ReopenForm,
+    ReportForm,
     ResolveForm,
     SeverityForm,
     WaitForm,
 )
-from incidents.models import Incident
+from incidents.models import Clock, Incident, Satisfaction
 from incidents.permissions import may_ever
 from incidents.states import Verb
 from incidents.views.answers import answer
@@ -62,6 +67,23 @@ def _resolve(incident: Incident, said: Said, actor: User, now: datetime) -> obje
         now=now,
     )
 
+
+def _given(incident: Incident) -> dict[str, object]:
+    given = Satisfaction.objects.filter(incident=incident).first()
+    return {} if given is None else {"score": given.score, "words": given.words}
+
+
+CONFIRM = Press(
+    Verb.CLOSE,
+    _("Confirm and close"),
+    _("Confirm and close"),
+    _("Closed. Thank you."),
+    lambda data, _incident: ConfirmForm(data),
+    lambda incident, said, actor, now: services.confirm(
+        incident=incident, remark=said["remark"], score=said["score"], actor=actor, now=now
+    ),
+)
+"""How the customer closes."""
 
 PRESSES = {
     press.verb: press
@@ -129,12 +151,32 @@ PRESSES = {
         ),
         Press(
             Verb.CLOSE,
-            _("Confirm and close"),
-            _("Confirm and close"),
+            pgettext_lazy("incident", "Close"),
+            pgettext_lazy("incident", "Close"),
             _("Closed."),
             lambda data, _incident: CloseForm(data),
             lambda incident, said, actor, now: services.close(
                 incident=incident, remark=said["remark"], actor=actor, now=now
+            ),
+        ),
+        Press(
+            Verb.REPORT,
+            _("Stage report"),
+            _("Send to the customer"),
+            _("Reported. The next report is due from now on."),
+            lambda data, _incident: ReportForm(data),
+            lambda incident, said, actor, now: services.report_stage(
+                incident=incident, stage=said["stage"], body=said["body"], actor=actor, now=now
+            ),
+        ),
+        Press(
+            Verb.RATE,
+            _("Rate the solution"),
+            _("Rate the solution"),
+            _("Thank you. You can change it for some days."),
+            lambda data, incident: RatingForm(data, initial=_given(incident)),
+            lambda incident, said, actor, now: services.rate(
+                incident=incident, score=said["score"], words=said["words"], actor=actor, now=now
             ),
         ),
         Press(
@@ -157,12 +199,30 @@ def press(request: HttpRequest, pk: int, verb: Verb) -> HttpResponse:
     incident, person = get_incident(pk), person_of(request)
     if not may_ever(person, verb):
         raise PermissionDenied
-    pressed = PRESSES[verb]
+    pressed = CONFIRM if verb is Verb.CLOSE and not is_provider(person) else PRESSES[verb]
     form = pressed.make_form(request.POST if request.method == "POST" else None, incident)
     form.files = request.FILES
     if request.method == "POST" and form.is_valid():
         pressed.act(incident, form.cleaned_data, person, timezone.now())
         return answer(request, incident, str(pressed.done))
     context = {"incident": incident, "form": form, "press": pressed, "asks": bool(form.visible_fields())}
+    name = "incidents/_press.html" if is_fragment(request) else "incidents/press.html"
+    return render(request, name, context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def explain(request: HttpRequest, pk: int, clock_id: int) -> HttpResponse:
+    """Why a deadline was missed."""
+    incident, person = get_incident(pk), person_of(request)
+    if not may_ever(person, Verb.EXPLAIN):
+        raise PermissionDenied
+    clock = get_object_or_404(Clock.objects.of_provider().missed(), incident=incident, pk=clock_id)
+    known = {"code": clock.breach_code, "note": clock.breach_note}
+    form = ReasonForm(request.POST if request.method == "POST" else None, initial=known)
+    if request.method == "POST" and form.is_valid():
+        services.explain(clock=clock, **form.cleaned_data, actor=person, now=timezone.now())
+        return answer(request, incident, gettext("The reason is kept."))
+    title = gettext("Why was %(clock)s missed?") % {"clock": clock}
+    context = {"incident": incident, "form": form, "press": {"title": title, "button": gettext("Keep the reason")}}
     name = "incidents/_press.html" if is_fragment(request) else "incidents/press.html"
     return render(request, name, context, status=422 if form.errors else 200)

@@ -106,6 +106,7 @@ def everything(customer: Customer) -> dict[str, Any]:
                 text = text.replace(f"INC-{pk:06d}", name).replace(f"/incidents/{pk}/", name)
                 text = text.replace(f"incident:{pk}:", f"{name}:").replace(f"incidents:{pk}:", f"{name}:")
                 text = text.replace(f"escalation:{pk}:", f"{name}:")
+                text = text.replace(f"closing:{pk}:", f"closing of {name}:")
             for pk, place in alerts.items():
                 text = text.replace(f":alert:{pk}", f":alert {place}").replace(f":recovery:{pk}", f":good {place}")
             return text.replace(customer.name, "").replace(customer.short_name, "")

@@ -37,16 +37,18 @@ def incident(jia: Customer, alice: User, chen: User) -> Incident:
     return raise_incident(alice, customer=jia)
 
 
-def test_the_warning_comes_at_two_thirds_and_the_miss_at_the_deadline(incident: Incident) -> None:
-    sweep(NOW + 9 * MINUTE)
+def test_warnings_come_at_half_and_four_fifths_and_the_miss_at_the_deadline(incident: Incident) -> None:
+    sweep(NOW + 7 * MINUTE)
     assert kinds(incident) == [Kind.OPENED]
-    sweep(NOW + 10 * MINUTE)
+    sweep(NOW + 8 * MINUTE)
     assert kinds(incident) == [Kind.OPENED, Kind.WARNING]
+    sweep(NOW + 12 * MINUTE)
+    assert kinds(incident) == [Kind.OPENED, Kind.WARNING, Kind.WARNING]
     sweep(NOW + 15 * MINUTE)
-    assert kinds(incident) == [Kind.OPENED, Kind.WARNING, Kind.BREACH]
+    assert kinds(incident) == [Kind.OPENED, Kind.WARNING, Kind.WARNING, Kind.BREACH]
     with scope.platform("test"):
         clock = Clock.objects.get(kind="response")
-        assert (clock.warned_at, clock.breached_at) == (NOW + 10 * MINUTE, NOW + 15 * MINUTE)
+        assert (clock.warned_at, clock.breached_at) == (NOW + 12 * MINUTE, NOW + 15 * MINUTE)
         assert AuditEntry.objects.filter(action="incident.breach").count() == 1
 
 
@@ -68,11 +70,11 @@ def test_a_platform_that_slept_records_the_miss_late_and_sends_no_warning_after_
 def test_nobody_is_warned_after_acknowledging(incident: Incident, chen: User, jia: Customer) -> None:
     with scope.customer(jia):
         clock = Clock.objects.get(kind="response")
-        services.acknowledge(incident=incident, actor=chen, now=NOW + 9 * MINUTE)
-    sweep(NOW + timedelta(hours=1))
+        services.acknowledge(incident=incident, actor=chen, now=NOW + 7 * MINUTE)
+    sweep(NOW + 20 * MINUTE)
     assert Kind.WARNING not in kinds(incident)
     # and a wake-up that was already on its way finds nothing to do
-    for task in ("incidents.warn_clock", "incidents.breach_clock"):
+    for task in ("incidents.warn_clock", "incidents.breach_clock", "incidents.chase_clock"):
         with scope.customer(jia):
             current_app.tasks[task].run(due_at=NOW, now=NOW + timedelta(hours=1), clock_id=clock.pk)
     assert kinds(incident) == [Kind.OPENED, Kind.ACKNOWLEDGED]
@@ -122,5 +124,6 @@ def test_the_timers_belong_to_the_customer(incident: Incident, jia: Customer) ->
 
 def test_every_task_of_incidents_has_a_queue() -> None:
     registered = {name for name in current_app.tasks if name.startswith("incidents.")}
-    assert registered >= {tasks.warn_clock.name, tasks.breach_clock.name, tasks.escalate.name, tasks.watch_duty.name}
+    own = (tasks.warn_clock, tasks.breach_clock, tasks.chase_clock, tasks.close_unanswered)
+    assert registered >= {task.name for task in (*own, tasks.escalate, tasks.watch_duty)}
     assert {getattr(current_app.tasks[name], "queue", None) for name in registered} <= {"default", "notify"}

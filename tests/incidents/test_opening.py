@@ -35,7 +35,7 @@ def test_an_alarm_opens_an_incident_with_its_clocks_running(in_jia: Customer, we
     assert (handling.due_at, handling.is_running) == (None, True)
     assert list(incident.assets.all()) == [web]
     assert [entry.kind for entry in incident.timeline.all()] == [Kind.OPENED, Kind.ALERT]
-    assert timer_tasks() == {"incidents.breach_clock": 1, "incidents.warn_clock": 1}
+    assert timer_tasks() == {"incidents.breach_clock": 1, "incidents.warn_clock": 2}
     assert AuditEntry.objects.filter(action="incident.open", object_id=str(incident.pk)).count() == 1
 
 

@@ -12,6 +12,7 @@ from incidents import sla
 from incidents.sla import Pause
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
+NEW_YORK = ZoneInfo("America/New_York")
 NINE_TO_SIX = ((9 * 60, 12 * 60), (13 * 60, 18 * 60))
 
 # 2026: Spring Festival holidays with two working weekends, National Day, as the State Council published them.
@@ -26,8 +27,14 @@ BUSINESS = Calendar(
     known_years=frozenset({2025, 2026}),
     version="cn-2026",
 )
-NIGHT_SHIFT = Calendar(
-    tz=ZoneInfo("America/New_York"), week=dict.fromkeys(range(7), ((0, 6 * 60), (22 * 60, 24 * 60))), version="night"
+NIGHT_SHIFT = Calendar(tz=NEW_YORK, week=dict.fromkeys(range(7), ((0, 6 * 60), (22 * 60, 24 * 60))), version="night")
+TO_MIDNIGHT = Calendar(
+    tz=SHANGHAI,
+    week={0: ((0, 6 * 60), (22 * 60, 24 * 60)), 4: ((20 * 60, 24 * 60),), 5: ((0, 24 * 60),)},
+    days={date(2026, 12, 31): True, date(2027, 1, 1): False},
+    workday=((23 * 60, 24 * 60),),
+    known_years=frozenset({2026}),
+    version="midnight",
 )
 NEVER = Calendar(tz=SHANGHAI, week={}, version="none")
 
@@ -118,14 +125,27 @@ def test_t10_follow_up_timers_count_on_the_same_calendar() -> None:
     assert sla.add(resolved, 16 * HOUR, BUSINESS) == at("2026-10-09T15:00")
 
 
+def test_t10_a_number_of_working_days_ends_with_the_last_of_them() -> None:
+    """Q5: two working days end with the second day, and the day on which it began is not counted."""
+    assert sla.end_of_working_day(at("2026-11-20T09:30"), 2, BUSINESS) == at("2026-11-24T18:00")
+    assert sla.end_of_working_day(at("2026-11-21T12:00"), 1, BUSINESS) == at("2026-11-23T18:00")
+    # over Spring Festival: Saturday the 14th is worked, then nobody works until the 24th
+    assert sla.end_of_working_day(at("2026-02-13T17:59"), 2, BUSINESS) == at("2026-02-24T18:00")
+    assert sla.end_of_working_day(at("2026-11-20T09:30"), 1, NIGHT_SHIFT) == at("2026-11-21T00:00", NEW_YORK)
+    assert sla.end_of_working_day(at("2026-11-20T09:30"), 1, ALWAYS) == at("2026-11-22T00:00")
+    with pytest.raises(sla.NeverDueError):
+        sla.end_of_working_day(at("2026-11-20T09:30"), 1, NEVER)
+    with pytest.raises(ValueError, match="at least one"):
+        sla.end_of_working_day(at("2026-11-20T09:30"), 0, BUSINESS)
+
+
 def test_t11_a_calendar_is_wall_clock_minutes_whatever_the_zone_of_the_editor() -> None:
     spring_forward = date(2026, 3, 8)
     assert NIGHT_SHIFT.wall_clock(spring_forward) == ((0, 360), (22 * 60, 24 * 60))
-    new_york = ZoneInfo("America/New_York")
     # the night on which an hour is missing has five hours of work before six o'clock
     night = sla.elapsed(
-        datetime.combine(spring_forward, time(0), new_york),
-        datetime.combine(spring_forward, time(6), new_york),
+        datetime.combine(spring_forward, time(0), NEW_YORK),
+        datetime.combine(spring_forward, time(6), NEW_YORK),
         NIGHT_SHIFT,
     )
     assert night == 5 * HOUR
@@ -211,14 +231,18 @@ def test_impossible_questions_are_refused() -> None:
 
 # --- the inverse, as a property --------------------------------------------------------------------------------------
 
-minutes_of_day = st.lists(st.integers(0, 24 * 60), min_size=2, max_size=6, unique=True).map(
+# The ends of days, and of the hour that is missing or doubled when clocks are changed, come up often.
+edges = st.one_of(st.integers(0, 24 * 60), st.sampled_from([0, 120, 150, 180, 24 * 60]))
+minutes_of_day = st.lists(edges, min_size=2, max_size=8, unique=True).map(
     lambda cuts: tuple(zip(sorted(cuts)[::2], sorted(cuts)[1::2], strict=False))
 )
 calendars = st.one_of(
-    st.sampled_from([ALWAYS, BUSINESS, NIGHT_SHIFT]),
+    st.sampled_from([ALWAYS, BUSINESS, NIGHT_SHIFT, TO_MIDNIGHT]),
     st.builds(
         Calendar,
-        tz=st.sampled_from([SHANGHAI, ZoneInfo("America/New_York"), ZoneInfo("Australia/Lord_Howe"), ZoneInfo("UTC")]),
+        tz=st.sampled_from(
+            [SHANGHAI, NEW_YORK, ZoneInfo("Australia/Lord_Howe"), ZoneInfo("Africa/Cairo"), ZoneInfo("UTC")]
+        ),
         week=st.dictionaries(st.integers(0, 6), minutes_of_day, min_size=1),
         days=st.dictionaries(st.dates(date(2025, 12, 1), date(2027, 2, 1)), st.booleans(), max_size=20),
         workday=minutes_of_day,
@@ -260,3 +284,70 @@ def test_time_adds_up_over_any_split(
     assert whole == sla.elapsed(first, middle, calendar, pauses) + sla.elapsed(middle, last, calendar, pauses)
     assert timedelta() <= whole <= last - first
     assert whole + sla.paused(first, last, calendar, pauses) == sla.elapsed(first, last, calendar)
+
+
+@settings(max_examples=200, deadline=None)
+@given(moments, durations, calendars, pause_lists(), st.integers(0, 100))
+def test_a_share_of_the_time_is_that_share_elapsed(
+    start: datetime, target: timedelta, calendar: Calendar, pauses: list[Pause], per_cent: int
+) -> None:
+    """T3: a warning is counted on the calendar of its deadline."""
+    moment = sla.share_of(start, target, per_cent / 100, calendar, pauses)
+    assert sla.elapsed(start, moment, calendar, pauses) == target * (per_cent / 100)
+    assert moment <= sla.add(start, target, calendar, pauses)
+
+
+@settings(max_examples=200, deadline=None)
+@given(moments, durations, calendars, pause_lists())
+def test_another_pause_never_brings_a_deadline_nearer(
+    start: datetime, duration: timedelta, calendar: Calendar, pauses: list[Pause]
+) -> None:
+    """T2, T14: each pause moves the deadline by just the working time in it."""
+    for count in range(len(pauses)):
+        fewer = sla.add(start, duration, calendar, pauses[:count])
+        more = sla.add(start, duration, calendar, pauses[: count + 1])
+        assert more >= fewer
+        assert sla.elapsed(start, more, calendar) - sla.paused(start, more, calendar, pauses[: count + 1]) == duration
+
+
+@settings(max_examples=200, deadline=None)
+@given(moments, calendars)
+def test_the_next_opening_is_at_work_and_nothing_before_it_is(moment: datetime, calendar: Calendar) -> None:
+    try:
+        opening = sla.next_open(moment, calendar)
+    except sla.NeverDueError:
+        return
+    assert opening >= moment
+    assert sla.elapsed(moment, opening, calendar) == timedelta()
+    assert sla.elapsed(opening, opening + timedelta(microseconds=1), calendar) > timedelta()
+
+
+@settings(max_examples=200, deadline=None)
+@given(moments, st.integers(1, 10), calendars)
+def test_working_days_end_in_order_and_at_a_closing_time(moment: datetime, days: int, calendar: Calendar) -> None:
+    try:
+        end = sla.end_of_working_day(moment, days, calendar)
+    except sla.NeverDueError:
+        return
+    assert end > moment
+    assert sla.elapsed(end - timedelta(microseconds=1), end, calendar) > timedelta()
+    if days > 1:
+        assert sla.end_of_working_day(moment, days - 1, calendar) < end
+
+
+@given(st.dates(date(2025, 12, 1), date(2027, 2, 1)), calendars)
+def test_the_intervals_of_a_day_follow_each_other(day: date, calendar: Calendar) -> None:
+    """Also on the days on which clocks are put forward or back."""
+    intervals = calendar.intervals(day)
+    moments_of_day = [moment for interval in intervals for moment in interval]
+    assert moments_of_day == sorted(moments_of_day)
+    assert all(opening < closing for opening, closing in intervals)
+    tomorrow = calendar.intervals(day + timedelta(days=1))
+    assert not intervals or not tomorrow or intervals[-1][1] <= tomorrow[0][0]
+
+
+def test_a_missing_hour_counts_once() -> None:
+    """New York, 8 March 2026: half past two and half past three are one moment."""
+    calendar = Calendar(tz=NEW_YORK, week={6: ((120, 150), (180, 210))}, version="gap")
+    day = datetime(2026, 3, 8, tzinfo=NEW_YORK)
+    assert sla.elapsed(day, day + timedelta(days=1), calendar) == timedelta(minutes=30)
