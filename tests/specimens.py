@@ -247,8 +247,10 @@ PLAIN: "Sequence[tuple[type[Field], Callable[[Specimens, Field], object]]]" = (
     ),
     (models.BooleanField, _default_or(False)),
     (models.DateTimeField, lambda _specimens, field: None if field.null else NOW),
+    (models.TimeField, lambda _specimens, _field: NOW.time()),
     (models.DateField, lambda _specimens, _field: NOW.date()),
     (models.IntegerField, _default_or(1)),
+    (models.DecimalField, _default_or(1)),
     (models.FloatField, _default_or(1.0)),
 )
 

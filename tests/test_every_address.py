@@ -169,12 +169,12 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
     internal.plant()
 
     with scope.platform("test"):
+        _issue(of_jia)
         for specimens in (of_jia, internal):
             attachment = specimens.made[Attachment]
             assert isinstance(attachment, Attachment)
             default_storage.delete(attachment.stored_name)
             default_storage.save(attachment.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
-            _issue(specimens)
         texts = {name: marks["jia"].new(f"notify.Delivery.{name}") for name in ("key", "subject", "text")}
         message = Delivery(
             pk=JIAS + INBOX_ID, customer=jia, user=alice, medium=Delivery.Medium.INBOX, topic="incident", **texts
