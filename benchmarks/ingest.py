@@ -38,6 +38,8 @@ from monitoring.plan import COMPARATORS
 from monitoring.rules import METRICS, RULES, Form
 
 PER_HOST = 60
+TOGETHER = 20
+"""So many customers' batches are at hand at once, as when targets of several are collected together."""
 WARM_UP = 3
 HOST_METRICS = (
     "host.cpu.util", "host.cpu.user", "host.cpu.system", "host.cpu.iowait", "host.load1", "host.load5", "host.load15",
@@ -156,10 +158,15 @@ def run(loads: Sequence[Load], minutes: int, start: datetime) -> Run:
             first_bytes, first_stored, cpu = sample_bytes(), stored, _platform.cpu_seconds()
             began = time.monotonic()
         now = start + timedelta(minutes=minute)
-        for number, load in enumerate(loads):
-            is_ill = minute % 10 in range(3, 8) and number == minute // 10 % len(loads)  # alerts open and recover
-            result = pipeline.ingest(batch_of(load, minute, now, random, is_ill=is_ill), now=now)
-            stored, opened = stored + result.stored, opened + result.opened
+        ill = minute // 10 % len(loads) if minute % 10 in range(3, 8) else -1  # alerts open and recover
+        for low in range(0, len(loads), TOGETHER):
+            batches = [
+                batch_of(load, minute, now, random, is_ill=number == ill)
+                for number, load in enumerate(loads[low : low + TOGETHER], low)
+            ]
+            for result in pipeline.ingest_many(batches, now=now):
+                assert isinstance(result, pipeline.IngestResult)
+                stored, opened = stored + result.stored, opened + result.opened
     wall, cpu = time.monotonic() - began, _platform.cpu_seconds() - cpu
     bound = sum(len(registry.memory_of(load.customer_id).plan or ()) for load in loads)
     print(

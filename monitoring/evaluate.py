@@ -128,6 +128,14 @@ class Transitions:
     def __len__(self) -> int:
         return len(self.binding)
 
+    @classmethod
+    def none(cls) -> Self:
+        nothing = np.empty(0, np.int64)
+        return cls(nothing, nothing, np.empty(0), np.empty(0, np.bool_), nothing)
+
+    def take(self, rows: Bools) -> Self:
+        return type(self)(*(getattr(self, column.name)[rows] for column in fields(self)))
+
 
 def compare(op: NDArray[np.int8], value: Floats, limit: Floats) -> Bools:
     """`value op limit`, element by element."""
@@ -283,7 +291,7 @@ def fold(plan: Plan, verdicts: Verdicts, states: States) -> tuple[States, Transi
     """
     rows, first_row = _touched(verdicts, states)
     if not len(rows):
-        return States.none(), Transitions(rows, rows, np.empty(0), np.empty(0, np.bool_), rows)
+        return States.none(), Transitions.none()
     seen = verdicts.take(rows)
     bindings = seen.binding[first_row]
     table = _brought(bindings, states)
@@ -300,7 +308,7 @@ def fold(plan: Plan, verdicts: Verdicts, states: States) -> tuple[States, Transi
             at = now[moved]
             parts.append((seen.binding[at], seen.ts[at], seen.value[at], opens[moved], first_ts[moved]))
     if not parts:
-        return table, Transitions(rows[:0], rows[:0], np.empty(0), np.empty(0, np.bool_), rows[:0])
+        return table, Transitions.none()
     binding, ts, value, opened, begun = (np.concatenate(column) for column in zip(*parts, strict=True))
     return table, Transitions(binding, ts, value, opened, begun)
 

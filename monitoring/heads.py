@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ Rows = NDArray[np.int64]
 class Columns:
     """Samples with their ids, in the order of (series, time), each moment of a series once."""
 
+    customer: NDArray[np.int64]
     series: NDArray[np.int32]
     asset: NDArray[np.int64]
     ts: NDArray[np.int64]
@@ -27,7 +29,7 @@ class Columns:
         return len(self.series)
 
     def take(self, rows: NDArray[np.bool_] | Rows) -> Columns:
-        return Columns(self.series[rows], self.asset[rows], self.ts[rows], self.value[rows])
+        return Columns(self.customer[rows], self.series[rows], self.asset[rows], self.ts[rows], self.value[rows])
 
 
 @dataclass(slots=True)
@@ -45,13 +47,18 @@ class Heads:
     def load(self, assets: NDArray[np.int64]) -> None:
         """Read the rows of these assets that have not been read yet."""
         missing = set(assets.tolist()) - self.loaded
-        if not missing:
+        if missing:
+            self.take_over(missing, storage.heads(sorted(missing)))
+
+    def take_over(self, assets: set[int], rows: Mapping[int, NDArray[np.void]]) -> None:
+        """Rows that have been read of these assets, and perhaps of others."""
+        if not assets:
             return
-        read = list(storage.heads(sorted(missing)).items())
+        read = [(one, rows[one]) for one in sorted(assets) if one in rows]
         table = np.concatenate([np.empty(0, storage.HEAD), *(rows for _, rows in read)])
         asset = np.repeat(np.array([one for one, _ in read], np.int64), [len(rows) for _, rows in read])
         self._add(Heads(table["series"], asset, table["ts"], table["value"], table["step"]))
-        self.loaded |= missing
+        self.loaded |= assets
 
     def find(self, series: NDArray[np.int32]) -> tuple[Rows, NDArray[np.bool_]]:
         """Where each series stands, and whether it is there. The table must not be empty."""
@@ -92,8 +99,8 @@ class Heads:
         if len(last):
             self._add(Heads(last.series, last.asset, last.ts, last.value, np.zeros(len(last), np.int32)))
 
-    def save(self, customer_id: int, assets: NDArray[np.int64]) -> None:
-        """Write the rows of these assets."""
+    def save(self, customers: NDArray[np.int64], assets: NDArray[np.int64]) -> None:
+        """Write the rows of these assets, which are ascending, of these customers."""
         touched = np.isin(self.asset, assets)
         order = np.flatnonzero(touched)
         order = order[np.argsort(self.asset[order], kind="stable")]
@@ -105,7 +112,8 @@ class Heads:
         edges = (np.append(starts, len(asset)) * storage.HEAD.itemsize).tolist()
         body = rows.tobytes()
         parts = [body[low:high] for low, high in pairwise(edges)]
-        storage.save_heads(customer_id=customer_id, assets=asset[starts].tolist(), data=parts)
+        owners = customers[np.searchsorted(assets, asset[starts])]
+        storage.save_heads(customers=owners.tolist(), assets=asset[starts].tolist(), data=parts)
 
     def _add(self, rows: Heads) -> None:
         for column in ("series", "asset", "ts", "value", "step"):

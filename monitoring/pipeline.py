@@ -1,11 +1,17 @@
-"""A batch of samples in: stored, judged, alerts opened and closed, in one transaction.
+"""Batches of samples in: stored, judged, alerts opened and closed, in one transaction.
 
-Two workers that take in the same batch at once, or one after the other died, give one result: the customer's ledger is
-held locked meanwhile, and what was stored is known by its timestamps. All or nothing is committed, so a retry is safe.
+Two workers that take in the same batch at once, or one after the other died, give one result: the customers' ledgers
+are held locked meanwhile, and what was stored is known by its timestamps. All or nothing is committed, so a retry is
+safe.
+
+A transaction costs milliseconds, however little it brings, so small batches of several customers share one: one COPY,
+one pass over all rules, one statement for their states and newest points (docs/adr/0013). Each customer's alerts are
+opened in its own scope.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,16 +19,23 @@ from typing import Final
 
 import numpy as np
 from django.conf import settings
+from django.db import DatabaseError
+from numpy.typing import NDArray
 
 from accounts import scope
 from monitoring import registry, storage
 from monitoring.collectors import Batch
-from monitoring.evaluate import Points, fold, judge, missing_halves
+from monitoring.company import Company
+from monitoring.evaluate import Points, Transitions, fold, judge, missing_halves
 from monitoring.heads import Columns, Heads
 from monitoring.plan import Plan
 from monitoring.services import alerts, storms
 
+log = logging.getLogger(__name__)
+
 ASSETS_AT_ONCE: Final = 250
+SAMPLES_TOGETHER: Final = 15_000
+"""So many samples of several customers share a transaction; their ledgers are held for some 30 ms."""
 FUTURE_MS: Final = 300_000
 """A clock may be this far ahead of ours; what is further away would block all later points of its series."""
 
@@ -44,29 +57,79 @@ class IngestResult:
 
 def ingest(batch: Batch, *, now: datetime) -> IngestResult:
     """Take a batch in. Raises nothing for bad samples: they are counted as refused."""
-    with scope.customer(batch.customer_id):
-        columns = _columns(batch, now)
-        refused = len(batch) - len(columns)
-        columns = _ordered(columns)
-        if not len(columns):
-            return IngestResult(refused=refused)
-        storage.make_days(storage.days_of(columns.ts))
-        results = []
+    return _ingest([batch], now)[0]
+
+
+def ingest_many(batches: Sequence[Batch], *, now: datetime) -> list[IngestResult | DatabaseError]:
+    """Take in batches of several customers, small ones in common transactions.
+
+    What cannot be stored together is taken in one by one: a batch that fails says why, and costs no other its samples.
+    """
+    results: list[IngestResult | DatabaseError] = []
+    for some in _companies(batches):
+        if len(some) == 1:
+            results.append(_alone(some[0], now))
+            continue
+        try:
+            results += _ingest(some, now)
+        except DatabaseError as error:
+            log.warning("samples of %s customers could not be stored together: %s", len(some), error)
+            results += [_alone(batch, now) for batch in some]
+    return results
+
+
+def _alone(batch: Batch, now: datetime) -> IngestResult | DatabaseError:
+    try:
+        return ingest(batch, now=now)
+    except DatabaseError as error:
+        log.exception("samples of customer %s could not be stored", batch.customer_id)
+        return error
+
+
+def _companies(batches: Sequence[Batch]) -> Iterator[list[Batch]]:
+    """Batches in their order, as many as fit into one transaction, no two of one customer."""
+    some: dict[int, Batch] = {}
+    for batch in batches:
+        if some and (batch.customer_id in some or sum(map(len, some.values())) + len(batch) > SAMPLES_TOGETHER):
+            yield list(some.values())
+            some = {}
+        some[batch.customer_id] = batch
+    if some:
+        yield list(some.values())
+
+
+def _ingest(batches: Sequence[Batch], now: datetime) -> list[IngestResult]:
+    """Batches of different customers."""
+    columns = _ordered(_columns(batches, now))
+    tallies: list[_Tally] = []
+    with scope.entered(scope.Scope(frozenset(batch.customer_id for batch in batches), "samples that came together")):
+        if len(columns):
+            storage.make_days(storage.days_of(columns.ts))
         with storms.told_once():
             for part in _parts(columns):
-                with registry.held(batch.customer_id) as memory:
-                    results.append(_take_in(memory, part, now))
-        return _sum(results, refused)
+                with registry.held(np.unique(part.customer).tolist()) as memories:
+                    tallies.append(_take_in(Company(memories), part, now))
+    return [_result(batch, tallies) for batch in batches]
 
 
-def _columns(batch: Batch, now: datetime) -> Columns:
-    ids, assets = registry.resolve(batch.customer_id, batch.keys, now=now)
+def _columns(batches: Sequence[Batch], now: datetime) -> Columns:
+    """The samples that can be taken in."""
+    known = []
+    for batch in batches:
+        with scope.customer(batch.customer_id):
+            ids, assets = registry.resolve(batch.customer_id, batch.keys, now=now)
+        known.append((ids[batch.index], assets[batch.index]))
+    columns = Columns(
+        customer=np.repeat(np.array([batch.customer_id for batch in batches]), list(map(len, batches))),
+        series=np.concatenate([series for series, _ in known]),
+        asset=np.concatenate([asset for _, asset in known]),
+        ts=np.concatenate([batch.ts for batch in batches]),
+        value=np.concatenate([batch.value for batch in batches]),
+    )
     now_ms = round(now.timestamp() * 1000)
     oldest = now_ms - settings.RETENTION_DAYS * storage.DAY_MS
-    series = ids[batch.index]
-    fits = (series != registry.UNKNOWN) & np.isfinite(batch.value)
-    fits &= (batch.ts > oldest) & (batch.ts <= now_ms + FUTURE_MS)
-    columns = Columns(series, assets[batch.index], batch.ts, batch.value)
+    fits = (columns.series != registry.UNKNOWN) & np.isfinite(columns.value)
+    fits &= (columns.ts > oldest) & (columns.ts <= now_ms + FUTURE_MS)
     return columns if fits.all() else columns.take(fits)
 
 
@@ -83,47 +146,58 @@ def _parts(columns: Columns) -> Iterator[Columns]:
     """Each a transaction of its own: however many alarms come at once, none of them grows without limit."""
     assets = np.unique(columns.asset)
     if len(assets) <= ASSETS_AT_ONCE:
-        yield columns
+        if len(columns):
+            yield columns
         return
     for low in range(0, len(assets), ASSETS_AT_ONCE):
         yield columns.take(np.isin(columns.asset, assets[low : low + ASSETS_AT_ONCE]))
 
 
-def _sum(results: Sequence[IngestResult], refused: int) -> IngestResult:
-    return IngestResult(
-        stored=sum(each.stored for each in results),
-        repeated=sum(each.repeated for each in results),
-        refused=refused,
-        opened=sum(each.opened for each in results),
-        closed=sum(each.closed for each in results),
-    )
+@dataclass(frozen=True, slots=True)
+class _Tally:
+    """Whose each sample is that was stored or came, and each alert that opened or closed: customer ids."""
+
+    stored: NDArray[np.int64]
+    came: NDArray[np.int64]
+    opened: NDArray[np.int64]
+    closed: NDArray[np.int64]
 
 
-def _take_in(memory: registry.Memory, columns: Columns, now: datetime) -> IngestResult:
-    customer_id = memory.customer_id
-    plan, heads = memory.current_plan(), memory.heads
-    assets = np.unique(columns.asset)
-    heads.load(assets)
+def _result(batch: Batch, tallies: Sequence[_Tally]) -> IngestResult:
+    def count(name: str) -> int:
+        return sum(int(np.count_nonzero(getattr(tally, name) == batch.customer_id)) for tally in tallies)
+
+    stored, came = count("stored"), count("came")
+    return IngestResult(stored, came - stored, len(batch) - came, count("opened"), count("closed"))
+
+
+def _take_in(company: Company, columns: Columns, now: datetime) -> _Tally:
+    assets, first = np.unique(columns.asset, return_index=True)
+    owners = columns.customer[first]
+    company.load_heads(owners, assets)
+    plan, heads = company.plan, company.heads
     newest = heads.newest(columns.series)
     fresh = columns.ts > newest
     new = columns if fresh.all() else columns.take(fresh)
     late = _really_late(columns.take(~fresh & (columns.ts != newest)))
     for part in (new, late):
         if len(part):
-            storage.write(customer_id=customer_id, asset=part.asset, ts=part.ts, series=part.series, value=part.value)
-    opened = closed = 0
+            storage.write(customer_id=part.customer, asset=part.asset, ts=part.ts, series=part.series, value=part.value)
+    moved, whose = Transitions.none(), np.empty(0, np.int64)
     if len(new):
-        points = _with_halves(plan, heads.points(new), heads)
-        touched, moved = fold(plan, judge(plan, points), memory.states_under(plan))
-        memory.keep_states(plan, touched)
-        if len(moved):
-            alerts.apply(customer_id=customer_id, plan=plan, moved=moved, now=now)
-        opened = int(moved.opens.sum())
-        closed = len(moved) - opened
+        states = company.states()
+        touched, moved = fold(plan, judge(plan, _with_halves(plan, heads.points(new), heads)), states)
+        company.keep_states(states, touched)
+        whose = company.owners(moved.binding)
+        is_storm = int(moved.opens.sum()) > storms.AT_ONCE
+        for one in np.unique(whose).tolist():
+            with scope.customer(one):
+                alerts.apply(customer_id=one, plan=plan, moved=moved.take(whose == one), is_storm=is_storm, now=now)
         heads.update(new)
-        heads.save(customer_id, assets)
-    stored = len(new) + len(late)
-    return IngestResult(stored, len(columns) - stored, 0, opened, closed)
+        heads.save(owners, assets)
+        company.remember_heads()
+    stored = np.concatenate([new.customer, late.customer])
+    return _Tally(stored, columns.customer, whose[moved.opens], whose[~moved.opens])
 
 
 def _really_late(columns: Columns) -> Columns:

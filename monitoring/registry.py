@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Generator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import partial
@@ -16,6 +16,7 @@ from django.conf import settings
 from django.db import connection, transaction
 from numpy.typing import NDArray
 
+from accounts import scope
 from assets.models import Asset, Kind
 from monitoring import plan
 from monitoring.collectors import Keys, Pieces, SeriesKey
@@ -25,7 +26,7 @@ from monitoring.models import Ledger, Series
 from monitoring.models.custom import custom_rules
 from monitoring.plan import Plan, SeriesFacts
 from monitoring.rules import RULES
-from monitoring.services import levels, states
+from monitoring.services import levels
 
 PLAN_LIFE_S = 600.0
 """How long a plan may miss that an asset changed its kind or system; overrides show at once (`Ledger.plan_version`)."""
@@ -52,25 +53,13 @@ class Memory:
     plan_made_at: float = 0.0
 
     def current_plan(self) -> Plan:
-        """The customer's plan, inside its scope and while its ledger is held."""
+        """The customer's plan, while its ledger is held."""
         if self.plan is None or time.monotonic() - self.plan_made_at > PLAN_LIFE_S:
-            self.plan = load_plan()
+            with scope.customer(self.customer_id):  # others may be in scope whose samples came with these
+                self.plan = load_plan()
             self.plan_made_at = time.monotonic()
             self.states = None
         return self.plan
-
-    def states_under(self, plan: Plan) -> States:
-        """The states, by the bindings of this plan, which must be the current one."""
-        if self.states is None:
-            self.states = states.load(plan)
-        return self.states
-
-    def keep_states(self, plan: Plan, touched: States) -> None:
-        """Save what changed, and remember it."""
-        if len(touched):
-            before = self.states_under(plan)
-            states.save(self.customer_id, plan, before, touched)
-            self.states = before.replaced(touched)
 
 
 _memories: dict[int, Memory] = {}
@@ -91,18 +80,23 @@ def memory_of(customer_id: int) -> Memory:
 
 
 @contextmanager
-def held(customer_id: int) -> Generator[Memory]:
-    """A transaction that holds the customer's ledger, inside its scope, with what is known of it, up to date.
+def held(customer_ids: Sequence[int]) -> Generator[list[Memory]]:
+    """A transaction that holds the ledgers of customers in scope, with what is known of each, up to date.
 
-    What fails inside is forgotten: memory would be ahead of the database.
+    What fails inside is forgotten: memory would be ahead of the database. Whoever holds several takes them in the order
+    of their numbers, so that no two wait for each other.
     """
-    memory = memory_of(customer_id)
+    memories = [memory_of(customer_id) for customer_id in sorted(customer_ids)]
     try:
-        with memory.lock, transaction.atomic():
-            _hold(memory)
-            yield memory
+        with ExitStack() as stack:
+            for memory in memories:
+                stack.enter_context(memory.lock)
+            stack.enter_context(transaction.atomic())
+            _hold(memories)
+            yield memories
     except BaseException:
-        forget(customer_id)
+        for memory in memories:
+            forget(memory.customer_id)
         raise
 
 
@@ -112,7 +106,7 @@ def hold_ledger(customer_id: int) -> None:
     Whoever holds it already may call it again.
     """
     with connection.cursor() as cursor:
-        cursor.execute(_BEGIN, [customer_id])
+        cursor.execute(_BEGIN, [[customer_id]])
         cursor.execute("SELECT 1 FROM monitoring_ledger WHERE customer_id = %s FOR UPDATE", [customer_id])
 
 
@@ -126,26 +120,35 @@ def glance(customer_id: int) -> Plan:
         return memory.current_plan()
 
 
-def _hold(memory: Memory) -> None:
-    customer_id = memory.customer_id
+def _hold(memories: Sequence[Memory]) -> None:
+    ids = [memory.customer_id for memory in memories]
     with connection.cursor() as cursor:
-        cursor.execute(_HOLD, [customer_id])
-        row = cursor.fetchone()
-        if row is None:
-            cursor.execute(_BEGIN, [customer_id])
-            cursor.execute(_HOLD, [customer_id])
-            row = cursor.fetchone()
-    batches, version = row
-    if memory.batches != batches - 1:
-        memory.heads, memory.states = Heads(), None
-    if memory.plan_version != version:
-        memory.plan, memory.plan_version = None, version
-    memory.batches = None  # nothing is sure before the commit
-    transaction.on_commit(partial(setattr, memory, "batches", batches))
+        cursor.execute(_HOLD, [ids])
+        held = {customer_id: (batches, version) for customer_id, batches, version in cursor}
+        new = [customer_id for customer_id in ids if customer_id not in held]
+        if new:
+            cursor.execute(_BEGIN, [new])
+            cursor.execute(_HOLD, [new])
+            held |= {customer_id: (batches, version) for customer_id, batches, version in cursor}
+    for memory in memories:
+        batches, version = held[memory.customer_id]
+        if memory.batches != batches - 1:
+            memory.heads, memory.states = Heads(), None
+        if memory.plan_version != version:
+            memory.plan, memory.plan_version = None, version
+        memory.batches = None  # nothing is sure before the commit
+        transaction.on_commit(partial(setattr, memory, "batches", batches))
 
 
-_HOLD = "UPDATE monitoring_ledger SET batches = batches + 1 WHERE customer_id = %s RETURNING batches, plan_version"
-_BEGIN = "INSERT INTO monitoring_ledger (customer_id, batches, plan_version) VALUES (%s, 0, 1) ON CONFLICT DO NOTHING"
+_HOLD = (
+    "WITH held AS (SELECT id FROM monitoring_ledger WHERE customer_id = ANY(%s) ORDER BY customer_id FOR UPDATE)"
+    " UPDATE monitoring_ledger ledger SET batches = batches + 1 FROM held WHERE ledger.id = held.id"
+    " RETURNING customer_id, batches, plan_version"
+)
+_BEGIN = (
+    "INSERT INTO monitoring_ledger (customer_id, batches, plan_version)"
+    " SELECT customer_id, 0, 1 FROM unnest(%s::bigint[]) AS new (customer_id) ON CONFLICT DO NOTHING"
+)
 
 
 def resolve(

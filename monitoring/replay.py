@@ -71,7 +71,8 @@ def _batches(figures: Mapping[int, Column], assets: Mapping[int, int]) -> Iterat
     edges = np.flatnonzero(np.append(True, np.diff(hour[order]) != 0)).tolist()
     for low, high in zip(edges, [*edges[1:], len(order)], strict=True):
         rows = order[low:high]
-        yield Columns(series[rows], asset[rows], ts[rows], value[rows])
+        nobody = np.zeros(len(rows), np.int64)  # figures that are not stored again
+        yield Columns(nobody, series[rows], asset[rows], ts[rows], value[rows])
 
 
 class Verdict(StrEnum):
@@ -225,6 +226,7 @@ def _one(plan: Plan, binding: int, ts: int, mine: float | None, other: float | N
     there = [(one, value) for one, value in halves if one >= 0 and value is not None]
     ids: NDArray[np.int32] = np.array([one for one, _ in there], dtype=np.int32)
     return Columns(
+        np.zeros(len(ids), np.int64),
         ids,
         np.full(len(ids), int(plan.asset[binding]), dtype=np.int64),
         np.full(len(ids), ts, dtype=np.int64),

@@ -105,11 +105,13 @@ def days_of(ts: Ints) -> set[date]:
 # --- writing -------------------------------------------------------------------------------------------------------
 
 
-def write(*, customer_id: int, asset: Ints, ts: Ints, series: Ids, value: Floats) -> None:
-    """COPY samples into their days, in the caller's transaction. Their days must have been made."""
+def write(*, customer_id: int | Ints, asset: Ints, ts: Ints, series: Ids, value: Floats) -> None:
+    """COPY samples, of one customer or each of its own, into their days, in the caller's transaction. Their days must
+    have been made."""
+    customer = np.broadcast_to(np.asarray(customer_id, dtype=np.int64), ts.shape)
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL ROLE {INGEST_ROLE}")
-        data = io.BytesIO(encode(customer_id=customer_id, asset=asset, ts=ts, series=series, value=value))
+        data = io.BytesIO(encode(customer=customer, asset=asset, ts=ts, series=series, value=value))
         cursor.copy_expert(
             "COPY samples.block (customer_id, asset_id, ts, series, value) FROM STDIN (FORMAT binary)",
             data,
@@ -118,14 +120,16 @@ def write(*, customer_id: int, asset: Ints, ts: Ints, series: Ids, value: Floats
         if settings.REMOTE_WRITE_URL and len(ts):
             rows = np.empty(len(ts), dtype=OUT_ROW)
             rows["series"], rows["ts"], rows["value"] = series, ts, value
-            cursor.execute(
-                "INSERT INTO samples.outgoing (customer_id, points, data) VALUES (%s, %s, %s)",
-                [customer_id, len(rows), zlib.compress(rows.tobytes(), 1)],
-            )
+            for one in np.unique(customer).tolist():
+                mine = rows[customer == one]
+                cursor.execute(
+                    "INSERT INTO samples.outgoing (customer_id, points, data) VALUES (%s, %s, %s)",
+                    [one, len(mine), zlib.compress(mine.tobytes(), 1)],
+                )
         cursor.execute(f"SET LOCAL ROLE {APP_ROLE}")
 
 
-def encode(*, customer_id: int, asset: Ints, ts: Ints, series: Ids, value: Floats) -> bytes:
+def encode(*, customer: Ints, asset: Ints, ts: Ints, series: Ids, value: Floats) -> bytes:
     """The body of a binary COPY: one row per asset and moment.
 
     All rows with the same number of series have the same shape, so that numpy writes them as one structured array.
@@ -134,7 +138,8 @@ def encode(*, customer_id: int, asset: Ints, ts: Ints, series: Ids, value: Float
     key = asset * span + (ts - (ts.min() if len(ts) else 0))
     if np.any(key[1:] < key[:-1]):
         order = np.argsort(key, kind="stable")
-        key, asset, ts, series, value = key[order], asset[order], ts[order], series[order], value[order]
+        key, customer = key[order], customer[order]
+        asset, ts, series, value = asset[order], ts[order], series[order], value[order]
     starts = np.flatnonzero(np.append(True, key[1:] != key[:-1])[: len(key)])
     sizes = np.diff(np.append(starts, len(key)))
     parts = [COPY_HEADER]
@@ -144,7 +149,7 @@ def encode(*, customer_id: int, asset: Ints, ts: Ints, series: Ids, value: Float
         rows = np.zeros(len(at), dtype=_row(int(size)))
         rows["fields"] = 5
         rows["customer_size"] = rows["asset_size"] = rows["ts_size"] = 8
-        rows["customer"] = customer_id
+        rows["customer"] = customer[at]
         rows["asset"] = asset[at]
         rows["ts"] = (ts[at] - EPOCH_2000_MS) * 1000
         rows["series_size"], rows["value_size"] = 20 + 8 * size, 20 + 12 * size
@@ -217,7 +222,7 @@ def heads(asset_ids: Sequence[int]) -> dict[int, NDArray[np.void]]:
         return {asset_id: np.frombuffer(data, dtype=HEAD) for asset_id, data in cursor}
 
 
-def save_heads(*, customer_id: int, assets: Sequence[int], data: Sequence[bytes]) -> None:
+def save_heads(*, customers: Sequence[int], assets: Sequence[int], data: Sequence[bytes]) -> None:
     """Write the `Newest` rows of assets. Updating is the usual case and, within a page of the table, the cheap one."""
     with connection.cursor() as cursor:
         cursor.execute(
@@ -228,8 +233,8 @@ def save_heads(*, customer_id: int, assets: Sequence[int], data: Sequence[bytes]
         if cursor.rowcount < len(assets):
             cursor.execute(
                 "INSERT INTO monitoring_newest (customer_id, asset_id, data)"
-                " SELECT %s, * FROM unnest(%s::bigint[], %s::bytea[]) ON CONFLICT (asset_id) DO NOTHING",
-                [customer_id, list(assets), list(data)],
+                " SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::bytea[]) ON CONFLICT (asset_id) DO NOTHING",
+                [bulk.array(customers), bulk.array(assets), list(data)],
             )
 
 

@@ -33,9 +33,13 @@ def poll() -> None:
     """Claim what is due and spread it over the workers."""
     with scope.platform("claim due targets"):
         batches = polling.claim(now=timezone.now())
-    for work in batches:
-        lease = polling.lease_of(work.kind).total_seconds()
-        collect.apply_async((work.customer_id, work.kind, work.target_ids, work.lease.isoformat()), expires=lease)
+    for works in polling.bundles(batches):
+        lease = polling.lease_of(works[0].kind).total_seconds()
+        said = [(work.customer_id, work.kind, work.target_ids, work.lease.isoformat()) for work in works]
+        if len(said) == 1:
+            collect.apply_async(said[0], expires=lease)
+        else:
+            collect_many.apply_async((said,), expires=lease)
 
 
 @shared_task(name="monitoring.collect", queue="poll")
@@ -43,6 +47,14 @@ def collect(customer_id: int, kind: str, target_ids: list[int], lease: str) -> N
     """Collect one claimed batch."""
     with scope.customer(customer_id):
         polling.collect(polling.Work(customer_id, kind, target_ids, datetime.fromisoformat(lease)))
+
+
+@shared_task(name="monitoring.collect_many", queue="poll")
+def collect_many(works: list[tuple[int, str, list[int], str]]) -> None:
+    """Collect claimed batches of several customers, each in its own scope."""
+    polling.collect_many(
+        [polling.Work(customer_id, kind, ids, datetime.fromisoformat(lease)) for customer_id, kind, ids, lease in works]
+    )
 
 
 @shared_task(name="monitoring.probe_result", queue="probe-results")

@@ -40,12 +40,15 @@ class Closing:
     effective: Effective | None = None
 
 
-def apply(*, customer_id: int, plan: Plan, moved: Transitions, now: datetime) -> None:
-    """Carry out transitions in the order of their data points."""
+def apply(*, customer_id: int, plan: Plan, moved: Transitions, is_storm: bool, now: datetime) -> None:
+    """Carry out transitions in the order of their data points, in the customer's scope.
+
+    `is_storm`: so many open in this transaction that what follows from them comes later.
+    """
     customer = Customer.objects.get(pk=customer_id)
     things = things_of(plan.first[moved.binding].tolist())
     with translation.override(customer.language):
-        put = Openings(plan, moved, things, is_storm=int(moved.opens.sum()) > storms.AT_ONCE)
+        put = Openings(plan, moved, things, is_storm=is_storm)
         openings: dict[str, Opening] = {}
         closings: dict[str, Closing] = {}
         order = moved.ts.argsort(kind="stable")
@@ -60,14 +63,14 @@ def apply(*, customer_id: int, plan: Plan, moved: Transitions, now: datetime) ->
                 openings[key] = put.of(binding, first_ts=first_ts, ts=ts, value=value)
             else:
                 if key in openings:
-                    open_all(customer=customer, openings=openings.values(), now=now)
+                    open_all(customer=customer, openings=openings.values(), is_storm=is_storm, now=now)
                     openings.clear()
                 closings[key] = Closing(key, moment(ts), _ending(effective), value, effective)
-        open_all(customer=customer, openings=openings.values(), now=now)
+        open_all(customer=customer, openings=openings.values(), is_storm=is_storm, now=now)
         close(customer=customer, closings=closings.values(), now=now)
 
 
-def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) -> list[Alert]:
+def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime, is_storm: bool = False) -> list[Alert]:
     """Open alerts that are not open yet, each with its incident (of many at once: right after, `storms`).
 
     The customer's ledger must be held.
@@ -83,7 +86,7 @@ def open_all(*, customer: Customer, openings: Iterable[Opening], now: datetime) 
     bulk.insert(alerts)
     flaps.watch_new(alerts, now)
     loud = holding.hold_new(customer=customer, alerts=alerts, now=now)
-    is_storm = len(loud) > storms.AT_ONCE
+    is_storm = is_storm or len(loud) > storms.AT_ONCE
     if not is_storm:
         holding.tell(customer=customer, alerts=loud, now=now)
     if is_storm or any(alert.samples is None for alert in alerts):

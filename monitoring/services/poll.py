@@ -62,6 +62,8 @@ CMS_LEASE: Final = timedelta(minutes=5)
 CLAIM_LIMIT: Final = 2000
 BATCH: Final = 100
 CMS_BATCH: Final = 1
+TOGETHER: Final = frozenset({Kind.PROMETHEUS, Kind.PRODUCT})
+"""Kinds of which batches of several customers are collected together."""
 TELL_AFTER: Final = 3
 SLOW_MS: Final = 3000.0
 """A target that took so long the last time waits in the lane of the slow ones."""
@@ -77,6 +79,7 @@ class Work:
     kind: str
     target_ids: list[int]
     lease: datetime
+    is_slow: bool = False
 
 
 # --- claiming ------------------------------------------------------------------------------------------------------
@@ -109,11 +112,34 @@ def claim(*, now: datetime, limit: int = CLAIM_LIMIT) -> list[Work]:
     late_s = max((now - row.next_due_at).total_seconds() for row in rows)
     transaction.on_commit(partial(vitals.count_claim, targets=len(rows), late_s=late_s))
     works = [
-        (place, Work(customer_id, kind, some, now + lease_of(kind)))
-        for (customer_id, kind, _slow), ids in groups.items()
+        (place, Work(customer_id, kind, some, now + lease_of(kind), is_slow))
+        for (customer_id, kind, is_slow), ids in groups.items()
         for place, some in enumerate(_portions(ids, CMS_BATCH if kind == Kind.CMS else BATCH))
     ]
     return [work for _place, work in sorted(works, key=lambda one: one[0])]  # a first batch of each before any second
+
+
+def bundles(works: Sequence[Work]) -> list[list[Work]]:
+    """Small batches of one kind put together, each customer once, so that they share what a batch costs.
+
+    Slow ones stay alone, that nobody waits for another customer's machines; so do kinds with more to do than asking.
+    """
+    found: list[list[Work]] = []
+    open_ones: dict[str, list[Work]] = {}
+    for work in works:
+        some = open_ones.get(work.kind, []) if work.kind in TOGETHER and not work.is_slow else None
+        if some and _fits(work, some):
+            some.append(work)
+            continue
+        found.append([work])
+        if some is not None:
+            open_ones[work.kind] = found[-1]
+    return found
+
+
+def _fits(work: Work, some: Sequence[Work]) -> bool:
+    is_new = all(each.customer_id != work.customer_id for each in some)
+    return is_new and sum(len(each.target_ids) for each in (*some, work)) <= BATCH
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +255,35 @@ def collect(work: Work, *, clock: Callable[[], datetime] = timezone.now) -> int:
     return stored
 
 
+def collect_many(works: Sequence[Work], *, clock: Callable[[], datetime] = timezone.now) -> int:
+    """Run batches of one kind of several customers (`bundles`): asked at once, stored together, settled each in its
+    customer's scope. Returns the number of samples stored."""
+    began = clock()
+    kind = Kind(works[0].kind)
+    jobs: list[Job[Any]] = []
+    asked: list[tuple[Work, list[Target], dict[int, Outcome]]] = []
+    for work in works:
+        with scope.customer(work.customer_id):
+            targets = list(
+                Target.objects.filter(pk__in=work.target_ids, lease_until=work.lease)
+                .enabled()
+                .select_related("cloud_account")
+            )
+            some, broken = _jobs(targets, began)
+        jobs += some
+        asked.append((work, targets, broken))
+    by_id = {outcome.target_id: outcome for outcome in _looked(kind, jobs, began)}
+    outcomes = [[(broken | by_id)[target.pk] for target in targets] for _work, targets, broken in asked]
+    stored = _store_many([(work.customer_id, mine) for work, mine in zip(works, outcomes, strict=True)], clock())
+    took_s = (clock() - began).total_seconds()
+    for (work, targets, _broken), mine, count in zip(asked, outcomes, stored, strict=True):
+        if targets:
+            with scope.customer(work.customer_id):
+                settle(targets, mine, lease=work.lease, now=clock())
+            vitals.count_batch(kind=kind, targets=len(targets), samples=count, took_s=took_s / len(works))
+    return sum(stored)
+
+
 def _round(work: Work, targets: Sequence[Target], now: datetime) -> tuple[list[Target], list[Outcome]]:
     """Ask the places of this machine now; the targets that other places are asked about keep their lease until those
     have answered or their time is over."""
@@ -276,18 +331,24 @@ def _finish(finished: Sequence[rounds.Finished], now: datetime) -> int:
 
 
 def _store(customer_id: int, outcomes: list[Outcome], now: datetime) -> int:
-    """Hand the figures over. When they cannot be stored, the targets keep their old state and come again."""
-    batch = batch_of(customer_id, outcomes)
-    if not len(batch):
-        return 0
-    try:
-        return pipeline.ingest(batch, now=now).stored
-    except DatabaseError as error:
-        log.exception("figures of customer %s could not be stored", customer_id)
-        for outcome in outcomes:
-            outcome.state = None
-            outcome.problem = outcome.problem or Problem("store", type(error).__name__)
-        return 0
+    return _store_many([(customer_id, outcomes)], now)[0]
+
+
+def _store_many(brought: Sequence[tuple[int, list[Outcome]]], now: datetime) -> list[int]:
+    """Hand the figures over; returns how many were stored of each customer's. When they cannot be stored, the targets
+    keep their old state and come again."""
+    batches = [batch_of(customer_id, outcomes) for customer_id, outcomes in brought]
+    full = [batch for batch in batches if len(batch)]
+    results = dict(zip([id(batch) for batch in full], pipeline.ingest_many(full, now=now), strict=True))
+    stored = []
+    for batch, (_customer_id, outcomes) in zip(batches, brought, strict=True):
+        result = results.get(id(batch), pipeline.IngestResult())
+        stored.append(0 if isinstance(result, DatabaseError) else result.stored)
+        if isinstance(result, DatabaseError):
+            for outcome in outcomes:
+                outcome.state = None
+                outcome.problem = outcome.problem or Problem("store", type(result).__name__)
+    return stored
 
 
 def run(kind: str, targets: Sequence[Target], *, now: datetime) -> list[Outcome]:

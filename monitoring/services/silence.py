@@ -31,6 +31,7 @@ from django.utils.translation import gettext as _
 from accounts.models import Customer, Severity
 from assets.models import Asset
 from monitoring import registry, wording
+from monitoring.company import Company
 from monitoring.evaluate import States
 from monitoring.extra_rules import CLOUD_NO_DATA
 from monitoring.heads import Heads
@@ -83,7 +84,7 @@ def sweep(*, customer: Customer, now: datetime) -> int:
         _free_readable(customer, now)
         if not any(_due(quiet, now)):
             return 0
-        with registry.held(customer.pk) as memory:
+        with registry.held([customer.pk]) as (memory,):
             memory.plan = None  # others may have met series since: an alert must not end because we have not
             plan = memory.current_plan()
             assets = np.unique(plan.asset).astype(np.int64)
@@ -297,7 +298,8 @@ def _remember_states(
     states.firing[:] = True
     states.bad[:] = plan.times[opened]
     states.first_ts[:] = states.counted_ts[:] = states.last_bad_ts[:] = states.last_ts[:] = quiet.last_ts[opened]
-    memory.keep_states(plan, states)
+    company = Company([memory])
+    company.keep_states(company.states(), states)
     ended = Alert.objects.open().filter(open_key__in=[one.key for one in closings]).exclude(series=None)
     pairs = list(ended.values_list("series_id", "rule_id"))
     for series_id, rule_id in pairs:

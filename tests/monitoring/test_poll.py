@@ -247,7 +247,7 @@ def test_figures_that_could_not_be_stored_are_said_and_the_old_counters_kept(
     def broken(*_: object, **__: object) -> None:
         raise OperationalError("disk full")
 
-    monkeypatch.setattr(pipeline, "ingest", broken)
+    monkeypatch.setattr(pipeline, "_ingest", broken)
     assert collect(claim(timezone.now())) == 0
     assert reread(target).problem_code == "store"
 
@@ -263,7 +263,7 @@ def test_a_configuration_that_became_invalid_does_not_stop_the_others(web: Asset
 
 
 def test_the_tasks_have_their_queue() -> None:
-    for name in ("monitoring.poll", "monitoring.collect"):
+    for name in ("monitoring.poll", "monitoring.collect", "monitoring.collect_many"):
         assert getattr(current_app.tasks[name], "queue", None) == "poll"
 
 
@@ -278,6 +278,51 @@ def test_the_beat_hands_each_batch_to_a_worker_and_a_worker_stores_it(
     assert len(sent) == 1
     tasks.collect(*sent[0])
     assert reread(target).last_samples == 1
+
+
+def work(customer_id: int, size: int, kind: str = "prometheus", *, is_slow: bool = False) -> poll.Work:
+    return poll.Work(customer_id, kind, list(range(size)), NOW, is_slow)
+
+
+def test_small_batches_of_one_kind_are_bundled_and_no_customer_comes_twice() -> None:
+    works = [work(1, 10), work(2, 80), work(3, 20), work(1, 5), work(4, 10, "tcp"), work(5, 10, is_slow=True)]
+    customers = [[one.customer_id for one in bundle] for bundle in poll.bundles(works)]
+    assert customers == [[1, 2], [3, 1], [4], [5]]
+    assert max(sum(len(one.target_ids) for one in bundle) for bundle in poll.bundles(works)) <= poll.BATCH
+
+
+@pytest.mark.django_db
+def test_targets_of_two_customers_are_collected_together_and_settled_apart(
+    web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[list[tuple[int, str, list[int], str]]] = []
+    monkeypatch.setattr(tasks.collect_many, "apply_async", lambda args, **_: sent.append(*args))
+    theirs = server(yi)
+    with agent() as (_, port):
+        mine = {asset.customer_id: exporter(asset, port) for asset in (web, theirs)}
+        tasks.poll()
+        ((first, second),) = sent
+        assert {first[0], second[0]} == {web.customer_id, yi.pk}
+        tasks.collect_many(sent[0])
+    for customer_id, target in mine.items():
+        after = reread(target)
+        assert (after.problem_code, after.lease_until) == ("", None)
+        assert (after.last_samples or 0) > 5
+        with scope.customer(customer_id):
+            assert set(Series.objects.values_list("asset_id", flat=True)) == {target.asset_id}
+
+
+def exporter(asset: Asset, port: int) -> Target:
+    with scope.customer(asset.customer_id):
+        return targets.create(
+            asset=asset,
+            kind=Kind.PROMETHEUS,
+            config={"url": f"http://127.0.0.1:{port}/metrics"},
+            token=TOKEN,
+            allow_internal=True,
+            actor=None,
+            now=NOW,
+        )
 
 
 # --- real races and real deaths ------------------------------------------------------------------------------------
