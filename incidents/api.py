@@ -181,7 +181,7 @@ class ReportSerializer(Said):
     body = serializers.CharField(max_length=8000)
 
 
-class ReasonSerializer(Said):
+class BreachReasonSerializer(Said):
     clock = serializers.IntegerField(help_text="The id of the clock that was missed.")
     code = serializers.ChoiceField(choices=Clock.BreachCode.choices)
     note = serializers.CharField(max_length=2000)
@@ -313,11 +313,11 @@ class IncidentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         entry = services.report_stage(incident=self.get_object(), **said, **self.who())
         return Response(EntrySerializer(entry).data, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=ReasonSerializer, responses=IncidentSerializer)
+    @extend_schema(request=BreachReasonSerializer, responses=IncidentSerializer)
     @action(detail=True, methods=["post"])
     def explain(self, request: Request, **_kwargs: object) -> Response:
         """Say why a deadline was missed; until the month's report stands it may be said better."""
-        incident, said = self.get_object(), self.said(ReasonSerializer)
+        incident, said = self.get_object(), self.said(BreachReasonSerializer)
         clock = Clock.objects.select_related("incident").filter(incident=incident, pk=said.pop("clock")).first()
         if clock is None:
             raise serializers.ValidationError({"clock": [_("The incident has no such clock.")]})

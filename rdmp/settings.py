@@ -413,6 +413,9 @@ SPECTACULAR_SETTINGS = {
         "AssetKindEnum": "assets.models.Kind",
         "ClockKindEnum": "incidents.models.Clock.Kind",
         "BreachCodeEnum": "incidents.models.Clock.BreachCode",
+        "IncidentStateEnum": "incidents.models.IncidentState",
+        "IncidentKindEnum": "incidents.models.IncidentKind",
+        "IncidentSourceEnum": "incidents.models.Incident.Source",
     },
 }
 

@@ -222,6 +222,9 @@ class Incident(TenantModel):
             ),
             models.Index(fields=("customer", "-opened_at"), name="incident_by_customer"),
             models.Index(fields=("-opened_at", "-id"), name="incident_by_time"),
+            # The orders of the list that cross all customers.
+            models.Index(fields=("severity", "-opened_at", "id"), name="incident_by_severity"),
+            models.Index(fields=("state", "-opened_at", "id"), name="incident_by_state"),
             models.Index(fields=("-resolved_at",), condition=Q(severity__lte=2), name="incident_bad_and_solved"),
         )
 

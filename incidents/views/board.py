@@ -15,7 +15,7 @@ from incidents.models import Incident, IncidentState, SavedFilter
 from incidents.views.lists import numbered
 from incidents.views.saved import saved_filters
 
-CARDS = 100
+CARDS = 50  # what people take in at a glance; the list has the rest
 ON_THE_WALL = 10
 COLUMNS = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.WAITING_CUSTOMER)
 

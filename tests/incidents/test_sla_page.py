@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from accounts import scope
 from accounts.models import Customer, Severity, SlaTerm, User
 from incidents import results, services
-from incidents.models import Clock, Incident, IncidentKind
+from incidents.models import Clock, Incident, IncidentKind, RequestPhase
 from incidents.months import Month
 from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import raise_incident
@@ -38,7 +38,7 @@ def solved(
     with scope.customer(customer):
         services.acknowledge(incident=incident, actor=engineer, now=now + response * MINUTE)
         return services.resolve(
-            incident=incident, resolution="Done", cause=cause, actor=engineer, now=now + hours * HOUR
+            incident=incident, resolution="Done", cause=cause, actor=engineer, now=now + hours * HOUR, proof="The log"
         )
 
 
@@ -120,7 +120,7 @@ def test_internal_incidents_are_on_no_page_and_requests_on_their_own(march: Cust
     with scope.customer(march):
         first, second = Incident.objects.order_by("pk")[:2]
         Incident.objects.filter(pk=first.pk).update(kind=IncidentKind.INTERNAL)
-        Incident.objects.filter(pk=second.pk).update(kind=IncidentKind.REQUEST)
+        Incident.objects.filter(pk=second.pk).update(kind=IncidentKind.REQUEST, phase=RequestPhase.DONE)
         assert results.of_month(MARCH, customer=march).incidents == 3
         assert results.of_month(MARCH, customer=march, kind=IncidentKind.REQUEST).incidents == 1
         assert results.of_month(MARCH, customer=march, kind=IncidentKind.INTERNAL).incidents == 0

@@ -8,7 +8,7 @@ from accounts import scope
 from accounts.models import AuditEntry, BusinessCalendar, Contact, Customer, Role, Severity, SlaTerm, User
 from accounts.services import calendars
 from assets.models import Asset
-from incidents import services
+from incidents import contacts, services
 from incidents.models import Clock, Incident, Pause, TimelineEntry
 from incidents.stages import Stage
 from notify.models import Delivery
@@ -133,17 +133,17 @@ def test_the_project_manager_in_charge_is_warned_and_both_hear_of_the_late_reply
 def test_of_a_disaster_both_service_contacts_are_asked_even_when_they_are_away(
     jia: Customer, alice: User, chen: User
 ) -> None:
-    named(jia, Contact.Kind.PRIMARY, "primary", away=True)
-    named(jia, Contact.Kind.SECONDARY, "secondary")
+    primary = named(jia, Contact.Kind.PRIMARY, "primary", away=True)
+    secondary = named(jia, Contact.Kind.SECONDARY, "secondary")
     with scope.customer(jia):
-        asked(alice, chen, jia, Severity.AVERAGE)
-        assert told(":waiting:") == {"Alice", "Secondary"}
-        Delivery.objects.all().delete()
-        incident = asked(alice, chen, jia, Severity.DISASTER)
-        assert told(f"incident:{incident.pk}:waiting:") == {"Alice", "Primary", "Secondary"}
+        average = asked(alice, chen, jia, Severity.AVERAGE)
+        assert contacts.to_ask(average) == [secondary]
+        disaster = asked(alice, chen, jia, Severity.DISASTER)
+        assert set(contacts.to_ask(disaster)) == {primary, secondary}
+        assert told(f"incident:{disaster.pk}:waiting:") == {"Alice", "Primary", "Secondary"}
     sweep(NOW + 15 * MINUTE)
     with scope.customer(jia):
-        (reply,) = clocks(incident, Kind.CUSTOMER_REPLY)
+        (reply,) = clocks(disaster, Kind.CUSTOMER_REPLY)
     assert told(f":missed:{reply.pk}") == {"Primary", "Secondary"}
 
 
