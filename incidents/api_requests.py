@@ -81,7 +81,7 @@ class WordsSerializer(Said):
     words = serializers.CharField(max_length=4000, required=False, default="", allow_blank=True)
 
 
-class ReasonSerializer(Said):
+class RequestReasonSerializer(Said):
     reason = serializers.CharField(max_length=4000)
 
 
@@ -178,11 +178,13 @@ class RequestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
         """The review is passed."""
         return self.shown(requests.accept(incident=self.get_object(), **self.said(WordsSerializer), **self.who()))
 
-    @extend_schema(request=ReasonSerializer, responses=RequestSerializer)
+    @extend_schema(request=RequestReasonSerializer, responses=RequestSerializer)
     @action(detail=True, methods=["post"])
     def refuse(self, request: Request, **_kwargs: object) -> Response:
         """Refuse with a reason that the customer reads."""
-        return self.shown(requests.refuse(incident=self.get_object(), **self.said(ReasonSerializer), **self.who()))
+        return self.shown(
+            requests.refuse(incident=self.get_object(), **self.said(RequestReasonSerializer), **self.who())
+        )
 
     @extend_schema(request=None, responses=RequestSerializer)
     @action(detail=True, methods=["post"])
@@ -196,11 +198,13 @@ class RequestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
         """The work is done; the customer is asked to confirm (`/incidents/{id}/close/`)."""
         return self.shown(requests.finish(incident=self.get_object(), **self.said(DoneSerializer), **self.who()))
 
-    @extend_schema(request=ReasonSerializer, responses=RequestSerializer)
+    @extend_schema(request=RequestReasonSerializer, responses=RequestSerializer)
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, **_kwargs: object) -> Response:
         """It is no longer wanted."""
-        return self.shown(requests.withdraw(incident=self.get_object(), **self.said(ReasonSerializer), **self.who()))
+        return self.shown(
+            requests.withdraw(incident=self.get_object(), **self.said(RequestReasonSerializer), **self.who())
+        )
 
     def said(self, form: type[Said]) -> dict[str, Any]:
         given = form(data=self.request.data)

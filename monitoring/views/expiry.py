@@ -53,7 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
     everything = expiry.listed()
     rows = _narrowed(everything, request, now)
     if tables.wants_csv(request):
-        return tables.export_csv(rows, _columns(now), "expiry")  # type: ignore[type-var]  # rows that no table keeps
+        return tables.export_csv(rows, _columns(now), "expiry")
     customers = list(Customer.objects.all()) if is_provider(person) else []
     context = {
         "rows": [(one, one.days_left(now)) for one in rows[:SHOWN]],

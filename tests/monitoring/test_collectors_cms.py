@@ -10,6 +10,7 @@ from itertools import pairwise
 import pytest
 
 from assets.aliyun import AliyunError, Datapoint, MetricPage
+from monitoring import gaps
 from monitoring.collectors import Outcome, State, cms
 from monitoring.collectors.config import NAMESPACES, CmsConfig
 from monitoring.rules import METRICS, Metric
@@ -132,7 +133,7 @@ def test_a_long_outage_is_read_in_pieces_oldest_first() -> None:
 def test_a_gap_longer_than_a_day_is_not_read_at_all_costs() -> None:
     cloud = Cloud()
     outcome = read(cloud, 5000, {"read": {"ecs.cpu.util": NOON}})
-    assert cloud.asked[0][1] == NOON + 5000 * MINUTE - cms.LONGEST_BACK_MS
+    assert cloud.asked[0][1] == NOON + 5000 * MINUTE - gaps.LONGEST_BACK_MS
     assert outcome.problem is None
 
 

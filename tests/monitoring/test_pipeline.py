@@ -42,7 +42,7 @@ def test_the_third_failed_check_opens_one_alert_and_one_incident(jia: Customer, 
     (alert,) = alerts(jia)
     assert (alert.rule_id, alert.severity, alert.value) == ("port-not-running", Severity.HIGH, 2.0)
     assert (alert.first_breach_at, alert.opened_at) == (minute(1), minute(3))
-    assert [value for _, value in alert.samples] == [2.0, 2.0, 2.0]
+    assert [value for _, value in alert.samples or []] == [2.0, 2.0, 2.0]
     with scope.customer(jia):
         incident = Incident.objects.get()
         assert (alert.incident_id, incident.severity) == (incident.pk, Severity.HIGH)
