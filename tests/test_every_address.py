@@ -71,6 +71,7 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "accounts/2fa/authenticate/": "the second step of sign-in",
     "accounts/2fa/webauthn/login/": "sign-in by passkey",
     "accounts/invitation/<str:token>/": "the way in",
+    "attest/<str:token>/": "a named contact signs by the link that was mailed to them alone",
     "manifest.webmanifest": "what the web app is called",
     "service-worker.js": "the web app's program, the same for everybody",
     "offline/": "the page for when there is no network",
