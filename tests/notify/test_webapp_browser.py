@@ -14,7 +14,7 @@ from tests.portal import Visit, browser, portal, visit  # noqa: F401 - fixtures
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 
-def test_a_push_is_shown_by_the_service_worker(portal: str, visit: Visit, alice: User) -> None:  # noqa: F811 - fixtures
+def test_a_push_is_shown_by_the_service_worker(alice: User, portal: str, visit: Visit) -> None:  # noqa: F811 - fixtures
     page = visit(alice, "/notify/devices/")
     page.context.grant_permissions(["notifications"], origin=portal)
     session = page.context.new_cdp_session(page)
@@ -44,7 +44,7 @@ def test_a_push_is_shown_by_the_service_worker(portal: str, visit: Visit, alice:
     assert shown == [["[灾难] 订单无法支付", "INC-000007", "incident:7", f"{portal}/incidents/7/"]]
 
 
-def test_without_a_network_the_emergency_number_is_there(portal: str, visit: Visit, alice: User) -> None:  # noqa: F811
+def test_without_a_network_the_emergency_number_is_there(alice: User, portal: str, visit: Visit) -> None:  # noqa: F811
     page = visit(alice, "/notify/devices/")
     page.evaluate("navigator.serviceWorker.ready.then(() => true)")
     page.context.set_offline(True)
