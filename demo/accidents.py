@@ -73,7 +73,7 @@ def _incident(script: dict[str, Any], customer: Customer, cast: Cast, began: dat
     for number, (incident, _alarm) in enumerate(opened):
         services.resolve(
             incident=incident, resolution=script["resolution"], cause=Incident.Cause.CUSTOMER_APPLICATION,
-            actor=cast.engineer, now=_at(began, 60 + number),
+            proof=script["proof"], actor=cast.engineer, now=_at(began, 60 + number),
         )  # fmt: skip
         services.close(incident=incident, actor=cast.customer, now=_at(began, 190 + number))
     return Incident.objects.select_related("customer", "assignee").get(pk=main.pk)

@@ -54,6 +54,7 @@ FOR_TESTS = (
     Need("haproxy", program="haproxy"),
     Need("memcached", program="memcached"),
     Need("mariadb-server-core", program="mariadbd"),
+    Need("mariadb-client-core", program="my_print_defaults"),  # what mariadb-install-db calls
     Need("rabbitmq-server", file="usr/lib/rabbitmq/bin/rabbitmq-server"),
     Need("prometheus-node-exporter", program="prometheus-node-exporter"),
     Need("default-jre-headless", program="java"),

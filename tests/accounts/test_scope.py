@@ -404,7 +404,15 @@ PERIODIC = sorted(
 @pytest.mark.parametrize("name", PERIODIC)
 def test_a_task_opens_its_own_scope(name: str, jia: Customer) -> None:
     run = app.tasks[name].run
-    values = {int: 0, str: NOW.isoformat(), float: 0.0, bool: False, list[int]: [], dict[str, Any]: {}}
+    values = {
+        int: 0,
+        str: NOW.isoformat(),
+        float: 0.0,
+        bool: False,
+        list[int]: [],
+        dict[str, Any]: {},
+        list[tuple[int, str, list[int], str]]: [],
+    }
     args = {arg: values[kind] for arg, kind in get_type_hints(run).items() if arg != "return"}
     # there is no object 0; a missing scope is none of these
     with contextlib.suppress(LookupError, DomainError, ObjectDoesNotExist):

@@ -222,7 +222,7 @@ def test_who_is_not_bound_is_told_how_and_an_emergency_is_kept(chat: Chat, jia: 
     assert (incident.customer, incident.raised_by_id, incident.severity) == (jia, None, Severity.DISASTER)
     assert (read.verdict, read.reason) == (Verdict.OPENED, "unknown_sender")
     assert incident.number in chat.heard()
-    assert "bind" in chat.heard()
+    assert "绑定" in chat.heard()
     with scope.customer(jia):
         assert incident.timeline.get().data["verified"] is False
     assert chat.say("真的很急", "stranger").incident == incident
@@ -241,7 +241,7 @@ def test_at_the_providers_robot_a_stranger_waits_for_a_person(robots: Robots, ji
     chat = Chat(open_door("dingtalk", None), robots)
     read = chat.say("服务器挂了", "stranger")
     assert (read.verdict, read.due_at, incidents()) == (Verdict.HELD, NOW + timedelta(minutes=15), [])
-    assert "bind" in chat.heard()
+    assert "绑定" in chat.heard()
 
 
 def test_at_the_providers_robot_an_engineer_lists_only_where_nobody_else_reads(
