@@ -164,6 +164,7 @@ def test_an_sla_term_is_changed_with_its_reason(client_for: ClientFor, lin: User
         "handling_calendar": "5x8",
         "handling_minutes": "",
         "customer_reply_minutes": 2880,
+        "customer_reply_calendar": "7x24",
         "report_minutes": 240,
         "warning_shares": "50, 80",
         "definition": term.definition,
