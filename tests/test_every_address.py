@@ -105,6 +105,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
     "announcements/received/": "that one has read something",
     "notify/devices/": "one's own telephone and browsers",
     "ways-in/chat/": "who one is in a chat",
+    "attest/": "whoever brings the link that was mailed to the signer: the token is the secret (test_attestations)",
 }
 
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {
