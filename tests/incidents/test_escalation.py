@@ -124,7 +124,7 @@ def test_who_takes_it_stops_the_rest_and_nobody_is_called_afterwards(
     sweep(NOW)
     with scope.customer(jia):
         services.acknowledge(incident=incident, actor=chen, now=NOW + 2 * MINUTE)
-    assert sweep(NOW + timedelta(hours=2)) == 0
+    sweep(NOW + timedelta(hours=2))  # the clocks of who took it go on; the calls do not
     assert called(incident) == [("Chen", "inbox")]
     assert states(incident) == ["done"] + ["cancelled"] * 5
     with scope.platform("test"):
