@@ -26,8 +26,8 @@ SELECT n, given.now, n > total - unsolved AS is_unsolved, policies,
 FROM given, numbered, staff, generate_series(1, given.total) AS n;
 
 INSERT INTO incidents_incident (
-    customer_id, kind, title, description, severity, category, source, state, assignee_id, raised_by_id,
-    acknowledged_by_id, storm_asset_id, cause, resolution, policy, detected_at, opened_at, clock_started_at,
+    customer_id, kind, title, description, severity, category, source, state, phase, assignee_id,
+    raised_by_id, acknowledged_by_id, storm_asset_id, cause, resolution, policy, detected_at, opened_at, clock_started_at,
     acknowledged_at, resolved_at, closed_at, changed_at, next_due_at, version)
 SELECT customer_id, 'incident', what || ' ' || 'web-' || lpad(((n / 7) % 20)::text, 2, '0') || ' #' || n,
        '从 ' || to_char(opened_at, 'MM-DD HH24:MI') || ' 起，' || what || '。影响范围：' || md5(n::text)
@@ -35,7 +35,7 @@ SELECT customer_id, 'incident', what || ' ' || 'web-' || lpad(((n / 7) % 20)::te
        severity, CASE WHEN is_alarm THEN 'aliyun' ELSE 'application' END,
        CASE WHEN is_alarm THEN 'monitoring' ELSE 'portal' END,
        CASE WHEN NOT is_unsolved THEN CASE WHEN n % 50 = 0 THEN 'resolved' ELSE 'closed' END
-            WHEN n % 4 = 0 THEN 'open' WHEN n % 9 = 1 THEN 'waiting_customer' ELSE 'acknowledged' END,
+            WHEN n % 4 = 0 THEN 'open' WHEN n % 9 = 1 THEN 'waiting_customer' ELSE 'acknowledged' END, '',
        CASE WHEN is_unsolved AND n % 4 = 0 THEN NULL ELSE engineer_id END,
        CASE WHEN is_alarm THEN NULL ELSE person_id END,
        CASE WHEN is_unsolved AND n % 4 = 0 THEN NULL ELSE engineer_id END, NULL,
