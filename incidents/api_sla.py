@@ -43,6 +43,9 @@ class SideSerializer(serializers.Serializer[results.Side]):
     cause = serializers.CharField()
     incidents = serializers.IntegerField()
     handling_s = serializers.IntegerField()
+    held_s = serializers.IntegerField(
+        help_text="How long incidents lay with them, by their tickets; stretches that are over."
+    )
 
 
 class ContentSerializer(serializers.Serializer[results.Content]):

@@ -27,6 +27,7 @@ Text = Callable[[], tuple[str, str]]
 ABOUT = "call:"
 TASK = "incidents.go_on_calling"
 NO_RECEIPT = timedelta(minutes=12)  # after which a call counts as unanswered, whatever became of its receipt
+WITHOUT_DEVICE = "email"  # a push message that no device takes would reach nobody
 MOST_ROUNDS = 20  # a number may be called 20 times a day anyway
 State = ContactCall.State
 
@@ -85,7 +86,9 @@ def news(
                 messages[language] = message_of(incident, topic, text())
         message = messages[language]
         key = f"incident:{incident.pk}:{what}:contact:{recipient.user.pk}"
-        made.append(notify.Note(recipient.user, key, message, plan.messages, recipient.number, not_before))
+        made.append(
+            notify.Note(recipient.user, key, message, plan.messages, recipient.number, not_before, WITHOUT_DEVICE)
+        )
     if not plan.calls or not_before is not None:
         return News(tuple(made))
     with translation.override(incident.customer.language):

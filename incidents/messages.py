@@ -310,7 +310,7 @@ def stage_reported(incident: Incident, entry: TimelineEntry, actor: User, *, now
         names = {"number": incident.number}
         return _("Progress of %(number)s") % names, _lines(incident.title, sentence(entry), entry.body[:EXCERPT])
 
-    _broadcast(incident, f"stage:{entry.pk}", "incident", text, now=now)
+    _broadcast(incident, f"stage:{entry.pk}", "incident", text, now=now, informs=True)
     people = {person.pk: person for person in [*_raiser(incident, but=actor), *contacts.to_ask(incident)]}
     _tell(incident, f"stage:{entry.pk}", people.values(), text, now=now)
 

@@ -5,13 +5,16 @@ A clock belongs to the month in which it started. Rows are those in scope; inter
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final
 
 from django.db.models import Aggregate, Avg, Count, F, FloatField, Q, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
+from accounts.calendars import ALWAYS
 from accounts.models import Customer, Severity
-from incidents.models import Clock, Incident, IncidentKind, Satisfaction
+from incidents import sla
+from incidents.models import Clock, Incident, IncidentKind, Satisfaction, ThirdPartyTime
 from incidents.months import ZONE, Month
 
 Cause = Incident.Cause
@@ -74,6 +77,8 @@ class Side:
     label: str
     incidents: int
     handling_s: int
+    held_s: int
+    """How long incidents of whatever cause lay with them, by their tickets, around the clock."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +153,7 @@ def of_month(month: Month, *, customer: Customer, kind: str = IncidentKind.INCID
         month=month,
         incidents=rows.filter(kind=Clock.Kind.HANDLING).count(),
         lines=_lines(rows),
-        sides=_sides(rows),
+        sides=_sides(rows, time_apart(rows)),
         waited_s=int(waited or 0),
         content=_content(month, kind).get(customer.pk, Content()),
     )
@@ -235,7 +240,20 @@ def _lines(rows: QuerySet[Clock]) -> tuple[Line, ...]:
     return tuple(found[key] for key in ((severity, kind) for severity in Severity for kind in SHOWN) if key in found)
 
 
-def _sides(rows: QuerySet[Clock]) -> tuple[Side, ...]:
+def time_apart(rows: QuerySet[Clock]) -> dict[str, timedelta]:
+    """How long the incidents of these clocks lay with whom; an incident's stretches that overlap count once."""
+    ended = ThirdPartyTime.objects.filter(incident__in=rows.order_by().values("incident"), ended_at__isnull=False)
+    found: dict[tuple[int, str], list[sla.Pause]] = {}
+    for incident_id, party, started_at, ended_at in ended.values_list("incident", "party", "started_at", "ended_at"):
+        found.setdefault((incident_id, party), []).append(sla.Pause(started_at, ended_at))
+    sums: dict[str, timedelta] = {}
+    for (_incident, party), stretches in found.items():
+        first, last = min(each.start for each in stretches), max(each.end or each.start for each in stretches)
+        sums[party] = sums.get(party, timedelta()) + sla.paused(first, last, ALWAYS, stretches)
+    return sums
+
+
+def _sides(rows: QuerySet[Clock], apart: Mapping[str, timedelta]) -> tuple[Side, ...]:
     """Solved incidents by where the cause was; what nobody could tell counts as the provider's own."""
     handled = rows.filter(kind=Clock.Kind.HANDLING, stopped_at__isnull=False).order_by()
     by_cause = {
@@ -245,10 +263,9 @@ def _sides(rows: QuerySet[Clock]) -> tuple[Side, ...]:
         )
     }
     own = [found for cause, found in by_cause.items() if cause not in OTHERS]
-    sides = [
-        Side(Cause.SYSTEM, str(Cause.SYSTEM.label), sum(count for count, _ in own), sum(seconds for _, seconds in own))
-    ]
-    return (*sides, *(Side(cause, str(cause.label), *by_cause.get(cause, (0, 0))) for cause in OTHERS))
+    ours = Side(Cause.SYSTEM, str(Cause.SYSTEM.label), sum(count for count, _ in own), sum(took for _, took in own), 0)
+    held = {cause: int(apart.get(cause, timedelta()).total_seconds()) for cause in OTHERS}
+    return (ours, *(Side(cause, str(cause.label), *by_cause.get(cause, (0, 0)), held[cause]) for cause in OTHERS))
 
 
 def _content(month: Month, kind: str) -> dict[int, Content]:

@@ -136,7 +136,11 @@ def _assigned(data: Data) -> str:
 def _severity_changed(data: Data) -> str:
     names = {"old": _severity(data.get("old")), "new": _severity(data.get("new"))}
     if data.get("by_grouping"):
-        return _("A worse incident came under it: the severity went from %(old)s to %(new)s") % names
+        return (
+            _("A worse incident came under it: the severity went from %(old)s to %(new)s") % names
+            if data["new"] < data["old"]
+            else _("A worse incident was taken out of it: the severity went from %(old)s to %(new)s") % names
+        )
     if data.get("by_alert"):
         return _("A worse alert raised the severity from %(old)s to %(new)s") % names
     return _("changed the severity from %(old)s to %(new)s") % names

@@ -181,12 +181,17 @@ def _take_over(root: Incident, others: Sequence[Incident], *, now: datetime) -> 
     """What was promised for the others is promised on the root: the earliest start, the worst severity."""
     worst = min(each.severity for each in others)
     if worst < root.severity:
-        old, root.severity = root.severity, worst
-        root.policy = freeze(customer=root.customer, severity=Severity(worst), now=now).as_json()
-        data: dict[str, object] = {"old": old, "new": worst, "by_grouping": True}
-        timeline.write(root, Kind.SEVERITY, actor=None, now=now, data=data)
+        _follow(root, Severity(worst), now=now)
     earliest = min(root.clock_started_at, *(each.clock_started_at for each in others))
     clocks.begin_at([(root, earliest)], now=now)
+
+
+def _follow(root: Incident, severity: Severity, *, now: datetime) -> None:
+    """The severity that its group makes; the caller times the clocks anew."""
+    data: dict[str, object] = {"old": root.severity, "new": severity.value, "by_grouping": True}
+    root.severity = severity
+    root.policy = freeze(customer=root.customer, severity=severity, now=now).as_json()
+    timeline.write(root, Kind.SEVERITY, actor=None, now=now, data=data)
 
 
 def _count_again(child: Incident, *, now: datetime) -> None:
@@ -244,11 +249,14 @@ def _move(gone: Incident, kept: Incident) -> dict[str, object]:
 
 def _give_back(kept: Incident, record: Merge, *, now: datetime) -> None:
     """The start and the severity that the duplicate had lent, unless another one or a person set them since."""
-    was = datetime.fromisoformat(record.kept["clock_started_at"])
+    started, severity = datetime.fromisoformat(record.kept["clock_started_at"]), Severity(record.kept["severity"])
     later = Merge.objects.filter(incident=kept, undone_at=None).exists()
-    if later or kept.stage not in UNSOLVED or was == kept.clock_started_at:
+    if later or kept.stage not in UNSOLVED or (started, severity) == (kept.clock_started_at, kept.severity):
         return
-    clocks.begin_at([(kept, was)], now=now)
+    judged = TimelineEntry.objects.filter(incident=kept, kind=Kind.SEVERITY, at__gt=record.merged_at)
+    if severity != kept.severity and not judged.exists():
+        _follow(kept, severity, now=now)
+    clocks.begin_at([(kept, started)], now=now)
 
 
 def _leave_storm(incident: Incident) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts import audit
-from accounts.calendars import ALWAYS
 from accounts.errors import DomainError
 from accounts.models import User
-from incidents import locks, sla, timeline
+from incidents import locks, timeline
 from incidents.models import Incident, ThirdPartyTime, TimelineEntry
 from incidents.services.marks import allowed, touch
 from incidents.states import Verb
@@ -91,19 +89,6 @@ def take_back(
 def end_with(incident: Incident, *, now: datetime) -> None:
     """A solved incident lies with nobody. The caller holds it."""
     ThirdPartyTime.objects.filter(incident=incident, ended_at=None, started_at__lte=now).update(ended_at=now)
-
-
-def time_apart(incidents: Iterable[Incident], *, until: datetime) -> dict[int, dict[str, timedelta]]:
-    """For each incident how long it lay with whom, around the clock; stretches that overlap count once."""
-    found: dict[tuple[int, str], list[sla.Pause]] = {}
-    for stretch in ThirdPartyTime.objects.filter(incident__in=incidents, started_at__lt=until):
-        key = (stretch.incident_id, stretch.party)
-        found.setdefault(key, []).append(sla.Pause(stretch.started_at, stretch.ended_at))
-    sums: dict[int, dict[str, timedelta]] = {}
-    for (incident_id, party), stretches in found.items():
-        first = min(each.start for each in stretches)
-        sums.setdefault(incident_id, {})[party] = sla.paused(first, until, ALWAYS, stretches)
-    return sums
 
 
 def _finish(incident: Incident, data: dict[str, object], action: str, body: str, *, actor: User, now: datetime) -> None:

@@ -79,6 +79,7 @@ class Note:
     """A message to one person, by any of "inbox", "email", "push", "sms" and "voice"; the key makes it one.
 
     `number` is called and texted instead of the person's own. `not_before` holds all but the in-app message back.
+    `without_device` is the way to whoever has no device that takes a push message.
     """
 
     user: User
@@ -87,6 +88,13 @@ class Note:
     channels: Sequence[str] = ("inbox",)
     number: str = ""
     not_before: datetime | None = None
+    without_device: str = ""
+
+    def media(self, ways: Ways) -> Sequence[str]:
+        stand_in = self.without_device
+        if not stand_in or stand_in in self.channels or not ways.lacks_device(self):
+            return self.channels
+        return (*self.channels, stand_in)
 
 
 @transaction.atomic
@@ -157,12 +165,12 @@ def fates(*, customer: int, keys: Collection[str]) -> list[str]:
 def _tell(customer_id: int | None, notes: Sequence[Note], now: datetime) -> None:
     if unknown := {channel for note in notes for channel in note.channels} - PERSONAL:
         raise ValueError(f"nobody delivers by {sorted(unknown)}")
-    preferences = _preferences({note.user.pk for note in notes if {"email", "push"} & set(note.channels)})
     ways = ways_to(notes)
+    preferences = _preferences({note.user.pk for note in notes if {"email", "push"} & set(note.channels)})
     rows = [
         _personal_row(note, medium, ways, now, customer_id)
         for note in notes
-        for medium in note.channels
+        for medium in note.media(ways)
         if _is_wanted(note, medium, preferences)
     ]
     with writing_for(customer_id):

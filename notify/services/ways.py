@@ -48,9 +48,11 @@ class Ways:
             if not (self.ready.voice if medium == "voice" else self.ready.sms):
                 return "not set up"
             return "" if self.number(note, medium) else "no number"
-        if medium == PUSHED and note.user.pk not in self.with_device:
-            return "no device"
-        return ""
+        return "no device" if medium == PUSHED and self.lacks_device(note) else ""
+
+    def lacks_device(self, note: Told) -> bool:
+        """Whether a push message to this person would reach no device."""
+        return PUSHED in note.channels and note.user.pk not in self.with_device
 
 
 def obstacle_words(code: str) -> str:

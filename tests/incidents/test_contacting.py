@@ -17,7 +17,7 @@ from incidents import contacting, services
 from incidents.models import ContactCall, Incident
 from incidents.services import answering
 from notify.channels import voice
-from notify.models import Delivery
+from notify.models import Delivery, PushDevice
 from notify.services import policies
 from tests.conftest import NOW
 from tests.incidents.conftest import alarm, make_asset, raise_incident
@@ -161,9 +161,20 @@ def test_what_is_less_severe_is_pushed_and_nobody_is_called(
     work("voice", clock)
     assert exchange.placed == []
     with scope.platform("test"):
+        told = Delivery.objects.filter(user=alice, key__contains=":contact:").values_list("medium", "last_code")
+        assert sorted(told) == [("email", ""), ("inbox", ""), ("push", "no device")], "a push would reach nobody"
+        assert not ContactCall.objects.filter(incident=incident).exists()
+
+
+def test_whoever_has_a_device_is_pushed_and_gets_no_mail(
+    jia: Customer, alice: User, contacts: None, clock: Clock
+) -> None:
+    with scope.customer(jia):
+        PushDevice.objects.create(user=alice, customer=jia, endpoint="https://push.example/1", added_at=clock())
+    raise_incident(alice, customer=jia, severity=Severity.HIGH, now=clock())
+    with scope.platform("test"):
         mediums = Delivery.objects.filter(user=alice, key__contains=":contact:").values_list("medium", flat=True)
         assert sorted(mediums) == ["inbox", "push"]
-        assert not ContactCall.objects.filter(incident=incident).exists()
 
 
 def test_without_a_telephone_the_timeline_says_that_somebody_must_call_by_hand(

@@ -16,6 +16,7 @@ from assets.models import Asset
 from incidents import services
 from incidents.models import Clock, Incident, IncidentAlert, IncidentState, TimelineEntry
 from incidents.services import Alarm, Recovery
+from incidents.timeline import sentence
 from notify.models import Channel, Delivery
 from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import alarm, make_asset, raise_incident
@@ -361,6 +362,36 @@ def test_a_merge_is_undone_within_a_week_and_leaves_both_as_they_were(
     assert kept.clock_started_at == NOW + 2 * MINUTE
     with pytest.raises(DomainError):
         services.unmerge(incident=gone, actor=chen, now=NOW + 4 * MINUTE)
+
+
+def test_undoing_gives_the_severity_back_that_the_duplicate_had_lent(
+    in_jia: Customer, web: Asset, alice: User, chen: User
+) -> None:
+    gone = alarm(web, key="a", severity=HIGH, now=NOW)
+    kept = raise_incident(alice, customer=in_jia, severity=Severity.WARNING, now=NOW)
+    due = kept.next_due_at
+    services.merge(duplicate=gone, into=kept, reason="", actor=chen, now=NOW + MINUTE)
+    assert reloaded(kept).severity == HIGH
+    services.unmerge(incident=reloaded(gone), actor=chen, now=NOW + 2 * MINUTE)
+    kept = reloaded(kept)
+    assert (kept.severity, kept.policy["severity"], kept.next_due_at) == (Severity.WARNING, Severity.WARNING, due)
+    assert sentence(TimelineEntry.objects.filter(incident=kept, kind="severity").last()).startswith(
+        "A worse incident was"
+    )
+
+
+def test_undoing_keeps_a_severity_that_a_person_gave_meanwhile(
+    in_jia: Customer, web: Asset, alice: User, chen: User
+) -> None:
+    gone = alarm(web, key="a", severity=HIGH, now=NOW)
+    kept = raise_incident(alice, customer=in_jia, severity=Severity.WARNING, now=NOW)
+    services.merge(duplicate=gone, into=kept, reason="", actor=chen, now=NOW + MINUTE)
+    disaster = Severity.DISASTER
+    services.change_severity(
+        incident=reloaded(kept), severity=disaster, reason="All is down", actor=chen, now=NOW + 2 * MINUTE
+    )
+    services.unmerge(incident=reloaded(gone), actor=chen, now=NOW + 3 * MINUTE)
+    assert reloaded(kept).severity == disaster
 
 
 def test_after_a_week_a_merge_stays(in_jia: Customer, alice: User, chen: User) -> None:

@@ -13,6 +13,7 @@ from accounts.models import Customer, Severity, SlaTerm, User
 from incidents import results, services
 from incidents.models import Clock, Incident, IncidentKind, RequestPhase
 from incidents.months import Month
+from incidents.services import third_parties
 from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import raise_incident
 from tests.incidents.test_deadlines import sweep
@@ -83,6 +84,21 @@ def test_time_is_shown_by_whose_it_was(march: Customer, alice: User, chen: User)
     assert sides == {"system": (3, 1 + 2 + 5), "customer_application": (1, 4), "aliyun": (1, 3), "third_party": (1, 1)}
     assert (result.waited.count, result.waited.missed, result.waited_s) == (1, 1, 3 * 3600)
     assert line(result, Clock.Kind.HANDLING).paused_s == 3 * 3600
+
+
+def test_what_lay_with_others_by_their_tickets_stands_beside_whatever_the_cause(
+    march: Customer, alice: User, chen: User
+) -> None:
+    incident = raise_incident(alice, customer=march)
+    with scope.customer(march):
+        for party, began in (("aliyun", NOW), ("third_party", NOW + HOUR)):
+            third_parties.hand_over(
+                incident=incident, party=party, ticket="T1", started_at=began, actor=chen, now=began
+            )
+        assert {side.held_s for side in results.of_month(MARCH, customer=march).sides} == {0}, "they are still at it"
+        services.resolve(incident=incident, resolution="x", cause="system", actor=chen, now=NOW + 4 * HOUR)
+        sides = {side.cause: side.held_s // 3600 for side in results.of_month(MARCH, customer=march).sides}
+    assert sides == {"system": 0, "customer_application": 0, "aliyun": 4, "third_party": 3}
 
 
 def test_a_running_clock_is_not_judged_until_it_is_late(jia: Customer, alice: User) -> None:
