@@ -13,8 +13,8 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from incidents import results, services
 from incidents.models import (
-    Clock,
     CauseNotice,
+    Clock,
     Fault,
     FaultDecision,
     Incident,
