@@ -6,13 +6,14 @@ from django.core.exceptions import PermissionDenied
 from django.db import DataError
 from django.db.models import Model, QuerySet
 from django.http import Http404
+from django.utils import timezone
 from django.utils.translation import gettext as _
-from rest_framework import exceptions, status, views, viewsets
+from rest_framework import exceptions, serializers, status, views, viewsets
 from rest_framework.response import Response
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import User
+from accounts.models import Customer, User
 
 M = TypeVar("M", bound=Model)
 
@@ -39,6 +40,29 @@ class TenantViewSet(viewsets.GenericViewSet[M]):
         if not isinstance(self.request.user, User):
             raise exceptions.NotAuthenticated
         return self.request.user
+
+    def said(self, form: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """What the body says, checked; ValidationError otherwise."""
+        given = form(data=self.request.data)
+        given.is_valid(raise_exception=True)
+        return dict(given.validated_data)
+
+    def who(self) -> dict[str, Any]:
+        """Who acts and when, as every service wants to know."""
+        return {"actor": self.person, "now": timezone.now()}
+
+    def shown(self, row: M, code: int = status.HTTP_200_OK) -> Response:
+        """A row as it is now, joined as `rows` has it."""
+        return Response(self.get_serializer(self.rows().get(pk=row.pk)).data, status=code)
+
+
+def own_customer(person: User, asked: int | None) -> Customer:
+    """A customer's own, or the one that somebody of the provider names; ValidationError when that is none in reach."""
+    wanted = asked if person.is_provider else person.customer_id
+    customer = Customer.objects.filter(pk=wanted or 0).first() if asked in (None, wanted) else None
+    if customer is None:
+        raise exceptions.ValidationError({"customer": [_("There is no such customer.")]})
+    return customer
 
 
 def problem_details(problem: Exception, context: dict[str, Any]) -> Response | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import django_filters
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -12,13 +13,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import TenantViewSet
-from accounts.models import Customer, Severity, User
+from accounts.api import TenantViewSet, own_customer
+from accounts.models import Severity, User
 from assets.models import Asset
 from incidents import services, timeline
 from incidents.duty import eligible_assignees
 from incidents.models import (
     Clock,
+    EscalationStep,
     Incident,
     IncidentKind,
     IncidentQuerySet,
@@ -27,6 +29,7 @@ from incidents.models import (
     TimelineEntry,
 )
 from incidents.models.satisfaction import BEST
+from incidents.services import escalating
 from incidents.services.talking import LONGEST_COMMENT
 from incidents.stages import REPORTED, Stage
 from incidents.states import UNSOLVED
@@ -112,6 +115,16 @@ class EntrySerializer(serializers.ModelSerializer[TimelineEntry]):
 
     def get_text(self, entry: TimelineEntry) -> str:
         return timeline.sentence(entry)
+
+
+class StepSerializer(serializers.ModelSerializer[EscalationStep]):
+    class Meta:
+        model = EscalationStep
+        fields = (
+            "id", "run", "round", "number", "who", "media", "due_at", "state", "done_at", "is_late", "cancelled_at",
+            "cancelled_because", "outcome",
+        )  # fmt: skip
+        read_only_fields = fields
 
 
 class Said(serializers.Serializer[Any]):
@@ -231,7 +244,7 @@ class IncidentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
     def create(self, request: Request) -> Response:
         """Raise an incident: the response clock runs from this moment, 15 minutes whatever the severity."""
         said = self.said(NewIncidentSerializer)
-        customer = self._customer(said.pop("customer", None))
+        customer = own_customer(self.person, said.pop("customer", None))
         assets = list(Asset.objects.active().filter(customer=customer, pk__in=said["assets"]))
         if len(assets) != len(set(said["assets"])):
             raise serializers.ValidationError({"assets": [_("Not every asset is one of this customer.")]})
@@ -380,26 +393,22 @@ class IncidentViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         """Everything that happened, oldest first; internal entries only for the provider's people."""
         return Response(EntrySerializer(visible_entries(self.get_object(), self.person), many=True).data)
 
-    def said(self, form: type[Said]) -> dict[str, Any]:
-        given = form(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
+    @extend_schema(responses=StepSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def escalation(self, request: Request, **_kwargs: object) -> Response:
+        """Whom the platform called, calls next, or need not call any more; for the provider's people."""
+        if not self.person.is_provider:
+            raise PermissionDenied
+        return Response(StepSerializer(self.get_object().escalation_steps.all(), many=True).data)
 
-    def who(self) -> dict[str, Any]:
-        return {"actor": self.person, "now": timezone.now()}
-
-    def shown(self, incident: Incident, code: int = status.HTTP_200_OK) -> Response:
-        return Response(IncidentSerializer(self.rows().get(pk=incident.pk)).data, status=code)
+    @extend_schema(request=None, responses=StepSerializer)
+    @action(detail=True, methods=["post"])
+    def escalate(self, request: Request, **_kwargs: object) -> Response:
+        """Do the next step at once. 409 when none is left or somebody has the incident in hand."""
+        return Response(StepSerializer(escalating.escalate_now(incident=self.get_object(), **self.who())).data)
 
     def _other(self, pk: int, field: str) -> Incident:
         found = Incident.objects.filter(pk=pk).first()
         if found is None:
             raise serializers.ValidationError({field: [_("There is no such incident.")]})
         return found
-
-    def _customer(self, asked: int | None) -> Customer:
-        wanted = asked if self.person.is_provider else self.person.customer_id
-        customer = Customer.objects.filter(pk=wanted or 0).first() if asked in (None, wanted) else None
-        if customer is None:
-            raise serializers.ValidationError({"customer": [_("There is no such customer.")]})
-        return customer

@@ -13,10 +13,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import TenantViewSet
+from accounts.api import TenantViewSet, own_customer
 from assets.models import Asset
 from incidents.api import PersonSerializer, Said
-from incidents.api_requests import own_customer
 from incidents.models import CauseNotice, Fault, FaultDecision, Incident, ThirdPartyTime, Violation
 from incidents.services import causes, faults, third_parties, violations
 
@@ -67,13 +66,6 @@ class CountsSerializer(serializers.Serializer[Any]):
     provider = serializers.IntegerField()
 
 
-def spoken(request: Request, form: type[Said]) -> dict[str, Any]:
-    """What was sent, in the shape that the form wants."""
-    given = form(data=request.data)
-    given.is_valid(raise_exception=True)
-    return dict(given.validated_data)
-
-
 class ViolationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet[Violation]):
     """Work outside the platform, by side."""
 
@@ -89,7 +81,7 @@ class ViolationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
     @extend_schema(request=NewViolationSerializer, responses={201: ViolationSerializer})
     def create(self, request: Request) -> Response:
         """Record one; the other side is asked to answer."""
-        said = spoken(request, NewViolationSerializer)
+        said = self.said(NewViolationSerializer)
         customer = own_customer(self.person, said.pop("customer", None))
         asset = Asset.objects.filter(customer=customer, pk=said.pop("asset") or 0).first()
         incident = Incident.objects.filter(customer=customer, pk=said.pop("incident") or 0).first()
@@ -102,7 +94,7 @@ class ViolationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
     @action(detail=True, methods=["post"])
     def answer(self, request: Request, **_kwargs: object) -> Response:
         """Acknowledge or dispute for the side that did not record it."""
-        said = spoken(request, AgreeSerializer)
+        said = self.said(AgreeSerializer)
         made = violations.answer(violation=self.get_object(), actor=self.person, now=timezone.now(), **said)
         return Response(ViolationSerializer(self.rows().get(pk=made.pk)).data)
 
@@ -171,7 +163,7 @@ class FaultViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     @extend_schema(request=NewFaultSerializer, responses={201: FaultSerializer})
     def create(self, request: Request) -> Response:
         """Propose an incident as a fault."""
-        said = spoken(request, NewFaultSerializer)
+        said = self.said(NewFaultSerializer)
         incident = Incident.objects.filter(pk=said.pop("incident")).first()
         if incident is None:
             raise serializers.ValidationError({"incident": [_("There is no such incident.")]})
@@ -185,7 +177,7 @@ class FaultViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
         fault = self.get_object()
         if faults.side_of(self.person) is None:
             raise PermissionDenied
-        faults.decide(fault=fault, actor=self.person, now=timezone.now(), **spoken(request, DecideSerializer))
+        faults.decide(fault=fault, actor=self.person, now=timezone.now(), **self.said(DecideSerializer))
         return Response(FaultSerializer(self.rows().get(pk=fault.pk)).data)
 
 
@@ -223,7 +215,7 @@ class CauseViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewS
     @action(detail=True, methods=["post"])
     def answer(self, request: Request, **_kwargs: object) -> Response:
         """The customer acknowledges or disputes."""
-        said = spoken(request, AgreeSerializer)
+        said = self.said(AgreeSerializer)
         made = causes.answer(notice=self.get_object(), actor=self.person, now=timezone.now(), **said)
         return Response(CauseSerializer(self.rows().get(pk=made.pk)).data)
 
@@ -273,7 +265,7 @@ class ThirdPartyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     @extend_schema(request=HandOverSerializer, responses={201: ThirdPartySerializer})
     def create(self, request: Request) -> Response:
         """Hand an incident over."""
-        said = spoken(request, HandOverSerializer)
+        said = self.said(HandOverSerializer)
         incident = Incident.objects.filter(pk=said.pop("incident")).first()
         if incident is None:
             raise serializers.ValidationError({"incident": [_("There is no such incident.")]})
@@ -284,6 +276,6 @@ class ThirdPartyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     @action(detail=True, methods=["post"])
     def end(self, request: Request, **_kwargs: object) -> Response:
         """Take it back."""
-        said = spoken(request, TakeBackSerializer)
+        said = self.said(TakeBackSerializer)
         made = third_parties.take_back(stretch=self.get_object(), actor=self.person, now=timezone.now(), **said)
         return Response(ThirdPartySerializer(made).data)

@@ -4,7 +4,6 @@ from typing import Any
 
 import django_filters
 from django.db.models import Q, QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
@@ -12,8 +11,7 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from accounts.api import TenantViewSet
-from accounts.models import Customer, User
+from accounts.api import TenantViewSet, own_customer
 from assets.models import Asset
 from incidents.api import IncidentFilter, IncidentSerializer, PersonSerializer, Said
 from incidents.models import (
@@ -205,26 +203,6 @@ class RequestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
         return self.shown(
             requests.withdraw(incident=self.get_object(), **self.said(RequestReasonSerializer), **self.who())
         )
-
-    def said(self, form: type[Said]) -> dict[str, Any]:
-        given = form(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
-
-    def who(self) -> dict[str, Any]:
-        return {"actor": self.person, "now": timezone.now()}
-
-    def shown(self, incident: Incident, code: int = status.HTTP_200_OK) -> Response:
-        return Response(RequestSerializer(self.rows().get(pk=incident.pk)).data, status=code)
-
-
-def own_customer(person: User, asked: int | None) -> Customer:
-    """A customer's own, or the one that somebody of the provider names."""
-    wanted = asked if person.is_provider else person.customer_id
-    customer = Customer.objects.filter(pk=wanted or 0).first() if asked in (None, wanted) else None
-    if customer is None:
-        raise serializers.ValidationError({"customer": [_("There is no such customer.")]})
-    return customer
 
 
 class AnswerSerializer(serializers.ModelSerializer[AttestationAnswer]):

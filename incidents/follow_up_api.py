@@ -115,17 +115,6 @@ class FollowUpViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVi
         """It was not done after all."""
         return self.shown(following_up.reopen(follow_up=self.get_object(), **self.who()))
 
-    def said(self, form: type[Said]) -> dict[str, Any]:
-        given = form(data=self.request.data)
-        given.is_valid(raise_exception=True)
-        return dict(given.validated_data)
-
-    def who(self) -> dict[str, Any]:
-        return {"actor": self.person, "now": timezone.now()}
-
-    def shown(self, follow_up: FollowUp, code: int = status.HTTP_200_OK) -> Response:
-        return Response(FollowUpSerializer(self.rows().get(pk=follow_up.pk)).data, status=code)
-
     def _about(self, incident_id: int | None, customer_id: int | None) -> tuple[Incident | None, Customer]:
         if incident_id is not None:
             incident = Incident.objects.select_related("customer").filter(pk=incident_id).first()

@@ -138,7 +138,7 @@ def _severity_changed(data: Data) -> str:
     if data.get("by_grouping"):
         return (
             _("A worse incident came under it: the severity went from %(old)s to %(new)s") % names
-            if data["new"] < data["old"]
+            if str(data.get("new")) < str(data.get("old"))
             else _("A worse incident was taken out of it: the severity went from %(old)s to %(new)s") % names
         )
     if data.get("by_alert"):

@@ -137,3 +137,17 @@ def test_nonsense_is_a_problem_and_no_crash(jia: Customer, alice: User) -> None:
 
 def test_the_browser_may_use_the_api_too(incident: Incident, alice: User, client_for: ClientFor) -> None:
     assert client_for(alice).get(f"{API}{incident.pk}/").json()["number"] == incident.number
+
+
+def test_the_providers_people_read_the_steps_of_an_escalation_and_do_the_next_at_once(
+    jia: Customer, alice: User, chen: User, client_for: ClientFor
+) -> None:
+    incident = raise_incident(alice, customer=jia)
+    address = f"/api/v1/incidents/{incident.pk}/"
+    read = client_for(chen).get(f"{address}escalation/")
+    steps = read.json()
+    assert [step["state"] for step in steps] == ["pending"] * len(steps)
+    done = client_for(chen).post(f"{address}escalate/")
+    assert (done.status_code, done.json()["id"], done.json()["state"]) == (200, steps[0]["id"], "done")
+    for method, path in (("get", "escalation"), ("post", "escalate")):
+        assert getattr(client_for(alice), method)(f"{address}{path}/").status_code == 403

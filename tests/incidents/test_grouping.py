@@ -375,7 +375,7 @@ def test_undoing_gives_the_severity_back_that_the_duplicate_had_lent(
     services.unmerge(incident=reloaded(gone), actor=chen, now=NOW + 2 * MINUTE)
     kept = reloaded(kept)
     assert (kept.severity, kept.policy["severity"], kept.next_due_at) == (Severity.WARNING, Severity.WARNING, due)
-    assert sentence(TimelineEntry.objects.filter(incident=kept, kind="severity").last()).startswith(
+    assert sentence(TimelineEntry.objects.filter(incident=kept, kind="severity").latest("pk")).startswith(
         "A worse incident was"
     )
 
