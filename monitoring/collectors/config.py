@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from datetime import date
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
@@ -593,19 +594,25 @@ def check_headers(field: str, value: object) -> None:
 
 
 def _url(field: str, value: object) -> None:
-    text = value if isinstance(value, str) else ""
-    if not text:
-        raise ConfigError(field, "required")
+    code = _url_problem(value if isinstance(value, str) else "")
+    if code:
+        raise ConfigError(field, code)
+
+
+@lru_cache(maxsize=10_000)
+def _url_problem(text: str) -> str:
+    """What is wrong with an address, '' for nothing. Remembered: a worker reads the same ones every minute."""
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError:
-        raise ConfigError(field, "url") from None
+        return "url"
     if parts.scheme not in ("http", "https") or not parts.hostname or re.search(r"\s", text) or port == 0:
-        raise ConfigError(field, "url")
+        return "url" if text else "required"
     if parts.username is not None or parts.password is not None:
-        raise ConfigError(field, "url_credentials")
+        return "url_credentials"
     try:
-        _host(field, parts.hostname)
+        _host("url", parts.hostname)
     except ConfigError:
-        raise ConfigError(field, "url") from None
+        return "url"
+    return ""

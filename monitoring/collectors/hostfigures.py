@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Final
 
 import numpy as np
@@ -322,8 +322,7 @@ class _Sheet:
         share, inodes = free / size, cells["fs.files_free"] / cells["fs.files"]
         columns = np.stack([size, free, share * 100, (1 - share) * 100, inodes * 100])
         columns = np.where(np.stack([works, works, works, works, has_files]), columns, math.nan)
-        edges = _edges(self._filesystems)[1:-1]
-        return np.concatenate([part.ravel() for part in np.split(columns, edges, axis=1)])
+        return np.concatenate([part.ravel() for part in _cut(columns, self._filesystems)])
 
     def _cpu_figures(self, then: Sequence[Floats]) -> tuple[Floats, Floats, list[Floats]]:
         """Shares of CPU time since the page before, per core, and over all cores (a row per host: used, then MODES);
@@ -348,8 +347,7 @@ class _Sheet:
         shares = np.stack(sums[:-1], axis=1) / sums[-1][:, None] * 100
         has_mode = np.array([shape.has_mode for shape in self._shapes])
         shares = np.column_stack([100.0 - shares[:, -1], np.where(has_mode, shares[:, :-1], math.nan)])
-        edges = _edges(self._cores)[1:-1]
-        kept = [part.ravel() for part in np.split(counters, edges, axis=1)] if cores else [np.empty(0)] * hosts
+        kept = [part.ravel() for part in _cut(counters, self._cores)] if cores else [np.empty(0)] * hosts
         return each, shares, kept
 
     def _core_starts(self) -> Ints:
@@ -377,7 +375,8 @@ def _edges(sizes: Sequence[int]) -> Ints:
 
 
 def _cut(column: Floats, sizes: Sequence[int]) -> list[Floats]:
-    return np.split(column, _edges(sizes)[1:-1])
+    """Along the last axis, a part for each size. Slices: numpy's own `split` takes ten times as long for small parts."""
+    return [column[..., first:last] for first, last in pairwise(_edges(sizes).tolist())]
 
 
 def _sums(cells: Floats, starts: Ints) -> Floats:

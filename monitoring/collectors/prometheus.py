@@ -91,7 +91,7 @@ async def _fetch(job: Job[PrometheusConfig], kept: Connections, outcome: Outcome
         headers=headers,
         allow_redirects=False,
         ssl=job.config.verify_tls,
-        timeout=aiohttp.ClientTimeout(total=job.config.timeout_s),
+        timeout=_patience(job.config.timeout_s),
     ) as response:
         outcome.steps.append(Step("http", f"HTTP {response.status}", ok=response.status == 200))
         if response.status in (401, 403):
@@ -106,6 +106,11 @@ async def _fetch(job: Job[PrometheusConfig], kept: Connections, outcome: Outcome
 @lru_cache(maxsize=MAX_LAYOUTS)
 def _parsed(url: str) -> URL:
     return URL(url)
+
+
+@lru_cache(maxsize=100)
+def _patience(total_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=total_s)
 
 
 async def _body(response: aiohttp.ClientResponse) -> bytes:
