@@ -12,8 +12,8 @@ alert's row, or to the arrival of the message at a local webhook:
 
 Hosts: pages of 1,073 lines, as node_exporter has them, from a server in another process; fetched, parsed, stored and
 judged by this one process, customer after customer. A host's first page makes the series of its figures and its second
-those of its rates; that happens once in a host's life and is reported apart (`hosts_first_rounds_per_s`). `hosts_per_s`
-is what is sustained in the `--rounds` that follow; by the CPU seconds beside it, runs on a busy machine can be compared.
+those of its rates; that happens once in a host's life and is reported apart (`hosts_first_rounds_per_s`).
+`hosts_per_s` is what is sustained in the `--rounds` that follow; the CPU seconds beside it tell about a busy machine.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from demo.robots import Robots
 from monitoring import pipeline, registry
 from monitoring.collectors import Batch, Keys, Pieces
 from monitoring.models import Target
-from monitoring.services import poll, storms, targets
+from monitoring.services import claims, poll, storms, targets
 from notify.services import delivering
 from notify.services.channels import Details, create
 from rdmp.celery import sweep_less
@@ -279,7 +279,9 @@ def polled(count: int, rounds: int) -> Figures:
     taken.bind(("127.0.0.1", 0))
     port = taken.getsockname()[1]
     connection.close()
-    exporter = multiprocessing.get_context("fork").Process(target=serve, args=(taken, FIRST_ROUNDS + rounds), daemon=True)
+    exporter = multiprocessing.get_context("fork").Process(
+        target=serve, args=(taken, FIRST_ROUNDS + rounds), daemon=True
+    )
     exporter.start()
     taken.close()
     now = datetime.now(UTC)
@@ -328,7 +330,7 @@ def _round(count: int) -> Spent:
         Target.objects.update(next_due_at=now)
     began, cpu, own = time.monotonic(), _platform.cpu_seconds(), own_cpu()
     with scope.platform("benchmark"):
-        works = poll.claim(now=now, limit=count)
+        works = claims.claim(now=now, limit=count)
     stored = 0
     for work in works:
         with scope.customer(work.customer_id):

@@ -8,7 +8,8 @@ from typing import Any, ClassVar, Final
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from monitoring.collectors.config import ConfigError, Kind, config_of
+from monitoring.collectors.config import Kind, config_of
+from monitoring.collectors.config.fields import ConfigError
 from monitoring.models import Target
 from monitoring.problems import config_error_text
 

@@ -10,16 +10,9 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from monitoring import forms as basic
-from monitoring.collectors.config import (
-    LARGEST_BYTES,
-    METHODS,
-    NATIONWIDE,
-    RECORDS,
-    VARIABLE,
-    WORLDWIDE,
-    Kind,
-    RequestSecret,
-)
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.names import RECORDS
+from monitoring.collectors.config.web import LARGEST_BYTES, METHODS, NATIONWIDE, VARIABLE, WORLDWIDE, RequestSecret
 from monitoring.collectors.http import origin
 from monitoring.forms import TargetForm
 from monitoring.models import Target

@@ -10,7 +10,9 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from monitoring.collectors import products
-from monitoring.collectors.config import ConfigError, Kind, ProductConfig
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.machines import ProductConfig
 from monitoring.collectors.products.frame import Option, Product
 from monitoring.forms import TargetForm
 from monitoring.models import Target

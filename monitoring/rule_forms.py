@@ -13,8 +13,8 @@ from django.utils.translation import gettext_lazy as _
 from accounts.forms.calendars import WEEKDAYS, HoursField
 from accounts.models import Customer, Severity, User
 from assets.models import Asset, Kind
+from monitoring.levels import MACRO, Effective, Threshold
 from monitoring.models import AssetGroup, RuleMacro, RuleOverride, RuleSchedule, Series
-from monitoring.plan import MACRO, Effective, Threshold
 from monitoring.rules import Condition, Rule, plain
 from monitoring.services import flaps
 from monitoring.services.overrides import Wish

@@ -22,8 +22,8 @@ from accounts.api import TenantViewSet
 from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider
 from assets.models import Asset, Kind
+from monitoring.levels import MACRO, Effective, Override, Resolver, Threshold, origins
 from monitoring.models import AssetGroup, RuleOverride, RuleSchedule
-from monitoring.plan import MACRO, Effective, Override, Resolver, Threshold, origins
 from monitoring.rules import RULES, Condition, Rule, as_json
 from monitoring.services import dry_run, groups, levels, overrides
 from monitoring.services.dry_run import DryRun

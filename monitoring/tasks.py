@@ -11,6 +11,7 @@ from accounts import scope
 from accounts.models import Customer
 from monitoring.services import (
     acks,
+    claims,
     expiry,
     happenings,
     heartbeat,
@@ -32,9 +33,9 @@ from monitoring.services import poll as polling
 def poll() -> None:
     """Claim what is due and spread it over the workers."""
     with scope.platform("claim due targets"):
-        batches = polling.claim(now=timezone.now())
-    for works in polling.bundles(batches):
-        lease = polling.lease_of(works[0].kind).total_seconds()
+        batches = claims.claim(now=timezone.now())
+    for works in claims.bundles(batches):
+        lease = claims.lease_of(works[0].kind).total_seconds()
         said = [(work.customer_id, work.kind, work.target_ids, work.lease.isoformat()) for work in works]
         if len(said) == 1:
             collect.apply_async(said[0], expires=lease)
@@ -46,14 +47,14 @@ def poll() -> None:
 def collect(customer_id: int, kind: str, target_ids: list[int], lease: str) -> None:
     """Collect one claimed batch."""
     with scope.customer(customer_id):
-        polling.collect(polling.Work(customer_id, kind, target_ids, datetime.fromisoformat(lease)))
+        polling.collect(claims.Work(customer_id, kind, target_ids, datetime.fromisoformat(lease)))
 
 
 @shared_task(name="monitoring.collect_many", queue="poll")
 def collect_many(works: list[tuple[int, str, list[int], str]]) -> None:
     """Collect claimed batches of several customers, each in its own scope."""
     polling.collect_many(
-        [polling.Work(customer_id, kind, ids, datetime.fromisoformat(lease)) for customer_id, kind, ids, lease in works]
+        [claims.Work(customer_id, kind, ids, datetime.fromisoformat(lease)) for customer_id, kind, ids, lease in works]
     )
 
 

@@ -13,9 +13,9 @@ from django.utils.translation import gettext as _
 
 from monitoring.collectors.products import PRODUCTS
 from monitoring.extra_rules import CLOUD_NO_DATA
+from monitoring.levels import Effective
 from monitoring.models.alert import NO_DATA, Alert
 from monitoring.models.series import metric_name
-from monitoring.plan import Effective
 from monitoring.rules import METRICS, RULES, Condition, Form, Rule, plain
 from monitoring.units import shown, with_unit
 

@@ -19,7 +19,7 @@ from typing import Final
 
 from assets.aliyun import AliyunError, Client, Datapoint
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import NAMESPACES, CmsConfig
+from monitoring.collectors.config.cloud import NAMESPACES, CmsConfig
 from monitoring.gaps import LONGEST_BACK_MS
 from monitoring.rules import METRICS, RULES, Metric
 

@@ -16,7 +16,7 @@ import dns.rdatatype
 import dns.resolver
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import DnsConfig
+from monitoring.collectors.config.names import DnsConfig
 from monitoring.collectors.network import BlockedError, Guard, ResolveError, resolve
 
 AT_ONCE: Final = 100

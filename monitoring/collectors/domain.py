@@ -17,7 +17,7 @@ from urllib.parse import quote, urljoin
 import aiohttp
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import DomainConfig
+from monitoring.collectors.config.names import DomainConfig
 from monitoring.collectors.http import session
 from monitoring.collectors.network import Guard, explain
 

@@ -17,7 +17,8 @@ from urllib.parse import quote, quote_plus
 import aiohttp
 
 from monitoring.collectors import Job, Problem, patterns
-from monitoring.collectors.config import PLACEHOLDER, ConfigError, Extract, FlowConfig, FlowStep, check_headers
+from monitoring.collectors.config.fields import ConfigError, check_headers
+from monitoring.collectors.config.web import PLACEHOLDER, Extract, FlowConfig, FlowStep
 from monitoring.collectors.http import Request, Response, ends_of, failed, fetch, judge, session
 from monitoring.collectors.network import Guard
 from monitoring.collectors.places import OTHER, PASSED, STEP_FAILED, TIMED_OUT, Answer, StepResult

@@ -16,7 +16,7 @@ from typing import Any, Final
 import aiohttp
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import StateConfig
+from monitoring.collectors.config.machines import StateConfig
 from monitoring.collectors.counters import Counters
 from monitoring.collectors.network import Guard, connector, explain
 

@@ -18,7 +18,7 @@ import aiohttp
 from cryptography import x509
 
 from monitoring.collectors import Job, Problem, patterns
-from monitoring.collectors.config import LARGEST_BYTES, Expectation, HttpConfig, RequestSecret
+from monitoring.collectors.config.web import LARGEST_BYTES, Expectation, HttpConfig, RequestSecret
 from monitoring.collectors.network import (
     JOURNEY,
     Guard,

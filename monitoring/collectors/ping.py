@@ -10,7 +10,7 @@ from typing import Final
 from icmplib import ICMPLibError, SocketPermissionError, async_ping
 
 from monitoring.collectors import Job, Outcome, Problem, Step
-from monitoring.collectors.config import PingConfig
+from monitoring.collectors.config.machines import PingConfig
 from monitoring.collectors.network import BlockedError, Guard, ResolveError, resolve
 
 AT_ONCE: Final = 50

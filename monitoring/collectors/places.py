@@ -13,7 +13,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Final, Self
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import NATIONWIDE, FlowConfig, HttpConfig, Kind, TcpConfig
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.machines import TcpConfig
+from monitoring.collectors.config.web import NATIONWIDE, FlowConfig, HttpConfig
 
 POINTS_PER_URL: Final = 3
 """SOW 2.2.1: three probe points for each URL."""

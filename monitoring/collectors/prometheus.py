@@ -13,7 +13,7 @@ import aiohttp
 from yarl import URL
 
 from monitoring.collectors import Job, Keys, Outcome, Problem, Step, hostfigures, hosts
-from monitoring.collectors.config import PrometheusConfig
+from monitoring.collectors.config.machines import PrometheusConfig
 from monitoring.collectors.connections import Connections
 from monitoring.collectors.network import Guard, explain
 from monitoring.exposition import ACCEPT, MAX_LAYOUTS, ExpositionError, Page, Parser

@@ -18,7 +18,7 @@ from assets.aliyun import AliyunError, Client
 from assets.aliyun.happenings import Performance, performance
 from monitoring.collectors import Job, Outcome, Step
 from monitoring.collectors.cms import problem_of, worst
-from monitoring.collectors.config import PERFORMANCE, CmsConfig
+from monitoring.collectors.config.cloud import PERFORMANCE, CmsConfig
 from monitoring.gaps import PERFORMANCE_BACK_MS
 from monitoring.rules import METRICS, Metric
 

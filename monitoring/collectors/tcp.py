@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import TcpConfig
+from monitoring.collectors.config.machines import TcpConfig
 from monitoring.collectors.network import Guard, Journey, connect, explain
 from monitoring.collectors.places import PORT_CODES, Answer
 

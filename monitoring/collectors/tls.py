@@ -20,7 +20,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import TlsConfig
+from monitoring.collectors.config.names import TlsConfig
 from monitoring.collectors.network import Guard, connect, explain, tls_context
 
 AT_ONCE: Final = 100

@@ -15,7 +15,8 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from assets.models import Asset
-from monitoring.collectors.config import NAMESPACES, PERFORMANCE, Config, Kind, config_of
+from monitoring.collectors.config import Config, Kind, config_of
+from monitoring.collectors.config.cloud import NAMESPACES, PERFORMANCE
 from monitoring.collectors.products import PRODUCTS, Product
 
 LATE_AFTER_PERIODS = 3

@@ -17,8 +17,9 @@ from incidents import services as incidents
 from monitoring import registry, wording
 from monitoring.evaluate import Transitions
 from monitoring.extra_rules import EXTRA_RULES
+from monitoring.levels import Effective
 from monitoring.models import Alert
-from monitoring.plan import Effective, Plan
+from monitoring.plan import Plan
 from monitoring.rules import RULES
 from monitoring.services import flaps, holding, storms
 from monitoring.services.openings import Opening, Openings, moment, open_key, things_of

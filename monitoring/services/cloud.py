@@ -25,7 +25,8 @@ from assets.services import client_for
 from assets.services.pacing import BUCKET, TooBusy
 from monitoring import gaps, governor
 from monitoring.collectors import Job, Outcome, Problem, cms, rds
-from monitoring.collectors.config import NAMESPACES, CmsConfig, Kind
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.cloud import NAMESPACES, CmsConfig
 from monitoring.models import CloudReading, CloudUse, Target
 from monitoring.problems import problem_text
 from notify import live

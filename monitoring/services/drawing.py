@@ -9,8 +9,8 @@ from typing import Any, Final
 import numpy as np
 
 from monitoring import storage
+from monitoring.levels import Levels, Override, Resolver
 from monitoring.models import Series
-from monitoring.plan import Levels, Override, Resolver
 from monitoring.rules import METRICS, Form, Rule
 from monitoring.services import dry_run
 from monitoring.services.dry_run import DryRun

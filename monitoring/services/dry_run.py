@@ -17,8 +17,9 @@ from django.conf import settings
 from accounts.models import Customer
 from assets.models import Asset, Kind
 from monitoring import plan, replay, storage
+from monitoring.levels import Levels, Override
 from monitoring.models import Series
-from monitoring.plan import Levels, Override, SeriesFacts
+from monitoring.plan import SeriesFacts
 from monitoring.rules import Rule
 from monitoring.services import levels
 

@@ -15,7 +15,7 @@ from django.db import transaction
 from accounts.models import Customer, Severity
 from assets.models import Asset
 from monitoring.collectors import Outcome
-from monitoring.collectors.config import StateConfig
+from monitoring.collectors.config.machines import StateConfig
 from monitoring.collectors.hoststate import wanted
 from monitoring.extra_rules import EXTRA_RULES
 from monitoring.hostdiff import Change, Kind, compare, merged

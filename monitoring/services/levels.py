@@ -1,4 +1,4 @@
-"""All that makes rules hold otherwise in one customer, read from its rows into `plan.Levels`."""
+"""All that makes rules hold otherwise in one customer, read from its rows into `monitoring.levels.Levels`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from accounts.calendars import Calendar
 from accounts.models import Customer, Severity
 from accounts.services import calendars
 from assets.models import Asset
+from monitoring.levels import ROUND_THE_CLOCK, Levels, Macro, Override
 from monitoring.models import (
     AssetGroup,
     AssetGroupMember,
@@ -19,7 +20,6 @@ from monitoring.models import (
     RuleOverride,
     RuleSchedule,
 )
-from monitoring.plan import ROUND_THE_CLOCK, Levels, Macro, Override
 from monitoring.rules import RULES
 from monitoring.schedules import Schedule
 

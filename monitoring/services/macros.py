@@ -17,8 +17,8 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_provider
 from assets.models import Asset
+from monitoring.levels import LENGTHS, MACRO, SIZES
 from monitoring.models import AssetGroup, RuleMacro, RuleOverride
-from monitoring.plan import LENGTHS, MACRO, SIZES
 from monitoring.rules import METRICS, SAME_UNIT, plain
 from monitoring.services import levels
 

@@ -16,8 +16,9 @@ from accounts import bulk
 from accounts.models import Severity
 from monitoring import storage, wording
 from monitoring.evaluate import Transitions
+from monitoring.levels import Effective
 from monitoring.models import Alert
-from monitoring.plan import Effective, Plan
+from monitoring.plan import Plan
 from monitoring.rules import Condition, Form
 
 SAMPLES_KEPT: Final = 20

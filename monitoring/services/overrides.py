@@ -17,8 +17,9 @@ from accounts.errors import DomainError
 from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider
 from assets.models import Asset
+from monitoring.levels import MACRO, ROUND_THE_CLOCK, Override, Resolver, Threshold
 from monitoring.models import AssetGroup, RuleOverride, RuleSchedule
-from monitoring.plan import COMPARATORS, EQ, GT, LT, MACRO, ROUND_THE_CLOCK, Override, Resolver, Threshold
+from monitoring.plan import COMPARATORS, EQ, GT, LT
 from monitoring.rules import RULES, Condition, Rule
 from monitoring.services import levels
 from notify.models import Channel

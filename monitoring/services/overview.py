@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Count, Min, Q, QuerySet
 
 from assets.models import Asset
-from monitoring.collectors.config import NAMESPACES
+from monitoring.collectors.config.cloud import NAMESPACES
 from monitoring.models import Alert, Health, Target
 from monitoring.models.alert import Held
 from monitoring.overview import Condition, Tile, condition_of

@@ -25,7 +25,8 @@ from accounts import scope
 from accounts.models import Severity
 from assets.models import Asset
 from monitoring.collectors import Job, Outcome, asking, parcel, places
-from monitoring.collectors.config import ConfigError, Kind
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.fields import ConfigError
 from monitoring.collectors.network import Guard
 from monitoring.collectors.places import Answer, Location
 from monitoring.models import ProbePoint, ProbeRound, Target

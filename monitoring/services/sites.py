@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from accounts.models import Contract, Customer
 from monitoring import storage
 from monitoring.collectors import parse_labels
-from monitoring.collectors.config import ConfigError, Kind
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.fields import ConfigError
 from monitoring.collectors.places import PHASES, Location, chosen
 from monitoring.models import ProbePoint, Series, Target
 from monitoring.rules import CODES

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from assets.models import Asset
-from monitoring.collectors.config import NAMESPACES
+from monitoring.collectors.config.cloud import NAMESPACES
 from monitoring.models import CollectorKind, Target
 from monitoring.models.target import TargetQuerySet
 from monitoring.rules import Metric

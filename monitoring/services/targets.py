@@ -21,19 +21,11 @@ from assets.models import Asset, CloudAccount
 from assets.models import Kind as AssetKind
 from monitoring import governor
 from monitoring.collectors import Job, Outcome, cms, products, rds
-from monitoring.collectors.config import (
-    Config,
-    ConfigError,
-    DnsConfig,
-    DomainConfig,
-    FlowConfig,
-    HttpConfig,
-    Kind,
-    ProductConfig,
-    TcpConfig,
-    TlsConfig,
-    config_of,
-)
+from monitoring.collectors.config import Config, Kind, config_of
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.machines import ProductConfig, TcpConfig
+from monitoring.collectors.config.names import DnsConfig, DomainConfig, TlsConfig
+from monitoring.collectors.config.web import FlowConfig, HttpConfig
 from monitoring.collectors.http import origin
 from monitoring.models import Target
 from monitoring.problems import config_error_text

@@ -22,7 +22,8 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount
 from assets.services import inventory
 from monitoring import watch_plan
-from monitoring.collectors.config import NAMESPACES, Kind
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.cloud import NAMESPACES
 from monitoring.collectors.products import PRODUCTS
 from monitoring.models import MonitoringTemplate, RuleOverride, Target, TemplateTask
 from monitoring.rules import RULES

@@ -19,9 +19,10 @@ from accounts import scope
 from assets.models import Kind
 from monitoring import plan, replay, storage
 from monitoring.evaluate import States
+from monitoring.levels import Effective, Levels, Override, Resolver
 from monitoring.models import Alert, Series
 from monitoring.models.custom import custom_rules
-from monitoring.plan import Effective, Levels, Override, Plan, Resolver, applies
+from monitoring.plan import Plan, applies
 from monitoring.replay import Step, Why
 from monitoring.rules import RULES, Rule
 from monitoring.services import dry_run, holding, levels

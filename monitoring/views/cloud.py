@@ -16,7 +16,8 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset, CloudAccount
 from monitoring import gaps, governor
-from monitoring.collectors.config import PERFORMANCE, Kind
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.cloud import PERFORMANCE
 from monitoring.models import CloudReading, Health, Target
 from monitoring.problems import problem_text
 from monitoring.rules import METRICS

@@ -15,12 +15,13 @@ from django.views.decorators.http import require_safe
 
 from assets.models import Asset, Kind
 from monitoring import wording
+from monitoring.levels import Effective, Level, Levels, Override, Resolver, origins
 from monitoring.models import (
     AssetGroup,
     ExpectedProcess,
     Series,
 )
-from monitoring.plan import Effective, Level, Levels, Override, Resolver, applies, origins
+from monitoring.plan import applies
 from monitoring.rules import RULES, Rule
 from monitoring.services import levels
 from monitoring.views.rule_places import frame

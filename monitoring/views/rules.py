@@ -22,10 +22,10 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.errors import DomainError
 from accounts.models import Customer, Severity
 from accounts.permissions import can_write, is_provider, person_of, require
-from monitoring import plan, wording
+from monitoring import wording
+from monitoring.levels import Effective, Levels, Resolver, resolve
 from monitoring.models import Alert, RuleOverride
 from monitoring.models.custom import PREFIX as OWN
-from monitoring.plan import Effective, Levels, Resolver
 from monitoring.rule_forms import BringBackForm, OverrideForm, Place, RestoreForm
 from monitoring.rules import RULES, Kind, NoData, Rule
 from monitoring.services import drawing, dry_run, levels, overrides
@@ -260,7 +260,7 @@ def _context(request: HttpRequest, rule: Rule, customer: Customer | None, form: 
     effective = Resolver(known, settings.CHECK_PERIOD_S).wide(rule)
     return {
         "row": Row(rule, effective, len(own), language),
-        "template": Row(rule, plan.resolve(rule, []), 0, language),
+        "template": Row(rule, resolve(rule, []), 0, language),
         "customer": customer,
         "may_try": can_write(person_of(request)),
         "customers": Customer.objects.all() if is_provider(person_of(request)) else [],

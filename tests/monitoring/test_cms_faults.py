@@ -16,7 +16,7 @@ from assets.models import Asset, CloudAccount
 from demo.aliyun import JIA_UID, CloudServer, FaultKind, demo_cloud
 from monitoring import governor, registry, storage
 from monitoring.models import Alert, CloudReading, CloudUse, Series, Target
-from monitoring.services import cloud, poll, targets
+from monitoring.services import claims, cloud, poll, targets
 from notify.models import Delivery
 from tests.assets.conftest import HASTY, register, sync
 from tests.conftest import ClientFor
@@ -60,11 +60,11 @@ def target(namespace: str = SPACE) -> Target:
 def collect(namespace: str = SPACE, minutes: float = 0) -> int:
     """One run of one namespace, at a moment that may lie ahead."""
     now = timezone.now() + timedelta(minutes=minutes)
-    lease = now + poll.CMS_LEASE
+    lease = now + claims.CMS_LEASE
     Target.objects.filter(pk=target(namespace).pk).update(lease_until=lease)
     found = target(namespace)
     with scope.customer(found.customer_id):
-        work = poll.Work(found.customer_id, found.kind, [found.pk], lease)
+        work = claims.Work(found.customer_id, found.kind, [found.pk], lease)
         return poll.collect(work, clock=lambda: now)
 
 

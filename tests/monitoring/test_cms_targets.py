@@ -13,7 +13,7 @@ from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount
 from demo.aliyun import CloudServer, demo_cloud
 from monitoring.models import Alert, Series, Target
-from monitoring.services import poll, targets
+from monitoring.services import claims, poll, targets
 from notify.models import Delivery
 from tests.assets.conftest import register, sync
 
@@ -37,7 +37,7 @@ def account(jia: Customer, cloud: CloudServer) -> CloudAccount:
 def collect_all(now: datetime | None = None) -> int:
     now = now or timezone.now()
     with scope.platform("test"):
-        works = poll.claim(now=now)
+        works = claims.claim(now=now)
     stored = 0
     for work in works:
         with scope.customer(work.customer_id):

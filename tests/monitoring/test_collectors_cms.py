@@ -12,7 +12,7 @@ import pytest
 from assets.aliyun import AliyunError, Datapoint, MetricPage
 from monitoring import gaps
 from monitoring.collectors import Outcome, State, cms
-from monitoring.collectors.config import NAMESPACES, CmsConfig
+from monitoring.collectors.config.cloud import NAMESPACES, CmsConfig
 from monitoring.rules import METRICS, Metric
 from tests.monitoring.probes import job_for
 

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from monitoring.collectors import Outcome, http, network, places
-from monitoring.collectors.config import HttpConfig, RequestSecret
+from monitoring.collectors.config.web import HttpConfig, RequestSecret
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
 

@@ -11,7 +11,9 @@ from collections.abc import Iterator
 import pytest
 
 from monitoring.collectors import http, network, tcp
-from monitoring.collectors.config import ConfigError, HttpConfig, TcpConfig
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.machines import TcpConfig
+from monitoring.collectors.config.web import HttpConfig
 from monitoring.collectors.network import (
     BlockedError,
     Guard,

@@ -6,7 +6,7 @@ import pytest
 from icmplib import Host, SocketPermissionError
 
 from monitoring.collectors import ping
-from monitoring.collectors.config import PingConfig
+from monitoring.collectors.config.machines import PingConfig
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
 

@@ -12,7 +12,7 @@ import pytest
 from aiohttp import web
 
 from monitoring.collectors import Outcome, Problem, prometheus
-from monitoring.collectors.config import PrometheusConfig
+from monitoring.collectors.config.machines import PrometheusConfig
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
 from tests.monitoring.test_agent import TOKEN, agent

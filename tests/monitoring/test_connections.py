@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 
 from monitoring.collectors import Job, Outcome, Problem, prometheus
-from monitoring.collectors.config import PrometheusConfig
+from monitoring.collectors.config.machines import PrometheusConfig
 from monitoring.collectors.connections import Connections, Standing
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for

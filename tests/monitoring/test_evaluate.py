@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitoring.evaluate import PATIENCE, SPACING, Points, States, Transitions, fold, judge
-from monitoring.plan import Levels, Override, Plan, SeriesFacts, build
+from monitoring.levels import Levels, Override
+from monitoring.plan import Plan, SeriesFacts, build
 from monitoring.rules import RULES, Rule
 
 MINUTE = 60_000

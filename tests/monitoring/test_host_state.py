@@ -14,10 +14,11 @@ from accounts import scope
 from accounts.models import Customer, Severity
 from monitoring.agent.state import FRESH_S
 from monitoring.collectors import Outcome, Problem, hoststate
-from monitoring.collectors.config import ConfigError, StateConfig
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.machines import StateConfig
 from monitoring.collectors.network import Guard
 from monitoring.models import Alert, Event, HostReading, Target
-from monitoring.services import hosts, poll, targets
+from monitoring.services import claims, hosts, poll, targets
 from tests.monitoring.probes import figures, job_for
 from tests.monitoring.samples import minute, server
 from tests.monitoring.test_agent import TOKEN, agent
@@ -157,7 +158,7 @@ def test_a_worker_that_died_after_telling_tells_nothing_twice(jia: Customer, por
 def test_the_beat_claims_collects_and_compares(jia: Customer, port: int) -> None:
     target = target_of(jia, port)
     with scope.platform("the beat"):
-        [work] = poll.claim(now=timezone.now())
+        [work] = claims.claim(now=timezone.now())
     assert work.kind == "state"
     with scope.customer(jia):
         assert poll.collect(work) > 0

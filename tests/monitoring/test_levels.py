@@ -7,18 +7,8 @@ import numpy as np
 import pytest
 
 from accounts.calendars import Calendar
-from monitoring.plan import (
-    ROUND_THE_CLOCK,
-    Level,
-    Levels,
-    Macro,
-    Override,
-    Plan,
-    Resolver,
-    SeriesFacts,
-    build,
-    origins,
-)
+from monitoring.levels import ROUND_THE_CLOCK, Level, Levels, Macro, Override, Resolver, origins
+from monitoring.plan import Plan, SeriesFacts, build
 from monitoring.rules import RULES
 from monitoring.schedules import Schedule
 from tests.monitoring.test_evaluate import MINUTE, Memory, Sample

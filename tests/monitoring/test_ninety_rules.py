@@ -11,8 +11,9 @@ import pytest
 from accounts import scope
 from accounts.models import Customer, User
 from monitoring import pipeline
+from monitoring.levels import Levels, Override
 from monitoring.models import Alert, RuleOverride
-from monitoring.plan import Levels, Override, Plan, SeriesFacts, build
+from monitoring.plan import Plan, SeriesFacts, build
 from monitoring.rules import RULES, SOW_RULES, Comparator, Condition, Form, Rule
 from tests.monitoring.samples import START, Sample, batch, server
 from tests.monitoring.test_evaluate import Memory

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from accounts import scope
 from accounts.models import Customer, User
 from monitoring.models import Alert, PlatformFigure, PlatformTrouble
-from monitoring.services import heartbeat, platform, poll, vitals
+from monitoring.services import claims, heartbeat, platform, vitals
 from notify.models import Delivery
 from tests.conftest import NOW, ClientFor
 from tests.monitoring.samples import server
@@ -87,7 +87,7 @@ def test_the_lag_is_that_of_the_longest_waiting_target(jia: Customer) -> None:
     watch(server(jia), 80)
     with scope.platform("test"):
         assert vitals.figures(now=NOW + timedelta(seconds=90))["poll_lag_s"] == 90
-        poll.claim(now=NOW + timedelta(seconds=90))
+        claims.claim(now=NOW + timedelta(seconds=90))
         assert vitals.figures(now=NOW + timedelta(seconds=91))["poll_lag_s"] == 0
 
 

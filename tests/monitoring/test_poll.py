@@ -28,7 +28,7 @@ from monitoring import pipeline, tasks
 from monitoring.collectors import batch_of
 from monitoring.collectors.config import Kind
 from monitoring.models import Alert, Series, Target
-from monitoring.services import poll, targets
+from monitoring.services import claims, poll, settling, targets
 from notify.models import Delivery
 from tests.conftest import NOW
 from tests.monitoring.samples import server
@@ -55,12 +55,12 @@ def watch(asset: Asset, port: int, *, now: datetime = NOW, host: str = "127.0.0.
         )
 
 
-def claim(now: datetime = NOW, limit: int = 100) -> list[poll.Work]:
+def claim(now: datetime = NOW, limit: int = 100) -> list[claims.Work]:
     with scope.platform("test"):
-        return poll.claim(now=now, limit=limit)
+        return claims.claim(now=now, limit=limit)
 
 
-def collect(works: Sequence[poll.Work]) -> int:
+def collect(works: Sequence[claims.Work]) -> int:
     stored = 0
     for work in works:
         with scope.customer(work.customer_id):
@@ -80,7 +80,7 @@ def test_what_is_due_is_claimed_once_with_a_lease_and_its_next_moment(web: Asset
     assert (work.customer_id, work.kind, work.target_ids) == (web.customer_id, "tcp", [target.pk])
     assert claim() == []
     after = reread(target)
-    assert after.lease_until == NOW + poll.LEASE == work.lease
+    assert after.lease_until == NOW + claims.LEASE == work.lease
     assert NOW < after.next_due_at <= NOW + timedelta(seconds=60)
 
 
@@ -95,7 +95,7 @@ def test_beats_that_were_missed_do_not_pile_up(web: Asset) -> None:
 
 @pytest.mark.parametrize("phase", [0.0, 0.25, 0.999])
 def test_the_next_moment_lies_on_the_targets_own_grid(phase: float) -> None:
-    moments = [poll.next_due(NOW + timedelta(seconds=late), 60, phase) for late in (0, 7, 59.9)]
+    moments = [claims.next_due(NOW + timedelta(seconds=late), 60, phase) for late in (0, 7, 59.9)]
     assert all(moment > NOW for moment in moments)
     assert {round((moment.timestamp() - phase * 60) % 60, 6) % 60 for moment in moments} == {0.0}
 
@@ -115,7 +115,7 @@ def test_the_setting_shortens_every_period_but_cloudmonitors(settings: LazySetti
 def test_batches_hold_one_customer_and_one_collector_and_have_a_size(
     web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll, "BATCH", 3)
+    monkeypatch.setattr(claims, "BATCH", 3)
     other = server(yi, "db-01")
     for number in range(7):
         watch(web, 1000 + number)
@@ -134,21 +134,21 @@ def test_a_dead_workers_targets_come_back_when_its_lease_has_run_out(web: Asset)
     watch(web, 80, period_s=10)
     claim()
     assert claim(NOW + timedelta(seconds=30)) == []
-    assert len(claim(NOW + poll.LEASE)) == 1
+    assert len(claim(NOW + claims.LEASE)) == 1
 
 
 @pytest.mark.django_db
 def test_a_worker_that_was_too_slow_changes_nothing_any_more(web: Asset) -> None:
     target = watch(web, free_port(), period_s=10)
     [slow] = claim()
-    [quick] = claim(NOW + poll.LEASE)
+    [quick] = claim(NOW + claims.LEASE)
     assert collect([slow]) == 0
     assert reread(target).lease_until == quick.lease
     assert collect([quick]) > 0
     assert reread(target).lease_until is None
     with scope.customer(web.customer_id):
         outcomes = poll.run("tcp", [reread(target)], now=timezone.now())
-        poll.settle([reread(target)], outcomes, lease=slow.lease, now=NOW + timedelta(days=1))
+        settling.settle([reread(target)], outcomes, lease=slow.lease, now=NOW + timedelta(days=1))
     assert reread(target).last_ok_at != NOW + timedelta(days=1)
 
 
@@ -280,15 +280,15 @@ def test_the_beat_hands_each_batch_to_a_worker_and_a_worker_stores_it(
     assert reread(target).last_samples == 1
 
 
-def work(customer_id: int, size: int, kind: str = "prometheus", *, is_slow: bool = False) -> poll.Work:
-    return poll.Work(customer_id, kind, list(range(size)), NOW, is_slow)
+def work(customer_id: int, size: int, kind: str = "prometheus", *, is_slow: bool = False) -> claims.Work:
+    return claims.Work(customer_id, kind, list(range(size)), NOW, is_slow)
 
 
 def test_small_batches_of_one_kind_are_bundled_and_no_customer_comes_twice() -> None:
     works = [work(1, 10), work(2, 80), work(3, 20), work(1, 5), work(4, 10, "tcp"), work(5, 10, is_slow=True)]
-    customers = [[one.customer_id for one in bundle] for bundle in poll.bundles(works)]
+    customers = [[one.customer_id for one in bundle] for bundle in claims.bundles(works)]
     assert customers == [[1, 2], [3, 1], [4], [5]]
-    assert max(sum(len(one.target_ids) for one in bundle) for bundle in poll.bundles(works)) <= poll.BATCH
+    assert max(sum(len(one.target_ids) for one in bundle) for bundle in claims.bundles(works)) <= claims.BATCH
 
 
 @pytest.mark.django_db
@@ -407,14 +407,14 @@ class silent_port:  # noqa: N801  # reads like a function where it is used
 
 def slow_down(*targets: Target) -> None:
     with scope.platform("test"):
-        Target.objects.filter(pk__in=[target.pk for target in targets]).update(last_duration_ms=poll.SLOW_MS)
+        Target.objects.filter(pk__in=[target.pk for target in targets]).update(last_duration_ms=claims.SLOW_MS)
 
 
 @pytest.mark.django_db
 def test_the_slow_machines_of_one_customer_hold_up_nobody_else(
     web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll, "BATCH", 5)
+    monkeypatch.setattr(claims, "BATCH", 5)
     slow_down(*(watch(web, 1000 + number) for number in range(40)))
     first = claim()
     assert [len(work.target_ids) for work in first] == [5], "the slow lane holds one of two workers"
@@ -425,7 +425,7 @@ def test_the_slow_machines_of_one_customer_hold_up_nobody_else(
 
 @pytest.mark.django_db
 def test_slow_customers_take_turns(web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(poll, "BATCH", 5)
+    monkeypatch.setattr(claims, "BATCH", 5)
     slow_down(*(watch(web, 1000 + number) for number in range(40)))
     slow_down(watch(server(yi, "db-01"), 80, now=NOW + timedelta(seconds=1)))
     seen = []
@@ -441,7 +441,7 @@ def test_slow_customers_take_turns(web: Asset, yi: Customer, monkeypatch: pytest
 def test_a_customer_whose_machines_all_fall_silent_at_once_keeps_its_share(
     web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll, "BATCH", 2)
+    monkeypatch.setattr(claims, "BATCH", 2)
     for number in range(30):
         watch(web, 1000 + number)
     target = watch(server(yi, "db-01"), 80, now=NOW + timedelta(seconds=0.5))
@@ -453,7 +453,7 @@ def test_a_customer_whose_machines_all_fall_silent_at_once_keeps_its_share(
 def test_the_first_batch_of_everybody_comes_before_anybodys_second(
     web: Asset, yi: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(poll, "BATCH", 2)
+    monkeypatch.setattr(claims, "BATCH", 2)
     for number in range(6):
         watch(web, 1000 + number)
     watch(server(yi, "db-01"), 80, now=NOW + timedelta(seconds=0.5))

@@ -12,7 +12,8 @@ import pytest
 from aiohttp import web
 
 from monitoring.collectors import flow
-from monitoring.collectors.config import ConfigError, FlowConfig, FlowStep
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.web import FlowConfig, FlowStep
 from monitoring.collectors.network import Guard
 from monitoring.collectors.places import PASSED, STEP_FAILED, Answer
 from tests.monitoring.probes import job_for

@@ -19,7 +19,9 @@ from aiohttp import web
 
 from monitoring.collectors import Outcome, domain, network, tls
 from monitoring.collectors import dns as dns_check
-from monitoring.collectors.config import ConfigError, DnsConfig, DomainConfig, TlsConfig, config_of
+from monitoring.collectors.config import config_of
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.names import DnsConfig, DomainConfig, TlsConfig
 from monitoring.collectors.network import Guard
 from tests.monitoring.authority import Authority
 from tests.monitoring.probes import figures, job_for

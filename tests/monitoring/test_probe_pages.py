@@ -14,7 +14,8 @@ from accounts.models import Customer, User
 from assets.models import Asset
 from monitoring import pipeline
 from monitoring.collectors import Job, batch_of, places
-from monitoring.collectors.config import HttpConfig, Kind, RequestSecret
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.web import HttpConfig, RequestSecret
 from monitoring.collectors.places import Answer, StepResult
 from monitoring.models import Target
 from monitoring.services import rounds, sites, targets

@@ -28,7 +28,9 @@ from accounts.models import Customer
 from assets.models import Asset
 from monitoring import storage
 from monitoring.collectors import Job, Problem, asking, parcel, places
-from monitoring.collectors.config import FlowConfig, HttpConfig, Kind, RequestSecret, TcpConfig
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.machines import TcpConfig
+from monitoring.collectors.config.web import FlowConfig, HttpConfig, RequestSecret
 from monitoring.collectors.network import Guard
 from monitoring.collectors.parcel import ParcelError
 from monitoring.collectors.places import Answer, Location, chosen, locations_of, verdict

@@ -15,7 +15,8 @@ from django.utils import timezone
 from accounts import scope
 from accounts.models import AuditEntry, Contract, Customer, Secret, User
 from assets.models import Asset
-from monitoring.collectors.config import Kind, ProductConfig
+from monitoring.collectors.config import Kind
+from monitoring.collectors.config.machines import ProductConfig
 from monitoring.collectors.products import PRODUCTS, checked
 from monitoring.models import Target
 from monitoring.problems import PROBLEMS

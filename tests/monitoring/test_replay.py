@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.plan import Levels, Override, Plan, SeriesFacts, build
+from monitoring.levels import Levels, Override
+from monitoring.plan import Plan, SeriesFacts, build
 from monitoring.replay import Step, Verdict, Why, run, trace
 from monitoring.rules import RULES
 from monitoring.storage import Column

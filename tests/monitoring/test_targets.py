@@ -13,7 +13,9 @@ from accounts import scope, secrets
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contract, Customer, Role, User
 from assets.models import Asset
-from monitoring.collectors.config import ConfigError, HttpConfig, Kind, config_of
+from monitoring.collectors.config import Kind, config_of
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.web import HttpConfig
 from monitoring.models import Health, Target
 from monitoring.problems import CONFIG_ERRORS, PROBLEMS
 from monitoring.services import targets

@@ -14,8 +14,9 @@ from accounts.models import Customer, User
 from assets.models import Asset
 from monitoring.collectors import places
 from monitoring.collectors.products import docker, kubernetes
+from monitoring.levels import Override
 from monitoring.models import Alert
-from monitoring.plan import Override, SeriesFacts, build
+from monitoring.plan import SeriesFacts, build
 from monitoring.rules import METRICS, RULES, SOW_RULES, Kind, NoData, Rule
 from monitoring.services import overrides, processes
 from monitoring.services.overrides import Wish

@@ -7,7 +7,7 @@ from django.db import connection
 
 from accounts import scope
 from accounts.models import Customer, User
-from monitoring.collectors.config import ConfigError
+from monitoring.collectors.config.fields import ConfigError
 from monitoring.models import Target
 from monitoring.services import targets
 from tests.conftest import NOW

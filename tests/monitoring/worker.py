@@ -7,10 +7,10 @@ from django.utils import timezone
 def main() -> None:
     django.setup()
     from accounts import scope  # noqa: PLC0415 - Django must be set up first
-    from monitoring.services import poll  # noqa: PLC0415 - as above
+    from monitoring.services import claims, poll  # noqa: PLC0415 - as above
 
     with scope.platform("test worker"):
-        works = poll.claim(now=timezone.now())
+        works = claims.claim(now=timezone.now())
     for work in works:
         with scope.customer(work.customer_id):
             poll.collect(work)

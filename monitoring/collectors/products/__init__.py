@@ -11,7 +11,8 @@ from typing import Final
 import aiohttp
 
 from monitoring.collectors import Job, Outcome, Problem, Step
-from monitoring.collectors.config import ConfigError, ProductConfig
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.machines import ProductConfig
 from monitoring.collectors.network import Guard, explain
 from monitoring.collectors.products import (
     apache,

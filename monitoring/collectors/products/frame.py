@@ -22,7 +22,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.connector import AddrInfoType
 
 from monitoring.collectors import Job, Outcome, Problem, Step, labels_text
-from monitoring.collectors.config import OptionValue, ProductConfig
+from monitoring.collectors.config.machines import OptionValue, ProductConfig
 from monitoring.collectors.counters import LONGEST_S, Counters
 from monitoring.collectors.network import Guard, ResolveError, resolve
 

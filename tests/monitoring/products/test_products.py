@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from monitoring.collectors import Problem, products
-from monitoring.collectors.config import ConfigError, ProductConfig
+from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.config.machines import ProductConfig
 from monitoring.collectors.products import PRODUCTS
 from monitoring.collectors.products.document import as_markdown
 from monitoring.collectors.products.frame import Product, numbers

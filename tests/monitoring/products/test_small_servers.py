@@ -9,7 +9,7 @@ import pytest
 
 from accounts.models import Customer
 from monitoring.collectors import Outcome, Problem, prometheus
-from monitoring.collectors.config import PrometheusConfig
+from monitoring.collectors.config.machines import PrometheusConfig
 from monitoring.collectors.products import fastcgi
 from tests.monitoring.probes import GUARD, job_for
 from tests.monitoring.products.alarms import states, store

@@ -6,7 +6,8 @@ import socket
 from typing import Any
 
 from monitoring.collectors import Outcome, State, products
-from monitoring.collectors.config import LONGEST_WAIT_S, ProductConfig
+from monitoring.collectors.config.fields import LONGEST_WAIT_S
+from monitoring.collectors.config.machines import ProductConfig
 from monitoring.collectors.network import Guard
 from monitoring.items import ITEMS
 from tests.monitoring.probes import figures, job_for
