@@ -12,11 +12,13 @@ from django.db import transaction
 from accounts.postgres.base import APP_ROLE, DatabaseWrapper
 from accounts.tenancy import SharedModel
 
-# In sub-selects, so that PostgreSQL reads the setting once per statement and not once per row (a third of the time),
-# and so that a server-side cursor keeps the scope in which it was opened. No setting: NULL, which shows nothing.
+# In sub-selects, so that PostgreSQL reads the setting once per statement and not once per row, and so that a
+# server-side cursor keeps the scope in which it was opened. `IN` over a sub-select becomes a hash table: `= ANY`
+# compares each row with all of an engineer's 200 customers, in fifty times the time. No setting: NULL, which shows
+# nothing.
 IN_SCOPE = (
-    "((SELECT current_setting('rdmp.customers', true) = '*') OR {column} = ANY ((SELECT string_to_array("
-    "nullif(nullif(current_setting('rdmp.customers', true), '*'), ''), ','))::bigint[]))"
+    "((SELECT current_setting('rdmp.customers', true) = '*') OR {column} IN (SELECT unnest(string_to_array("
+    "nullif(nullif(current_setting('rdmp.customers', true), '*'), ''), ',')::bigint[])))"
 )
 ANY_SCOPE = "(SELECT current_setting('rdmp.customers', true) <> '')"
 

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 
@@ -26,7 +27,7 @@ class Scope:
     reason: str
     sees_internal: bool = True
 
-    @property
+    @cached_property
     def setting(self) -> str:
         """The value of the PostgreSQL setting `rdmp.customers` that the row policies read."""
         if self.customer_ids is None:

@@ -1,22 +1,17 @@
 """The base of every tenant-owned model, and the managers that refuse to work without a scope."""
 
-from typing import Self, TypeVar
+from functools import lru_cache
+from typing import TypeVar
 
 from django.db import models
 
-from accounts import scope
+from accounts import reach, scope
 
 M = TypeVar("M", bound=models.Model)
 
 
 class TenantQuerySet(models.QuerySet[M]):
     """Rows of the customers in scope. Subclass it for the reading vocabulary of a model."""
-
-    def in_scope(self, current: scope.Scope, *, shared: bool) -> Self:
-        if current.customer_ids is None:
-            return self
-        mine = models.Q(customer_id__in=current.customer_ids)
-        return self.filter(mine | models.Q(customer_id__isnull=True) if shared else mine)
 
 
 class ScopedManager(models.Manager[M]):
@@ -26,13 +21,24 @@ class ScopedManager(models.Manager[M]):
     _queryset_class: type[models.QuerySet[M]] = TenantQuerySet
 
     def get_queryset(self) -> models.QuerySet[M]:
-        rows = super().get_queryset()
-        assert isinstance(rows, TenantQuerySet)  # noqa: S101 - narrows the type; from_queryset keeps it true
-        return rows.in_scope(scope.required(), shared=self.shared)
+        current = scope.required()
+        if current.customer_ids is None:
+            return super().get_queryset()
+        return _rows_of(current.setting, self._queryset_class, self.model, self._db, self.shared).all()
 
     def none(self) -> models.QuerySet[M]:
         """No row of anybody, which needs no scope: the generator of the API's schema asks for it."""
         return super().get_queryset().none()
+
+
+@lru_cache(maxsize=1024)
+def _rows_of(
+    customers: str, kind: type[models.QuerySet[M]], model: type[M], using: str | None, shared: bool
+) -> models.QuerySet[M]:
+    """Kept unevaluated and only ever copied: each row of a page asks several times, for its relations."""
+    mine = models.Q(reach.within(customers, "customer_id"))
+    rows = kind(model, using=using)
+    return rows.filter(mine | models.Q(customer_id__isnull=True) if shared else mine)
 
 
 class SharedManager(ScopedManager[M]):

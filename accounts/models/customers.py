@@ -8,7 +8,7 @@ from django.db.models import F, Q
 from django.utils.translation import gettext_lazy as _
 from simple_history.models import HistoricalRecords
 
-from accounts import scope
+from accounts import reach, scope
 from accounts.tenancy import TenantModel
 
 
@@ -32,7 +32,7 @@ class CustomerManager(models.Manager["Customer"]):
     def get_queryset(self) -> CustomerQuerySet:
         current = scope.required()
         rows = CustomerQuerySet(self.model, using=self._db)
-        return rows if current.customer_ids is None else rows.filter(pk__in=current.customer_ids)
+        return rows if current.customer_ids is None else rows.filter(reach.within(current.setting, "pk"))
 
     def none(self) -> CustomerQuerySet:
         """Nobody, which needs no scope: forms and serializers ask for it before there is one."""

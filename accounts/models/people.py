@@ -10,7 +10,7 @@ from django.db.models import Q
 from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
-from accounts import scope
+from accounts import reach, scope
 from accounts.tenancy import TenantModel, TenantOrProviderModel
 
 
@@ -35,7 +35,7 @@ class UserManager(BaseUserManager["User"]):
         rows = super().get_queryset()
         if current.customer_ids is None:
             return rows
-        return rows.filter(Q(customer_id__in=current.customer_ids) | Q(customer_id__isnull=True))
+        return rows.filter(Q(reach.within(current.setting, "customer_id")) | Q(customer_id__isnull=True))
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
         person = self.model(email=self.normalize_email(email).lower(), **fields)

@@ -135,6 +135,12 @@ def jias(table: Table, jia: Customer) -> Callable[[], list[tuple[Any, ...]]]:
     return state
 
 
+def test_many_customers_are_looked_up_not_compared_one_by_one(jia: Customer, yi: Customer) -> None:
+    with scope.entered(scope.Scope(frozenset({jia.pk, yi.pk}), "an engineer")):
+        for name in TABLES:
+            assert "hashed SubPlan" in str(rows_of(f'EXPLAIN SELECT count(*) FROM "{name}"')), name
+
+
 def test_no_statement_reads_across_the_wall(table: Table, jia: Customer, yi: Customer) -> None:
     name, column = f'"{table.name}"', f'"{table.column}"'
     reading = {

@@ -27,6 +27,7 @@ from accounts.middleware import ScopeMiddleware
 from accounts.models import BusinessCalendar, Contract, Customer, User
 from accounts.postgres.base import APP_ROLE, DatabaseWrapper
 from accounts.scope import ScopeRequired
+from assets.models import Asset
 from rdmp.celery import app
 from tests.conftest import NOW, ClientFor
 
@@ -109,6 +110,18 @@ def test_rows_of_the_platform_are_read_in_every_scope_and_written_in_none_but_it
         assert BusinessCalendar.objects.filter(pk=shared.pk).update(name="mine") == 0
         with pytest.raises(DatabaseError), transaction.atomic():
             BusinessCalendar.objects.create(name="another")
+
+
+def test_rows_asked_for_again_are_read_again(jia: Customer, yi: Customer) -> None:
+    """Managers keep the condition of a scope, never its rows."""
+    for customer in (jia, yi, jia):
+        with scope.customer(customer):
+            before = list(Asset.objects.all())
+            added = Asset.objects.create(
+                customer=customer, kind="server", name=f"a{len(before)}", created_at=NOW, changed_at=NOW
+            )
+            assert list(Asset.objects.order_by("pk")) == [*before, added]
+            assert {asset.customer_id for asset in before} <= {customer.pk}
 
 
 # --- the connection -------------------------------------------------------------------------------------------------
