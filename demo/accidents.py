@@ -40,10 +40,14 @@ def write(*, customer: Customer, engineer: User, manager: User, now: datetime) -
     report = _sent(_report(script, incident, cast, now - AGO), cast, now - AGO)
     _follow_ups(script, incident, cast, now)
     _articles(script, incident, cast, now)
-    # What was said three days ago was heard three days ago: nobody's robot repeats it today.
-    past = Delivery.objects.filter(customer=customer, state="pending", created_at__lt=now)
-    past.update(state="delivered", settled_at=F("created_at"), next_attempt_at=None)
+    leave_in_the_past(now=now)
     return report
+
+
+def leave_in_the_past(*, now: datetime) -> None:
+    """What was said three days ago was heard three days ago: nobody's robot repeats it today."""
+    past = Delivery.objects.filter(state="pending", created_at__lt=now)
+    past.update(state="delivered", settled_at=F("created_at"), next_attempt_at=None)
 
 
 def _incident(script: dict[str, Any], customer: Customer, cast: Cast, began: datetime) -> Incident:

@@ -43,6 +43,24 @@ def agree_and_announce(*, customer: Customer, manager: User, now: datetime) -> N
         manager,
         now,
     )
+    ended = announcing.Details(
+        kind="shutdown",
+        title="RDS MySQL 5.6 停止服务",
+        body="阿里云将于明年 3 月停止 RDS MySQL 5.6 的服务。贵司没有 5.6 实例，无需操作。\n\n"
+        "如有自建的 5.6，请联系我们安排升级。",
+        ends_at=now + timedelta(days=21),
+        products=["rds"],
+    )
+    _announce(ended, manager, now - timedelta(days=9))
+    coming = announcing.Details(
+        kind="platform",
+        title="服务中台升级：本周日 01:00–01:30",
+        body="升级期间页面可能短暂无法打开，监控与电话值守不受影响。紧急情况请拨打服务台电话。",
+        ends_at=now + timedelta(days=7),
+        to_channels=False,
+    )
+    written = announcing.save(announcement=None, details=coming, actor=manager, now=now)
+    announcing.schedule(announcement=written, at=now + timedelta(days=2), actor=manager, now=now)
     draft = announcing.Details(
         kind="price_cut",
         title="ECS c8i 系列降价 15%",

@@ -20,7 +20,7 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
-from demo import accidents, history, incoming, outgoing
+from demo import accidents, history, incoming, outgoing, records, requests
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
@@ -66,6 +66,11 @@ def seed(*, remember: Remember, now: datetime) -> bool:
                 outgoing.agree_and_announce(customer=customer, manager=staff[ROSTER[2]], now=now)
         first, second = (Customer.objects.get(code=entry.code) for entry in CUSTOMERS[:2])
         incoming.write(incoming.Stage(first, second, staff[ENGINEER], now))
+        requests.write(engineer=staff[ENGINEER], now=now)
+        records.tell_progress(engineer=staff[ENGINEER], now=now)
+        records.record(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
+        records.tell_of_responders(customer=first, changed=staff[ROSTER[1]], manager=staff[MANAGER], now=now)
+        accidents.leave_in_the_past(now=now)
     return True
 
 
