@@ -95,16 +95,17 @@ def _roster(staff: dict[str, User], now: datetime) -> None:
     """Weeks by turns, handed over on Monday at nine; and a colleague is asked to take a Sunday."""
     first, second, manager = (staff[email] for email in ROSTER)
     monday = timezone.localdate(now) - timedelta(days=timezone.localtime(now).weekday())
+    began = monday - timedelta(days=35)
     for name, duty, people in (
         ("一线周轮值", RosterShift.Duty.FIRST, (first, second)),
         ("二线周轮值", RosterShift.Duty.SECOND, (second, first)),
         ("值班经理", RosterShift.Duty.MANAGER, (manager,)),
     ):
         made = Rotation(
-            name=name, duty=duty, first_day=monday - timedelta(days=7), handover=time(9), days_per_turn=7,
+            name=name, duty=duty, first_day=began, handover=time(9), days_per_turn=7,
             people=[person.pk for person in people],
         )  # fmt: skip
-        rotations.save(made=made, actor=None, now=now)
+        rotations.save(made=made, actor=None, now=timezone.make_aware(datetime.combine(began, time(9))))
     sunday = timezone.make_aware(datetime.combine(monday + timedelta(days=13), time(9)))
     stretch = swaps.Stretch(RosterShift.Duty.FIRST, sunday, sunday + timedelta(hours=12))
     has_it = next(span.user for span in roster.effective(customer_id=None, start=sunday, end=stretch.ends_at))

@@ -43,7 +43,7 @@ class StepForm(forms.Form):
     after_minutes = forms.IntegerField(
         label=_("After, minutes"), min_value=0, max_value=escalation.LONGEST_MINUTES, required=False
     )
-    who = forms.ChoiceField(label=_("Who"), choices=[("", "—"), *Target.choices], required=False)
+    who = forms.ChoiceField(label=_("Who is called"), choices=[("", "—"), *Target.choices], required=False)
     ways = forms.MultipleChoiceField(label=_("How"), choices=MEDIA, widget=forms.CheckboxSelectMultiple, required=False)
     people: forms.ModelMultipleChoiceField[User] = forms.ModelMultipleChoiceField(
         queryset=None, label=_("Named people"), required=False, widget=forms.SelectMultiple(attrs={"size": 3})

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from incidents.models import Incident, TimelineEntry
 
@@ -15,7 +16,7 @@ TELLING = (Kind.ACKNOWLEDGED, Kind.STAGE, Kind.RESOLVED, Kind.REOPENED)
 class Stage(models.TextChoices):
     """In the order in which an incident usually reaches them."""
 
-    RECEIVED = "received", _("Received")
+    RECEIVED = "received", pgettext_lazy("phase", "Received")
     DIAGNOSED = "diagnosed", _("Diagnosed")
     WORKAROUND = "workaround", _("Workaround in place")
     SOLVED = "solved", _("Solved")

@@ -9,7 +9,7 @@ from django.contrib.auth.models import AnonymousUser
 from django.forms import BoundField, CheckboxInput, CheckboxSelectMultiple, FileInput, RadioSelect, Select, Textarea
 from django.template import Context
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -221,11 +221,17 @@ def is_checkbox(field: BoundField) -> bool:
 
 
 @register.filter
+def is_choice_list(field: BoundField) -> bool:
+    """Several boxes of which each has a label of its own."""
+    return isinstance(field.field.widget, CheckboxSelectMultiple | RadioSelect)
+
+
+@register.filter
 def styled(field: BoundField) -> SafeString:
     """The field's widget with Tabler's class and the marks that screen readers need."""
     widget = field.field.widget
-    if isinstance(widget, CheckboxSelectMultiple | RadioSelect):
-        return field.as_widget(attrs={"class": "form-check-input me-1"})
+    if is_choice_list(field):
+        return _choice_list(field)
     if isinstance(widget, CheckboxInput):
         kind = "form-check-input"
     elif isinstance(widget, Select):
@@ -240,6 +246,15 @@ def styled(field: BoundField) -> SafeString:
     if isinstance(widget, FileInput):
         attrs["class"] = str(attrs["class"]).replace("form-select", "form-control")
     return field.as_widget(attrs=attrs)
+
+
+def _choice_list(field: BoundField) -> SafeString:
+    """Every box beside its own words, side by side as far as there is room. The legend around it names the list."""
+    for box in field.subwidgets:
+        box.data["attrs"]["class"] = "form-check-input"
+    boxes = ((box.tag(), box.choice_label) for box in field.subwidgets)
+    label = '<label class="form-check">{}<span class="form-check-label">{}</span></label>'
+    return format_html('<div class="choices">{}</div>', format_html_join("", label, boxes))
 
 
 # --- people --------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from calendar import Calendar as Weeks
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 
 from django.contrib import messages
@@ -86,7 +86,8 @@ def _month(request: HttpRequest) -> HttpResponse:
     now, first, customer = timezone.now(), _first_of(request.GET.get("month", "")), _customer(request)
     days = [day for week in Weeks().monthdatescalendar(first.year, first.month) for day in week]
     spans, gaps = _seen(customer, _midnight(days[0]), _midnight(days[-1] + DAY))
-    cells = [_month_day(day, first, spans, gaps) for day in days]
+    ahead = [replace(gap, starts_at=max(gap.starts_at, now)) for gap in gaps if gap.ends_at > now]
+    cells = [_month_day(day, first, spans, ahead) for day in days]
     context = _around(request, customer, now) | {
         "weeks": [cells[at : at + 7] for at in range(0, len(cells), 7)],
         "first": first,

@@ -5,6 +5,7 @@ from typing import ClassVar
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts import scope
 from accounts.tenancy import ScopedManager, TenantModel
@@ -21,7 +22,7 @@ class CauseNotice(TenantModel):
     """One notice to the customer's contacts; its files hang on the timeline entry. A reopened incident may get more."""
 
     class Answer(models.TextChoices):
-        ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        ACKNOWLEDGED = "acknowledged", pgettext_lazy("answer", "Acknowledged")
         DISPUTED = "disputed", _("Disputed")
 
     objects: ClassVar = CauseNoticeManager()

@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import Severity, SlaTerm
 from accounts.tenancy import ScopedManager, SharedModel, TenantModel, TenantQuerySet
@@ -85,7 +86,7 @@ class EscalationStep(TenantModel):
     class State(models.TextChoices):
         PENDING = "pending", _("Waiting")
         DONE = "done", _("Done")
-        CANCELLED = "cancelled", _("Not needed")
+        CANCELLED = "cancelled", pgettext_lazy("escalation", "Not needed")
 
     class Because(models.TextChoices):
         """Why the steps that were left are not needed."""

@@ -7,6 +7,7 @@ from django.db import models
 from django.db.models import F, OuterRef, Q
 from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts import scope
 from accounts.models import Severity
@@ -39,13 +40,13 @@ class IncidentKind(models.TextChoices):
 class RequestPhase(models.TextChoices):
     """The phases of a service request (`incidents.states`) with the words that people read."""
 
-    RECEIVED = Phase.RECEIVED, _("Received")
+    RECEIVED = Phase.RECEIVED, pgettext_lazy("phase", "Received")
     REVIEW = Phase.REVIEW, _("In review")
     ACCEPTED = Phase.ACCEPTED, _("Accepted")
     IN_WORK = Phase.IN_WORK, _("In work")
-    DONE = Phase.DONE, _("Done")
+    DONE = Phase.DONE, pgettext_lazy("phase", "Done")
     CONFIRMED = Phase.CONFIRMED, _("Confirmed")
-    REFUSED = Phase.REFUSED, _("Refused")
+    REFUSED = Phase.REFUSED, pgettext_lazy("phase", "Refused")
     WITHDRAWN = Phase.WITHDRAWN, _("Withdrawn")
 
 
@@ -110,7 +111,7 @@ class Incident(TenantModel):
         PORTAL = "portal", _("Portal")
         API = "api", _("API")
         PHONE = "phone", _("Phone")
-        EMAIL = "email", _("E-mail")
+        EMAIL = "email", pgettext_lazy("way", "E-mail")
         DINGTALK = "dingtalk", _("DingTalk")
         WECOM = "wecom", _("WeCom")
 

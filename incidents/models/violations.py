@@ -6,6 +6,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from incidents.models.incident import Incident
@@ -38,7 +39,7 @@ class Violation(TenantModel):
         OTHER = "other", _("Other")
 
     class Answer(models.TextChoices):
-        ACKNOWLEDGED = "acknowledged", _("Acknowledged")
+        ACKNOWLEDGED = "acknowledged", pgettext_lazy("answer", "Acknowledged")
         DISPUTED = "disputed", _("Disputed")
 
     objects: ClassVar = ScopedManager.from_queryset(ViolationQuerySet)()

@@ -10,6 +10,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -64,7 +65,7 @@ def _export(page: tables.Page[Attestation]) -> HttpResponse:
         _("Number"): lambda row: row.number,
         _("Customer"): lambda row: row.customer.name,
         _("Purpose"): lambda row: row.get_purpose_display(),
-        _("About"): lambda row: row.subject_name,
+        pgettext("signature", "About"): lambda row: row.subject_name,
         _("Asked at"): lambda row: row.asked_at,
         _("Asked by"): lambda row: row.asked_by,
         _("Outcome"): lambda row: row.given and row.given.get_outcome_display(),

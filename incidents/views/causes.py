@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
@@ -40,7 +41,9 @@ def index(request: HttpRequest) -> HttpResponse:
 def _filters(person: User) -> dict[str, tables.Filter]:
     answers: list[tuple[object, tables.Text]] = [("open", _("Not answered")), *CauseNotice.Answer.choices]
     chosen: dict[str, tables.Filter] = {
-        "answer": tables.Choice(_("Answer"), answers, lambda value: Q(answer="" if value == "open" else value))
+        "answer": tables.Choice(
+            pgettext("person", "Answer"), answers, lambda value: Q(answer="" if value == "open" else value)
+        ),
     }
     if is_provider(person):
         customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
@@ -57,7 +60,7 @@ def _export(page: tables.Page[CauseNotice]) -> HttpResponse:
         _("Told"): lambda row: ", ".join(f"{each['name']} <{each['email']}>" for each in row.told),
         _("Sent by"): lambda row: row.sent_by,
         _("Sent at"): lambda row: row.sent_at,
-        _("Answer"): lambda row: row.get_answer_display(),
+        pgettext("person", "Answer"): lambda row: row.get_answer_display(),
         _("Answered by"): lambda row: row.answered_by,
         _("Answered at"): lambda row: row.answered_at,
         _("Words"): lambda row: row.words,

@@ -1,5 +1,6 @@
 """One incident, and the forms that raise one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib import messages
@@ -42,6 +43,15 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "incidents/incident.html", {**context, "comment_form": CommentForm()})
 
 
+def _by_person(contacts: Iterable[Contact]) -> list[tuple[Contact, list[str]]]:
+    """Each person and number once, with all duties that they have."""
+    people: dict[tuple[int, str], tuple[Contact, list[str]]] = {}
+    for contact in contacts:
+        _first, duties = people.setdefault((contact.user_id, contact.phone), (contact, []))
+        duties.append(contact.get_kind_display())
+    return list(people.values())
+
+
 def get_incident(pk: int) -> Incident:
     """Unknown or foreign is 404."""
     rows = Incident.objects.for_lists().select_related(
@@ -72,7 +82,7 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
         "faults": incident.faults.all(),
         "notices": incident.cause_notices.all(),
         "third_party_times": incident.third_party_times.all(),
-        "contacts": contacts,
+        "contacts": _by_person(contacts),
         "team": ProviderContact.objects.filter(customer=incident.customer).select_related("user"),
         "on_duty": roster.on_duty(customer_id=incident.customer_id, at=now),
         **_escalation(incident, person),

@@ -10,6 +10,7 @@ from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -47,7 +48,9 @@ def _filters(person: User) -> dict[str, tables.Filter]:
     chosen: dict[str, tables.Filter] = {
         "side": tables.Choice(_("Side"), Violation.Side.choices, "side"),
         "rule": tables.Choice(_("Rule"), Violation.Rule.choices, "rule"),
-        "answer": tables.Choice(_("Answer"), answers, lambda value: Q(answer="" if value == "open" else value)),
+        "answer": tables.Choice(
+            pgettext("person", "Answer"), answers, lambda value: Q(answer="" if value == "open" else value)
+        ),
     }
     if is_provider(person):
         customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
@@ -61,7 +64,7 @@ def _export(page: tables.Page[Violation]) -> HttpResponse:
         _("Customer"): lambda row: row.customer.name,
         _("Side"): lambda row: row.get_side_display(),
         _("Rule"): lambda row: row.get_rule_display(),
-        _("Who"): lambda row: row.who,
+        pgettext("violation", "Who"): lambda row: row.who,
         _("What happened"): lambda row: row.what,
         _("Happened at"): lambda row: row.happened_at,
         _("Asset"): lambda row: row.asset,
@@ -71,7 +74,7 @@ def _export(page: tables.Page[Violation]) -> HttpResponse:
         _("Consequence"): lambda row: row.consequence,
         _("Recorded by"): lambda row: row.recorded_by,
         _("Recorded at"): lambda row: row.recorded_at,
-        _("Answer"): lambda row: row.get_answer_display(),
+        pgettext("person", "Answer"): lambda row: row.get_answer_display(),
         _("Answered by"): lambda row: row.answered_by,
         _("Answered at"): lambda row: row.answered_at,
         _("Words"): lambda row: row.words,

@@ -8,6 +8,7 @@ from typing import ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from simple_history.models import HistoricalRecords
 
 from accounts.models import Role, Severity, User
@@ -55,7 +56,7 @@ class Channel(SharedModel):
     class Kind(models.TextChoices):
         DINGTALK = "dingtalk", _("DingTalk robot")
         WECOM = "wecom", _("WeCom robot")
-        EMAIL = "email", _("E-mail")
+        EMAIL = "email", pgettext_lazy("way", "E-mail")
         WEBHOOK = "webhook", _("Webhook")
 
     kind = models.CharField(_("kind"), max_length=20, choices=Kind)
@@ -149,7 +150,7 @@ class Delivery(SharedModel):
     class Medium(models.TextChoices):
         DINGTALK = "dingtalk", _("DingTalk robot")
         WECOM = "wecom", _("WeCom robot")
-        EMAIL = "email", _("E-mail")
+        EMAIL = "email", pgettext_lazy("way", "E-mail")
         WEBHOOK = "webhook", _("Webhook")
         INBOX = "inbox", _("In-app message")
         PUSH = "push", _("Push message")
