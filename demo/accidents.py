@@ -20,6 +20,7 @@ from reports.services import accidents, rendering, sending
 
 FILE = Path(__file__).parent / "data" / "accident.json"
 AGO = timedelta(days=3)
+HEARD = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,7 @@ def leave_in_the_past(*, now: datetime) -> None:
     """What was said three days ago was heard three days ago: nobody's robot repeats it today."""
     past = Delivery.objects.filter(state="pending", created_at__lt=now)
     past.update(state="delivered", settled_at=F("created_at"), next_attempt_at=None)
+    Delivery.objects.filter(medium="inbox", created_at__lt=now - HEARD).update(read_at=now - HEARD)
 
 
 def _incident(script: dict[str, Any], customer: Customer, cast: Cast, began: datetime) -> Incident:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from django.contrib import messages
-from django.db.models import Count, Q
+from django.db.models import Count, Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -39,9 +39,10 @@ def index(request: HttpRequest) -> HttpResponse:
             )
         context = {"page": page, "may_write": is_manager(person_of(request))}
         return render(request, "incidents/announcements.html", context)
+    unread = AnnouncementReading.objects.filter(copy=OuterRef("pk"), user=person_of(request), read_at=None)
     received_page = tables.page(
         request,
-        AnnouncementCopy.objects.filter(withdrawn_at=None),
+        AnnouncementCopy.objects.filter(withdrawn_at=None).annotate(is_unread=Exists(unread)),
         sort={"at": "published_at", "title": "title"},
         default="-at",
         search=["title", "body"],

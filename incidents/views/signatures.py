@@ -15,6 +15,11 @@ class Signatures:
     missing: list[str]
     """Why work on a request may not begin yet."""
 
+    @property
+    def waiting(self) -> list[Attestation]:
+        """Those that nobody has answered yet."""
+        return [attestation for attestation in self.attestations if attestation.given is None]
+
     @classmethod
     def of(cls, incident: Incident) -> Signatures:
         rows = Attestation.objects.filter(incident=incident).select_related("answer").order_by("asked_at")
