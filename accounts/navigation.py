@@ -98,6 +98,7 @@ MENU = (
             Place("incidents:escalation", _("Escalation"), "stairs-up", is_provider),
             Place("incidents:desk", _("Service desk number"), "phone-call", is_provider),
             Place("assets:cloud_accounts", _("Cloud accounts"), "cloud-lock", is_provider),
+            Place("assets:credentials", _("Credentials"), "key", is_provider),
             Place("notify:channels", _("Robots and channels"), "robot", can_write),
             Place("incidents:sources", _("Ways in"), "login-2", is_provider),
             Place("notify:policies", _("Notification policy"), "bell-cog", can_write),

@@ -70,8 +70,16 @@ def is_set(obj: models.Model, field: str) -> bool:
     return _rows(obj).filter(field=field).exists()
 
 
-def use(*, obj: models.Model, field: str, purpose: str, now: datetime, actor: User | None = None) -> str:
-    """Open a secret for the platform's own work. Audited once per object, field, purpose and hour.
+def use(
+    *,
+    obj: models.Model,
+    field: str,
+    purpose: str,
+    now: datetime,
+    actor: User | None = None,
+    every_time: bool = False,
+) -> str:
+    """Open a secret for the platform's own work. Audited once per object, field, purpose and hour, or `every_time`.
 
     Raises Missing when it was never set, VaultError when it does not open.
     """
@@ -79,7 +87,7 @@ def use(*, obj: models.Model, field: str, purpose: str, now: datetime, actor: Us
     customer = _customer_of(obj)
     detail = {"field": field, "purpose": purpose, "hour": f"{now:%Y-%m-%dT%H}"}
     with transaction.atomic(), scope.platform("audit of secrets"):
-        if not audit.said(action="secret.use", customer=customer, obj=obj, detail=detail):
+        if every_time or not audit.said(action="secret.use", customer=customer, obj=obj, detail=detail):
             audit.record(action="secret.use", actor=actor, customer=customer, obj=obj, detail=detail, now=now)
     return value
 

@@ -357,13 +357,5 @@ class SettingsForm(forms.Form):
     is_enabled = forms.BooleanField(label=gettext_lazy("Synchronise by schedule"), required=False)
 
 
-class RevealForm(forms.Form):
-    reason = forms.CharField(
-        label=gettext_lazy("Reason"),
-        max_length=200,
-        help_text=gettext_lazy("For which incident or change; kept with your name and the time."),
-    )
-
-
 def settings_of(account: CloudAccount) -> dict[str, object]:
     return {name: getattr(account, name) for name in SettingsForm.base_fields}

@@ -2,6 +2,7 @@
 
 from accounts.models import User
 from accounts.permissions import is_customer_pm, is_manager, is_provider
+from assets.models import AccountPurpose, Credential, CredentialKind
 
 
 def can_edit_assets(person: User) -> bool:
@@ -19,6 +20,22 @@ def can_manage_accounts(person: User) -> bool:
     return is_manager(person)
 
 
-def can_reveal_console(person: User) -> bool:
-    """Engineers work in the customer's console (SOW 附件一 2.2), so they may read its password, with a reason."""
-    return is_provider(person)
+def can_manage_credentials(person: User) -> bool:
+    """Writing credentials down, setting, checking and rotating them."""
+    return is_manager(person)
+
+
+def can_decide_reveal(person: User) -> bool:
+    """Being the second person; never for one's own request."""
+    return is_manager(person)
+
+
+def can_reveal(person: User, credential: Credential) -> bool:
+    """Engineers see what they work with: the account for operations and the customer's console (SOW 附件一 2).
+
+    Everything else is for managers and administrators.
+    """
+    if is_manager(person):
+        return True
+    is_theirs = credential.purpose == AccountPurpose.OPERATIONS and credential.kind != CredentialKind.ACCESS_KEY
+    return is_provider(person) and is_theirs

@@ -1,10 +1,12 @@
 """What workers do for assets: each opens a scope and calls one service."""
 
+from datetime import datetime
+
 from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from assets.services import syncing
+from assets.services import rotation_due, syncing
 
 
 # A real account has some thirty regions and ten products: longer than the platform's usual limit of five minutes.
@@ -18,3 +20,8 @@ def sync_account(customer_id: int, run_id: int) -> None:
 def sync_due() -> None:
     with scope.platform("due synchronisations"):
         syncing.ask_for_due(now=timezone.now())
+
+
+@shared_task(name=rotation_due.TASK, queue="default")
+def tell_of_due(*, due_at: datetime, now: datetime, credential_id: int) -> None:
+    rotation_due.tell_of_due(credential_id=credential_id, due_at=due_at, now=now)

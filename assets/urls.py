@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from assets.views import accounts, completeness, importing, inventory, manual, quotas
+from assets.views import accounts, completeness, credentials, importing, inventory, manual, quotas, reveals, standard
 
 app_name = "assets"
 urlpatterns = [
@@ -28,6 +28,18 @@ urlpatterns = [
     path("cloud-accounts/<int:pk>/settings/", accounts.settings, name="cloud_account_settings"),
     path("cloud-accounts/<int:pk>/key/", accounts.key, name="cloud_account_key"),
     path("cloud-accounts/<int:pk>/console/", accounts.console, name="cloud_account_console"),
-    path("cloud-accounts/<int:pk>/reveal/", accounts.reveal, name="cloud_account_reveal"),
     path("cloud-accounts/<int:pk>/retire/", accounts.retire, name="cloud_account_retire"),
+    path("<int:pk>/accounts/", standard.of_asset, name="accounts_of_asset"),
+    path("<int:pk>/accounts/new/", credentials.add_to_asset, name="credential_new"),
+    path("cloud-accounts/<int:pk>/operations-key/", credentials.add_to_account, name="operations_key_new"),
+    path("account-standard/", standard.index, name="account_standard"),
+    path("credentials/", credentials.index, name="credentials"),
+    path("credentials/<int:pk>/", credentials.detail, name="credential"),
+    path("credentials/<int:pk>/change/", credentials.change, name="credential_change"),
+    path("credentials/<int:pk>/secret/", credentials.secret, name="credential_secret"),
+    path("credentials/<int:pk>/checked/", credentials.checked, name="credential_checked"),
+    path("credentials/<int:pk>/retire/", credentials.retire, name="credential_retire"),
+    path("credentials/<int:pk>/reveal/", reveals.reveal, name="credential_reveal"),
+    path("reveals/<int:pk>/", reveals.request, name="reveal_request"),
+    path("reveals/<int:pk>/decide/", reveals.decide, name="reveal_decide"),
 ]

@@ -21,6 +21,7 @@ from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
 from demo import accidents, history, incoming, outgoing, records, requests
+from demo import credentials as demo_credentials
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
 from demo.cast import CUSTOMERS, PROVIDER, DemoCustomer, Person, robot_secret
@@ -60,6 +61,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
             account = _cloud_account(entry, customer, now)
             history.write(customer=customer, account=account, estate=simulated.estate(account.account_uid), now=now)
             if entry is CUSTOMERS[0]:
+                demo_credentials.write(customer=customer, now=now)
                 accidents.write(customer=customer, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
                 _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)
                 _escalation(customer, staff[ROSTER[2]], now)

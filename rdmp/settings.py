@@ -378,6 +378,16 @@ DEMO_CLOUD_PORT = int(env.number("RDMP_DEMO_CLOUD_PORT", 9181))
 DEMO_ROBOTS_PORT = int(env.number("RDMP_DEMO_ROBOTS_PORT", 9182))
 LOCAL_URL = f"http://127.0.0.1:{env.text('RDMP_PORT', '8000')}"
 
+# --- credentials ----------------------------------------------------------------------------------------------------
+
+CREDENTIAL_DAYS = {  # so old may a secret become before it should be replaced; 0: it is never due
+    "host": int(env.number("RDMP_ROTATE_HOST_DAYS", 90)),
+    "database": int(env.number("RDMP_ROTATE_DATABASE_DAYS", 180)),
+    "key_pair": int(env.number("RDMP_ROTATE_KEY_PAIR_DAYS", 365)),
+    "console": int(env.number("RDMP_ROTATE_CONSOLE_DAYS", 90)),
+    "access_key": int(env.number("RDMP_ROTATE_ACCESS_KEY_DAYS", 90)),
+}
+
 # --- API ------------------------------------------------------------------------------------------------------------
 
 REST_FRAMEWORK = {

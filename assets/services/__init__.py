@@ -7,7 +7,6 @@ from assets.services.accounts import (
     register_account,
     replace_key,
     retire_account,
-    reveal_console_password,
     set_console_login,
     verify_again,
 )
@@ -22,7 +21,6 @@ __all__ = [
     "register_account",
     "replace_key",
     "retire_account",
-    "reveal_console_password",
     "set_console_login",
     "verify_again",
 ]

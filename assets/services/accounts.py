@@ -16,8 +16,9 @@ from accounts.permissions import is_admin
 from assets.addresses import AddressError, clean_url, host_of, is_own_machine
 from assets.aliyun import Client, Patience
 from assets.aliyun.codes import is_credential_code
-from assets.models import Access, CloudAccount
-from assets.permissions import can_manage_accounts, can_reveal_console
+from assets.models import Access, CloudAccount, Credential
+from assets.permissions import can_manage_accounts
+from assets.services.mirroring import mirror
 from assets.services.verifying import QUICK, Verification, verify
 from assets.words import PROBLEMS
 from notify import live
@@ -83,6 +84,7 @@ def register_account(
         with transaction.atomic():
             account.save(force_insert=True)
             _store(account, credentials, actor, now)
+            mirror(account, now=now)
             detail = {"uid": found.account_uid, "key": account.masked_key_id, "access": found.key_access.value}
             audit.record(
                 action="cloud_account.register", actor=actor, customer=customer, obj=account, detail=detail, now=now
@@ -124,6 +126,7 @@ def replace_key(
         account.next_sync_at = now
         account.save()
         _store(account, credentials, actor, now)
+        mirror(account, now=now)
         detail = {"old": old, "new": account.masked_key_id, "access": found.key_access.value}
         audit.record(
             action="cloud_account.replace_key",
@@ -147,22 +150,11 @@ def set_console_login(
     account.save(update_fields=["login_url", "ram_username"])
     if ram_password:
         secrets.put(obj=account, field=CloudAccount.PASSWORD, value=ram_password, actor=actor, now=now)
+    mirror(account, now=now)
     detail = {"user": ram_username, "password": bool(ram_password)}
     audit.record(
         action="cloud_account.set_console", actor=actor, customer=account.customer, obj=account, detail=detail, now=now
     )
-
-
-def reveal_console_password(*, account: CloudAccount, reason: str, actor: User, now: datetime) -> str:
-    """The console password for a person who says why. Every time is in the audit log."""
-    if not can_reveal_console(actor):
-        raise PermissionDenied
-    if not reason.strip():
-        raise DomainError(_("Please say why you need the password; the reason is kept."), code="reason_missing")
-    try:
-        return secrets.reveal(obj=account, field=CloudAccount.PASSWORD, reason=reason.strip(), actor=actor, now=now)
-    except secrets.Missing:
-        raise DomainError(_("No console password was entered for this account."), code="missing") from None
 
 
 def verify_again(*, account: CloudAccount, actor: User | None, now: datetime) -> CloudAccount:
@@ -177,6 +169,7 @@ def verify_again(*, account: CloudAccount, actor: User | None, now: datetime) ->
         account = CloudAccount.objects.select_for_update().get(pk=account.pk)
         _note_findings(account, found, now)
         account.save()
+        mirror(account, now=now)
         detail = {"access": found.key_access.value, "findings": list(found.findings)}
         audit.record(
             action="cloud_account.verify", actor=actor, customer=account.customer, obj=account, detail=detail, now=now
@@ -219,6 +212,10 @@ def retire_account(*, account: CloudAccount, actor: User, now: datetime) -> None
     account.save()
     for field in (CloudAccount.PASSWORD, CloudAccount.KEY_SECRET):
         secrets.drop(obj=account, field=field, actor=actor, now=now)
+    for credential in account.credentials.in_use():
+        for field in (Credential.SECRET, Credential.PENDING):
+            secrets.drop(obj=credential, field=field, actor=actor, now=now)
+    mirror(account, now=now)
     retired = account.assets.active().update(retired_at=now, changed_at=now)
     detail = {"assets": retired}
     audit.record(

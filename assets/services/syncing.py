@@ -14,8 +14,9 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.aliyun import AliyunError, Client, Resource
-from assets.models import CLOUD_KINDS, Asset, CloudAccount, Environment, SyncRun, SyncStep
+from assets.models import CLOUD_KINDS, AccountPurpose, Asset, CloudAccount, Environment, SyncRun, SyncStep
 from assets.services.accounts import client_for
+from assets.services.mirroring import mirror
 from notify import live
 from notify.services import Message, broadcast
 
@@ -98,6 +99,7 @@ def run(*, run_id: int, clock: Clock) -> SyncRun | None:
     run = SyncRun.objects.select_related("account__customer").get(pk=run_id)
     try:
         client = client_for(run.account, purpose="sync", now=clock())
+        run.account.credentials.in_use().filter(purpose=AccountPurpose.READING).update(last_used_at=clock())
     except DomainError as error:
         return _finish(run, clock(), error_code=error.code)
     refusal: AliyunError | None = None
@@ -158,6 +160,7 @@ def _finish(run: SyncRun, now: datetime, *, error_code: str = "", is_refused: bo
     account.last_error = failed[0].error if failed else ""
     account.synced_at = now if len(failed) < len(steps) else account.synced_at
     account.save(update_fields=["state", "last_error_code", "last_error", "synced_at"])
+    mirror(account, now=now)
     if is_refused and not was_refused:
         _tell_about_refusal(account, run, now)
     live.publish(customer_id=run.customer_id, topic="assets", object_id=account.pk)

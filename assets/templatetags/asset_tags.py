@@ -4,10 +4,12 @@ from datetime import datetime
 
 from django import template
 from django.contrib.auth.models import AnonymousUser
+from django.utils.translation import gettext_lazy
 
 from accounts.models import User
 from assets import permissions
-from assets.models import Access, Asset, CloudAccount, Kind, SyncRun
+from assets.account_standard import Deviation, Fault
+from assets.models import Access, Asset, Check, CloudAccount, Credential, CredentialKind, Kind, SyncRun
 
 register = template.Library()
 
@@ -26,6 +28,49 @@ _RUN_TONES = {
     SyncRun.State.DONE: "success", SyncRun.State.PARTIAL: "warning", SyncRun.State.FAILED: "danger",
     SyncRun.State.RUNNING: "info",
 }  # fmt: skip
+
+
+_CREDENTIAL_ICONS = {
+    CredentialKind.HOST: "user-cog", CredentialKind.DATABASE: "database", CredentialKind.KEY_PAIR: "key",
+    CredentialKind.CONSOLE: "browser", CredentialKind.ACCESS_KEY: "api",
+}  # fmt: skip
+_CHECK_TONES = {
+    Check.NEVER: "secondary", Check.WORKS: "success", Check.REFUSED: "danger", Check.UNREACHABLE: "warning",
+}  # fmt: skip
+_FAULTS = {
+    Fault.MISSING: gettext_lazy("%(name)s is missing"),
+    Fault.OTHER_NAME: gettext_lazy("%(name)s is called %(instead)s"),
+    Fault.WITHOUT_SUDO: gettext_lazy("%(name)s may not use sudo"),
+    Fault.WITH_SUDO: gettext_lazy("%(name)s may use sudo"),
+    Fault.SUDO_UNKNOWN: gettext_lazy("%(name)s: it is not known whether it may use sudo"),
+    Fault.EXTRA_SUDO: gettext_lazy("%(name)s may use sudo and is not in the standard"),
+}
+
+
+@register.filter
+def credential_icon(kind: str) -> str:
+    return _CREDENTIAL_ICONS.get(CredentialKind(kind), "key")
+
+
+@register.filter
+def check_tone(state: str) -> str:
+    return _CHECK_TONES.get(Check(state), "secondary")
+
+
+@register.filter
+def age_days(credential: Credential, now: datetime) -> int | None:
+    age = credential.age(now)
+    return None if age is None else max(0, age.days)
+
+
+@register.filter
+def rotation_is_due(credential: Credential, now: datetime) -> bool:
+    return credential.is_due(now)
+
+
+@register.filter
+def says(deviation: Deviation) -> str:
+    return _FAULTS[deviation.fault] % {"name": deviation.name, "instead": deviation.instead}
 
 
 @register.filter
@@ -87,3 +132,8 @@ def can_edit_owner(person: User | AnonymousUser) -> bool:
 @register.filter
 def can_manage_accounts(person: User | AnonymousUser) -> bool:
     return isinstance(person, User) and permissions.can_manage_accounts(person)
+
+
+@register.filter
+def can_manage_credentials(person: User | AnonymousUser) -> bool:
+    return isinstance(person, User) and permissions.can_manage_credentials(person)

@@ -1,6 +1,5 @@
 """Cloud accounts: the list, one account with its synchronisation, and its two credentials (write-only)."""
 
-from allauth.account.decorators import reauthentication_required
 from django.contrib import messages
 from django.db.models import Count, Q
 from django.forms import Form
@@ -8,7 +7,6 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
@@ -16,9 +14,9 @@ from accounts import secrets, tables
 from accounts.errors import DomainError
 from accounts.permissions import is_admin, is_provider, person_of, require
 from assets import services
-from assets.forms import AccountForm, ConsoleForm, KeyForm, RevealForm, SettingsForm, settings_of
+from assets.forms import AccountForm, ConsoleForm, KeyForm, SettingsForm, settings_of
 from assets.models import CloudAccount, SyncRun
-from assets.permissions import can_manage_accounts, can_reveal_console
+from assets.permissions import can_manage_accounts
 from assets.services import syncing
 
 form_view = require_http_methods(["GET", "HEAD", "POST"])
@@ -82,6 +80,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "now": timezone.now(),
         "may_manage": can_manage_accounts(person_of(request)),
         "has_password": secrets.is_set(account, CloudAccount.PASSWORD),
+        "credentials": {one.kind: one for one in account.credentials.in_use()},
         "asset_count": account.assets.active().count(),
         **_progress(account),
     }
@@ -164,22 +163,6 @@ def console(request: HttpRequest, pk: int) -> HttpResponse:
         messages.success(request, _("Saved."))
         return redirect("assets:cloud_account", pk)
     return _form(request, account, form, _("Console sign-in"))
-
-
-@never_cache
-@form_view
-@require(can_reveal_console)
-@reauthentication_required
-def reveal(request: HttpRequest, pk: int) -> HttpResponse:
-    """Shows the console password once, to a person who has just proven who they are and says why."""
-    account = _account(pk)
-    form = RevealForm(request.POST or None)
-    context: dict[str, object] = {"account": account, "form": form}
-    if request.method == "POST" and form.is_valid():
-        context["password"] = services.reveal_console_password(
-            account=account, reason=form.cleaned_data["reason"], actor=person_of(request), now=timezone.now()
-        )
-    return render(request, "assets/reveal.html", context)
 
 
 @require_POST

@@ -4,11 +4,11 @@ import pytest
 from django.test import Client
 
 from accounts import scope, secrets
-from accounts.models import AuditEntry, Customer, User
+from accounts.models import Customer, User
 from assets.models import CloudAccount, SyncRun
 from demo.aliyun import READ_ONLY, ROOT, WRITER, CloudServer, Credentials
 from tests.assets.conftest import sync
-from tests.conftest import PASSWORD, ClientFor
+from tests.conftest import ClientFor
 
 SECRETS = (READ_ONLY.access_key_secret, "console-password")
 
@@ -83,7 +83,7 @@ def test_customers_do_not_see_cloud_accounts(
 ) -> None:
     browser = client_for(request.getfixturevalue(name))
 
-    for path in ("", f"{account.pk}/", f"{account.pk}/reveal/", f"{account.pk}/progress/", "new/"):
+    for path in ("", f"{account.pk}/", f"{account.pk}/progress/", "new/"):
         assert browser.get(f"/assets/cloud-accounts/{path}").status_code == 403
 
 
@@ -105,26 +105,6 @@ def test_only_an_administrator_may_point_an_account_elsewhere(
     page = client_for(lin).get("/assets/cloud-accounts/new/").content.decode()
 
     assert "endpoint_override" not in page
-
-
-def test_the_password_is_revealed_after_proving_who_one_is_and_saying_why(
-    account: CloudAccount, jia: Customer, chen: User, client_for: ClientFor
-) -> None:
-    browser, url = client_for(chen), f"/assets/cloud-accounts/{account.pk}/reveal/"
-
-    sent_away = browser.get(url)
-    assert sent_away.status_code == 302
-    assert "reauthenticate" in sent_away.headers["Location"]
-    browser.post(sent_away.headers["Location"], {"password": PASSWORD})
-    assert "console-password" not in browser.get(url).content.decode()
-    assert "console-password" not in browser.post(url, {"reason": " "}).content.decode()
-    revealed = browser.post(url, {"reason": "INC-7, resize"})
-
-    assert "console-password" in revealed.content.decode()
-    assert "no-store" in revealed.headers["Cache-Control"]
-    with scope.customer(jia):
-        entry = AuditEntry.objects.get(action="secret.reveal")
-        assert (entry.actor, entry.detail["reason"]) == (chen, "INC-7, resize")
 
 
 def test_replacing_the_key_shows_why_it_failed_and_keeps_the_old_one(

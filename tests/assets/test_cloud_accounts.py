@@ -205,16 +205,6 @@ def test_one_client_per_account_is_shared(account: CloudAccount) -> None:
     assert services.client_for(account, purpose="b", now=NOW) is first
 
 
-def test_a_reveal_needs_a_reason_and_is_audited(account: CloudAccount, chen: User) -> None:
-    with pytest.raises(DomainError):
-        services.reveal_console_password(account=account, reason=" ", actor=chen, now=NOW)
-
-    password = services.reveal_console_password(account=account, reason="INC-7", actor=chen, now=NOW)
-
-    assert password == "console-password"
-    assert AuditEntry.objects.get(action="secret.reveal").detail["reason"] == "INC-7"
-
-
 def test_checking_again_notices_what_the_customer_changed(
     account: CloudAccount, cloud: SimulatedCloud, lin: User
 ) -> None:
@@ -289,8 +279,3 @@ def test_only_an_administrator_says_where_signed_requests_go(jia: Customer, serv
             actor=lin,
             now=NOW,
         )
-
-
-def test_a_customer_cannot_have_the_password_revealed(account: CloudAccount, alice: User) -> None:
-    with pytest.raises(PermissionDenied):
-        services.reveal_console_password(account=account, reason="curious", actor=alice, now=NOW)
