@@ -23,7 +23,7 @@ from monitoring.collectors import labels_text, parse_labels
 from monitoring.models import Alert, Series
 from monitoring.panels import Panel, panels_for
 from monitoring.rules import CODES
-from monitoring.services import outgoing
+from monitoring.services import outgoing, outlooks
 from monitoring.wording import labels_shown
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,8 @@ ALARMS_AT_ONCE: Final = 200
 ROWS_AT_ONCE: Final = 200_000
 STEPS_S: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400)
 GAP_STEPS: Final = 2.6
+AHEAD: Final = 2
+"""A trend is drawn to its end when that is no further away than so many times the range (static/js/chart.js)."""
 
 Floats = NDArray[np.float64]
 
@@ -120,7 +122,14 @@ def graph(asset: Asset, panel: Panel, view: Window, *, since: datetime | None = 
             for one, name, column in zip(shown, _names(shown), columns, strict=True)
         ],
         "alarms": alarms(asset, panel, view),
+        "ahead": [_reachable(one, view) for one in outlooks.ahead(series=shown, until=view.end)],
     }
+
+
+def _reachable(one: outlooks.Ahead, view: Window) -> dict[str, object]:
+    """With the shortest range in which the chart shows the trend to its end: it looks ahead twice as far as back."""
+    left = timedelta(milliseconds=one.full - _ms(view.end))
+    return {**one.as_json(), "range": next(name for name, length in RANGES.items() if left <= AHEAD * length)}
 
 
 @dataclass(frozen=True, slots=True)

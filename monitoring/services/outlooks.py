@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts import scope
 from accounts.models import Customer
 from monitoring import baseline, storage
 from monitoring.forecast import Forecast, to_full
 from monitoring.models import Outlook, Series
+from monitoring.wording import labels_shown
 
 LIMITS: Final[Mapping[str, float]] = {
     "host.fs.free_pct": 0.0,
@@ -81,6 +86,78 @@ def _row(customer: Customer, series: Series, forecast: Forecast, now: datetime) 
 
 def _moment(ms: int | None) -> datetime | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, tz=UTC)
+
+
+DRAWN: Final = timedelta(days=90)
+MIRRORED: Final[Mapping[str, str]] = {"host.fs.free_pct": "host.fs.used_pct"}
+"""What is foretold of the first is drawn upside down on the graph of the second: both are shares of one whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """The trend of a curve up to where it is full: from one point to another (Unix milliseconds), and in words."""
+
+    series_id: int
+    since: int
+    level: float
+    full: int
+    limit: float
+    text: str
+    label: str
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "id": self.series_id,
+            "from": self.since,
+            "level": self.level,
+            "to": self.full,
+            "limit": self.limit,
+            "text": self.text,
+            "label": self.label,
+        }
+
+
+def ahead(*, series: Sequence[Series], until: datetime) -> list[Ahead]:
+    """What is foretold of curves of one asset that are drawn up to `until`, the soonest first; nothing on graphs of
+    times that are past."""
+    drawn = {(one.metric, one.labels): one for one in series}
+    metrics = {metric for metric, _labels in drawn} & {*LIMITS, *MIRRORED.values()}
+    if not metrics:
+        return []
+    rows = Outlook.objects.filling(until + DRAWN).filter(series__asset=series[0].asset_id, made_at__lte=until)
+    found = []
+    for row in rows.filter(full_at__gt=until).select_related("series"):
+        mirrored = MIRRORED.get(row.series.metric)
+        one = drawn.get((row.series.metric, row.series.labels))
+        twin = drawn.get((mirrored, row.series.labels)) if mirrored else None
+        if one is not None:
+            found.append(_ahead(row, one, row.level, row.limit, until))
+        elif twin is not None:
+            found.append(_ahead(row, twin, 100.0 - row.level, 100.0 - row.limit, until))
+    return found
+
+
+def _ahead(row: Outlook, drawn: Series, level: float, limit: float, until: datetime) -> Ahead:
+    assert row.full_at is not None  # noqa: S101 - `filling` finds only such
+    day = date_format(timezone.localtime(row.full_at), "SHORT_DATE_FORMAT")
+    days = round(row.days_left(until) or 0.0)
+    text = ngettext(
+        "%(what)s: expected to be full on %(day)s, in %(days)s day",
+        "%(what)s: expected to be full on %(day)s, in %(days)s days",
+        days,
+    ) % {"what": labels_shown(drawn.labels) or drawn.name, "day": day, "days": days}
+    if row.earliest_at is not None and row.latest_at is not None:
+        first, last = (
+            date_format(timezone.localtime(at), "SHORT_DATE_FORMAT") for at in (row.earliest_at, row.latest_at)
+        )
+        if first != last:
+            text += _(" (between %(first)s and %(last)s)") % {"first": first, "last": last}
+    label = _("full %(day)s") % {"day": timezone.localtime(row.full_at).strftime("%m-%d")}
+    return Ahead(drawn.pk, _ms(row.made_at), level, _ms(row.full_at), limit, text, label)
+
+
+def _ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ const MARK = { maintenance: "#6f42c1", cloud: "#0b7285", host: "#5b5b5b", change
 const WEEK = 7 * 24 * 3600e3;
 const COMPARED_AT_ONCE = 4;
 const HOUR = 3600e3;
+// A trend is drawn to its end when that is no further away than so many times the range shown (services/graphs.py).
+const AHEAD = 2;
 const REFRESH = { "1h": 5e3, "6h": 15e3, "24h": 60e3, "7d": 300e3, "30d": 900e3 };
 const BINARY = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 const DECIMAL = ["", "k", "M", "G", "T"];
@@ -196,6 +198,7 @@ class Chart {
       this.view.on("datazoom", (event) => this.zoomed(event.batch?.[0] ?? event));
       this.view.getZr().on("click", ({ offsetX, offsetY }) => this.offerWhy(offsetX, offsetY));
     }
+    this.foretell(data.ahead ?? []);
     this.view.setOption(option(this, data), { notMerge: true });
     if (this.section) this.view.dispatchAction({ type: "takeGlobalCursor", key: "dataZoomSelect", dataZoomSelectActive: true });
   }
@@ -232,6 +235,28 @@ class Chart {
     }
     link.href = `${base.replace("/0/", `/${nearest.id}/`)}?at=${Math.round(nearest.at)}`;
     link.textContent = `${this.section.dataset.wordWhy} ${fullTime(nearest.at + CHINA, 0).slice(11)}`;
+  }
+
+  // Below the graph in words, with a button where the graph is too short to show the trend to its end.
+  foretell(ahead) {
+    const card = this.element.closest(".graph-card");
+    if (!card || !this.section) return;
+    card.querySelector("[data-chart-ahead]")?.remove();
+    if (!ahead.length) return;
+    const note = document.createElement("div");
+    note.className = "graph-note";
+    note.dataset.chartAhead = "";
+    for (const one of ahead.slice(0, 3)) {
+      const row = note.appendChild(document.createElement("div"));
+      row.append(one.text);
+      if (one.to <= reach(this.data)) continue;
+      const button = row.appendChild(document.createElement("button"));
+      button.type = "button";
+      button.className = "btn btn-link btn-sm p-0 ms-2 align-baseline";
+      button.textContent = this.section.dataset.wordAhead ?? "";
+      button.addEventListener("click", () => show(this.section, { range: one.range }));
+    }
+    this.element.after(note);
   }
 
   unzoom() {
@@ -307,7 +332,7 @@ function option(chart, data) {
   const text = css("--tblr-secondary", dark ? "#9aa5b1" : "#5f6b7a");
   const line = css("--tblr-border-color", dark ? "#33404d" : "#e3e7eb");
   const narrow = chart.element.clientWidth < 460;
-  const span = data.to - data.from;
+  const span = until(data) - data.from;
   const many = data.series.length > 1;
   const words = chart.element.dataset;
   const left = many || data.hidden;
@@ -330,7 +355,7 @@ function option(chart, data) {
       formatter: (items) => tooltip(items, data, words),
     },
     xAxis: {
-      type: "time", min: data.from + CHINA, max: data.to + CHINA, splitNumber: narrow ? 3 : 6,
+      type: "time", min: data.from + CHINA, max: until(data) + CHINA, splitNumber: narrow ? 3 : 6,
       axisLine: { lineStyle: { color: line } }, axisTick: { lineStyle: { color: line } }, splitLine: { show: false },
       axisLabel: { color: text, fontSize: 11, hideOverlap: true, formatter: (at) => axisTime(at, span), showMinLabel: false, showMaxLabel: false },
     },
@@ -341,7 +366,7 @@ function option(chart, data) {
                    formatter: (value) => (data.state && !Number.isInteger(value) ? "" : shown(value, data.unit, commonCodes(data))) },
     },
     toolbox: chart.section ? { show: true, itemSize: 0, top: -50, feature: { dataZoom: { yAxisIndex: "none", filterMode: "none", brushStyle: { color: line, opacity: 0.35 } } } } : undefined,
-    series: [...(chart.usual ? [band(chart.usual, text, dark)] : []), ...lines(data, colors, dark), ...earlier(chart, data, colors), ...(data.marks?.length ? [marks(data, dark)] : [])],
+    series: [...(chart.usual ? [band(chart.usual, text, dark)] : []), ...lines(data, colors, dark), ...earlier(chart, data, colors), ...ahead(data, colors, text), ...(data.marks?.length ? [marks(data, dark)] : [])],
   };
 }
 
@@ -353,6 +378,31 @@ function earlier(chart, data, colors) {
     name: `${one.name} (${word})`, id: `before-${one.id}`, type: "line", step: data.state || data.unit === "count" ? "end" : false,
     showSymbol: false, silent: true, z: 1, lineStyle: { width: 1.2, type: [4, 4], opacity: 0.75 }, itemStyle: { color: colors[places.get(one.id) % colors.length] },
     data: one.t.map((at, index) => [at + WEEK + CHINA, one.v[index], null, null]),
+  }));
+}
+
+// How far to the right the graph goes at most, and how far it does go: to the end of the latest trend that it can show
+// whole, else to now.
+function reach(data) {
+  return data.to + AHEAD * (data.to - data.from);
+}
+
+function until(data) {
+  const ends = (data.ahead ?? []).map((one) => one.to).filter((to) => to <= reach(data));
+  return ends.length ? Math.max(...ends) + (Math.max(...ends) - data.from) * 0.04 : data.to;
+}
+
+// The trend of a curve: dashes in its colour up to where it is full, and a dot there.
+function ahead(data, colors, text) {
+  const places = new Map(data.series.map((one, place) => [one.id, place]));
+  return (data.ahead ?? []).filter((one) => places.has(one.id) && one.to <= reach(data)).map((one) => ({
+    name: one.text, id: `ahead-${one.id}`, type: "line", silent: true, z: 3, emphasis: { disabled: true },
+    symbol: "circle", symbolSize: 7, showSymbol: true, itemStyle: { color: colors[places.get(one.id) % colors.length] },
+    lineStyle: { width: 1.8, type: [7, 5] }, labelLayout: { hideOverlap: true },
+    data: [
+      { value: [one.from + CHINA, one.level, null, null], symbol: "none" },
+      { value: [one.to + CHINA, one.limit, null, null], label: { show: true, position: "left", distance: 8, formatter: one.label, color: text, fontSize: 11 } },
+    ],
   }));
 }
 
@@ -464,7 +514,7 @@ function alarms(data, dark) {
 }
 
 function tooltip(items, data, words) {
-  const points = items.filter((item) => item.seriesType === "line" && item.value[1] !== null && item.value[1] !== undefined);
+  const points = items.filter((item) => item.seriesType === "line" && !item.seriesId.startsWith("ahead-") && item.value[1] !== null && item.value[1] !== undefined);
   if (!points.length) return "";
   const at = points[0].value[0] - CHINA;
   const rows = points.slice(0, 14).map((item) => {

@@ -46,6 +46,7 @@ class Site(http.server.ThreadingHTTPServer):
         self.asked: list[dict[str, str]] = []
         self.marked: list[dict[str, str]] = []
         self.marks: list[dict[str, object]] = []
+        self.ahead: list[dict[str, object]] = []
         self.has_figures = True
         self.is_broken = False
         self.step = 60_000
@@ -72,6 +73,7 @@ class Site(http.server.ThreadingHTTPServer):
         return {
             "id": "cpu", "title": "CPU", "unit": "%", "state": False, "min": 0, "max": 100, "from": start, "to": end,
             "step": self.step, "hidden": 0, "series": series, "alarms": [alarm] if ts else [],
+            "ahead": self.ahead,
         }  # fmt: skip
 
 
@@ -295,6 +297,35 @@ def test_marks_are_asked_for_once_for_a_stretch_of_time_and_drawn(page: Page, si
     page.click("[data-graph-range='6h']")
     page.wait_for_timeout(500)
     assert page.locator("[data-chart]").screenshot() != plain
+
+
+def test_a_trend_goes_on_to_its_end_and_a_button_shows_it_where_it_is_too_far(page: Page, site: Site) -> None:
+    now = int(time.time() * 1000)
+    page.goto(site.url)
+    wait_until_drawn(page)
+    plain = page.locator("[data-chart]").screenshot()
+    trend = {
+        "id": 1,
+        "from": now,
+        "level": 60,
+        "limit": 100,
+        "label": "full",
+        "text": "/data: full soon",
+        "range": "24h",
+    }
+    site.ahead = [{**trend, "to": now + 30 * 3_600_000}]
+    page.reload()
+    wait_until_drawn(page)
+    note = page.locator("[data-chart-ahead]")
+    expect(note).to_contain_text("/data: full soon")
+    note.locator("button").click()
+    page.wait_for_timeout(500)
+    assert site.asked[-1] == {"range": "24h"}
+    expect(note.locator("button")).to_have_count(0)
+    assert page.locator("[data-chart]").screenshot() != plain
+    site.ahead = []
+    page.click("[data-graph-range='6h']")
+    expect(note).to_have_count(0)
 
 
 def test_the_graph_goes_out_as_a_picture(page: Page, site: Site, tmp_path: Path) -> None:

@@ -1,8 +1,10 @@
 """Disks that will be full, and hours that are unlike others: advice on pages, never an alert."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from accounts import scope
@@ -103,3 +105,36 @@ def test_an_alert_says_what_is_usual_at_its_hour(jia: Customer, web: Asset, vera
     page = client_for(vera).get(f"/monitoring/alerts/{alert.pk}/").content.decode()
     assert "1.9" in page
     assert "2.1" in page
+
+
+def graphed(browser: Client, asset: Asset, panel: str, query: str = "range=30d") -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = browser.get(f"/monitoring/graphs/{asset.pk}/{panel}.json?{query}").json()["ahead"]
+    return found
+
+
+def test_the_graph_of_used_space_goes_on_to_the_day_on_which_it_is_full(
+    filling: Asset, vera: User, client_for: ClientFor
+) -> None:
+    hourly(filling, "host.fs.used_pct", [89.0, 90.0], LABELS)
+    with scope.platform("look"):
+        User.objects.filter(pk=vera.pk).update(language="en")
+        used, full_at = Series.objects.get(metric="host.fs.used_pct"), Outlook.objects.get().full_at
+    assert full_at is not None
+    [one] = graphed(client_for(vera), filling, "disk-space")
+    assert (one["id"], one["limit"], one["level"]) == (used.pk, 100.0, pytest.approx(90, abs=0.1))
+    assert one["to"] == round(full_at.timestamp() * 1000)
+    assert one["text"].startswith("/data: expected to be full on ")
+    assert one["range"] == "30d"  # a week shows no more than two weeks ahead
+
+
+def test_graphs_of_other_things_of_the_past_and_of_a_flat_disk_go_on_to_nothing(
+    filling: Asset, vera: User, client_for: ClientFor
+) -> None:
+    browser, now = client_for(vera), timezone.now()
+    hourly(filling, "host.fs.used_pct", [90.0], LABELS)
+    hourly(filling, "host.fs.used_pct", [50.0], {**LABELS, "mountpoint": "/"})
+    hourly(filling, "host.mem.util", [90.0], {})
+    then = [round((now - timedelta(days=days)).timestamp() * 1000) for days in (3, 2)]
+    assert len(graphed(browser, filling, "disk-space")) == 1
+    assert graphed(browser, filling, "disk-space", f"start={then[0]}&end={then[1]}") == []
+    assert graphed(browser, filling, "memory") == []
