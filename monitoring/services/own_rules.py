@@ -14,8 +14,10 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_provider
 from monitoring.models import CustomRule
-from monitoring.services.dry_run import DryRun, try_rule
+from monitoring.services import trials
+from monitoring.services.dry_run import Case
 from monitoring.services.levels import replan
+from monitoring.services.trials import Watched
 
 MOST: Final = 200
 """Rules of one customer: each is judged with every batch."""
@@ -53,13 +55,13 @@ def remove(*, rule: CustomRule, reason: str, actor: User, now: datetime) -> None
     rule.delete()
 
 
-def attempt(*, rule: CustomRule, actor: User, now: datetime) -> DryRun:
-    """What the rule as it is written now would have done in the last days. Nothing is saved."""
+def attempt(*, rule: CustomRule, actor: User, now: datetime) -> Watched:
+    """Begin to try what the rule as it is written now would have done in the last days. Nothing is saved."""
     if not is_provider(actor):
         raise PermissionDenied
     customer: Customer = rule.customer
     assets = None if rule.asset_id is None else [rule.asset_id]
-    return try_rule(customer=customer, rule=rule.as_rule(), assets=assets, now=now)
+    return trials.begin(customer=customer, case=Case(rule.as_rule(), assets=assets), actor=actor, now=now)
 
 
 def _check(actor: User, reason: str) -> None:

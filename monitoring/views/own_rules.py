@@ -19,6 +19,7 @@ from monitoring import wording
 from monitoring.models import Alert, CustomRule, metric_name
 from monitoring.own_rule_forms import OwnRuleForm, RemoveForm
 from monitoring.services import own_rules
+from monitoring.views import dry_runs
 
 LATEST: Final = 8
 HISTORY: Final = 30
@@ -82,22 +83,22 @@ def _form(request: HttpRequest, form: OwnRuleForm, customer: Customer) -> HttpRe
     person, now = person_of(request), timezone.now()
     rule = form.rule()
     if "try" in request.POST:
-        run = own_rules.attempt(rule=rule, actor=person, now=now)
+        trial = dry_runs.shown(own_rules.attempt(rule=rule, actor=person, now=now))
         stored = CustomRule.objects.filter(pk=rule.pk).first() if rule.pk else None
-        return _page(request, form, customer, stored, run=run)
+        return _page(request, form, customer, stored, trial=trial)
     own_rules.save(rule=rule, actor=person, now=now)
     messages.success(request, _("Saved. It takes effect with the next data."))
     return redirect("monitoring:own-rule", pk=rule.pk)
 
 
 def _page(
-    request: HttpRequest, form: OwnRuleForm | None, customer: Customer, rule: CustomRule | None, run: object = None
+    request: HttpRequest, form: OwnRuleForm | None, customer: Customer, rule: CustomRule | None, trial: object = None
 ) -> HttpResponse:
     context = {
         "form": form,
         "customer": customer,
         "rule": rule,
-        "run": run,
+        "trial": trial,
         "conditions": wording.conditions_text([rule.condition]) if rule else "",
         "recovery": wording.conditions_text([rule.recovery]) if rule else "",
         "metric": metric_name(rule.metric) if rule else "",

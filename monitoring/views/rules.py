@@ -26,9 +26,9 @@ from monitoring import wording
 from monitoring.levels import Effective, Levels, Resolver, resolve
 from monitoring.models import Alert, RuleOverride
 from monitoring.models.custom import PREFIX as OWN
-from monitoring.rule_forms import BringBackForm, OverrideForm, Place, RestoreForm
+from monitoring.rule_forms import BringBackForm, OverrideForm, RestoreForm
 from monitoring.rules import RULES, Kind, NoData, Rule
-from monitoring.services import drawing, dry_run, levels, overrides
+from monitoring.services import levels, overrides
 
 HISTORY: Final = 20
 KINDS: Final = {
@@ -142,49 +142,10 @@ def detail(request: HttpRequest, rule_id: str) -> HttpResponse:
         raise Http404
     form = None
     if customer is not None and is_provider(person_of(request)):
-        form = _form(request, rule, customer)
+        form = override_form(request, rule, customer)
         if is_post and form.is_valid() and (saved := _saved(request, rule, customer, form)):
             return saved
     return render(request, "monitoring/rule_detail.html", _context(request, rule, customer, form))
-
-
-@require_POST
-@require(can_write)
-def try_out(request: HttpRequest, rule_id: str) -> HttpResponse:
-    """What the rule, or the change that is being written, would have done in the last days. Nothing is saved."""
-    rule, customer = rule_of(rule_id), chosen_customer(request)
-    if customer is None:
-        raise Http404
-    form = _form(request, rule, customer)
-    form.fields["reason"].required = False
-    context: dict[str, Any] = {"rule": rule, "customer": customer, "form": form}
-    if form.is_valid():
-        try:
-            context |= {"form": None, **_tried(customer, rule, form)}
-        except DomainError as problem:
-            context["problem"] = problem.message
-    return render(request, "monitoring/_dry_run.html", context)
-
-
-def _tried(customer: Customer, rule: Rule, form: OverrideForm) -> dict[str, Any]:
-    """The dry run of what the form says, beside that of the rule as it holds now."""
-    place, wish, now = form.place, form.wish, timezone.now()
-    assets = _assets(place)
-    if wish.is_empty:
-        run = dry_run.try_rule(customer=customer, rule=rule, assets=assets, now=now)
-        return {"run": run, "drawn": drawing.of(run, rule, levels.load(customer), None)}
-    override = wish.at(rule, group=place.group, asset=place.asset, labels=place.labels)
-    overrides.check(customer=customer, rule=rule, override=override, wish=wish)
-    run = dry_run.try_rule(customer=customer, rule=rule, override=override, assets=assets, now=now)
-    now_is = dry_run.try_rule(customer=customer, rule=rule, assets=assets, now=now)
-    return {"run": run, "now_is": now_is, "drawn": drawing.of(run, rule, levels.load(customer), override)}
-
-
-def _assets(place: Place) -> list[int] | None:
-    """Whose figures are looked at: those that the change reaches."""
-    if place.asset is not None:
-        return [place.asset.pk]
-    return None if place.group is None else [asset.pk for asset in levels.members(place.group)]
 
 
 @require_POST
@@ -216,7 +177,8 @@ def bring_back(request: HttpRequest, rule_id: str) -> HttpResponse:
     return redirect(f"{reverse('monitoring:rule', args=[rule.id])}?customer={past.customer_id}")
 
 
-def _form(request: HttpRequest, rule: Rule, customer: Customer) -> OverrideForm:
+def override_form(request: HttpRequest, rule: Rule, customer: Customer) -> OverrideForm:
+    """The form for an override, with what was sent, what is edited, or the place that the address names."""
     effective = Resolver(levels.load(customer)).wide(rule)
     edited = RuleOverride.objects.filter(
         customer=customer, rule_id=rule.id, pk=_number(request.GET.get("edit"))

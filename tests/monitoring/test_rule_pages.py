@@ -1,6 +1,9 @@
 """The pages by which rules are made to hold otherwise, tried out, and explained."""
 
+import itertools
+import re
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,7 +16,7 @@ from accounts.services import calendars
 from assets.models import Asset
 from monitoring.models import AssetGroup, ExpectedProcess, RuleMacro, RuleOverride, RuleSchedule, Series
 from monitoring.rules import RULES
-from monitoring.services import dry_run, groups, levels, macros, overrides, processes, rule_schedules
+from monitoring.services import dry_run, groups, levels, macros, overrides, processes, rule_schedules, trials
 from monitoring.services.overrides import Wish
 from tests.conftest import ClientFor
 from tests.monitoring.samples import START, alerts, feed, minute, server
@@ -324,6 +327,60 @@ def test_trying_stops_when_its_time_is_up_and_says_so(jia: Customer, web: Asset)
     with scope.customer(jia):
         tried = dry_run.try_rule(customer=jia, rule=CPU, now=minute(5), limit_s=-1)
     assert (tried.assets, tried.assets_seen, tried.is_complete) == (1, 0, False)
+
+
+@pytest.fixture
+def long(jia: Customer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Three assets, each of which a look takes: the address where a trial of them goes on is in the page."""
+    for name in ("web-01", "web-02", "web-03"):
+        feed(jia, server(jia, name), "host.cpu.util", [70] * 5 + [20] * 5)
+    monkeypatch.setattr("django.utils.timezone.now", lambda: minute(30))
+    monkeypatch.setattr(dry_run, "ASSETS_AT_ONCE", 1)
+    monkeypatch.setattr(trials, "STRETCH_S", 0.5)
+    ticks = itertools.count()
+    monkeypatch.setattr(dry_run, "time", SimpleNamespace(monotonic=lambda: next(ticks) / 2))  # one part a stretch
+    return f"/monitoring/rules/{CPU.id}/try/?customer={jia.pk}"
+
+
+def going_on(page: str) -> str:
+    found = re.search(r'hx-post="(/monitoring/dry-runs/[0-9a-f]+/)"', page)
+    return found.group(1) if found else ""
+
+
+def test_a_long_trial_says_how_far_it_is_until_it_is_through(browser: Client, long: str) -> None:
+    page = browser.post(long, {"threshold_0": "60"}).content.decode()
+    address, shown = going_on(page), []
+    while going_on(page):
+        assert going_on(page) == address
+        shown += re.findall(r'<progress class="bar" value="(\d)" max="3"', page)
+        page = browser.post(address).content.decode()
+    assert shown == sorted(set(shown))
+    assert len(shown) >= 2
+    assert "<strong>3</strong>" in page
+    assert "dry-run-data" in page
+    assert going_on(browser.post(address).content.decode()) == ""  # it is over
+
+
+def test_a_trial_that_is_cancelled_keeps_what_it_found(browser: Client, long: str) -> None:
+    address = going_on(browser.post(long, {"threshold_0": "60"}).content.decode())
+    browser.post(address)
+    page = browser.post(address, {"cancel": "1"}).content.decode()
+    assert going_on(page) == ""
+    assert "alert-warning" in page
+    assert "<strong>" in page
+    assert "<progress" not in browser.post(address).content.decode()
+
+
+def test_a_trial_is_gone_on_with_by_who_began_it_only(
+    browser: Client, long: str, eve: User, vera: User, client_for: ClientFor
+) -> None:
+    address = going_on(browser.post(long, {"threshold_0": "60"}).content.decode())
+    for body in ({}, {"cancel": "1"}):
+        page = client_for(eve).post(address, body).content.decode()
+        assert "<strong>" not in page
+        assert "<progress" not in page
+    assert client_for(vera).post(address).status_code == 403
+    assert going_on(browser.post(address).content.decode()) == address
 
 
 def test_a_stranger_tries_nothing(jia: Customer, web: Asset, eve: User, client_for: ClientFor) -> None:
