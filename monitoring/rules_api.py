@@ -73,14 +73,14 @@ class WishSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        customer = _found(Customer.objects.filter(pk=attrs["customer"]), "customer")
+        customer = found(Customer.objects.filter(pk=attrs["customer"]), "customer")
         own = {"customer": customer}
         attrs["customer"] = customer
         if attrs["rule_id"] not in RULES:
             raise serializers.ValidationError({"rule_id": _("There is no such rule.")})
         for name, model in (("group", AssetGroup), ("asset", Asset), ("schedule", RuleSchedule)):
             pk = attrs.get(name)
-            attrs[name] = None if pk is None else _found(model._default_manager.filter(pk=pk, **own), name)
+            attrs[name] = None if pk is None else found(model._default_manager.filter(pk=pk, **own), name)
         if attrs["group"] is not None and attrs["asset"] is not None:
             raise serializers.ValidationError({"group": _("Either a group or an asset.")})
         if attrs["labels"] and attrs["asset"] is None:
@@ -119,7 +119,8 @@ def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
     return None if values is None else tuple(values)
 
 
-def _found(rows: QuerySet[Any], name: str) -> Any:
+def found(rows: QuerySet[Any], name: str) -> Any:
+    """The one row that a field names; ValidationError of that field when it is out of reach."""
     row = rows.first()
     if row is None:
         raise serializers.ValidationError({name: _("It does not exist.")})
@@ -213,7 +214,7 @@ class NewGroupSerializer(serializers.Serializer[Any]):
     )
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
-        attrs["customer"] = _found(Customer.objects.filter(pk=attrs["customer"]), "customer")
+        attrs["customer"] = found(Customer.objects.filter(pk=attrs["customer"]), "customer")
         wanted = set(attrs["assets"])
         attrs["assets"] = list(Asset.objects.filter(customer=attrs["customer"], pk__in=wanted))
         if len(attrs["assets"]) != len(wanted):
