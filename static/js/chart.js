@@ -341,9 +341,9 @@ function option(chart, data) {
     useUTC: true,
     color: colors,
     textStyle: { fontFamily: getComputedStyle(document.body).fontFamily },
-    grid: { left: 8, right: 16, top: 14, bottom: left ? 28 : 4, containLabel: true },
+    grid: { left: 8, right: 16, top: until(data) > data.to ? 26 : 14, bottom: left ? 28 : 4, containLabel: true },
     legend: many
-      ? { type: "scroll", bottom: 0, left: 8, right: 8, itemWidth: 14, itemHeight: 3, icon: "roundRect", itemGap: 12,
+      ? { type: "scroll", data: [...data.series, ...earlier(chart, data, colors)].map((one) => one.name), bottom: 0, left: 8, right: 8, itemWidth: 14, itemHeight: 3, icon: "roundRect", itemGap: 12,
           textStyle: { color: text, fontSize: 11, overflow: "truncate", width: narrow ? 110 : 180 },
           pageTextStyle: { color: text }, pageIconColor: text, pageIconInactiveColor: line, pageIconSize: 11, tooltip: { show: true } }
       : undefined,
@@ -401,7 +401,7 @@ function ahead(data, colors, text) {
     lineStyle: { width: 1.8, type: [7, 5] }, labelLayout: { hideOverlap: true },
     data: [
       { value: [one.from + CHINA, one.level, null, null], symbol: "none" },
-      { value: [one.to + CHINA, one.limit, null, null], label: { show: true, position: "left", distance: 8, formatter: one.label, color: text, fontSize: 11 } },
+      { value: [one.to + CHINA, one.limit, null, null], label: { show: one.limit > one.level, position: "top", align: "right", offset: [6, 0], formatter: one.label, color: text, fontSize: 11 } },
     ],
   }));
 }
