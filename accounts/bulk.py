@@ -51,7 +51,7 @@ def insert(rows: Sequence[models.Model], *, skip_known: bool = False) -> None:
     if not rows:
         return
     meta = rows[0]._meta
-    columns = [field for field in meta.concrete_fields if not field.primary_key]
+    columns = [field for field in meta.concrete_fields if not (field.primary_key or field.generated)]
     picks, arrays, shared = [], [], []
     for column in columns:
         if isinstance(column, models.ForeignKey):

@@ -23,6 +23,8 @@ R = TypeVar("R")
 SIZE = 50
 COUNTED = 10_000
 """Of more rows a list says "more than so many": nobody pages that far, and counting would take longer than showing."""
+FOUND = 1_000
+"""The same of a search, for which each row has to be read."""
 EXPORT_LIMIT = 50_000
 # A cell that starts with one of these is a formula to a spreadsheet (OWASP, "CSV Injection").
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
@@ -160,15 +162,17 @@ def page(
             queryset, applied[name] = narrowed, value
     key, descending = _order(params.get("sort", ""), sort, default)
     queryset = queryset.order_by(*_order_by(queryset.model, sort[key], descending))
-    found = queryset.order_by()[: COUNTED + 1].count()
-    total = min(found, COUNTED)
+    most = FOUND if query else COUNTED
+    keys = list(queryset.values_list("pk", flat=True)[: most + 1]) if query else None  # one look at all rows, not two
+    found = len(keys) if keys is not None else queryset.order_by().values("pk")[: most + 1].count()
+    total = min(found, most)
     pages = max(1, -(-total // size))
     number = min(max(1, _integer(params.get("page", "1"))), pages)
-    rows = list(queryset[(number - 1) * size : number * size])
+    shown = slice((number - 1) * size, min(number * size, total))
     return Page(
-        rows=rows,
+        rows=list(queryset[shown]) if keys is None else list(queryset.filter(pk__in=keys[shown])),
         total=total,
-        has_more=found > COUNTED,
+        has_more=found > most,
         number=number,
         pages=pages,
         size=size,

@@ -14,13 +14,16 @@ import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cache
+from importlib import import_module
 
 import numpy as np
+from django.conf import settings
 from django.db import connection
 from django.test import Client
 
 from benchmarks._crowd import Crowd, seed, signed_in
 from incidents.months import Month
+from rdmp.memory import sweep_less
 
 Figures = Iterator[tuple[str, float, str]]
 WARM = 12
@@ -119,6 +122,8 @@ def crowd_of(count: int, customers: int) -> Crowd:
     """Seeded once for all parts."""
     crowd = seed(count, customers, datetime.now(UTC))
     print(f"{len(crowd.incident_ids)} incidents in {crowd.seconds:.0f} s", file=sys.stderr)
+    import_module(settings.ROOT_URLCONF)
+    sweep_less()  # as the web process does (`rdmp.asgi`)
     return crowd
 
 

@@ -52,7 +52,7 @@ from monitoring.models import Target
 from monitoring.services import claims, poll, storms, targets
 from notify.services import delivering
 from notify.services.channels import Details, create
-from rdmp.celery import sweep_less
+from rdmp.memory import sweep_less
 
 Figures = Iterator[tuple[str, float, str]]
 LOADED_SERIES = 100_000

@@ -29,11 +29,11 @@ from incidents.models import (
     TimelineEntry,
 )
 from incidents.models.satisfaction import BEST
+from incidents.searching import holding
 from incidents.services import escalating
 from incidents.services.talking import LONGEST_COMMENT
 from incidents.stages import REPORTED, Stage
 from incidents.states import UNSOLVED
-from incidents.views.lists import numbered
 from incidents.views.timeline import visible_entries
 
 
@@ -57,7 +57,7 @@ class IncidentFilter(django_filters.FilterSet):
         return rows.filter(state__in=states) if value else rows.exclude(state__in=states)
 
     def by_words(self, rows: IncidentQuerySet, _name: str, value: str) -> IncidentQuerySet:
-        return numbered(rows, value[:100])
+        return holding(rows, value[:100])
 
 
 class ClockSerializer(serializers.ModelSerializer[Clock]):

@@ -76,7 +76,7 @@ def _face(incident: Incident, clock: Clock, now: datetime) -> Face:
     used = clocks.elapsed(clock, now, pauses) if stored is None else timedelta(seconds=stored)
     always = clock.calendar_version_id is None
     return Face(
-        label=clock.get_kind_display(),
+        label=str(Clock.Kind(clock.kind).label),
         kind=clock.kind,
         started_at=clock.started_at,
         due_at=clock.due_at,

@@ -1,11 +1,12 @@
 """The Celery application: an engine that wakes up. What must happen stands in PostgreSQL."""
 
-import gc
 import os
-from typing import Any, Final
+from typing import Any
 
 from celery import Celery, bootsteps
 from celery.signals import worker_process_init
+
+from rdmp.memory import sweep_less
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rdmp.settings")
 
@@ -27,13 +28,6 @@ class SafetyFirst(bootsteps.Step):
 app.steps["worker"].add(SafetyFirst)
 
 
-YOUNG_OBJECTS: Final = 50_000
-"""A batch of a hundred hosts is done with before so many objects were made: it dies young, and costs no full sweep."""
-
-
 @worker_process_init.connect
-def sweep_less(**_: object) -> None:
-    """What a worker has loaded stays, and what it remembers of series is much and stays too: Python's collector of
-    cycles would go through all of it several times a minute, for a fifth of the time that polling hosts takes."""
-    gc.freeze()
-    gc.set_threshold(YOUNG_OBJECTS, 20, 20)
+def settle(**_: object) -> None:
+    sweep_less()

@@ -131,7 +131,12 @@ class Clock(TenantModel):
         )
         indexes = (
             models.Index(fields=("customer", "kind", "started_at"), name="clock_for_reports"),
-            models.Index(fields=("incident",), condition=Q(breached_at__isnull=False), name="clock_missed_by_incident"),
+            models.Index(
+                fields=("incident",),
+                include=("customer", "kind"),
+                condition=Q(breached_at__isnull=False),
+                name="clock_missed_of_incident",
+            ),
         )
 
     def __str__(self) -> str:

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import F, OuterRef, Q
-from django.db.models.functions import Coalesce
+from django.db.models import F, OuterRef, Q, Value
+from django.db.models.functions import Coalesce, Concat, Lower
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -186,6 +186,12 @@ class Incident(TenantModel):
         _("closes at"), null=True, blank=True, help_text=_("Resolved: closes by itself then, unless somebody answers.")
     )
     version = models.PositiveIntegerField(default=0)
+    searched = models.GeneratedField(
+        expression=Lower(Concat("title", Value("\n"), "description", output_field=models.TextField())),
+        output_field=models.TextField(),
+        db_persist=True,
+    )
+    """What a search looks into: to change the case of every row takes longer than to compare it."""
 
     class Meta:
         ordering = ("-opened_at", "-pk")
@@ -223,10 +229,23 @@ class Incident(TenantModel):
             ),
             models.Index(fields=("customer", "-opened_at"), name="incident_by_customer"),
             models.Index(fields=("-opened_at", "-id"), name="incident_by_time"),
-            # The orders of the list that cross all customers.
+            # The orders of the list that cross all customers; a missing deadline comes last either way.
+            models.Index(F("next_due_at").asc(nulls_last=True), "severity", "id", name="incident_by_due"),
+            models.Index(
+                F("next_due_at").desc(nulls_last=True),
+                F("severity").desc(),
+                F("id").desc(),
+                name="incident_by_due_down",
+            ),
             models.Index(fields=("severity", "-opened_at", "id"), name="incident_by_severity"),
             models.Index(fields=("state", "-opened_at", "id"), name="incident_by_state"),
             models.Index(fields=("-resolved_at",), condition=Q(severity__lte=2), name="incident_bad_and_solved"),
+            # What reports ask of many incidents, without a look at their rows, which are long.
+            models.Index(
+                fields=("id",),
+                include=("customer", "kind", "severity", "cause", "parent", "duplicate_of"),
+                name="incident_for_reports",
+            ),
         )
 
     def __str__(self) -> str:
@@ -240,6 +259,11 @@ class Incident(TenantModel):
     @property
     def stage(self) -> State:
         return State(self.state)
+
+    @property
+    def state_label(self) -> str:
+        """What `get_state_display` says, which compares all choices anew for each row of a list."""
+        return str(IncidentState(self.state).label)
 
     @property
     def step(self) -> Phase | None:

@@ -12,7 +12,7 @@ from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of, require
 from accounts.services import roster
 from incidents.models import Incident, IncidentState, SavedFilter
-from incidents.views.lists import numbered
+from incidents.searching import holding
 from incidents.views.saved import saved_filters
 
 CARDS = 50  # what people take in at a glance; the list has the rest
@@ -27,7 +27,7 @@ def board(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        numbered(Incident.objects.unsolved().standing_alone().with_children().for_lists(), request.GET.get("q", "")),
+        holding(Incident.objects.unsolved().standing_alone().with_children().for_lists(), request.GET.get("q", "")),
         sort={"urgency": ("next_due_at", "severity", "opened_at")},
         default="urgency",
         filters=filters(person),

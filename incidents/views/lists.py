@@ -14,7 +14,8 @@ from accounts import tables
 from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of
 from assets.models import Asset
-from incidents.models import Clock, Incident, IncidentAsset, IncidentQuerySet, IncidentState, SavedFilter
+from incidents.models import Clock, Incident, IncidentAsset, IncidentState, SavedFilter
+from incidents.searching import holding
 from incidents.states import UNSOLVED
 from incidents.views.saved import saved_filters
 
@@ -48,7 +49,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        numbered(Incident.objects.for_lists(), request.GET.get("q", "")),
+        holding(Incident.objects.for_lists(), request.GET.get("q", "")),
         sort=SORT,
         default="-opened",
         filters=_filters(person),
@@ -69,7 +70,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def search(request: HttpRequest) -> HttpResponse:
     """The incidents part of the search over everything, best eight."""
     query = request.GET.get("q", "").strip()[:100]
-    found = numbered(Incident.objects.for_lists(), query).order_by("-opened_at")[:FOUND] if query else []
+    found = holding(Incident.objects.for_lists(), query).order_by("-opened_at")[:FOUND] if query else []
     return render(request, "incidents/_search.html", {"incidents": found, "query": query})
 
 
@@ -95,18 +96,6 @@ def related(request: HttpRequest, pk: int) -> HttpResponse:
     rows = list(recent.for_lists()[: RELATED + 1])
     context = {"rows": rows[:RELATED], "more": len(rows) > RELATED, "days": RECENT.days, "incident": incident}
     return render(request, "incidents/_related.html", context)
-
-
-def numbered(rows: IncidentQuerySet, query: str) -> IncidentQuerySet:
-    """Rows that hold every word of the query in title, description, asset or customer; `INC-000123` is a word too."""
-    for word in query.replace("\x00", "").split()[:8]:
-        anywhere = Q(title__icontains=word) | Q(description__icontains=word) | Q(customer__name__icontains=word)
-        anywhere |= Q(pk__in=Incident.assets.through.objects.filter(asset__name__icontains=word).values("incident_id"))
-        number = word.upper().removeprefix("INC-")
-        if number.isdecimal() and len(number) < 15:
-            anywhere |= Q(pk=int(number))
-        rows = rows.filter(anywhere)
-    return rows
 
 
 def export(rows: QuerySet[Incident]) -> HttpResponse:

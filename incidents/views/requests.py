@@ -14,11 +14,11 @@ from accounts.permissions import can_write, is_provider, person_of, require
 from incidents.forms_requests import Lines, QuoteForm, RequestForm
 from incidents.models import Incident, IncidentKind, RequestPhase, ServiceRequest
 from incidents.permissions import may, may_ever
+from incidents.searching import holding
 from incidents.services import quotes, requests
 from incidents.services.requests import Wanted
 from incidents.states import Verb
 from incidents.views.incident import asked_customer, get_incident, picker
-from incidents.views.lists import numbered
 
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 SORT: dict[str, tables.SortBy] = {
@@ -38,7 +38,7 @@ def index(request: HttpRequest) -> HttpResponse:
     rows = Incident.objects.filter(kind=IncidentKind.REQUEST).for_lists().select_related("request", "raised_by")
     page = tables.page(
         request,
-        numbered(rows, request.GET.get("q", "")),
+        holding(rows, request.GET.get("q", "")),
         sort=SORT,
         default="-opened",
         filters=_filters(person),
