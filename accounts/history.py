@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from django.db import models
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 SHOWN = 50
@@ -71,5 +72,9 @@ def _shown(field: "models.Field[Any, Any]", value: object) -> str:
         return "—"
     if isinstance(value, bool):
         return _("yes") if value else _("no")
+    if isinstance(value, datetime):
+        return f"{timezone.localtime(value):%Y-%m-%d %H:%M}"
+    if isinstance(value, list):
+        return ", ".join(str(one) for one in value) or "—"
     choices = dict(field.flatchoices) if field.choices else {}
     return str(choices.get(value, value))

@@ -80,20 +80,21 @@ def draw(events: Sequence[Event], outage: tuple[datetime, datetime], zone: ZoneI
 
 
 def _marks(shown: Sequence[Event], place: Place) -> tuple[Mark, ...]:
-    ends: list[float] = []
+    """The latest first, in the upper rows: no needle on its way down runs through the label of an earlier one."""
+    begun: list[float] = []
     marks = []
-    for event in shown:
+    for event in sorted(shown, key=lambda one: one.at.timestamp(), reverse=True):
         x = place(event.at)
         width = _width(event.label) + 8
         is_left = x + width > WIDTH
         begins, stops = (x - width, x) if is_left else (x, x + width)
-        row = next((number for number, end in enumerate(ends) if end <= begins), len(ends))
-        if row == len(ends):
-            ends.append(stops)
+        row = next((number for number, start in enumerate(begun) if stops <= start), len(begun))
+        if row == len(begun):
+            begun.append(begins)
         else:
-            ends[row] = stops
+            begun[row] = begins
         marks.append(Mark(x, x - GAP if is_left else x + GAP, TOP + ROW * (row + 1), event.label, event.tone, is_left))
-    return tuple(marks)
+    return tuple(reversed(marks))
 
 
 def _ticks(first: datetime, last: datetime, place: Place, zone: ZoneInfo) -> tuple[Tick, ...]:

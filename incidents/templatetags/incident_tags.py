@@ -143,15 +143,13 @@ def span(used: timedelta | None) -> str:
     minutes = int(used.total_seconds()) // 60
     days, rest = divmod(minutes, 1440)
     hours, minutes = divmod(rest, 60)
-    if days and not hours:
-        return _("%(days)d d") % {"days": days}
     if days:
-        return _("%(days)d d %(hours)d h") % {"days": days, "hours": hours}
-    if hours and not minutes:
-        return _("%(hours)d h") % {"hours": hours}
-    if hours:
-        return _("%(hours)d h %(minutes)d min") % {"hours": hours, "minutes": minutes}
-    return _("%(minutes)d min") % {"minutes": minutes}
+        text = _("%(days)d d %(hours)d h") if hours else _("%(days)d d")
+    elif hours:
+        text = _("%(hours)d h %(minutes)d min") if minutes else _("%(hours)d h")
+    else:
+        text = _("under 1 min") if used and not minutes else _("%(minutes)d min")
+    return text % {"days": days, "hours": hours, "minutes": minutes}
 
 
 @register.filter

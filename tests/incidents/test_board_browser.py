@@ -90,11 +90,14 @@ def test_both_sides_live_through_an_incident_and_the_clocks_follow(
     expect(engineer.locator("#press-dialog")).to_be_hidden()
     expect(customer.locator("#timeline")).to_contain_text("Which order?")
     expect(handling).to_contain_text("stands still")
+    reply = customer.locator(".clock-face", has_text="Customer's reply")
+    expect(reply.locator("[data-countdown-figure]")).to_contain_text("14:")
 
     customer.fill("#id_body", "Order 7")
     customer.click("button:has-text('Send')")
     expect(engineer.locator("#timeline")).to_contain_text("Order 7")
     expect(engineer.locator(".clock-face", has_text="Handling")).to_contain_text("since")
+    expect(engineer.locator(".clock-face", has_text="Customer's reply")).to_contain_text("in time")
 
     engineer.click("a:has-text('Resolve')")
     engineer.click("#press-dialog button:has-text('Resolve')")
@@ -105,8 +108,11 @@ def test_both_sides_live_through_an_incident_and_the_clocks_follow(
     expect(customer.locator("#incident-live")).to_contain_text("Restarted the gateway")
 
     customer.click("a:has-text('Confirm and close')")
+    customer.check("#press-dialog input[name=score][value='5']")
     customer.click("#press-dialog button:has-text('Confirm and close')")
     expect(engineer.locator("#incident-live")).to_contain_text("Closed")
+    expect(engineer.locator("#incident-live .stars")).to_contain_text("★★★★★")
+    expect(engineer.locator(".clock-face", has_text="Handling")).to_contain_text("done")
 
 
 def test_what_is_being_written_is_not_lost_when_the_page_refreshes(

@@ -63,3 +63,10 @@ def test_whatever_happened_is_drawn_within_the_paper(events: list[tuple[int, str
 def test_labels_at_the_same_moment_stand_below_one_another() -> None:
     drawn = chart.draw([chart.Event(MONDAY, f"10:0{n} 告警", "bad") for n in range(4)], (MONDAY, MONDAY), SHANGHAI)
     assert len({mark.y for mark in drawn.marks}) == 4
+
+
+def test_a_later_needle_does_not_run_through_an_earlier_label() -> None:
+    happened = [chart.Event(MONDAY + timedelta(minutes=minute), "14:30 开启", "bad") for minute in (0, 1, 60)]
+    first, second, _last = chart.draw(happened, (MONDAY, MONDAY + timedelta(minutes=60)), SHANGHAI).marks
+    assert first.x < second.x < first.text_x + 20
+    assert second.y < first.y

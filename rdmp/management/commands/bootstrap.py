@@ -45,7 +45,7 @@ class Command(BaseCommand):
             return
         email = env.text("RDMP_ADMIN_EMAIL", "admin@rdmp.example")
         password = env.secret("RDMP_ADMIN_PASSWORD") or secrets.token_urlsafe(12)
-        admin = User.objects.create_user(email, password, name="Administrator", role=Role.ADMIN)
+        admin = User.objects.create_user(email, password, name=str(Role.ADMIN.label), role=Role.ADMIN)
         EmailAddress.objects.create(user=admin, email=admin.email, verified=True, primary=True)
         audit.record(action="person.bootstrap", actor=None, customer=None, obj=admin, now=timezone.now())
         remember_sign_in(admin, password)
