@@ -11,12 +11,14 @@ from typing import Any, Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope, secrets
 from accounts.errors import DomainError
-from accounts.models import Contract, Customer, User
+from accounts.models import Customer, User
 from accounts.permissions import is_admin, is_provider
+from accounts.services.customers import contract_in_force
 from assets.models import Asset, CloudAccount
 from assets.models import Kind as AssetKind
 from monitoring import governor
@@ -309,15 +311,15 @@ def middleware_instances(customer: Customer) -> int:
     return sum(bool(target.product and target.product.is_middleware) for target in watched.only("kind", "config"))
 
 
-def middleware_quota(customer: Customer) -> int:
-    """How many instances the contract counts; 0 without a contract."""
-    contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
+def middleware_quota(customer: Customer, *, now: datetime) -> int:
+    """How many instances the contract in force counts; 0 without a contract."""
+    contract = contract_in_force(customer, timezone.localdate(now))
     return contract.middleware_quota if contract else 0
 
 
 def quota_warnings(customer: Customer, *, now: datetime) -> list[str]:
     """Where more is watched than the contract counts. Watching goes on: the contract is talked about, not cut."""
-    contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
+    contract = contract_in_force(customer, timezone.localdate(now))
     if contract is None:
         return []
     watched = Target.objects.filter(customer=customer).enabled()

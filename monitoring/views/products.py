@@ -39,7 +39,7 @@ def choose(request: HttpRequest, asset_id: int) -> HttpResponse:
         "others": [(product, product.name(language)) for product in PRODUCTS.values() if product not in suits],
         "checks": [(kind, CollectorKind(kind).label, ICONS.get(kind, "activity")) for kind in FORMS],
         "instances": targets.middleware_instances(asset.customer),
-        "quota": targets.middleware_quota(asset.customer),
+        "quota": targets.middleware_quota(asset.customer, now=timezone.now()),
     }
     return render(request, "monitoring/product_choose.html", context)
 

@@ -120,6 +120,19 @@ FORM = {"name": "Deep", "metric": DEPTH, "comparator": ">=", "threshold": "100",
         "severity": "2", "no_data": "keep", "is_enabled": "on", "reason": "asked for"}  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    ("metric", "given", "period"),
+    [("mysql.threads_running", "", 300), ("rds.cpu.util", "", 300), (DEPTH, "", 60), ("rds.cpu.util", "120", 120)],
+)
+def test_a_new_rule_on_a_database_looks_every_five_minutes_three_times(
+    client_for: Clients, chen: User, jia: Customer, metric: str, given: str, period: int
+) -> None:
+    body = {**FORM, "metric": metric, "period_s": given, "times": "3"}
+    assert client_for(chen).post(f"/monitoring/own-rules/new/{jia.pk}/", body).status_code == 302
+    with scope.customer(jia):
+        assert CustomRule.objects.values_list("period_s", "times").get() == (period, 3)
+
+
 def test_an_engineer_writes_tries_and_removes_a_rule(client_for: Clients, chen: User, jia: Customer) -> None:
     asset = server(jia)
     client = client_for(chen)
