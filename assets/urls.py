@@ -2,7 +2,18 @@
 
 from django.urls import path
 
-from assets.views import accounts, completeness, credentials, importing, inventory, manual, quotas, reveals, standard
+from assets.views import (
+    accounts,
+    completeness,
+    credentials,
+    importing,
+    inventory,
+    manual,
+    quotas,
+    reveals,
+    rotations,
+    standard,
+)
 
 app_name = "assets"
 urlpatterns = [
@@ -40,6 +51,11 @@ urlpatterns = [
     path("credentials/<int:pk>/checked/", credentials.checked, name="credential_checked"),
     path("credentials/<int:pk>/retire/", credentials.retire, name="credential_retire"),
     path("credentials/<int:pk>/reveal/", reveals.reveal, name="credential_reveal"),
+    path("credentials/<int:pk>/check/", rotations.check, name="credential_check"),
+    path("credentials/<int:pk>/rotate/", rotations.rotate, name="credential_rotate"),
+    path("credentials/<int:pk>/rotations/", rotations.progress, name="credential_rotations"),
+    path("credentials/<int:pk>/settle/", rotations.settle, name="credential_settle"),
+    path("<int:pk>/ssh/", rotations.ssh_access, name="ssh_access"),
     path("reveals/<int:pk>/", reveals.request, name="reveal_request"),
     path("reveals/<int:pk>/decide/", reveals.decide, name="reveal_decide"),
 ]

@@ -23,6 +23,40 @@ PROBLEMS: Mapping[str, Promise] = {
     "servers_only": gettext_lazy("Only servers have hardware."),
     "taken": gettext_lazy("There is an asset of this kind with this name already."),
 }
+SSH_PROBLEMS: Mapping[str, Promise] = {
+    "unreachable": gettext_lazy("The host does not answer SSH at this address and port."),
+    "host_key_unknown": gettext_lazy("No host key was confirmed for this server yet: nothing is sent to it."),
+    "host_key_changed": gettext_lazy(
+        "The host proved itself with another key than the one that was confirmed. Nothing was sent. Find out why "
+        "before you confirm the new one."
+    ),
+    "refused": gettext_lazy("The host refused the log-in."),
+    "timeout": gettext_lazy("The host took the command and did not answer in time."),
+    "forbidden": gettext_lazy("This address belongs to no server: it is link-local, multicast or a metadata service."),
+}
+ROTATION_PROBLEMS: Mapping[str, Promise] = {
+    **SSH_PROBLEMS,
+    "operator_refused": gettext_lazy("The host refused the account with which the password was to be changed."),
+    "sudo_refused": gettext_lazy(
+        "The account with which the password was to be changed may not do so: check its sudo."
+    ),
+    "not_accepted": gettext_lazy("The host took the new password, and then did not let anybody in with it."),
+    "no_operator": gettext_lazy("No account for operations with sudo is written down for this server."),
+    "no_secret": gettext_lazy("A secret that is needed was never entered."),
+    "key_not_of_user": gettext_lazy("RAM does not list the present AccessKey for its user any more."),
+    "two_keys": gettext_lazy(
+        "The user has two AccessKeys, which is all that RAM allows. Delete the one not in use first."
+    ),
+    "foreign_key": gettext_lazy("Meanwhile somebody else made an AccessKey for this user and uses it."),
+    "other_account": gettext_lazy("The new AccessKey answers as somebody else."),
+    "not_read_only": gettext_lazy("The new AccessKey can write although it should only read. It was deleted again."),
+}
+
+
+def rotation_problem(code: str) -> str:
+    """Why a rotation stopped or waits, to a person."""
+    known = ROTATION_PROBLEMS.get(code)
+    return str(known) if known else say(code)
 
 
 def say(code: str, message: str = "", request_id: str = "") -> str:

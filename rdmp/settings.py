@@ -387,6 +387,7 @@ CREDENTIAL_DAYS = {  # so old may a secret become before it should be replaced; 
     "console": int(env.number("RDMP_ROTATE_CONSOLE_DAYS", 90)),
     "access_key": int(env.number("RDMP_ROTATE_ACCESS_KEY_DAYS", 90)),
 }
+KEY_GRACE_HOURS = env.number("RDMP_KEY_GRACE_HOURS", 72)  # so long a disabled AccessKey can still be enabled again
 
 # --- API ------------------------------------------------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ from assets.models.inventory import (
     Kind,
     Subscription,
 )
+from assets.models.rotations import Rotation, SshAccess
 from assets.models.syncs import SyncRun, SyncStep
 
 __all__ = [
@@ -39,6 +40,8 @@ __all__ = [
     "Environment",
     "Kind",
     "RevealRequest",
+    "Rotation",
+    "SshAccess",
     "Subscription",
     "SyncRun",
     "SyncStep",

@@ -242,26 +242,34 @@ def client_for(account: CloudAccount, *, purpose: str, now: datetime, quick: boo
             _("The cloud account %(name)s has no AccessKey any more.") % {"name": account}, code="no_key"
         ) from None
     if quick:
-        return _make_client(account.access_key_id, secret, account.endpoint_override, account.regions, quick=True)
+        return make_client(account.access_key_id, secret, account.endpoint_override, account.regions, quick=True)
     fingerprint = (account.access_key_id, secret, account.endpoint_override, *account.regions)
     with _clients_lock:
         known = _clients.get(account.pk)
         if known is None or known[0] != fingerprint:
             known = (
                 fingerprint,
-                _make_client(account.access_key_id, secret, account.endpoint_override, account.regions),
+                make_client(account.access_key_id, secret, account.endpoint_override, account.regions),
             )
             _clients[account.pk] = known
         return known[1]
 
 
-def _make_client(
-    access_key_id: str, secret: str, endpoint: str, regions: Sequence[str], *, quick: bool = False
+def make_client(
+    access_key_id: str,
+    secret: str,
+    endpoint: str,
+    regions: Sequence[str],
+    *,
+    quick: bool = False,
+    patience: Patience | None = None,
 ) -> Client:
+    """A client for one key. `quick` soon gives up: a person waits. `patience` repeats calls as it says."""
     endpoints = dict.fromkeys(PRODUCTS, endpoint) if endpoint else None
     region = regions[0] if regions else DEFAULT_REGION
-    if quick:
-        return Client(access_key_id, secret, region, endpoints, connect_timeout_s=3, read_timeout_s=5, patience=QUICK)
+    if quick or patience is not None:
+        kept = QUICK if patience is None else patience
+        return Client(access_key_id, secret, region, endpoints, connect_timeout_s=3, read_timeout_s=5, patience=kept)
     return Client(access_key_id, secret, region, endpoints, pool_size=POOL_SIZE, patience=PATIENCE)
 
 
@@ -289,7 +297,7 @@ def _checked_endpoint(text: str) -> str:
 
 
 def _verified(credentials: Credentials, endpoint: str, regions: Sequence[str]) -> Verification:
-    client = _make_client(credentials.access_key_id, credentials.access_key_secret, endpoint, regions, quick=True)
+    client = make_client(credentials.access_key_id, credentials.access_key_secret, endpoint, regions, quick=True)
     return verify(client, console_user=credentials.ram_username)
 
 

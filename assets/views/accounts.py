@@ -80,7 +80,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "now": timezone.now(),
         "may_manage": can_manage_accounts(person_of(request)),
         "has_password": secrets.is_set(account, CloudAccount.PASSWORD),
-        "credentials": {one.kind: one for one in account.credentials.in_use()},
+        "credentials": {one.kind: one for one in account.credentials.in_use().order_by("purpose")},
         "asset_count": account.assets.active().count(),
         **_progress(account),
     }

@@ -27,7 +27,7 @@ from assets.credential_forms import (
 )
 from assets.models import AccountPurpose, Asset, Check, CloudAccount, Credential, CredentialKind
 from assets.permissions import can_manage_credentials, can_reveal
-from assets.services import credentials
+from assets.services import checking, credentials
 
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 HISTORY_SHOWN = 50
@@ -114,6 +114,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "requests": credential.reveal_requests.select_related("asked_by", "decided_by")[:10],
         "history": history(credential)[:HISTORY_SHOWN],
         "checked_form": CheckedForm() if may_manage else None,
+        "may_check": may_manage and checking.can_be_tried(credential),
+        "may_rotate": may_manage and credential.kind in (CredentialKind.HOST, CredentialKind.ACCESS_KEY),
     }
     return render(request, "assets/credential.html", context)
 

@@ -48,5 +48,6 @@ def of_asset(request: HttpRequest, pk: int) -> HttpResponse:
         "now": timezone.now(),
         "kinds": kinds_of(asset) if may_manage else (),
         "is_of_provider": is_provider(person),
+        "may_ssh": may_manage and asset.kind in (Kind.ECS, Kind.SERVER),
     }
     return render(request, "assets/_accounts.html", context)

@@ -55,6 +55,10 @@ class RamUser:
     groups: dict[str, list[Policy]] = field(default_factory=dict)
     keys: list[AccessKey] = field(default_factory=list)
     is_root: bool = False
+    display_name: str = ""
+    can_sign_in: bool = False
+    has_mfa: bool = False
+    last_login_at: datetime | None = None
 
     def held_policies(self) -> list[Policy]:
         return [*self.policies, *(policy for group in self.groups.values() for policy in group)]

@@ -394,6 +394,7 @@ WRITER = _credentials("WRITER")  # may also write to ECS
 CUSTOM = _credentials("CUSTOM")  # a custom policy whose document has one write in it
 BLIND = _credentials("BLIND")  # may read metrics, but not its own policies
 REVOKED = _credentials("REVOKED")  # disabled in the RAM console
+OPERATIONS = _credentials("OPERATIONS")  # of the provider's automation: may manage AccessKeys
 OLD = _credentials("OLD")  # read-only, but more than 90 days old
 ROOT = _credentials("ROOT")  # of the main account: may do everything
 YI_READ_ONLY = _credentials("YIREADONLY")
@@ -425,7 +426,34 @@ def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Sim
             _user("rdmp-monitor", BLIND, [MONITOR_READ_ONLY], young),
             _user("rdmp-revoked", REVOKED, [READ_ONLY_ACCESS], young),
             _user("rdmp-old", OLD, [READ_ONLY_ACCESS], old),
-            RamUser("rdmp-admin", "20000000000000001", old, [ADMINISTRATOR_ACCESS]),  # signs in to the console only
+            _user("rdmp-operations", OPERATIONS, [ADMINISTRATOR_ACCESS], young),
+            RamUser(
+                "rdmp-admin",
+                "20000000000000001",
+                old,
+                [ADMINISTRATOR_ACCESS],
+                can_sign_in=True,
+                has_mfa=True,
+                last_login_at=now - timedelta(days=1),
+            ),
+            RamUser(
+                "zhangwei",
+                "20000000000000002",
+                old,
+                [ADMINISTRATOR_ACCESS],
+                display_name="张伟",
+                can_sign_in=True,
+                last_login_at=now - timedelta(days=3),
+            ),
+            RamUser(
+                "liuyang",
+                "20000000000000003",
+                old,
+                groups={"developers": [ECS_FULL_ACCESS]},
+                display_name="刘洋",
+                can_sign_in=True,
+                has_mfa=True,
+            ),
             _user("root", ROOT, [ADMINISTRATOR_ACCESS], old, root=True),
         ],
     )

@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from demo.aliyun import metrics
-from demo.aliyun.account import Policy, RamUser
+from demo.aliyun import metrics, ram
+from demo.aliyun.account import Policy
 from demo.aliyun.answers import ApiError, Call, invalid
 from demo.aliyun.estate import REGIONS, Json, seconds
 from demo.aliyun.happenings import ACTIONS
@@ -30,20 +30,6 @@ def caller_identity(call: Call) -> Json:
     return {"IdentityType": kind, "AccountId": uid, "PrincipalId": user.user_id, "UserId": user.user_id, "Arn": arn}
 
 
-def _ram_user(call: Call) -> RamUser:
-    name = call.params.get("UserName", "") or call.user.name
-    user = call.uid.user(name)
-    if user is None:
-        raise ApiError(404, "EntityNotExist.User", f"The user does not exist : userName={name} .")
-    return user
-
-
-def get_user(call: Call) -> Json:
-    user = _ram_user(call)
-    created = seconds(user.created_at)
-    return {"User": {"UserId": user.user_id, "UserName": user.name, "DisplayName": user.name, "CreateDate": created}}
-
-
 def _policy_rows(policies: Sequence[Policy]) -> Json:
     rows = [
         {"PolicyName": one.name, "PolicyType": one.kind, "DefaultVersion": "v1", "Description": ""} for one in policies
@@ -52,11 +38,11 @@ def _policy_rows(policies: Sequence[Policy]) -> Json:
 
 
 def policies_for_user(call: Call) -> Json:
-    return _policy_rows(_ram_user(call).policies)
+    return _policy_rows(ram.user_of(call).policies)
 
 
 def groups_for_user(call: Call) -> Json:
-    return {"Groups": {"Group": [{"GroupName": name, "Comments": ""} for name in _ram_user(call).groups]}}
+    return {"Groups": {"Group": [{"GroupName": name, "Comments": ""} for name in ram.user_of(call).groups]}}
 
 
 def policies_for_group(call: Call) -> Json:
@@ -83,7 +69,7 @@ def access_keys(call: Call) -> Json:
             "Status": "Active" if key.active else "Inactive",
             "CreateDate": seconds(key.created_at),
         }
-        for key in _ram_user(call).keys
+        for key in ram.user_of(call).keys
     ]
     return {"AccessKeys": {"AccessKey": rows}}
 
@@ -363,7 +349,7 @@ PRODUCTS = {
             "2015-05-01",
             "ram",
             {
-                "GetUser": get_user,
+                **ram.ACTIONS,
                 "ListPoliciesForUser": policies_for_user,
                 "ListGroupsForUser": groups_for_user,
                 "ListPoliciesForGroup": policies_for_group,

@@ -6,8 +6,9 @@ import time
 import pytest
 from django.test import Client
 
-from accounts import scope
+from accounts import scope, secrets
 from accounts.models import AuditEntry, Customer, User
+from assets import keypairs
 from assets.models import Asset, CloudAccount, Credential, CredentialKind
 from assets.services import credentials, revealing
 from tests.accounts.test_second_factor import SECRET as SEED
@@ -41,6 +42,7 @@ def console(account: CloudAccount) -> Credential:
 
 
 PATHS = ("", "change/", "secret/", "reveal/")
+VERBS = ("checked/", "retire/", "check/", "rotate/", "settle/")
 
 
 def test_no_page_and_no_log_holds_a_secret(
@@ -121,10 +123,11 @@ def test_the_customer_sees_that_an_account_exists_and_its_age(
 
 def test_another_customer_finds_nothing(trops: Credential, server_: Asset, eve: User, client_for: ClientFor) -> None:
     browser = client_for(eve)
-    for path in (*PATHS, "checked/", "retire/"):
-        ask = browser.post if path in ("checked/", "retire/") else browser.get
+    for path in (*PATHS, "rotations/", *VERBS):
+        ask = browser.post if path in VERBS else browser.get
         assert ask(f"/assets/credentials/{trops.pk}/{path}").status_code == 404
     assert browser.get(f"/assets/{server_.pk}/accounts/").status_code == 404
+    assert browser.get(f"/assets/{server_.pk}/ssh/").status_code == 404
     assert browser.get(f"/api/v1/credentials/{trops.pk}/").status_code == 404
     assert browser.get("/api/v1/credentials/").json()["results"] == []
 
@@ -143,8 +146,9 @@ def test_an_engineer_looks_and_does_not_manage(trops: Credential, chen: User, cl
     assert browser.get(f"/assets/credentials/{trops.pk}/").status_code == 200
     for path in ("change/", "secret/"):
         assert browser.get(f"/assets/credentials/{trops.pk}/{path}").status_code == 403
-    for path in ("checked/", "retire/"):
+    for path in VERBS:
         assert browser.post(f"/assets/credentials/{trops.pk}/{path}").status_code == 403
+    assert browser.get(f"/assets/{trops.asset_id}/ssh/").status_code == 403
     assert browser.post(f"/api/v1/credentials/{trops.pk}/secret/", {"secret": "x"}).status_code == 403
 
 
@@ -228,3 +232,42 @@ def test_an_account_of_another_kind_of_asset_cannot_be_made(jia: Customer, lin: 
         customer=jia, kind="url", name="shop", url="https://x/", created_at=later(), changed_at=later()
     )
     assert client_for(lin).get(f"/assets/{url_asset.pk}/accounts/new/").status_code == 404
+
+
+def test_a_rotation_that_is_not_possible_says_why_and_asks_nobody(
+    trops: Credential, lin: User, client_for: ClientFor
+) -> None:
+    browser = client_for(lin)
+    browser.post(f"/assets/credentials/{trops.pk}/rotate/")
+    assert not trops.rotations.exists()
+    assert "host key" in str(next(iter(browser.get("/assets/credentials/").context["messages"])))
+
+
+def test_the_page_says_which_secret_worked_last_and_lets_a_manager_settle(
+    trops: Credential, jia: Customer, lin: User, chen: User, client_for: ClientFor
+) -> None:
+    trops.rotations.create(
+        customer=jia, started_at=later(), state="failed", step="setting", works="old", problem_code="sudo_refused"
+    )
+    secrets.put(obj=trops, field=Credential.PENDING, value="half-way", actor=None, now=later())
+    url = f"/assets/credentials/{trops.pk}/"
+
+    page = client_for(lin).get(f"{url}rotations/").content.decode()
+    assert f"{url}settle/" in page
+    assert "half-way" not in page
+    assert f"{url}settle/" not in client_for(chen).get(f"{url}rotations/").content.decode()
+    client_for(lin).post(f"{url}settle/", {"keep": "new"})
+    assert credentials.use(credential=trops, reason="test", now=later()) == "half-way"
+
+
+def test_a_host_key_is_confirmed_by_a_manager_only_as_it_was_seen(
+    server_: Asset, lin: User, client_for: ClientFor
+) -> None:
+    browser, url = client_for(lin), f"/assets/{server_.pk}/ssh/"
+    assert browser.get(url).status_code == 200
+    given = {"host": "127.0.0.1", "port": "22", "host_key": "no key at all"}
+    assert "alert-danger" in browser.post(url, given).content.decode()
+
+    given["host_key"] = keypairs.public_half(keypairs.make())
+    assert browser.post(url, given).status_code == 302
+    assert server_.ssh_access.fingerprint == keypairs.fingerprint(given["host_key"])

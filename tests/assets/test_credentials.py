@@ -10,7 +10,7 @@ from django.core.exceptions import PermissionDenied
 from accounts import scope, secrets
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
-from assets import keypairs, services
+from assets import keypairs, services, tasks
 from assets.facts import Facts
 from assets.models import AccountPurpose, Asset, Check, CloudAccount, Credential, CredentialKind
 from assets.services import credentials, inventory
@@ -132,7 +132,7 @@ def test_only_managers_and_administrators_keep_credentials(
 
 
 def ring(credential: Credential) -> bool:
-    timer = Timer.objects.get(key=f"credential:{credential.pk}:due")
+    timer = Timer.objects.get(key=f"credential:{credential.pk}:due", task=tasks.tell_of_due.name)
     with scope.platform("test timers"):
         return timers.fire(timer_id=timer.pk, now=timer.due_at)
 

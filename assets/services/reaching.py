@@ -1,0 +1,127 @@
+"""Reaching hosts over SSH with the credentials written down for them: pinning the host key, logging in, trying sudo."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import User
+from assets import keypairs, ssh
+from assets.addresses import AddressError, clean_host
+from assets.models import AccountPurpose, Asset, Check, Credential, CredentialKind, SshAccess
+from assets.permissions import can_manage_credentials
+from assets.services import credentials
+from assets.words import SSH_PROBLEMS
+
+CHECKED_STATES = {"refused": Check.REFUSED}
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Who logs in to change something, and how it becomes root: without sudo, by right, or with its password."""
+
+    credential: Credential
+    login: ssh.Login
+
+
+def look(*, host: str, port: int, actor: User) -> str:
+    """The host key that answers there now, for a person to compare. Nothing is stored."""
+    _may_manage(actor)
+    try:
+        return ssh.read_host_key(clean_host(host), port)
+    except AddressError:
+        raise DomainError(str(SSH_PROBLEMS["forbidden"]), code="forbidden") from None
+    except ssh.SshError as problem:
+        raise DomainError(str(SSH_PROBLEMS[problem.code]), code=problem.code) from None
+
+
+@transaction.atomic
+def pin(*, asset: Asset, host: str, port: int, host_key: str, actor: User, now: datetime) -> SshAccess:
+    """From now on this host key is the only one accepted for the asset."""
+    _may_manage(actor)
+    try:
+        fingerprint = keypairs.fingerprint(host_key)
+        host = clean_host(host)
+    except (keypairs.NotAKey, AddressError):
+        raise DomainError(_("This is not a host key."), code="not_a_key") from None
+    audit.hold(asset.customer_id)
+    access, _made = SshAccess.objects.update_or_create(
+        asset=asset,
+        defaults={
+            "customer_id": asset.customer_id,
+            "host": host,
+            "port": port,
+            "host_key": " ".join(host_key.split()[:2]),
+            "fingerprint": fingerprint,
+            "pinned_at": now,
+            "pinned_by": actor,
+        },
+    )
+    detail = {"host": host, "port": port, "fingerprint": fingerprint}
+    audit.record(action="ssh.pin", actor=actor, customer=asset.customer, obj=asset, detail=detail, now=now)
+    return access
+
+
+def door_of(asset: Asset) -> ssh.Door:
+    """Raises DomainError while no host key was confirmed."""
+    access = SshAccess.objects.filter(asset=asset).first()
+    if access is None:
+        raise DomainError(str(SSH_PROBLEMS["host_key_unknown"]), code="host_key_unknown")
+    return ssh.Door(access.host, access.port, access.host_key)
+
+
+def login_of(credential: Credential, *, reason: str, now: datetime, actor: User | None = None) -> ssh.Login:
+    secret = credentials.use(credential=credential, reason=reason, actor=actor, now=now)
+    if credential.kind == CredentialKind.KEY_PAIR:
+        return ssh.Login(credential.username, private_key=secret)
+    return ssh.Login(credential.username, password=secret)
+
+
+def operator_for(credential: Credential) -> Credential:
+    """Whose login changes this account: the account for operations, by key before password; else the account itself."""
+    rows = Credential.objects.in_use().joined().filter(asset=credential.asset)
+    ours = rows.filter(purpose=AccountPurpose.OPERATIONS).exclude(secret_set_at=None)
+    by_key = ours.filter(kind=CredentialKind.KEY_PAIR).first()
+    by_password = ours.filter(kind=CredentialKind.HOST).exclude(has_sudo=False).first()
+    found: Credential | None = by_key or by_password
+    if found is None and credential.has_sudo and credential.secret_set_at is not None:
+        return credential
+    if found is None:
+        raise DomainError(_("No account for operations with sudo is written down for this server."), code="no_operator")
+    return found
+
+
+def as_root(session: ssh.Session, login: ssh.Login, command: str, given: str) -> ssh.Ran:
+    """Run with root's rights: directly, by a sudo that asks nothing, or by one that gets the password on its input."""
+    if login.username == "root":
+        return session.run(command, given=given)
+    if session.run("sudo -n true").exit_code == 0:
+        return session.run(f"sudo -n {command}", given=given)
+    return session.run(f"sudo -S -p '' {command}", given=f"{login.password}\n{given}")
+
+
+def check(*, credential: Credential, actor: User, now: datetime) -> None:
+    """Log in with it and see whether it may use sudo; the result is kept. Raises DomainError if it cannot be tried."""
+    _may_manage(actor)
+    assert credential.asset is not None  # noqa: S101 - callers pass hosts' credentials
+    door = door_of(credential.asset)
+    login = login_of(credential, reason="check", now=now, actor=actor)
+    has_sudo: bool | None = None
+    state, words = Check.WORKS, ""
+    try:
+        with ssh.session(door, login) as session:
+            if credential.kind == CredentialKind.HOST:
+                has_sudo = as_root(session, login, "true", "").exit_code == 0
+    except ssh.SshError as problem:
+        state = CHECKED_STATES.get(problem.code, Check.UNREACHABLE)
+        words = str(SSH_PROBLEMS[problem.code])
+    credentials.note_check(credential=credential, state=state, words=words, actor=actor, now=now, has_sudo=has_sudo)
+
+
+def _may_manage(actor: User) -> None:
+    if not can_manage_credentials(actor):
+        raise PermissionDenied

@@ -1,0 +1,151 @@
+"""The one adapter to SSH: logs in with a pinned host key, runs one command, says what went wrong in one word.
+
+It holds no Django, and no error of it holds a secret. Commands get secrets by their standard input alone.
+"""
+
+import io
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import paramiko
+
+from assets.addresses import AddressError, clean_host
+
+CONNECT_S = 8.0
+COMMAND_S = 20.0
+_ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
+"""A key's name is not always that of the signature which proves it (RFC 8332)."""
+
+
+class SshError(Exception):
+    """`code` is one of: unreachable, host_key_unknown, host_key_changed, refused, timeout, forbidden."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Door:
+    """Where a host answers, and the public key that it was seen to have; empty while nobody has pinned one."""
+
+    host: str
+    port: int
+    host_key: str
+
+
+@dataclass(frozen=True)
+class Login:
+    username: str
+    password: str = field(default="", repr=False)
+    private_key: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True)
+class Ran:
+    exit_code: int
+    output: str
+
+
+def read_host_key(host: str, port: int) -> str:
+    """The public key with which a host proves itself, as `ssh-ed25519 AAAA…`; trusting it is up to a person."""
+    with _transport(Door(host, port, "")) as transport:
+        return _line(transport)
+
+
+@contextmanager
+def session(door: Door, login: Login) -> Iterator["Session"]:
+    """Log in. Raises SshError; an unknown or changed host key is refused before anything is sent."""
+    if not door.host_key:
+        raise SshError("host_key_unknown")
+    with _transport(door) as transport:
+        if _line(transport) != door.host_key:
+            raise SshError("host_key_changed")
+        _authenticate(transport, login)
+        yield Session(transport)
+
+
+class Session:
+    def __init__(self, transport: paramiko.Transport) -> None:
+        self._transport = transport
+
+    def run(self, command: str, *, given: str = "", timeout_s: float | None = None) -> Ran:
+        """One command with `given` on its standard input. Raises SshError("timeout") when it does not end in time."""
+        timeout_s = timeout_s or COMMAND_S
+        try:
+            channel = self._transport.open_session(timeout=CONNECT_S)
+            channel.settimeout(timeout_s)
+            channel.exec_command(command)
+            channel.sendall(given.encode())
+            channel.shutdown_write()
+            if not channel.status_event.wait(timeout_s):
+                raise SshError("timeout")
+            output = channel.makefile("r").read(2000) if channel.recv_ready() else b""
+            return Ran(channel.recv_exit_status(), bytes(output).decode(errors="replace"))
+        except (paramiko.SSHException, EOFError, OSError):
+            raise SshError("timeout") from None
+
+
+@contextmanager
+def _transport(door: Door) -> Iterator[paramiko.Transport]:
+    transport: paramiko.Transport | None = None
+    try:
+        sock = socket.create_connection((door.host, door.port), timeout=CONNECT_S)
+        try:
+            clean_host(str(sock.getpeername()[0]))  # a name may lead where no customer's host can be
+            transport = paramiko.Transport(sock)
+        except BaseException:
+            sock.close()
+            raise
+        transport.banner_timeout = transport.auth_timeout = CONNECT_S
+        kind = door.host_key.partition(" ")[0]
+        if kind:
+            transport.get_security_options().key_types = _ALGORITHMS.get(kind, (kind,))
+        transport.start_client(timeout=CONNECT_S)
+    except AddressError:
+        _close(transport)
+        raise SshError("forbidden") from None
+    except paramiko.SSHException as problem:
+        _close(transport)
+        changed = bool(door.host_key) and isinstance(problem, paramiko.ssh_exception.IncompatiblePeer)
+        raise SshError("host_key_changed" if changed else "unreachable") from None
+    except (OSError, EOFError, ValueError):
+        _close(transport)
+        raise SshError("unreachable") from None
+    try:
+        yield transport
+    finally:
+        _close(transport)
+
+
+def _close(transport: paramiko.Transport | None) -> None:
+    if transport is not None:
+        transport.close()
+
+
+def _line(transport: paramiko.Transport) -> str:
+    key = transport.get_remote_server_key()
+    return f"{key.get_name()} {key.get_base64()}"
+
+
+def _authenticate(transport: paramiko.Transport, login: Login) -> None:
+    try:
+        if login.private_key:
+            transport.auth_publickey(login.username, _private(login.private_key))
+        else:
+            transport.auth_password(login.username, login.password)
+    except paramiko.AuthenticationException:
+        raise SshError("refused") from None
+    except (paramiko.SSHException, EOFError, OSError):
+        raise SshError("unreachable") from None
+
+
+def _private(text: str) -> paramiko.PKey:
+    for kind in (paramiko.Ed25519Key, paramiko.ECDSAKey, paramiko.RSAKey):
+        try:
+            return kind.from_private_key(io.StringIO(text))
+        except (paramiko.SSHException, ValueError):
+            continue
+    raise SshError("refused")
