@@ -57,7 +57,7 @@ def get_incident(pk: int) -> Incident:
     rows = Incident.objects.for_lists().select_related(
         "raised_by", "acknowledged_by", "parent", "duplicate_of", "request"
     )
-    return get_object_or_404(rows, pk=pk)
+    return get_object_or_404(rows.prefetch_related("third_party_times"), pk=pk)
 
 
 def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
