@@ -20,6 +20,7 @@ from monitoring.collectors import Batch
 from monitoring.models import Alert, Ledger, RuleState, Series
 from monitoring.services import alerts as alert_services
 from monitoring.services import storms
+from tests.monitoring.forks import status_of
 from tests.monitoring.samples import START, Sample, alerts, batch, minute, server
 
 CPU, MEMORY = "host.cpu.util", "host.mem.util"
@@ -160,9 +161,8 @@ def test_a_worker_killed_among_several_customers_leaves_nothing_half_done(jia: C
     ours, theirs = server(jia), server(yi)
     take(of(ours, 95, 95), of(theirs, 95, 95))
     before = ledgers()
-    connection.close()
-    child = os.fork()
-    if child == 0:
+
+    def work() -> None:
         genuine, calls = incident_services.open_from_alerts, []
 
         def open_from_alerts(**said: object) -> object:
@@ -173,9 +173,8 @@ def test_a_worker_killed_among_several_customers_leaves_nothing_half_done(jia: C
 
         setattr(incident_services, "open_from_alerts", open_from_alerts)  # noqa: B010 - this process is about to end
         take(of(ours, 95, start=2), of(theirs, 95, start=2))
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+
+    assert os.WTERMSIG(status_of(work)) == signal.SIGKILL
     assert (stored(ours), stored(theirs), ledgers()) == ([95, 95], [95, 95], before)
     assert alerts(jia) == alerts(yi) == []
     assert [each.opened for each in take(of(ours, 95, start=2), of(theirs, 95, start=2))] == [1, 1]

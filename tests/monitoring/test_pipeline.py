@@ -15,6 +15,7 @@ from incidents import services as incident_services
 from incidents.models import Incident, IncidentAlert, TimelineEntry
 from monitoring import pipeline, registry, storage
 from monitoring.models import Alert, RuleState, Series
+from tests.monitoring.forks import status_of
 from tests.monitoring.samples import START, Sample, alerts, batch, feed, minute, server
 
 PORT = {"port": "8080"}
@@ -185,14 +186,12 @@ def _fail(**_: object) -> None:
 def test_a_worker_killed_between_storing_and_alerting_leaves_nothing_half_done(jia: Customer) -> None:
     web = server(jia)
     feed(jia, web, "host.cpu.util", [95, 95])
-    connection.close()
-    child = os.fork()
-    if child == 0:
+
+    def work() -> None:
         setattr(incident_services, "open_from_alerts", _die)  # noqa: B010 - this process is about to end
         feed(jia, web, "host.cpu.util", [95], start=2)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+
+    assert os.WTERMSIG(status_of(work)) == signal.SIGKILL
     assert stored(jia, web, "host.cpu.util") == [95, 95]
     assert feed(jia, web, "host.cpu.util", [95], start=2).opened == 1
     assert len(alerts(jia)) == 1

@@ -19,6 +19,7 @@ from monitoring import pipeline
 from monitoring.models import Alert
 from monitoring.services import storms
 from monitoring.services.openings import samples_of_alerts
+from tests.monitoring.forks import status_of
 from tests.monitoring.samples import Sample, alerts, batch, minute, server
 
 MANY = storms.AT_ONCE + 5
@@ -129,14 +130,12 @@ def test_a_worker_killed_in_the_middle_of_a_storm_loses_no_incident(
     monkeypatch.setattr(storms, "_send", lambda _customer_id: None)
     monkeypatch.setattr(storms, "PER_TRANSACTION", 10)
     storm(jia, hosts)
-    connection.close()
-    child = os.fork()
-    if child == 0:
+
+    def work() -> None:
         _die_at_the_second_portion()
         tell(jia)
-        os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
+
+    assert os.WTERMSIG(status_of(work)) == signal.SIGKILL
     assert sum(alert.incident_id is not None for alert in alerts(jia)) == 10
     assert tell(jia) == MANY - 10
     with scope.customer(jia):
