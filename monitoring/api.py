@@ -22,7 +22,7 @@ from monitoring.models.alert import AlertQuerySet
 from monitoring.services import acks, silences
 from monitoring.services.silences import ZONE
 from monitoring.silence_forms import ZONES
-from monitoring.windows import from_json
+from accounts.windows import from_json
 
 
 class AlertFilter(django_filters.FilterSet):

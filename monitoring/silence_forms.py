@@ -20,7 +20,7 @@ from monitoring.matching import Scope
 from monitoring.models import AssetGroup
 from monitoring.rules import RULES, Rule
 from monitoring.services.silences import ZONE
-from monitoring.windows import Once, Weekly, Window
+from accounts.windows import Once, Weekly, Window
 
 ZONES: Final = (
     (ZONE, _("China")),

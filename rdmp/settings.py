@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "notify",
     "assets",
     "incidents",
+    "changes",
     "monitoring",
     "reports",
     "rdmp",

@@ -28,6 +28,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("", include("incidents.urls")),
     path("assets/", include("assets.urls")),
+    path("changes/", include("changes.urls")),
     path("monitoring/", include("monitoring.urls")),
     path("notify/", include("notify.urls")),
     path("reports/", include("reports.urls")),

@@ -242,6 +242,7 @@ class ProviderContact(TenantModel):
         PROJECT_OWNER = "project_owner", _("Project owner")
         OPERATIONS = "operations", _("Operations engineer")
         MANAGER = "manager", _("Service manager")
+        SECURITY = "security", _("Security officer")
 
     kind = models.CharField(_("duty"), max_length=20, choices=Kind)
     user = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="provider_duties")

@@ -77,6 +77,9 @@ class Attestation(TenantModel):
     asked_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     asked_at = models.DateTimeField(_("asked at"))
     expires_at = models.DateTimeField(_("expires at"))
+    on_answer = models.CharField(
+        max_length=80, blank=True, default="", help_text=_("The task that whoever asked wants woken by the answer.")
+    )
 
     class Meta:
         ordering = ("-asked_at", "-pk")

@@ -63,8 +63,12 @@ def ask(
     actor: User,
     now: datetime,
     expires_at: datetime | None = None,
+    on_answer: str = "",
 ) -> Attestation:
-    """Put a text before the named contacts: they find it in the portal and get a signed link by e-mail."""
+    """Put a text before the named contacts: they find it in the portal and get a signed link by e-mail.
+
+    `on_answer`: the task that is woken with `attestation_id` once it is answered, whatever the answer.
+    """
     if not actor.is_provider:
         raise PermissionDenied
     text = text.strip()
@@ -90,6 +94,7 @@ def ask(
         asked_by=actor,
         asked_at=now,
         expires_at=expires_at or now + timedelta(days=settings.ATTESTATION_DAYS),
+        on_answer=on_answer,
     )
     timers.set(
         key=f"attestation:{attestation.pk}:expire",
@@ -350,6 +355,14 @@ def _answer(
             raise DomainError(_("Somebody else answered at the same moment. Nothing was changed.")) from problem
         raise
     timers.cancel(prefix=f"attestation:{attestation.pk}:")
+    if attestation.on_answer:
+        timers.set(
+            key=f"attestation:{attestation.pk}:answered",
+            due_at=now,
+            task=attestation.on_answer,
+            args={"attestation_id": attestation.pk},
+            customer=attestation.customer_id,
+        )
     actor = answer.signer or recorded_by
     audit.record(
         action=f"attestation.{outcome}",

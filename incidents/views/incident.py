@@ -210,9 +210,11 @@ def _asked_for(request: HttpRequest) -> dict[str, object]:
     return {"title": request.GET.get("title", "")[:200], "severity": request.GET.get("severity", "")[:1]}
 
 
-def picker(request: HttpRequest, customer: Customer) -> dict[str, object]:
+def picker(request: HttpRequest, customer: Customer, *, preset: Iterable[int] = ()) -> dict[str, object]:
+    """What the picker of assets shows: the chosen ones, `preset` while nobody has chosen, and what fits the search."""
     raw = request.POST.getlist("assets") or [*request.GET.getlist("assets"), *request.GET.getlist("asset")]
-    chosen = Asset.objects.active().filter(customer=customer, pk__in=chosen_assets(raw)[:MATCHES])
+    wanted = chosen_assets(raw)[:MATCHES] if raw or request.method == "POST" else list(preset)
+    chosen = Asset.objects.active().filter(customer=customer, pk__in=wanted)
     query = request.GET.get("asset_q", "").replace("\x00", "").strip()[:100]
     matches = Asset.objects.active().filter(customer=customer).exclude(pk__in=chosen)
     matches = matches.filter(name__icontains=query) if query else matches

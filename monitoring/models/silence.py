@@ -11,7 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
-from monitoring.windows import Window, from_json, is_active, last_end, next_change, upcoming
+from accounts.windows import Window, from_json, is_active, last_end, next_change, upcoming
 
 
 class SilenceQuerySet(TenantQuerySet["Silence"]):

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from assets.models import Asset
 from monitoring.models import Event, Silence
 from monitoring.services.graphs import Window
-from monitoring.windows import from_json, upcoming
+from accounts.windows import from_json, upcoming
 
 AT_ONCE: Final = 100
 SILENCES: Final = 20

@@ -21,7 +21,7 @@ from monitoring.matching import Scope
 from monitoring.models import Alert, AssetGroup, Silence
 from monitoring.services import holding
 from monitoring.services.levels import groups_of_assets
-from monitoring.windows import Once, Window, as_json, last_end
+from accounts.windows import Once, Window, as_json, last_end
 from notify import live
 from timers import services as timers
 

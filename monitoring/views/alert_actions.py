@@ -20,7 +20,7 @@ from monitoring.models import Alert
 from monitoring.services import acks, silences
 from monitoring.silence_forms import AckForm, QuickSilenceForm
 from monitoring.views.silences import scope_of_alerts
-from monitoring.windows import Once
+from accounts.windows import Once
 
 MOST = 500
 

@@ -21,11 +21,12 @@ class Topic(models.TextChoices):
     INCIDENT = "incident", _("Incidents")
     ALERT = "alert", _("Alerts")
     SLA = "sla", _("SLA warnings")
+    CHANGE = "change", _("Changes")
     ACCOUNT = "account", _("Accounts and contract")
     TEST = "test", _("Test messages")
 
 
-CHOSEN_TOPICS = (Topic.INCIDENT, Topic.ALERT, Topic.SLA, Topic.ACCOUNT)
+CHOSEN_TOPICS = (Topic.INCIDENT, Topic.ALERT, Topic.SLA, Topic.CHANGE, Topic.ACCOUNT)
 
 
 def all_topics() -> list[str]:

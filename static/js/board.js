@@ -125,5 +125,7 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (!dialog.open) dialog.showModal();
   dialog.querySelector(".is-invalid, textarea, select, input:not([type=hidden])")?.focus();
 });
-document.addEventListener("incident:changed", () => dialog?.open && dialog.close());
+for (const done of ["incident:changed", "press:done"]) {
+  document.addEventListener(done, () => dialog?.open && dialog.close());
+}
 dialog?.addEventListener("close", () => document.getElementById("press-body").replaceChildren());

@@ -16,7 +16,7 @@ from monitoring import tasks
 from monitoring.matching import Scope, read_labels
 from monitoring.models import AlertHold, AssetGroup, AssetGroupMember, Held, Silence
 from monitoring.services import acks, silences
-from monitoring.windows import Once, Weekly, Window
+from accounts.windows import Once, Weekly, Window
 from tests.monitoring.samples import START, alerts, feed, minute, server
 from timers.models import Timer
 

@@ -79,6 +79,11 @@ def is_active(windows: Iterable[Window], at: datetime) -> bool:
     return any(start <= at < end for window in windows for start, end in window.near(at))
 
 
+def overlaps(windows: Iterable[Window], start: datetime, end: datetime) -> bool:
+    """Whether any of them has a moment in common with this span, which lasts a week at most."""
+    return any(begins < end and ends > start for window in windows for begins, ends in window.near(start))
+
+
 def next_change(windows: Iterable[Window], at: datetime) -> datetime | None:
     """The next moment after `at` at which quiet begins or ends. Windows that touch or overlap are one stretch."""
     for start, end in _stretches(windows, at):

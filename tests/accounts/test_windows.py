@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from monitoring.windows import (
+from accounts.windows import (
     Once,
     Weekly,
     Window,

@@ -1,0 +1,134 @@
+"""How gates, levels and details of a change are shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import User
+from changes import approval, gates
+from changes.catalogue import Type, operations
+from changes.gates import Actor, Gate, Lack, Word
+from changes.letters import value_of
+from changes.models import ApprovalLevel, Change, ChangeGate
+from changes.services import facts
+from changes.words import said
+
+LACKS: Mapping[Lack, str | Promise] = {
+    Lack.NO_REQUEST: _("No incident, accepted request or vendor's notice stands behind it."),
+    Lack.TEMPLATE_NOT_IN_FORCE: _("Its standard change is not in force."),
+    Lack.NOT_TOLD: _("The customer has not been told what may happen."),
+    Lack.NOT_SIGNED: _("A named contact has not signed yet."),
+    Lack.DECLINED: _("The customer did not sign: rewrite it, or tell the risk again."),
+    Lack.NOT_HEARD: _("Nobody of the customer has said yes yet."),
+    Lack.NOT_TESTED: _("It has not been tested on something that is not production."),
+    Lack.TEST_FAILED: _("The last test failed."),
+    Lack.NO_SOP: _("The customer's procedure (SOP) is not attached."),
+    Lack.NOT_PROVEN: _("The same patch has not gone through on another instance that is not production."),
+    Lack.NO_BACKUP: _("Not every asset is backed up:"),
+    Lack.OLD_BACKUP: _("The backup will be older than seven days:"),
+    Lack.NOT_APPROVED: _("Not everybody has approved yet."),
+    Lack.REFUSED: _("It was refused: rewrite it, or ask again."),
+    Lack.LAPSED: _("Nobody decided in time: ask again."),
+    Lack.NO_WINDOW: _("It has no window that lies ahead."),
+    Lack.FROZEN: _("A freeze overlaps the window: move it, or have a service manager overrule."),
+}
+WHO: Mapping[Actor, str | Promise] = {
+    Actor.PROVIDER: _("Service team"),
+    Actor.CUSTOMER: _("Customer"),
+    Actor.APPROVER: _("Approvers"),
+}
+VERB_OF: Mapping[Gate, str] = {
+    Gate.RISK_TOLD: "tell_risk",
+    Gate.CONFIRMED: "hear",
+    Gate.TESTED: "record_test",
+    Gate.PATCH_PROVEN: "attach",
+    Gate.BACKED_UP: "record_backup",
+    Gate.SCHEDULED: "schedule",
+}
+"""What is pressed to pass a gate."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownGate:
+    gate: str
+    label: str
+    is_passed: bool
+    is_current: bool
+    lacks: tuple[tuple[str | Promise, str, str | Promise], ...]
+    """Why, which assets, who must act."""
+    verb: str
+
+
+@dataclass(frozen=True, slots=True)
+class ShownLevel:
+    level: ApprovalLevel
+    word: Word
+    people: tuple[User, ...]
+    is_open: bool
+
+
+def shown_gates(change: Change, *, now: datetime) -> list[ShownGate]:
+    """The path as it is drawn: before the work as the gates are, afterwards as they were passed."""
+    found = facts.gather(change, now=now)
+    if not change.is_pending:
+        return [ShownGate(gate.value, str(ChangeGate(gate).label), True, False, (), "") for gate in gates.needed(found)]
+    names = {asset.pk: asset.name for asset in change.assets.all()}
+    current = gates.current(found)
+    return [
+        ShownGate(
+            gate=step.gate.value,
+            label=str(ChangeGate(step.gate).label),
+            is_passed=step.is_passed,
+            is_current=step.gate is current,
+            lacks=tuple(
+                (LACKS[lack.lack], ", ".join(names.get(pk, "") for pk in lack.assets), WHO[lack.who])
+                for lack in step.missing
+            ),
+            verb=VERB_OF.get(step.gate, ""),
+        )
+        for step in gates.path(found)
+    ]
+
+
+def shown_levels(change: Change) -> list[ShownLevel]:
+    levels = facts.levels(change)
+    rounds = [facts.as_round(level) for level in levels]
+    place = approval.open_level(rounds, change.requester_id)
+    wanted = {pk for level in levels for pk in level.deciders}
+    people = User.objects.in_bulk(wanted)
+    return [
+        ShownLevel(
+            level=level,
+            word=approval.verdict(rounds[number], change.requester_id),
+            people=tuple(people[pk] for pk in level.deciders if pk in people),
+            is_open=number == place and level.asked_at is not None,
+        )
+        for number, level in enumerate(levels)
+    ]
+
+
+def details(operation: str, fields: Mapping[str, object]) -> Sequence[tuple[str, str, bool]]:
+    """Label, value and whether it is long, of what was answered; as the reader's language has it."""
+    labels = _labels(operation)
+    return [
+        (label, options.get(str(fields[name]), value_of(fields[name])), is_long)
+        for name, (label, options, is_long) in labels.items()
+        if fields.get(name) not in (None, "")
+    ]
+
+
+def _labels(operation: str) -> dict[str, tuple[str, dict[str, str], bool]]:
+    entry = operations().get(operation)
+    return {} if entry is None else {
+        field.name: (
+            said(field.words) + (f" ({field.unit})" if field.unit else ""),
+            {option.value: said(option.words) for option in field.options},
+            field.type is Type.LONG_TEXT,
+        )
+        for field in entry.fields
+    }  # fmt: skip

@@ -1,0 +1,46 @@
+"""The rows of the changes app."""
+
+from changes.models.approvals import (
+    ApprovalDuty,
+    ApprovalLevel,
+    ApprovalNeeds,
+    ApprovalVote,
+    Delegation,
+)
+from changes.models.change import (
+    Change,
+    ChangeAsset,
+    ChangeEntry,
+    ChangeGate,
+    ChangeKind,
+    ChangeQuerySet,
+    ChangeRisk,
+    ChangeState,
+    ChangeTemplate,
+    TemplateAsset,
+)
+from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestRecord
+from changes.models.windows import ChangeWindow
+
+__all__ = [
+    "ApprovalDuty",
+    "ApprovalLevel",
+    "ApprovalNeeds",
+    "ApprovalVote",
+    "BackupRecord",
+    "Change",
+    "ChangeAsset",
+    "ChangeEntry",
+    "ChangeFile",
+    "ChangeGate",
+    "ChangeKind",
+    "ChangeQuerySet",
+    "ChangeRisk",
+    "ChangeState",
+    "ChangeTemplate",
+    "ChangeWindow",
+    "CheckRecord",
+    "Delegation",
+    "TemplateAsset",
+    "TestRecord",
+]

@@ -1,0 +1,347 @@
+"""Changes, what they touch, and the timeline that both sides read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from changes import gates, states
+from changes.catalogue import Operation, Risk, operations
+from incidents.models import Attestation, Incident
+
+
+class ChangeState(models.TextChoices):
+    """The states of `changes.states` with the words that people read."""
+
+    DRAFT = states.State.DRAFT, _("Draft")
+    PREPARING = states.State.PREPARING, _("Being prepared")
+    READY = states.State.READY, _("Ready")
+    EXECUTING = states.State.EXECUTING, _("Executing")
+    CUSTOMER_TEST = states.State.CUSTOMER_TEST, _("Customer's test")
+    CLOSED = states.State.CLOSED, _("Closed")
+    FAILED = states.State.FAILED, _("Failed")
+    ROLLED_BACK = states.State.ROLLED_BACK, _("Rolled back")
+    CANCELLED = states.State.CANCELLED, _("Cancelled")
+
+
+class ChangeKind(models.TextChoices):
+    """`gates.Kind` with the words that people read."""
+
+    NORMAL = gates.Kind.NORMAL, _("Normal")
+    STANDARD = gates.Kind.STANDARD, _("Standard, pre-approved")
+    EMERGENCY = gates.Kind.EMERGENCY, _("Emergency")
+
+
+class ChangeGate(models.TextChoices):
+    """`gates.Gate` with the words that people read."""
+
+    AUTHORISED = gates.Gate.AUTHORISED, _("Authorised")
+    RISK_TOLD = gates.Gate.RISK_TOLD, _("Risk told")
+    CONFIRMED = gates.Gate.CONFIRMED, _("Customer confirmed")
+    TESTED = gates.Gate.TESTED, _("Tested")
+    PATCH_PROVEN = gates.Gate.PATCH_PROVEN, _("Patch proven elsewhere")
+    BACKED_UP = gates.Gate.BACKED_UP, _("Backed up")
+    APPROVED = gates.Gate.APPROVED, _("Approved")
+    SCHEDULED = gates.Gate.SCHEDULED, _("Scheduled")
+
+
+class ChangeRisk(models.TextChoices):
+    """`catalogue.Risk` of what changes something."""
+
+    LOW = Risk.LOW, _("Low")
+    MEDIUM = Risk.MEDIUM, _("Medium")
+    HIGH = Risk.HIGH, _("High")
+    DANGEROUS = Risk.DANGEROUS, _("Dangerous")
+
+
+class ChangeTemplate(TenantModel):
+    """A standard change: described once, signed by the customer, approved by us, then used as often as needed."""
+
+    name = models.CharField(_("name"), max_length=200)
+    operation = models.CharField(_("operation"), max_length=80)
+    fields: Any = models.JSONField(_("details of the operation"), default=dict, blank=True)
+    plan = models.TextField(_("plan"))
+    rollback = models.TextField(_("way back"))
+    risk_text = models.TextField(_("risk"))
+    assets = models.ManyToManyField(
+        "assets.Asset", through="TemplateAsset", through_fields=("template", "asset"), related_name="+"
+    )
+    valid_until = models.DateField(_("valid until"))
+    attestation = models.ForeignKey(Attestation, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    approved_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    approved_at = models.DateTimeField(_("approved at"), null=True, blank=True)
+    created_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(_("created at"))
+    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True)
+
+    class Meta:
+        ordering = ("name", "pk")
+        verbose_name = _("standard change")
+        verbose_name_plural = _("standard changes")
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def is_signed(self) -> bool:
+        given = None if self.attestation is None else self.attestation.given
+        return given is not None and given.outcome == given.Outcome.SIGNED
+
+    def is_in_force(self, now: datetime) -> bool:
+        is_agreed = self.approved_at is not None and self.is_signed
+        return is_agreed and self.retired_at is None and timezone.localdate(now) <= self.valid_until
+
+
+class TemplateAsset(TenantModel):
+    template = models.ForeignKey(ChangeTemplate, on_delete=models.CASCADE, related_name="+")
+    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("template", "asset"), name="template_asset_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.template_id} → {self.asset_id}"
+
+
+class ChangeQuerySet(TenantQuerySet["Change"]):
+    def pending(self) -> Self:
+        return self.filter(state__in=sorted(states.PENDING))
+
+    def unfinished(self) -> Self:
+        return self.filter(state__in=sorted(states.OPEN))
+
+    def planned(self) -> Self:
+        return self.exclude(starts_at=None).exclude(state=ChangeState.CANCELLED)
+
+    def within(self, start: datetime, end: datetime) -> Self:
+        """Whose window overlaps this span."""
+        return self.planned().filter(starts_at__lt=end, ends_at__gt=start)
+
+    def touching(self, asset_ids: Iterable[int]) -> Self:
+        touched = ChangeAsset.objects.filter(asset_id__in=asset_ids).values("change_id")
+        return self.filter(pk__in=touched)
+
+    def for_lists(self) -> Self:
+        """With all that a row shows, in a constant number of queries."""
+        return self.select_related("customer", "owner", "requester", "incident").prefetch_related("assets")
+
+
+class Change(TenantModel):
+    """Something that is to be done to assets of a customer (变更), and all that has to be true before (附件一 5.2)."""
+
+    class Origin(models.TextChoices):
+        """Who wants it (R88)."""
+
+        CUSTOMER = "customer", _("Customer")
+        PROVIDER = "provider", _("Service provider")
+        CLOUD_VENDOR = "cloud_vendor", _("Cloud vendor")
+        SOFTWARE_VENDOR = "software_vendor", _("Software vendor")
+
+    class Lead(models.TextChoices):
+        """Who does the work (R90, R96)."""
+
+        PROVIDER = "provider", _("Our engineers")
+        CUSTOMER = "customer", _("The customer's people, with our help")
+        VENDOR = "vendor", _("The customer's vendor, with our help")
+
+    title = models.CharField(_("title"), max_length=200)
+    kind = models.CharField(_("kind"), max_length=12, choices=ChangeKind, default=ChangeKind.NORMAL)
+    origin = models.CharField(_("wanted by"), max_length=20, choices=Origin, default=Origin.CUSTOMER)
+    vendor_notice = models.CharField(
+        _("vendor's notice"), max_length=300, blank=True, help_text=_("Number or address of the notice, or the ticket.")
+    )
+    lead = models.CharField(_("done by"), max_length=12, choices=Lead, default=Lead.PROVIDER)
+    incident = models.ForeignKey(Incident, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    template = models.ForeignKey(ChangeTemplate, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    operation = models.CharField(_("operation"), max_length=80)
+    fields: Any = models.JSONField(_("details of the operation"), default=dict, blank=True)
+    risk = models.CharField(_("risk class"), max_length=12, choices=ChangeRisk)
+    reason = models.TextField(_("reason"), blank=True)
+    plan = models.TextField(_("plan"), blank=True)
+    rollback = models.TextField(_("way back"), blank=True)
+    test_waiver = models.TextField(
+        _("why it is not tested before"), blank=True, help_text=_("The customer signs this together with the risk.")
+    )
+    backup_waiver = models.TextField(
+        _("why there is nothing to back up"), blank=True, help_text=_("The customer signs this together with the risk.")
+    )
+    assets = models.ManyToManyField(
+        "assets.Asset", through="ChangeAsset", through_fields=("change", "asset"), related_name="+"
+    )
+    state = models.CharField(_("state"), max_length=16, choices=ChangeState, default=ChangeState.DRAFT)
+    gate = models.CharField(
+        _("waits at"), max_length=16, choices=ChangeGate, blank=True, help_text=_("The first gate that is not passed.")
+    )
+    revision = models.PositiveIntegerField(
+        _("revision"), default=1, help_text=_("Whoever rewrites it asks for every word again.")
+    )
+    approval_round = models.PositiveIntegerField(default=1)
+    risk_text = models.TextField(_("risk"), blank=True)
+    risk_told_at = models.DateTimeField(_("risk told at"), null=True, blank=True)
+    confirmation = models.ForeignKey(Attestation, on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    heard_from = models.CharField(_("heard from"), max_length=120, blank=True)
+    heard_at = models.DateTimeField(_("heard at"), null=True, blank=True)
+    starts_at = models.DateTimeField(_("window begins"), null=True, blank=True)
+    ends_at = models.DateTimeField(_("window ends"), null=True, blank=True)
+    freeze_overruled_by = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    freeze_reason = models.CharField(_("why in spite of the freeze"), max_length=300, blank=True)
+    requester = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    owner = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("engineer")
+    )
+    customer_owner = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("tested for the customer by"),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    changed_at = models.DateTimeField(_("changed at"))
+    begun_at = models.DateTimeField(_("begun at"), null=True, blank=True)
+    finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
+    ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+    result = models.TextField(_("result"), blank=True)
+    signed_off_by = models.ForeignKey(
+        "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    reviewed_at = models.DateTimeField(_("reviewed at"), null=True, blank=True)
+    reviewed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    review = models.TextField(_("review"), blank=True)
+    version = models.PositiveIntegerField(default=0)
+
+    objects: ClassVar = ScopedManager.from_queryset(ChangeQuerySet)()
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        verbose_name = _("change")
+        verbose_name_plural = _("changes")
+        constraints = (
+            models.CheckConstraint(condition=Q(state__in=ChangeState.values), name="change_state_is_known"),
+            models.CheckConstraint(condition=Q(kind__in=ChangeKind.values), name="change_kind_is_known"),
+            models.CheckConstraint(condition=Q(risk__in=ChangeRisk.values), name="change_risk_is_known"),
+            models.CheckConstraint(condition=~Q(title=""), name="change_has_a_title"),
+            models.CheckConstraint(
+                condition=Q(starts_at=None, ends_at=None) | Q(ends_at__gt=F("starts_at")), name="change_window_is_one"
+            ),
+            models.CheckConstraint(
+                condition=~Q(kind="standard") | Q(template__isnull=False), name="standard_change_has_a_template"
+            ),
+            models.CheckConstraint(
+                condition=~Q(state__in=("executing", "customer_test", "closed")) | Q(begun_at__isnull=False),
+                name="change_says_when_it_began",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("customer", "-created_at"), name="change_by_customer"),
+            models.Index(fields=("state", "-created_at"), name="change_by_state"),
+            models.Index(fields=("starts_at", "ends_at"), name="change_by_window"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.number} {self.title}"
+
+    @property
+    def number(self) -> str:
+        """What people call it; one sequence for the whole platform."""
+        return f"CHG-{self.pk:06d}" if self.pk else "CHG-"
+
+    @property
+    def stage(self) -> states.State:
+        return states.State(self.state)
+
+    @property
+    def sort(self) -> gates.Kind:
+        return gates.Kind(self.kind)
+
+    @property
+    def catalogue_entry(self) -> Operation | None:
+        """None: the operation is in the catalogue no more."""
+        return operations().get(self.operation)
+
+    @property
+    def is_pending(self) -> bool:
+        return self.stage in states.PENDING
+
+    @property
+    def needs_review(self) -> bool:
+        """An emergency is looked at again when it is over (R93)."""
+        over = self.stage in (states.State.CLOSED, states.State.FAILED, states.State.ROLLED_BACK)
+        return self.kind == ChangeKind.EMERGENCY and over and self.reviewed_at is None
+
+    @property
+    def patch(self) -> str:
+        """What two changes that bring the same patch have in common; "" for all others."""
+        entry = self.catalogue_entry
+        if entry is None or not entry.is_patch:
+            return ""
+        return " ".join(str(self.fields.get("patch", "")).upper().split())
+
+
+class ChangeAsset(TenantModel):
+    """An asset that the change touches."""
+
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="touched")
+    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = (models.UniqueConstraint(fields=("change", "asset"), name="change_asset_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.change_id} → {self.asset_id}"
+
+
+class ChangeEntry(TenantModel):
+    """One thing that happened, for both sides. Never changed, never removed."""
+
+    APPEND_ONLY: ClassVar[bool] = True
+
+    class Kind(models.TextChoices):
+        CREATED = "created", _("Created")
+        EDITED = "edited", _("Edited")
+        SUBMITTED = "submitted", _("Submitted")
+        RISK_TOLD = "risk_told", _("Risk told")
+        ANSWERED = "answered", _("Customer's answer")
+        HEARD = "heard", _("Heard by telephone")
+        TEST = "test", _("Test")
+        BACKUP = "backup", _("Backup")
+        FILE = "file", _("File")
+        ASKED = "asked", _("Approval asked")
+        DECIDED = "decided", _("Decision")
+        LAPSED = "lapsed", _("Nobody decided")
+        SCHEDULED = "scheduled", _("Scheduled")
+        READY = "ready", _("Ready")
+        BEGUN = "begun", _("Begun")
+        CHECKED = "checked", _("Checked")
+        FINISHED = "finished", _("Finished")
+        FAILED = "failed", _("Failed")
+        ROLLED_BACK = "rolled_back", _("Rolled back")
+        SIGNED_OFF = "signed_off", _("Signed off")
+        OBJECTED = "objected", _("Objection")
+        CANCELLED = "cancelled", _("Cancelled")
+        REVIEWED = "reviewed", _("Reviewed")
+        COMMENT = "comment", _("Comment")
+
+    change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="entries")
+    at = models.DateTimeField()
+    kind = models.CharField(max_length=20, choices=Kind)
+    actor = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    body = models.TextField(blank=True)
+    data: Any = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        ordering = ("at", "pk")
+        indexes = (models.Index(fields=("change", "at"), name="change_entry_by_time"),)
+
+    def __str__(self) -> str:
+        return f"{self.change_id} {self.kind}"

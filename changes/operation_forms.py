@@ -1,0 +1,115 @@
+"""The form of an operation, out of the catalogue's data: the same for pages and the API."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from datetime import date, datetime
+from typing import Any, Final
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from changes.catalogue import Field, Operation, Type
+from changes.words import said
+from incidents.forms import LOCAL_TIME
+
+PREFIX: Final = "field"
+LONGEST_TEXT, LONGEST_WORDS = 300, 8000
+DOMAIN: Final = re.compile(r"(?=.{1,253}$)(\*\.)?([A-Za-z0-9_]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+PORTS: Final = re.compile(r"(-1/-1|\d{1,5}/\d{1,5})")
+PATH: Final = re.compile(r"(/|[A-Za-z]:\\).{0,400}|[A-Za-z]:")
+BUCKET: Final = re.compile(r"[a-z0-9]([a-z0-9-]{1,61})[a-z0-9]")
+MOST_PORT: Final = 65_535
+
+
+class OperationForm(forms.Form):
+    """The questions of one operation; `values` is what is kept: plain JSON, without what was left empty."""
+
+    def __init__(self, *args: Any, operation: Operation, **options: Any) -> None:
+        super().__init__(*args, **{"prefix": PREFIX, **options})
+        self.operation = operation
+        for field in operation.fields:
+            self.fields[field.name] = form_field(field)
+
+    def values(self) -> dict[str, object]:
+        found = {name: _plain(value) for name, value in self.cleaned_data.items()}
+        return {name: value for name, value in found.items() if value not in (None, "")}
+
+
+def check(operation: Operation, given: dict[str, Any]) -> OperationForm:
+    """The form over values that came by the API. `values()` may be asked once `is_valid()`."""
+    return OperationForm({f"{PREFIX}-{name}": value for name, value in given.items()}, operation=operation)
+
+
+def form_field(field: Field) -> forms.Field:
+    label = said(field.words) + (f" ({field.unit})" if field.unit else "")
+    options: dict[str, Any] = {"label": label, "required": field.required}
+    hint = {"placeholder": field.placeholder} if field.placeholder else {}
+    if field.type is Type.BOOLEAN:
+        return forms.BooleanField(label=label, required=False)
+    if field.type is Type.INTEGER:
+        return forms.IntegerField(min_value=field.least, max_value=field.most, **options)
+    if field.type is Type.CHOICE:
+        empty = [] if field.required else [("", "—")]
+        choices = [*empty, *((each.value, said(each.words)) for each in field.options)]
+        return forms.ChoiceField(choices=choices, **options)
+    if field.type is Type.LONG_TEXT:
+        widget = forms.Textarea({"rows": 3, **hint})
+        return forms.CharField(max_length=LONGEST_WORDS, widget=widget, **options)
+    if field.type in (Type.DATE, Type.DATETIME):
+        return _moment_field(field, options)
+    return forms.CharField(
+        max_length=LONGEST_TEXT, validators=_VALIDATORS.get(field.type, []), widget=forms.TextInput(hint), **options
+    )
+
+
+def _moment_field(field: Field, options: dict[str, Any]) -> forms.Field:
+    if field.type is Type.DATE:
+        return forms.DateField(widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"), **options)
+    widget = forms.DateTimeInput({"type": "datetime-local"}, format=LOCAL_TIME)
+    return forms.DateTimeField(widget=widget, input_formats=[LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"], **options)
+
+
+def _is_ip(value: str) -> None:
+    try:
+        ipaddress.ip_address(value)
+    except ValueError:
+        raise ValidationError(_("Please give an IP address, such as 203.0.113.7.")) from None
+
+
+def _is_cidr(value: str) -> None:
+    try:
+        ipaddress.ip_network(value)
+    except ValueError:
+        raise ValidationError(_("Please give a range such as 10.0.1.0/24; the host part is zero.")) from None
+
+
+def _are_ports(value: str) -> None:
+    complaint = _("Please give ports such as 443/443 or 8000/8080; -1/-1 means all.")
+    if not PORTS.fullmatch(value):
+        raise ValidationError(complaint)
+    first, _slash, last = value.partition("/")
+    if value != "-1/-1" and not 1 <= int(first) <= int(last) <= MOST_PORT:
+        raise ValidationError(complaint)
+
+
+_VALIDATORS: Final[dict[Type, list[Any]]] = {
+    Type.IP: [_is_ip],
+    Type.CIDR: [_is_cidr],
+    Type.PORTS: [_are_ports],
+    Type.DOMAIN: [RegexValidator(rf"\A{DOMAIN.pattern}\Z", _("Please give a domain name, such as example.com."))],
+    Type.PATH: [RegexValidator(rf"\A({PATH.pattern})\Z", _("Please give a whole path, such as /data or D:."))],
+    Type.BUCKET: [
+        RegexValidator(rf"\A{BUCKET.pattern}\Z", _("A bucket's name has 3 to 63 small letters, digits and hyphens."))
+    ],
+}
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, datetime):
+        return timezone.localtime(value).isoformat()
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,203 @@
+"""Approval level by level (R93): a word is given once, in the portal or by a link; who does not answer is reminded."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import audit, scope
+from accounts.errors import DomainError
+from accounts.models import Role, User
+from accounts.permissions import can_write
+from changes import approval, messages
+from changes.catalogue import Duty, Needs
+from changes.gates import Word
+from changes.models import ApprovalLevel, ApprovalVote, Change, Delegation
+from changes.services import facts, following
+from changes.services.marks import Kind, allowed, finish, hold, required, write
+from changes.states import GATED, Verb
+
+Channel = ApprovalVote.Channel
+
+
+@transaction.atomic
+def decide(
+    *,
+    change: Change,
+    is_yes: bool,
+    words: str,
+    actor: User,
+    now: datetime,
+    channel: str = Channel.PORTAL,
+    ip: str | None = None,
+    level_id: int | None = None,
+) -> ApprovalVote:
+    """Give the word that is wanted of this person now: their own, or that of whoever delegated to them.
+
+    `level_id`: the level that a link was about; it must be the one whose turn it is.
+    """
+    change = hold(change)
+    allowed(Verb.DECIDE, change, actor)
+    levels = facts.levels(change)
+    rounds = [facts.as_round(level) for level in levels]
+    place = approval.open_level(rounds, change.requester_id)
+    if place is None or (level_id is not None and levels[place].pk != level_id):
+        raise DomainError(
+            _("Nobody is asked to decide on %(number)s now.") % {"number": change.number}, code="not_asked"
+        )
+    voter = approval.may_decide(rounds[place], actor.pk, change.requester_id, principals_of(actor, now))
+    if voter is None or not can_write(actor):
+        raise PermissionDenied
+    words = words.strip() if is_yes else required(words, _("Please say why: the service team reads it."))
+    vote = ApprovalVote.objects.create(
+        customer_id=change.customer_id,
+        level=levels[place],
+        voter_id=voter,
+        person=actor,
+        is_yes=is_yes,
+        words=words,
+        at=now,
+        channel=Channel(channel),
+        ip=ip,
+    )
+    spoken_for = "" if voter == actor.pk else vote.voter.name
+    data = {"duty": levels[place].duty, "yes": is_yes, "for": spoken_for, "by": channel}
+    finish(change, Kind.DECIDED, actor=actor, now=now, body=words, data=data)
+    _next(change, now)
+    if not is_yes:
+        messages.refused(change, actor, words, now=now)
+    return vote
+
+
+@transaction.atomic
+def ask_again(*, change: Change, actor: User, now: datetime) -> Change:
+    """After a refusal, or when nobody answered: everybody is asked once more. What the customer signed stays signed."""
+    change = hold(change)
+    allowed(Verb.EDIT, change, actor)
+    said = approval.outcome(facts.rounds(change), change.requester_id)
+    if said not in (Word.NO, Word.LAPSED):
+        raise DomainError(_("The approvers have been asked already."), code="asked")
+    change.approval_round += 1
+    finish(change, Kind.ASKED, actor=actor, now=now, data={"again": True})
+    following.go_on(change, now=now)
+    return change
+
+
+@transaction.atomic
+def remind(*, level_id: int, now: datetime) -> None:
+    """The timer of a level: its people are reminded and others may decide as well; the next time it lapses."""
+    found = ApprovalLevel.objects.select_related("change").filter(pk=level_id).first()
+    if found is None:
+        return
+    change = hold(found.change)
+    level = next((one for one in facts.levels(change) if one.pk == level_id), None)
+    if level is None or change.stage not in GATED or level.asked_at is None or level.due_at is None:
+        return
+    if approval.verdict(facts.as_round(level), change.requester_id) is not Word.PENDING:
+        return
+    if level.reminded_at is None:
+        _widen(change, level, now)
+        return
+    level.lapsed_at = now
+    level.save(update_fields=["lapsed_at"])
+    finish(change, Kind.LAPSED, actor=None, now=now, data={"duty": level.duty})
+    messages.lapsed(change, level, now=now)
+    following.go_on(change, now=now)
+
+
+def _widen(change: Change, level: ApprovalLevel, now: datetime) -> None:
+    """Nobody answered: the second project manager, and on our side every manager, may decide from now on."""
+    assert level.due_at is not None and level.asked_at is not None  # noqa: S101, PT018 - the caller has looked
+    if level.duty == Duty.CUSTOMER:
+        others = following.customer_managers(change.customer_id, both=True)
+    else:
+        managers = User.objects.filter(role__in=(Role.MANAGER, Role.ADMIN), is_active=True)
+        others = list(managers.exclude(pk=change.requester_id).order_by("pk").values_list("pk", flat=True))
+    if level.needs == Needs.ANY:
+        level.deciders = list(dict.fromkeys([*level.deciders, *others]))
+    level.reminded_at = now
+    level.due_at = now + (level.due_at - level.asked_at)
+    level.save(update_fields=["deciders", "reminded_at", "due_at"])
+    following.remind_at(level, level.due_at)
+    write(change, Kind.ASKED, actor=None, now=now, data={"duty": level.duty, "people": following.names(level.deciders)})
+    messages.decision_wanted(change, level, now=now)
+
+
+def _next(change: Change, now: datetime) -> None:
+    for level in facts.levels(change):
+        if approval.verdict(facts.as_round(level), change.requester_id) is not Word.PENDING:
+            following.forget(level)
+    following.go_on(change, now=now)
+
+
+def principals_of(person: User, now: datetime) -> list[int]:
+    """Those who delegated their word to this person for today, by id."""
+    today = timezone.localdate(now)
+    with scope.platform("who speaks for whom"):
+        rows = Delegation.objects.on(today).filter(delegate=person, principal__is_active=True)
+        return list(rows.order_by("pk").values_list("principal_id", flat=True))
+
+
+def waiting_for(person: User, *, now: datetime) -> list[Change]:
+    """The changes that wait for this person's word, the oldest question first."""
+    found = []
+    rows = ApprovalLevel.objects.current().filter(
+        asked_at__isnull=False, lapsed_at=None, change__state__in=sorted(GATED)
+    )
+    principals = principals_of(person, now)
+    for level in rows.select_related("change__customer").prefetch_related("votes").order_by("asked_at", "pk"):
+        as_round, requester = facts.as_round(level), level.change.requester_id
+        if approval.verdict(as_round, requester) is not Word.PENDING:
+            continue
+        if approval.may_decide(as_round, person.pk, requester, principals) is not None:
+            found.append(level.change)
+    return found
+
+
+@transaction.atomic
+def delegate(
+    *, principal: User, delegate: User, begins_on: date, ends_on: date, actor: User, now: datetime
+) -> Delegation:
+    """Let somebody of the same side decide in one's place. A manager may do it for somebody who is ill."""
+    from_manager = actor.role in (Role.MANAGER, Role.ADMIN) and principal.is_provider
+    if actor.pk != principal.pk and not from_manager:
+        raise PermissionDenied
+    if principal.customer_id != delegate.customer_id or not can_write(delegate) or not delegate.is_active:
+        raise DomainError(_("Only somebody of the same side can decide for you."), code="other_side")
+    if principal.pk == delegate.pk:
+        raise DomainError(_("Please choose somebody else."), code="same_person")
+    with scope.platform("who speaks for whom"):
+        made = Delegation.objects.create(
+            customer_id=principal.customer_id,
+            principal=principal,
+            delegate=delegate,
+            begins_on=begins_on,
+            ends_on=ends_on,
+            made_by=actor,
+            made_at=now,
+        )
+        detail = {"of": principal.pk, "to": delegate.pk, "from": str(begins_on), "until": str(ends_on)}
+        audit.record(
+            action="approval.delegate", actor=actor, customer=principal.customer, obj=made, detail=detail, now=now
+        )
+    return made
+
+
+@transaction.atomic
+def end_delegation(*, delegation: Delegation, actor: User, now: datetime) -> Delegation:
+    """Decide by oneself again."""
+    if actor.pk not in (delegation.principal_id, delegation.made_by_id):
+        raise PermissionDenied
+    with scope.platform("who speaks for whom"):
+        delegation = Delegation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=delegation.pk)
+        if delegation.ended_at is None:
+            delegation.ended_at = now
+            delegation.save(update_fields=["ended_at"])
+            audit.record(
+                action="approval.end_delegation", actor=actor, customer=delegation.customer, obj=delegation, now=now
+            )
+    return delegation

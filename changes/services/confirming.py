@@ -1,0 +1,89 @@
+"""The risk is told, and the customer says yes to it: by signature, or in an emergency on the telephone first (R84)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import User
+from changes import letters
+from changes.models import Change, ChangeKind
+from changes.services import following
+from changes.services.marks import Kind, allowed, finish, hold, required
+from changes.states import Verb
+from incidents.models import Attestation, AttestationAnswer, Purpose
+from incidents.services import attestations
+from incidents.services.attestations import Subject
+
+ANSWERED_TASK = "changes.confirmation_answered"
+
+
+@transaction.atomic
+def tell_risk(*, change: Change, text: str, actor: User, now: datetime) -> Attestation | None:
+    """Tell the customer what may happen, with all that is to be done; a named contact signs the whole.
+
+    A standard change was signed with its template: nothing is asked again.
+    """
+    change = hold(change)
+    allowed(Verb.TELL_RISK, change, actor)
+    if change.kind == ChangeKind.STANDARD:
+        raise DomainError(_("The risk of a standard change was signed with it."), code="standard")
+    text = required(text, _("Please write what may happen."))
+    if change.confirmation is not None and change.confirmation.given is None:
+        attestations.lapse(attestation=change.confirmation, actor=actor, now=now)
+    change.risk_text, change.risk_told_at = text, now
+    change.confirmation = attestations.ask(
+        customer=change.customer,
+        purpose=Purpose.PATCH if change.patch else Purpose.CHANGE,
+        subject=Subject(f"change:{change.pk}", str(change)[:250], f"/changes/{change.pk}/"),
+        text=letters.confirmation_text(change),
+        actor=actor,
+        now=now,
+        on_answer=ANSWERED_TASK,
+    )
+    data = {"revision": change.revision, "attestation": change.confirmation.pk}
+    finish(change, Kind.RISK_TOLD, actor=actor, now=now, body=text, data=data)
+    following.go_on(change, now=now)
+    return change.confirmation
+
+
+@transaction.atomic
+def hear(*, change: Change, name: str, words: str, actor: User, now: datetime) -> Change:
+    """In an emergency the customer's word on the telephone is enough to begin; the signature follows."""
+    change = hold(change)
+    allowed(Verb.HEAR, change, actor)
+    if change.kind != ChangeKind.EMERGENCY:
+        raise DomainError(
+            _("Only an emergency begins on a spoken word. Tell the risk, and let the customer sign it."),
+            code="not_urgent",
+        )
+    if change.risk_told_at is None:
+        raise DomainError(_("Tell the risk first: the customer says yes to that."), code="risk_missing")
+    change.heard_from = required(name, _("Please write who said yes."))[:120]
+    change.heard_at = now
+    finish(change, Kind.HEARD, actor=actor, now=now, body=words, data={"name": change.heard_from})
+    following.go_on(change, now=now)
+    return change
+
+
+@transaction.atomic
+def answered(*, attestation_id: int, now: datetime) -> None:
+    """The timer after a signature, a refusal or the end of the time for it. Says nothing about a revision gone by."""
+    found = Change.objects.filter(confirmation=attestation_id).first()
+    if found is None:
+        return
+    with scope.customer(found.customer_id):
+        change = hold(found)
+        asked = change.confirmation
+        if asked is None or asked.pk != attestation_id or asked.given is None:
+            return
+        given = asked.given
+        if given.outcome == AttestationAnswer.Outcome.WITHDRAWN:
+            return
+        data = {"outcome": given.outcome, "signer": given.signer_name, "attestation": asked.pk}
+        finish(change, Kind.ANSWERED, actor=given.signer, now=now, body=given.words, data=data)
+        following.go_on(change, now=now)

@@ -1,0 +1,148 @@
+"""What the gates of a change are read off, gathered from its rows; and what follows when they are read again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from assets.models import Environment
+from changes import approval, gates, states
+from changes.catalogue import Duty, Needs
+from changes.gates import Facts, Gate, Target, Tested, Word
+from changes.models import (
+    ApprovalLevel,
+    Change,
+    ChangeAsset,
+    ChangeFile,
+    ChangeKind,
+    ChangeState,
+)
+from changes.services import windows
+from incidents.models import AttestationAnswer, IncidentKind, RequestPhase
+
+BACKUP_LIFE: Final = timedelta(days=7)
+"""A backup that is older on the day of the work is taken again."""
+AUTHORISED_PHASES: Final = (RequestPhase.ACCEPTED, RequestPhase.IN_WORK)
+VENDORS: Final = (Change.Origin.CLOUD_VENDOR, Change.Origin.SOFTWARE_VENDOR)
+Outcome = AttestationAnswer.Outcome
+
+
+def gather(change: Change, *, now: datetime) -> Facts:
+    """Everything as it is recorded at this moment. The caller holds the change when it acts on the answer."""
+    kind = change.sort
+    return Facts(
+        kind=kind,
+        targets=_targets(change),
+        authorised=_is_authorised(change),
+        template_in_force=change.template is not None and change.template.is_in_force(now),
+        risk_told=change.risk_told_at is not None,
+        confirmed=_confirmed(change),
+        heard=change.heard_at is not None,
+        tested=_tested(change),
+        is_patch=bool(change.patch),
+        patch_proven=bool(change.patch) and is_proven(change),
+        has_sop=ChangeFile.objects.filter(change=change, purpose=ChangeFile.Purpose.SOP).exists(),
+        approved=approval.outcome(rounds(change), change.requester_id),
+        has_window=change.starts_at is not None and change.ends_at is not None and change.ends_at > now,
+        is_frozen=is_frozen(change),
+        freeze_overruled=change.freeze_overruled_by_id is not None,
+        backup_since=None if change.starts_at is None else change.starts_at - BACKUP_LIFE,
+    )
+
+
+def rounds(change: Change) -> list[approval.Round]:
+    """The levels of the round that counts, with their votes."""
+    return [as_round(level) for level in levels(change)]
+
+
+def levels(change: Change) -> Sequence[ApprovalLevel]:
+    rows = ApprovalLevel.objects.filter(change=change, round=change.approval_round)
+    return list(rows.prefetch_related("votes__voter", "votes__person").order_by("position"))
+
+
+def as_round(level: ApprovalLevel) -> approval.Round:
+    return approval.Round(
+        duty=Duty(level.duty),
+        needs=Needs(level.needs),
+        deciders=frozenset(level.deciders),
+        votes=tuple(approval.Vote(vote.voter_id, vote.person_id, vote.is_yes) for vote in level.votes.all()),
+        has_lapsed=level.lapsed_at is not None,
+    )
+
+
+def is_frozen(change: Change) -> bool:
+    if change.starts_at is None or change.ends_at is None:
+        return False
+    return bool(windows.freezes(change.customer, change.starts_at, change.ends_at))
+
+
+def is_proven(change: Change) -> bool:
+    """The same patch went through on another instance that is not production (R150)."""
+    own = ChangeAsset.objects.filter(change=change).values("asset_id")
+    others = Change.objects.filter(customer=change.customer_id, state=ChangeState.CLOSED).exclude(pk=change.pk)
+    spared = others.filter(touched__asset__environment__in=NOT_PRODUCTION).exclude(touched__asset_id__in=own)
+    return any(other.patch == change.patch for other in spared.distinct())
+
+
+NOT_PRODUCTION: Final = (Environment.TEST, Environment.DEVELOPMENT)
+"""What nobody knows counts as production."""
+
+
+def _targets(change: Change) -> tuple[Target, ...]:
+    taken: dict[int, datetime] = {}
+    for asset_id, at in change.backups.values_list("asset_id", "taken_at"):
+        taken[asset_id] = max(at, taken.get(asset_id, at))
+    touched = change.touched.order_by("asset_id").values_list("asset_id", "asset__environment")
+    return tuple(
+        Target(asset_id, environment not in NOT_PRODUCTION, taken.get(asset_id), bool(change.backup_waiver))
+        for asset_id, environment in touched
+    )
+
+
+def _is_authorised(change: Change) -> bool:
+    """By an incident of the customer's (R83), a request that was accepted, or a vendor's notice on record (R88)."""
+    if change.origin in VENDORS and change.vendor_notice:
+        return True
+    incident = change.incident
+    if incident is None or incident.kind == IncidentKind.INTERNAL:
+        return False
+    return incident.kind != IncidentKind.REQUEST or incident.phase in AUTHORISED_PHASES
+
+
+def _confirmed(change: Change) -> Word:
+    asked = change.confirmation
+    if asked is None:
+        return Word.NOT_ASKED
+    if asked.given is None:
+        return Word.PENDING
+    words = {Outcome.SIGNED: Word.YES, Outcome.DECLINED: Word.NO}
+    return words.get(Outcome(asked.given.outcome), Word.LAPSED)
+
+
+def _tested(change: Change) -> Tested:
+    latest = change.tests.filter(revision=change.revision).order_by("-at", "-pk").first()
+    if latest is not None:
+        return Tested.PASSED if latest.has_passed else Tested.FAILED
+    return Tested.WAIVED if change.test_waiver else Tested.NOT
+
+
+def settle(change: Change, *, now: datetime) -> bool:
+    """Let the gates say where a held change stands (unsaved); True when it has just become ready."""
+    if change.stage not in states.GATED:
+        change.gate = ""
+        return False
+    facts = gather(change, now=now)
+    at = gates.current(facts)
+    was_ready = change.state == ChangeState.READY
+    change.gate = "" if at is None else at.value
+    change.state = ChangeState.READY if at is None else ChangeState.PREPARING
+    return at is None and not was_ready
+
+
+def asks_now(change: Change, *, now: datetime) -> bool:
+    """Whether the approvers can be asked: nothing before their gate is missing."""
+    if change.kind == ChangeKind.STANDARD:
+        return False
+    before = [step for step in gates.path(gather(change, now=now)) if step.gate is not Gate.SCHEDULED]
+    return all(step.is_passed for step in before[: [step.gate for step in before].index(Gate.APPROVED)])

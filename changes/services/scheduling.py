@@ -1,0 +1,89 @@
+"""When it is done: its window, checked against freezes and against other changes of its assets and their neighbours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts.errors import DomainError
+from accounts.models import User
+from assets.services.hosting import hosts_of
+from changes.models import Change
+from changes.permissions import may_overrule
+from changes.services import following, windows
+from changes.services.marks import Kind, allowed, finish, hold, required, same_version
+from changes.states import OPEN, Verb
+
+SHORTEST = timedelta(minutes=5)
+
+
+@transaction.atomic
+def schedule(
+    *, change: Change, starts_at: datetime, ends_at: datetime, actor: User, now: datetime, version: int | None = None
+) -> Change:
+    """Give it a window. It may be moved until the work begins."""
+    change = hold(change)
+    allowed(Verb.SCHEDULE, change, actor)
+    same_version(change, version)
+    if ends_at <= now:
+        raise DomainError(_("The window is over already. Nothing was saved."), code="in_the_past")
+    if ends_at - starts_at < SHORTEST or ends_at - starts_at > windows.LONGEST:
+        raise DomainError(_("A window lasts from five minutes to seven days. Nothing was saved."), code="bad_window")
+    if (starts_at, ends_at) == (change.starts_at, change.ends_at):
+        return change
+    change.starts_at, change.ends_at = starts_at, ends_at
+    change.freeze_overruled_by, change.freeze_reason = None, ""
+    data = {"from": starts_at.isoformat(), "until": ends_at.isoformat()}
+    finish(change, Kind.SCHEDULED, actor=actor, now=now, data=data)
+    following.go_on(change, now=now)
+    return change
+
+
+@transaction.atomic
+def overrule_freeze(*, change: Change, reason: str, actor: User, now: datetime) -> Change:
+    """It is done in spite of a freeze: a service manager's word, with the reason (R92)."""
+    change = hold(change)
+    allowed(Verb.SCHEDULE, change, actor)
+    if not may_overrule(actor) or actor.pk == change.requester_id:
+        raise PermissionDenied
+    change.freeze_reason = required(reason, _("Please say why it cannot wait."))[:300]
+    change.freeze_overruled_by = actor
+    finish(change, Kind.SCHEDULED, actor=actor, now=now, body=reason, data={"overruled": True})
+    following.go_on(change, now=now)
+    return change
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """Another change in the same window. `asset_ids`: what both touch; empty: neighbours on one host."""
+
+    change: Change
+    asset_ids: tuple[int, ...]
+
+
+def conflicts(change: Change) -> list[Conflict]:
+    """Other open changes whose window overlaps and that touch the same assets, or what runs on the same host."""
+    if change.starts_at is None or change.ends_at is None:
+        return []
+    own = set(change.touched.values_list("asset_id", flat=True))
+    near = _neighbourhood(change.customer_id, own)
+    others = Change.objects.within(change.starts_at, change.ends_at).filter(
+        customer=change.customer_id, state__in=sorted(OPEN)
+    )
+    others = others.exclude(pk=change.pk).touching(near).prefetch_related("assets").order_by("starts_at", "pk")
+    return [
+        Conflict(other, tuple(sorted(own & {asset.pk for asset in other.assets.all()}))) for other in others.distinct()
+    ]
+
+
+def _neighbourhood(customer_id: int, assets: Iterable[int]) -> set[int]:
+    """These assets, the hosts that they run on, and all that runs on those."""
+    host_of = hosts_of(customer_id)
+    own = set(assets)
+    roots = own | {host_of[asset] for asset in own if asset in host_of}
+    return roots | {asset for asset, host in host_of.items() if host in roots}

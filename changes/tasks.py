@@ -1,0 +1,22 @@
+"""What the timers wake: thin entries that run inside the timer's transaction and scope."""
+
+from datetime import datetime
+
+from celery import shared_task
+
+from changes.services import approving, confirming, executing, following
+
+
+@shared_task(name=confirming.ANSWERED_TASK, queue="default")
+def confirmation_answered(*, due_at: datetime, now: datetime, attestation_id: int) -> None:
+    confirming.answered(attestation_id=attestation_id, now=now)
+
+
+@shared_task(name=following.DECIDE_TASK, queue="default")
+def remind_of_decision(*, due_at: datetime, now: datetime, level_id: int) -> None:
+    approving.remind(level_id=level_id, now=now)
+
+
+@shared_task(name=following.OVERRUN_TASK, queue="default")
+def window_is_over(*, due_at: datetime, now: datetime, change_id: int) -> None:
+    executing.window_is_over(change_id=change_id, now=now)

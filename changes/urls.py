@@ -1,0 +1,39 @@
+"""Pages of changes."""
+
+from django.urls import path
+
+from changes.views import approvals, catalogue, pages, presses, standard, windows
+
+app_name = "changes"
+urlpatterns = [
+    path("", pages.index, name="list"),
+    path("catalogue/", catalogue.index, name="catalogue"),
+    path("catalogue/<slug:code>/", catalogue.ask, name="ask"),
+    path("new/", pages.create, name="create"),
+    path("approvals/", approvals.inbox, name="approvals"),
+    path("approvals/delegate/", approvals.delegate, name="delegate"),
+    path("approvals/delegate/<int:pk>/end/", approvals.end_delegation, name="delegation-end"),
+    path("decide/<str:token>/", approvals.decide_by_link, name="decide-by-link"),
+    path("calendar/", windows.calendar, name="calendar"),
+    path("calendar/<str:token>.ics", windows.feed, name="feed"),
+    path("windows/", windows.index, name="windows"),
+    path("windows/new/", windows.create, name="window-create"),
+    path("windows/<int:pk>/end/", windows.end, name="window-end"),
+    path("standard/", standard.index, name="standard"),
+    path("standard/new/", standard.create, name="standard-create"),
+    path("standard/<int:pk>/", standard.detail, name="standard-one"),
+    path("standard/<int:pk>/use/", standard.use, name="standard-use"),
+    path("standard/<int:pk>/approve/", standard.approve, name="standard-approve"),
+    path("standard/<int:pk>/retire/", standard.retire, name="standard-retire"),
+    path("for-asset/<int:asset_id>/", pages.for_asset, name="for-asset"),
+    path("for-incident/<int:incident_id>/", pages.for_incident, name="for-incident"),
+    path("<int:pk>/", pages.detail, name="detail"),
+    path("<int:pk>/edit/", pages.edit, name="edit"),
+    path("<int:pk>/decide/", approvals.decide, name="decide"),
+    path("<int:pk>/check/<slug:code>/", presses.check, name="check"),
+    path("<int:pk>/files/<int:file_id>/", pages.download, name="file"),
+    *(
+        path(f"<int:pk>/{name.replace('_', '-')}/", presses.press, {"name": name}, name=name.replace("_", "-"))
+        for name in presses.PRESSES
+    ),
+]

@@ -1,0 +1,130 @@
+"""The approver's inbox, the link that came by mail, and who decides while somebody is away."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import scope
+from accounts.models import User
+from accounts.permissions import can_write, person_of, require
+from changes import faces
+from changes.forms import DecisionForm, DelegationForm
+from changes.links import read_token
+from changes.models import ApprovalLevel, ApprovalVote, Change, Delegation
+from changes.services import approving
+from changes.views.pages import answer, get_change
+
+form_view = require_http_methods(["GET", "HEAD", "POST"])
+
+
+@require_safe
+def inbox(request: HttpRequest) -> HttpResponse:
+    """What waits for one's word, each with all that one has to know; phone first."""
+    person = person_of(request)
+    waiting = approving.waiting_for(person, now=timezone.now())
+    rows = Change.objects.for_lists().in_bulk([change.pk for change in waiting])
+    shown = [(change, faces.details(change.operation, change.fields)) for change in (rows[one.pk] for one in waiting)]
+    context = {"waiting": shown, "delegations": delegations_of(person), "form": DelegationForm(person=person)}
+    return render(request, "changes/approvals.html", context)
+
+
+@form_view
+@require(can_write)
+def decide(request: HttpRequest, pk: int) -> HttpResponse:
+    """Approve or refuse, with everything on the page."""
+    change, person = get_change(pk), person_of(request)
+    form = DecisionForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        _decide(request, change, form, person, channel=ApprovalVote.Channel.PORTAL)
+        return answer(request, change, _("Your decision is kept."))
+    context = {"change": change, "form": form, "details": faces.details(change.operation, change.fields)}
+    return render(request, "changes/decide.html", context, status=422 if form.errors else 200)
+
+
+@never_cache
+@login_not_required
+@form_view
+def decide_by_link(request: HttpRequest, token: str) -> HttpResponse:
+    """The link of one person: looking at it shows, only pressing acts."""
+    named = read_token(token)
+    person = None if named is None else _person(named[1])
+    if named is None or person is None:
+        return render(request, "changes/decide_shut.html", status=404)
+    with scope.user(person), translation.override(person.language):
+        level = ApprovalLevel.objects.current().filter(pk=named[0], lapsed_at=None).first()
+        change = None if level is None else get_change(level.change_id)
+        waits = change is not None and change.pk in {
+            one.pk for one in approving.waiting_for(person, now=timezone.now())
+        }
+        if change is None or not waits:
+            return render(request, "changes/decide_shut.html", {"change": change}, status=410)
+        form = DecisionForm(request.POST if request.method == "POST" else None)
+        if request.method == "POST" and form.is_valid():
+            _decide(request, change, form, person, channel=ApprovalVote.Channel.LINK, level_id=named[0])
+            return render(request, "changes/decide_done.html", {"change": change, "said": form.cleaned_data["answer"]})
+        context = {
+            "change": change,
+            "form": form,
+            "person": person,
+            "details": faces.details(change.operation, change.fields),
+        }
+        return render(request, "changes/decide_link.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@require(can_write)
+def delegate(request: HttpRequest) -> HttpResponse:
+    """Have a colleague decide on some days."""
+    person = person_of(request)
+    form = DelegationForm(request.POST, person=person)
+    if not form.is_valid():
+        context = {"waiting": [], "delegations": delegations_of(person), "form": form}
+        return render(request, "changes/approvals.html", context, status=422)
+    approving.delegate(principal=person, actor=person, now=timezone.now(), **form.cleaned_data)
+    messages.success(request, _("On those days your colleague decides for you."))
+    return redirect("changes:approvals")
+
+
+@require_POST
+@require(can_write)
+def end_delegation(request: HttpRequest, pk: int) -> HttpResponse:
+    person = person_of(request)
+    with scope.platform("one's own delegations"):
+        delegation = get_object_or_404(Delegation.objects.filter(principal=person), pk=pk)
+    approving.end_delegation(delegation=delegation, actor=person, now=timezone.now())
+    messages.success(request, _("You decide by yourself again."))
+    return redirect("changes:approvals")
+
+
+def delegations_of(person: User) -> list[Delegation]:
+    """One's own that are not over."""
+    with scope.platform("one's own delegations"):
+        rows = Delegation.objects.filter(principal=person, ended_at=None, ends_on__gte=timezone.localdate())
+        return list(rows.select_related("delegate"))
+
+
+def _decide(
+    request: HttpRequest, change: Change, form: DecisionForm, person: User, *, channel: str, level_id: int | None = None
+) -> None:
+    approving.decide(
+        change=change,
+        is_yes=form.cleaned_data["answer"] == "yes",
+        words=form.cleaned_data["words"],
+        actor=person,
+        now=timezone.now(),
+        channel=channel,
+        ip=request.META.get("REMOTE_ADDR") or None,
+        level_id=level_id,
+    )
+
+
+def _person(pk: int) -> User | None:
+    with scope.platform("whose link this is"):
+        return User.objects.select_related("customer").filter(pk=pk, is_active=True).first()
