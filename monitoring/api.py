@@ -16,13 +16,13 @@ from rest_framework.response import Response
 
 from accounts.api import TenantViewSet
 from accounts.models import Customer, Severity
+from accounts.windows import from_json
 from monitoring.matching import Scope
 from monitoring.models import Alert, Held, Silence
 from monitoring.models.alert import AlertQuerySet
 from monitoring.services import acks, silences
 from monitoring.services.silences import ZONE
 from monitoring.silence_forms import ZONES
-from accounts.windows import from_json
 
 
 class AlertFilter(django_filters.FilterSet):

@@ -14,13 +14,13 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.forms.calendars import WEEKDAYS
 from accounts.models import Customer
+from accounts.windows import Once, Weekly, Window
 from assets.models import Asset
 from monitoring.extra_rules import EXTRA_RULES, ExtraRule
 from monitoring.matching import Scope
 from monitoring.models import AssetGroup
 from monitoring.rules import RULES, Rule
 from monitoring.services.silences import ZONE
-from accounts.windows import Once, Weekly, Window
 
 ZONES: Final = (
     (ZONE, _("China")),

@@ -11,6 +11,7 @@ from accounts import scope
 from accounts.models import Customer
 from monitoring.services import (
     acks,
+    change_windows,
     claims,
     expiry,
     happenings,
@@ -168,6 +169,12 @@ def look_at_flapping(alert_id: int, *, due_at: datetime, now: datetime) -> None:
 def silence_turns(silence_id: int, *, due_at: datetime, now: datetime) -> None:
     """A window of a silence begins or ends."""
     silences.turn(silence_id=silence_id, now=now)
+
+
+@shared_task(name="monitoring.follow_change", queue="default")
+def follow_change(change_id: int, *, due_at: datetime, now: datetime) -> None:
+    """A change was approved, moved, finished or given up: so is the quiet over its assets."""
+    change_windows.follow(change_id=change_id, now=now)
 
 
 @shared_task(name="monitoring.ack_runs_out", queue="default")

@@ -9,10 +9,10 @@ from typing import Any, Final
 from django.db.models import Q
 from django.utils.translation import gettext as _
 
+from accounts.windows import from_json, upcoming
 from assets.models import Asset
 from monitoring.models import Event, Silence
 from monitoring.services.graphs import Window
-from accounts.windows import from_json, upcoming
 
 AT_ONCE: Final = 100
 SILENCES: Final = 20

@@ -15,13 +15,13 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
+from accounts.windows import Once, Window, as_json, last_end
 from assets.models import Asset
 from monitoring import registry
 from monitoring.matching import Scope
 from monitoring.models import Alert, AssetGroup, Silence
 from monitoring.services import holding
 from monitoring.services.levels import groups_of_assets
-from accounts.windows import Once, Window, as_json, last_end
 from notify import live
 from timers import services as timers
 
@@ -122,6 +122,15 @@ def for_change(
             source=Source.CHANGE,
             key=change_key,
         )
+
+
+def is_as_said(change_key: str, assets: Collection[Asset], start: datetime, end: datetime) -> bool:
+    """Whether the change has just this silence already."""
+    standing = Silence.objects.filter(key=change_key, ended_at=None).first()
+    if standing is None:
+        return False
+    window = as_json(Once(start, end))
+    return standing.windows == [window] and standing.asset_ids == sorted(asset.pk for asset in assets)
 
 
 def end_change(*, change_key: str, customer: Customer, actor: User | None, now: datetime) -> None:

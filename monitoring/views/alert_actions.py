@@ -16,11 +16,11 @@ from django.views.decorators.http import require_POST
 from accounts.errors import DomainError
 from accounts.models import Customer
 from accounts.permissions import is_provider, person_of, require
+from accounts.windows import Once
 from monitoring.models import Alert
 from monitoring.services import acks, silences
 from monitoring.silence_forms import AckForm, QuickSilenceForm
 from monitoring.views.silences import scope_of_alerts
-from accounts.windows import Once
 
 MOST = 500
 

@@ -10,13 +10,13 @@ from django.core.exceptions import PermissionDenied
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
+from accounts.windows import Once, Weekly, Window
 from assets.models import Asset
 from incidents.models import Incident, TimelineEntry
 from monitoring import tasks
 from monitoring.matching import Scope, read_labels
 from monitoring.models import AlertHold, AssetGroup, AssetGroupMember, Held, Silence
 from monitoring.services import acks, silences
-from accounts.windows import Once, Weekly, Window
 from tests.monitoring.samples import START, alerts, feed, minute, server
 from timers.models import Timer
 
