@@ -26,6 +26,7 @@ urlpatterns = [
     path("standard/<int:pk>/approve/", standard.approve, name="standard-approve"),
     path("standard/<int:pk>/retire/", standard.retire, name="standard-retire"),
     path("for-asset/<int:asset_id>/", pages.for_asset, name="for-asset"),
+    path("for-request/<int:incident_id>/", pages.for_request, name="for-request"),
     path("for-incident/<int:incident_id>/", pages.for_incident, name="for-incident"),
     path("<int:pk>/", pages.detail, name="detail"),
     path("<int:pk>/edit/", pages.edit, name="edit"),

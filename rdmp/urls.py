@@ -12,6 +12,7 @@ api = [
     path("", include("assets.api_urls")),
     path("", include("monitoring.api_urls")),
     path("", include("incidents.api_urls")),
+    path("", include("changes.api_urls")),
 ]
 
 urlpatterns = [

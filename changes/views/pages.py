@@ -179,6 +179,19 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
 
 
 @require_safe
+def for_request(request: HttpRequest, incident_id: int) -> HttpResponse:
+    """What a service request asks for, in the catalogue's words."""
+    incident = get_object_or_404(
+        Incident.objects.filter(kind=IncidentKind.REQUEST).select_related("request"), pk=incident_id
+    )
+    asked = incident.request
+    context = {"operation": operations().get(asked.operation), "code": asked.operation}
+    return render(
+        request, "changes/_for_request.html", {**context, "details": faces.details(asked.operation, asked.fields)}
+    )
+
+
+@require_safe
 def for_incident(request: HttpRequest, incident_id: int) -> HttpResponse:
     """The changes that an incident or request led to, and what was changed on its assets just before."""
     incident = get_object_or_404(Incident.objects, pk=incident_id)
