@@ -12,7 +12,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0005_change_requests'),
         ('assets', '0002_in_full'),
-        ('incidents', '0014_change_requests'),
+        ('incidents', '0016_change_requests'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

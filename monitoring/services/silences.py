@@ -129,8 +129,8 @@ def is_as_said(change_key: str, assets: Collection[Asset], start: datetime, end:
     standing = Silence.objects.filter(key=change_key, ended_at=None).first()
     if standing is None:
         return False
-    window = as_json(Once(start, end))
-    return standing.windows == [window] and standing.asset_ids == sorted(asset.pk for asset in assets)
+    said = (standing.windows, standing.asset_ids)
+    return said == ([as_json(Once(start, end))], sorted(asset.pk for asset in assets))
 
 
 def end_change(*, change_key: str, customer: Customer, actor: User | None, now: datetime) -> None:
