@@ -10,9 +10,9 @@ class Migration(migrations.Migration):
     initial = True
 
     dependencies = [
-        ('accounts', '0005_change_requests'),
+        ("accounts", "0005_change_requests"),
         ('assets', '0002_in_full'),
-        ('incidents', '0016_change_requests'),
+        ("incidents", "0016_change_requests"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

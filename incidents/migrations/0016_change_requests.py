@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('incidents', '0015_months_of_clocks'),
+        ("incidents", "0015_months_of_clocks"),
     ]
 
     operations = [
