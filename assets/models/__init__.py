@@ -19,6 +19,7 @@ from assets.models.inventory import (
     Kind,
     Subscription,
 )
+from assets.models.ram import RamFinding, RamUser
 from assets.models.rotations import Rotation, SshAccess
 from assets.models.syncs import SyncRun, SyncStep
 
@@ -39,6 +40,8 @@ __all__ = [
     "CredentialQuerySet",
     "Environment",
     "Kind",
+    "RamFinding",
+    "RamUser",
     "RevealRequest",
     "Rotation",
     "SshAccess",

@@ -61,10 +61,12 @@ class SyncRun(TenantModel):
 
 
 class SyncStep(TenantModel):
-    """What one pass did with one kind of resource."""
+    """What one pass did with one kind of resource, or with the users of RAM."""
+
+    RAM = "ram"
 
     run = models.ForeignKey(SyncRun, on_delete=models.CASCADE, related_name="steps")
-    kind = models.CharField(_("kind"), max_length=20, choices=Kind)
+    kind = models.CharField(_("kind"), max_length=20, choices=[*Kind.choices, (RAM, _("RAM users"))])
     state = models.CharField(_("state"), max_length=10, choices=SyncRun.State, default=SyncRun.State.WAITING)
     position = models.PositiveSmallIntegerField(default=0)
     found = models.PositiveIntegerField(_("found"), default=0)

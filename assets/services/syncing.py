@@ -15,6 +15,7 @@ from accounts.errors import DomainError
 from accounts.models import User
 from assets.aliyun import AliyunError, Client, Resource
 from assets.models import CLOUD_KINDS, AccountPurpose, Asset, CloudAccount, Environment, SyncRun, SyncStep
+from assets.services import ram_view
 from assets.services.accounts import client_for
 from assets.services.mirroring import mirror
 from notify import live
@@ -48,7 +49,7 @@ def ask(*, account: CloudAccount, trigger: SyncRun.Trigger, actor: User | None, 
             )
             SyncStep.objects.bulk_create(
                 SyncStep(customer_id=account.customer_id, run=run, kind=kind, position=position)
-                for position, kind in enumerate(CLOUD_KINDS)
+                for position, kind in enumerate((*CLOUD_KINDS, SyncStep.RAM))
             )
             minutes = timedelta(minutes=account.sync_minutes)
             CloudAccount.objects.filter(pk=account.pk).update(next_sync_at=now + minutes)
@@ -115,6 +116,9 @@ def _do_step(step: SyncStep, account: CloudAccount, client: Client, clock: Clock
     SyncStep.objects.filter(pk=step.pk).update(state=State.RUNNING)
     live.publish(customer_id=account.customer_id, topic="assets", object_id=account.pk)
     try:
+        if step.kind == SyncStep.RAM:
+            _read_ram(step, account, client, clock)
+            return None
         resources = client.resources(step.kind, account.regions)
     except AliyunError as error:
         if error.is_credential_problem:
@@ -132,6 +136,13 @@ def _do_step(step: SyncStep, account: CloudAccount, client: Client, clock: Clock
             returned=len(counts.returned),
         )
     return None
+
+
+def _read_ram(step: SyncStep, account: CloudAccount, client: Client, clock: Clock) -> None:
+    seen, access, findings = ram_view.read(client, account)
+    with transaction.atomic():
+        new = ram_view.apply(account=account, seen=seen, access=access, key_findings=findings, now=clock())
+        SyncStep.objects.filter(pk=step.pk).update(state=State.DONE, found=len(seen), created=new)
 
 
 def _fail(step: SyncStep, error: AliyunError) -> None:

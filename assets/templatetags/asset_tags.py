@@ -1,5 +1,6 @@
 """How assets and cloud accounts look: icons, colours, and questions of permission."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from django import template
@@ -9,15 +10,15 @@ from django.utils.translation import gettext_lazy
 from accounts.models import User
 from assets import permissions
 from assets.account_standard import Deviation, Fault
-from assets.models import Access, Asset, Check, CloudAccount, Credential, CredentialKind, Kind, SyncRun
+from assets.models import Access, Asset, Check, CloudAccount, Credential, CredentialKind, Kind, SyncRun, SyncStep
 
 register = template.Library()
 
-_ICONS = {
+_ICONS: Mapping[str, str] = {
     Kind.ECS: "server", Kind.RDS: "database", Kind.SLB: "arrows-split", Kind.REDIS: "bolt", Kind.MONGODB: "leaf",
     Kind.OSS: "bucket", Kind.CDN: "world-share", Kind.DRDS: "database-share", Kind.ELASTICSEARCH: "search",
     Kind.SERVER: "server-2", Kind.DATABASE: "database", Kind.MIDDLEWARE: "stack-2", Kind.URL: "world-www",
-    Kind.PORT: "plug-connected", Kind.LOAD_BALANCER: "arrows-split-2",
+    SyncStep.RAM: "users", Kind.PORT: "plug-connected", Kind.LOAD_BALANCER: "arrows-split-2",
 }  # fmt: skip
 _STATUS_TONES = {"running": "success", "pending": "info", "stopped": "secondary", "locked": "danger"}
 _ACCESS_TONES = {Access.READ_ONLY: "success", Access.WRITES: "danger", Access.UNKNOWN: "warning"}
@@ -75,7 +76,7 @@ def says(deviation: Deviation) -> str:
 
 @register.filter
 def kind_icon(kind: str) -> str:
-    return _ICONS.get(Kind(kind), "box")
+    return _ICONS.get(kind, "box")
 
 
 @register.filter

@@ -15,7 +15,7 @@ from accounts.errors import DomainError
 from accounts.permissions import is_admin, is_provider, person_of, require
 from assets import services
 from assets.forms import AccountForm, ConsoleForm, KeyForm, SettingsForm, settings_of
-from assets.models import CloudAccount, SyncRun
+from assets.models import CloudAccount, RamFinding, SyncRun
 from assets.permissions import can_manage_accounts
 from assets.services import syncing
 
@@ -81,6 +81,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_manage": can_manage_accounts(person_of(request)),
         "has_password": secrets.is_set(account, CloudAccount.PASSWORD),
         "credentials": {one.kind: one for one in account.credentials.in_use().order_by("purpose")},
+        "flaw_count": account.ram_findings.filter(RamFinding.OPEN).count(),
         "asset_count": account.assets.active().count(),
         **_progress(account),
     }
