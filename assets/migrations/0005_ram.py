@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
 
     dependencies = [
         ('accounts', '0004_clocks'),
-        ('assets', '0004_rotations'),
+        ("assets", "0004_rotations"),
     ]
 
     operations = [
