@@ -163,7 +163,7 @@ def verify_again(*, account: CloudAccount, actor: User | None, now: datetime) ->
     try:
         found = verify(client, console_user=account.ram_username)
     except DomainError as error:
-        _note_failure(account, error)
+        _note_failure(account, error, now)
         raise
     with transaction.atomic():
         account = CloudAccount.objects.select_for_update().get(pk=account.pk)
@@ -344,10 +344,14 @@ def _note_findings(account: CloudAccount, found: Verification, now: datetime) ->
     account.verified_at, account.last_error_code, account.last_error = now, "", ""
 
 
-def _note_failure(account: CloudAccount, error: DomainError) -> None:
+def _note_failure(account: CloudAccount, error: DomainError, now: datetime) -> None:
     is_refused = is_credential_code(error.code) or error.code == "root_key"
     state = CloudAccount.State.REFUSED if is_refused else CloudAccount.State.FAILING
-    CloudAccount.objects.filter(pk=account.pk).update(state=state, last_error_code=error.code[:80], last_error="")
+    with transaction.atomic():
+        account = CloudAccount.objects.select_for_update().get(pk=account.pk)
+        account.state, account.last_error_code, account.last_error = state, error.code[:80], ""
+        account.save(update_fields=["state", "last_error_code", "last_error"])
+        mirror(account, now=now)
 
 
 def _store(account: CloudAccount, credentials: Credentials, actor: User | None, now: datetime) -> None:

@@ -13,9 +13,9 @@ from accounts.models import AuditEntry, Customer, User
 from assets import keypairs, services, tasks
 from assets.facts import Facts
 from assets.models import AccountPurpose, Asset, Check, CloudAccount, Credential, CredentialKind
-from assets.services import credentials, inventory
+from assets.services import checking, credentials, inventory
 from assets.services.credentials import Entry
-from demo.aliyun import OLD, CloudServer
+from demo.aliyun import JIA_UID, OLD, CloudServer, SimulatedCloud
 from notify.models import Delivery
 from tests.assets.conftest import sync
 from tests.conftest import NOW
@@ -197,3 +197,16 @@ def test_a_synchronisation_makes_the_rows_of_an_older_account_and_notes_the_use(
     key = account.credentials.get(purpose=AccountPurpose.READING)
     assert key.last_used_at == NOW + DAY
     assert account.credentials.count() == 2
+
+
+def test_a_key_that_is_refused_is_marked_among_the_credentials(
+    account: CloudAccount, cloud: SimulatedCloud, lin: User
+) -> None:
+    cloud.accounts[JIA_UID][0].disable_key(account.access_key_id)
+    key = account.credentials.get(purpose=AccountPurpose.READING)
+
+    with pytest.raises(DomainError):
+        checking.check(credential=key, actor=lin, now=NOW)
+
+    key.refresh_from_db()
+    assert key.check_state == Check.REFUSED
