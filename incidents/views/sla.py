@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from accounts import tables
 from accounts.models import Customer, Severity
 from accounts.permissions import is_provider, person_of
-from incidents import results
+from incidents import kept_trend, results
 from incidents.models import Clock, IncidentKind
 from incidents.months import Month
 
@@ -41,7 +41,7 @@ def overview(request: HttpRequest) -> HttpResponse:
         "month": month,
         "months": _choices(month),
         "rows": sorted(rows, key=lambda row: (-row.incidents, str(row.customer))),
-        "trend": _drawn(results.trend(month)),
+        "trend": _drawn(kept_trend.trend(month)),
     }
     return render(request, "incidents/sla_overview.html", context)
 

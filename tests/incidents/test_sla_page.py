@@ -5,6 +5,7 @@ import io
 from datetime import datetime, timedelta
 
 import pytest
+from django.core.cache import cache
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -213,6 +214,25 @@ def test_a_figure_leads_to_its_clocks(march: Customer, alice: User, client_for: 
     assert len(page.context["page"].rows) == 2
     assert client_for(alice).get(address.replace("2026-03", "2026-02")).context["page"].total == 0
     assert client_for(alice).get(address + "&cause=system").context["page"].total == 1
+
+
+def test_the_trend_over_customers_is_kept_for_those_who_reach_the_same(
+    march: Customer, yi: Customer, alice: User, chen: User, lin: User, client_for: ClientFor
+) -> None:
+    def shown(person: User) -> int:
+        page = client_for(person).get("/sla/?month=2026-03")
+        return int(page.context["trend"]["incidents"]["values"][-1])
+
+    assert shown(chen) == shown(lin)
+    with scope.platform("test"):
+        chen.assignments.filter(customer=march).delete()
+    mine = shown(chen)
+    assert mine < shown(lin)
+    with scope.platform("test"):
+        Clock.objects.filter(customer=march).delete()
+    assert shown(lin) > mine
+    cache.clear()
+    assert shown(lin) == mine
 
 
 def test_everything_goes_into_csv(march: Customer, alice: User, chen: User, client_for: ClientFor) -> None:
