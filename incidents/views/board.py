@@ -27,7 +27,7 @@ def board(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        holding(Incident.objects.unsolved().standing_alone().with_children().for_lists(), request.GET.get("q", "")),
+        holding(Incident.objects.unsolved().standing_alone().with_children().for_cards(), request.GET.get("q", "")),
         sort={"urgency": ("next_due_at", "severity", "opened_at")},
         default="urgency",
         filters=filters(person),
@@ -57,7 +57,7 @@ def wall(request: HttpRequest) -> HttpResponse:
     today = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0)
     context = {
         "now": now,
-        "rows": unsolved.by_urgency().for_lists()[:ON_THE_WALL],
+        "rows": unsolved.by_urgency().for_cards()[:ON_THE_WALL],
         "levels": [(severity, counts.get(severity.value, 0)) for severity in Severity],
         "total": sum(counts.values()),
         "unanswered": unsolved.filter(state=IncidentState.OPEN).count(),

@@ -49,7 +49,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        holding(Incident.objects.for_lists(), request.GET.get("q", "")),
+        holding(Incident.objects.for_cards(), request.GET.get("q", "")),
         sort=SORT,
         default="-opened",
         filters=_filters(person),
