@@ -20,7 +20,7 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
-from demo import accidents, history, incoming, outgoing, records, requests
+from demo import accidents, changes, history, incoming, outgoing, records, requests
 from demo import credentials as demo_credentials
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
@@ -38,6 +38,7 @@ QUICK_S = 10  # the port that people close by hand: nobody likes to wait three m
 ENGINEER = "chen@rdmp.example"
 REPLIES = Path(__file__).parent / "data" / "replies.json"
 MANAGER = "lin@rdmp.example"
+PROJECT_MANAGER = "wang@xinghai.example"
 ROSTER = (ENGINEER, "zhou@rdmp.example", MANAGER)
 
 Remember = Callable[[User, str], None]
@@ -72,6 +73,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         records.tell_progress(engineer=staff[ENGINEER], now=now)
         records.record(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         records.tell_of_responders(customer=first, changed=staff[ROSTER[1]], manager=staff[MANAGER], now=now)
+        cast = changes.Cast(staff[ENGINEER], staff[MANAGER], User.objects.get(email=PROJECT_MANAGER))
+        changes.write(customer=first, cast=cast, now=now)
         accidents.leave_in_the_past(now=now)
     return True
 

@@ -1,0 +1,187 @@
+"""The demo's changes, one at each part of the path: played from a script through the services that people use."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from django.utils import timezone
+
+from accounts.models import Customer, User
+from accounts.windows import Once
+from assets.facts import Facts
+from assets.models import Asset, Environment
+from assets.services import inventory
+from changes.models import Change, ChangeKind
+from changes.services import approving, confirming, drafting, evidence, executing, freezing, scheduling
+from changes.services.drafting import Content
+from incidents.services import attestations
+
+FILE: Final = Path(__file__).parent / "data" / "changes.json"
+TEST_MACHINE: Final = Facts(
+    kind="server",
+    name="mall-staging",
+    host="172.20.1.20",
+    os="linux",
+    environment=Environment.TEST,
+    owner_name="王敏",
+    owner_contact="13800000001",
+    role_text="预发环境",
+)
+VENDOR_NOTICE: Final = "阿里云公告 2026-11-1187"
+
+
+@dataclass(frozen=True)
+class Cast:
+    engineer: User
+    manager: User
+    customer: User
+    """The customer's first project manager."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One step of the script. `said`: what stands behind its name, "schedule:16:2" is ["16", "2"]."""
+
+    change: Change
+    cast: Cast
+    now: datetime
+    entry: Mapping[str, Any]
+    said: list[str]
+
+
+def write(*, customer: Customer, cast: Cast, now: datetime) -> list[Change]:
+    """Draft every change of the script and take it as far as the script goes. Needs a scope."""
+    inventory.create_manual(customer=customer, facts=TEST_MACHINE, actor=cast.engineer, now=now)
+    live = inventory.Ownership(environment=Environment.PRODUCTION)
+    shop = Asset.objects.active().cloud().filter(customer=customer, name__startswith="mall-")
+    inventory.set_owner(assets=shop, ownership=live, actor=cast.engineer, now=now)
+    made = [_play(customer, entry, cast, now) for entry in json.loads(FILE.read_text(encoding="utf-8"))]
+    day = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=11)
+    sale = Once(day, day + timedelta(days=2))
+    freezing.create(
+        customer=customer, kind="freeze", name="双十二大促封网", windows=[sale], actor=cast.manager, now=now
+    )
+    return made
+
+
+def _play(customer: Customer, entry: Mapping[str, Any], cast: Cast, now: datetime) -> Change:
+    at = now - timedelta(hours=entry["hours_ago"])
+    assets = tuple(Asset.objects.active().filter(customer=customer, name__in=entry["assets"]))
+    change = drafting.draft(
+        customer=customer,
+        content=Content(
+            title=entry["title"],
+            operation=entry["operation"],
+            fields=entry["fields"],
+            assets=assets,
+            risk=entry["risk"],
+            reason=entry["reason"],
+            plan=entry["plan"],
+            rollback=entry["rollback"],
+        ),
+        kind=ChangeKind.NORMAL,
+        origin=Change.Origin.CLOUD_VENDOR,
+        vendor_notice=VENDOR_NOTICE,
+        actor=cast.engineer,
+        now=at,
+    )
+    for step in entry["steps"]:
+        name, *said = step.split(":")
+        at += timedelta(minutes=25)
+        DOES[name](Turn(Change.objects.get(pk=change.pk), cast, at, entry, said))
+    return change
+
+
+def _sign(turn: Turn) -> None:
+    asked = turn.change.confirmation
+    assert asked is not None  # noqa: S101 - the script tells the risk before
+    attestations.sign(attestation=asked, actor=turn.cast.customer, ip="192.0.2.10", now=turn.now)
+    confirming.answered(attestation_id=asked.pk, now=turn.now)
+
+
+def _test(turn: Turn) -> None:
+    machine = Asset.objects.get(customer=turn.change.customer_id, name=TEST_MACHINE.name)
+    evidence.record_test(
+        change=turn.change,
+        asset=machine,
+        has_passed=True,
+        what="按同样步骤执行，服务正常，回退步骤也已演练。",
+        tested_at=turn.now,
+        actor=turn.cast.engineer,
+        now=turn.now,
+    )
+
+
+def _backup(turn: Turn) -> None:
+    for number, asset in enumerate(turn.change.assets.order_by("pk")):
+        evidence.record_backup(
+            change=turn.change,
+            asset=asset,
+            method="snapshot",
+            reference=f"s-bp1demo{turn.change.pk:04d}{number}",
+            sha256="",
+            taken_at=turn.now,
+            actor=turn.cast.engineer,
+            now=turn.now,
+        )
+
+
+def _approve(turn: Turn) -> None:
+    """Every level, one after the other; our own by the manager."""
+    while (waiting := [one for one in (turn.cast.manager, turn.cast.customer) if _is_asked(turn, one)]) != []:
+        _decide(turn, waiting[0])
+
+
+def _is_asked(turn: Turn, person: User) -> bool:
+    return turn.change.pk in {one.pk for one in approving.waiting_for(person, now=turn.now)}
+
+
+def _decide(turn: Turn, person: User) -> None:
+    approving.decide(change=turn.change, is_yes=True, words="同意。", actor=person, now=turn.now)
+
+
+def _schedule(turn: Turn) -> None:
+    hours, length = (float(said) for said in turn.said)
+    ahead = turn.now if hours < 0 else timezone.localtime(turn.now).replace(minute=0, second=0, microsecond=0)
+    starts = ahead + (timedelta(minutes=10) if hours < 0 else timedelta(hours=hours))
+    scheduling.schedule(
+        change=turn.change,
+        starts_at=starts,
+        ends_at=starts + timedelta(hours=length),
+        actor=turn.cast.engineer,
+        now=turn.now,
+    )
+
+
+def _check(turn: Turn) -> None:
+    entry = turn.change.catalogue_entry
+    for point in entry.checklist if entry is not None else ():
+        evidence.check(change=turn.change, code=point.code, words="", actor=turn.cast.engineer, now=turn.now)
+
+
+DOES: Final[Mapping[str, Callable[[Turn], object]]] = {
+    "submit": lambda turn: drafting.submit(change=turn.change, actor=turn.cast.engineer, now=turn.now),
+    "tell": lambda turn: confirming.tell_risk(
+        change=turn.change, text=turn.entry["text"], actor=turn.cast.engineer, now=turn.now
+    ),
+    "sign": _sign,
+    "test": _test,
+    "backup": _backup,
+    "approve": _approve,
+    "owner": lambda turn: _decide(turn, turn.cast.manager),
+    "customer": lambda turn: _decide(turn, turn.cast.customer),
+    "schedule": _schedule,
+    "begin": lambda turn: executing.begin(change=turn.change, actor=turn.cast.engineer, now=turn.now),
+    "check": _check,
+    "finish": lambda turn: executing.finish_work(
+        change=turn.change, result=turn.entry["result"], actor=turn.cast.engineer, now=turn.now
+    ),
+    "sign_off": lambda turn: executing.sign_off(
+        change=turn.change, words="已验证，正常。", actor=turn.cast.customer, now=turn.now
+    ),
+}
