@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts.models import Customer, User
+from accounts.models import Customer, Role, User
 from accounts.windows import Once, Weekly, Window, WindowError
 from assets.models import Asset
 from changes.models import BackupRecord, Change, ChangeFile, ChangeRisk, ChangeWindow
@@ -187,6 +187,14 @@ class TakeForm(forms.Form):
         super().__init__(*args, **options)
         self.fields["owner"] = forms.ModelChoiceField(
             eligible_assignees(change.customer_id), label=_("Engineer"), required=False, initial=change.owner_id
+        )
+        theirs = User.objects.filter(customer=change.customer_id, is_active=True).exclude(role=Role.CUSTOMER_VIEWER)
+        self.fields["customer_owner"] = forms.ModelChoiceField(
+            theirs.order_by("name"),
+            label=_("Who tests for the customer?"),
+            required=False,
+            initial=change.customer_owner_id,
+            help_text=_("Beside the project managers, who may always sign off."),
         )
 
 

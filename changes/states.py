@@ -35,6 +35,7 @@ class Verb(StrEnum):
     RECORD_TEST = "record_test"
     RECORD_BACKUP = "record_backup"
     ATTACH = "attach"
+    TAKE = "take"
     DECIDE = "decide"
     SCHEDULE = "schedule"
     BEGIN = "begin"
@@ -96,6 +97,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.RECORD_TEST, GATED, None, _PROVIDER),
     Transition(Verb.RECORD_BACKUP, GATED, None, _PROVIDER),
     Transition(Verb.ATTACH, EVERY, None, _BOTH),
+    Transition(Verb.TAKE, OPEN, None, _PROVIDER),
     Transition(Verb.DECIDE, GATED, None, _BOTH),
     Transition(Verb.SCHEDULE, GATED, None, _PROVIDER),
     Transition(Verb.BEGIN, frozenset({State.READY}), State.EXECUTING, _PROVIDER),

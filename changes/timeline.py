@@ -24,7 +24,12 @@ def _edited(data: Data) -> str:
     if data.get("emergency"):
         return _("made it an emergency")
     if "owner" in data:
-        return _("gave it to %(name)s") % {"name": data["owner"]} if data["owner"] else _("gave it back to the team")
+        given = _("gave it to %(name)s") % {"name": data["owner"]} if data["owner"] else _("gave it back to the team")
+        return (
+            _("%(given)s; %(name)s tests it") % {"given": given, "name": data["tester"]}
+            if data.get("tester")
+            else given
+        )
     return _("rewrote it: revision %(number)s, every word is asked for again") % {"number": data.get("revision")}
 
 

@@ -167,14 +167,19 @@ def comment(*, change: Change, body: str, actor: User, now: datetime) -> ChangeE
 
 
 @transaction.atomic
-def take(*, change: Change, owner: User | None, actor: User, now: datetime) -> Change:
-    """Say whose work it is."""
+def take(
+    *, change: Change, owner: User | None, actor: User, now: datetime, customer_owner: User | None = None
+) -> Change:
+    """Say whose work it is, and who of the customer's people tests it (R98)."""
     change = hold(change)
-    allowed(Verb.EDIT, change, actor)
+    allowed(Verb.TAKE, change, actor)
     if owner is not None and not owner.is_provider:
         raise DomainError(_("Only one of our own people carries out a change."), code="not_ours")
-    change.owner = owner
-    data = {"owner": None if owner is None else owner.name}
+    if customer_owner is not None and customer_owner.customer_id != change.customer_id:
+        raise DomainError(_("Only one of the customer's own people tests for it."), code="not_theirs")
+    change.owner, change.customer_owner = owner, customer_owner
+    tester = "" if customer_owner is None else customer_owner.name
+    data = {"owner": None if owner is None else owner.name, "tester": tester}
     finish(change, Kind.EDITED, actor=actor, now=now, data=data)
     return change
 

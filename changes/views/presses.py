@@ -96,8 +96,9 @@ PRESSES: dict[str, Press] = {
         ),
     ),
     "take": Press(
-        Verb.EDIT, _("Engineer"), _("Save"), _("Saved."), lambda data, change: TakeForm(data, change=change),
-        lambda change, said, actor, now: drafting.take(change=change, owner=said["owner"], actor=actor, now=now),
+        Verb.TAKE, _("Who does it, who tests it"), _("Save"), _("Saved."),
+        lambda data, change: TakeForm(data, change=change),
+        lambda change, said, actor, now: drafting.take(change=change, actor=actor, now=now, **said),
     ),
     "ask_again": Press(
         Verb.EDIT, _("Ask the approvers again"), _("Ask again"), _("They are asked again."), _plain,

@@ -362,6 +362,23 @@ def test_the_customer_alone_signs_off_and_may_object(
     assert states_of(change) == ("failed", "")
 
 
+def test_the_customer_names_who_tests_and_that_person_may_sign_off(
+    in_jia: Customer, change: Change, web: Asset, staging: Asset, chen: User, alice: User, bob: User, lin: User
+) -> None:
+    prepared(change, web, staging, chen=chen, alice=alice, lin=lin)
+    with pytest.raises(DomainError):
+        drafting.take(change=change, owner=chen, customer_owner=lin, actor=chen, now=NOW)
+    executing.begin(change=change, actor=chen, now=WINDOW[0])
+    for code in ("check", "after", "monitoring"):
+        evidence.check(change=change, code=code, words="", actor=chen, now=WINDOW[0])
+    executing.finish_work(change=change, result="Done", actor=chen, now=WINDOW[0])
+    with pytest.raises(PermissionDenied):
+        executing.sign_off(change=change, words="", actor=bob, now=WINDOW[0])
+    drafting.take(change=change, owner=chen, customer_owner=bob, actor=chen, now=WINDOW[0])
+    executing.sign_off(change=change, words="It works", actor=bob, now=WINDOW[0])
+    assert states_of(change) == ("closed", "")
+
+
 def test_a_production_server_gets_no_patch_before_another_one_and_not_without_the_customers_procedure(
     in_jia: Customer, incident: Incident, web: Asset, staging: Asset, chen: User, alice: User, lin: User
 ) -> None:

@@ -10,14 +10,14 @@ from tests.conftest import NOW
 from tests.incidents.conftest import make_asset
 
 pytestmark = pytest.mark.django_db
-KINDS = {"mall-db": "rds"}
+KINDS = {"mall-order": "rds"}
 
 
 def test_changes_stand_at_every_part_of_the_path(jia: Customer, alice: User, chen: User, lin: User) -> None:
     with scope.platform("test"):
         for kind in ("first_pm", "primary"):
             Contact.objects.create(customer=jia, kind=kind, user=alice, phone="1", email="a@example.com")
-        for name in ("mall-web-01", "mall-web-02", "mall-app-01", "mall-db"):
+        for name in ("mall-web-01", "mall-web-02", "mall-app-01", "mall-order"):
             asset = make_asset(jia, name)
             type(asset).objects.filter(pk=asset.pk).update(kind=KINDS.get(name, "ecs"))
         changes.write(customer=jia, cast=changes.Cast(chen, lin, alice), now=NOW)
