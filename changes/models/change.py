@@ -10,6 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from changes import gates, states
@@ -42,23 +43,23 @@ class ChangeKind(models.TextChoices):
 class ChangeGate(models.TextChoices):
     """`gates.Gate` with the words that people read."""
 
-    AUTHORISED = gates.Gate.AUTHORISED, _("Authorised")
-    RISK_TOLD = gates.Gate.RISK_TOLD, _("Risk told")
-    CONFIRMED = gates.Gate.CONFIRMED, _("Customer confirmed")
-    TESTED = gates.Gate.TESTED, _("Tested")
-    PATCH_PROVEN = gates.Gate.PATCH_PROVEN, _("Patch proven elsewhere")
-    BACKED_UP = gates.Gate.BACKED_UP, _("Backed up")
-    APPROVED = gates.Gate.APPROVED, _("Approved")
-    SCHEDULED = gates.Gate.SCHEDULED, _("Scheduled")
+    AUTHORISED = gates.Gate.AUTHORISED, pgettext_lazy("gate", "Authorised")
+    RISK_TOLD = gates.Gate.RISK_TOLD, pgettext_lazy("gate", "Risk told")
+    CONFIRMED = gates.Gate.CONFIRMED, pgettext_lazy("gate", "Customer confirmed")
+    TESTED = gates.Gate.TESTED, pgettext_lazy("gate", "Tested")
+    PATCH_PROVEN = gates.Gate.PATCH_PROVEN, pgettext_lazy("gate", "Patch proven elsewhere")
+    BACKED_UP = gates.Gate.BACKED_UP, pgettext_lazy("gate", "Backed up")
+    APPROVED = gates.Gate.APPROVED, pgettext_lazy("gate", "Approved")
+    SCHEDULED = gates.Gate.SCHEDULED, pgettext_lazy("gate", "Scheduled")
 
 
 class ChangeRisk(models.TextChoices):
     """`catalogue.Risk` of what changes something."""
 
-    LOW = Risk.LOW, _("Low")
-    MEDIUM = Risk.MEDIUM, _("Medium")
-    HIGH = Risk.HIGH, _("High")
-    DANGEROUS = Risk.DANGEROUS, _("Dangerous")
+    LOW = Risk.LOW, pgettext_lazy("risk", "Low")
+    MEDIUM = Risk.MEDIUM, pgettext_lazy("risk", "Medium")
+    HIGH = Risk.HIGH, pgettext_lazy("risk", "High")
+    DANGEROUS = Risk.DANGEROUS, pgettext_lazy("risk", "Dangerous")
 
 
 class ChangeTemplate(TenantModel):

@@ -82,7 +82,8 @@ def answered(*, attestation_id: int, now: datetime) -> None:
         if asked is None or asked.pk != attestation_id or asked.given is None:
             return
         given = asked.given
-        if given.outcome == AttestationAnswer.Outcome.WITHDRAWN:
+        known = change.entries.filter(kind=Kind.ANSWERED, data__attestation=asked.pk)
+        if given.outcome == AttestationAnswer.Outcome.WITHDRAWN or known.exists():
             return
         data = {"outcome": given.outcome, "signer": given.signer_name, "attestation": asked.pk}
         finish(change, Kind.ANSWERED, actor=given.signer, now=now, body=given.words, data=data)

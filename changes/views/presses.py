@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts import pressing
@@ -36,6 +37,7 @@ from changes.views.pages import answer, get_change
 from incidents.views.board import is_fragment
 
 Press = pressing.Press[Verb, Change]
+SCHEDULE = pgettext_lazy("change", "Schedule")
 
 
 def _plain(data: object, _change: Change) -> forms.Form:
@@ -78,7 +80,7 @@ PRESSES: dict[str, Press] = {
         Verb.ATTACH, _("Attach a file"), _("Attach"), _("Attached."), lambda data, _change: FileForm(data), _attach
     ),
     "schedule": Press(
-        Verb.SCHEDULE, _("Schedule"), _("Schedule"), _("It has its window."), ScheduleForm.of,
+        Verb.SCHEDULE, SCHEDULE, SCHEDULE, _("It has its window."), ScheduleForm.of,
         lambda change, said, actor, now: scheduling.schedule(change=change, actor=actor, now=now, **said),
     ),
     "overrule": Press(
