@@ -3,12 +3,13 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from accounts import secrets
 from accounts.models import Customer
 from assets.models import AccountPurpose, Asset, Check, CloudAccount, CredentialKind, Kind
-from assets.services import credentials, mirroring
+from assets.services import credentials
+from assets.services.accounts import Credentials as AccountCredentials
 from assets.services.credentials import Entry, generate
 from demo.aliyun import OPERATIONS
+from demo.aliyun import Credentials as SimulatedKey
 
 Purpose = AccountPurpose
 
@@ -41,12 +42,16 @@ def write(*, customer: Customer, now: datetime) -> None:
         _accounts(database, (root, Entry("database", "mall_app", Purpose.APPLICATION, generate())), now)
 
 
+def of_account(key: SimulatedKey, *, has_console: bool) -> AccountCredentials:
+    """What a customer hands over (SOW 附件一 2.2); not every one has a console user already."""
+    if not has_console:
+        return AccountCredentials(key.access_key_id, key.access_key_secret)
+    console = ("https://signin.aliyun.com/login.htm", "rdmp-admin@jiahe", generate())
+    return AccountCredentials(key.access_key_id, key.access_key_secret, *console)
+
+
 def _of_the_cloud(account: CloudAccount, now: datetime) -> None:
-    """The console sign-in that the SOW asks for, and the AccessKey with which the reading one is rotated."""
-    account.login_url, account.ram_username = "https://signin.aliyun.com/login.htm", "rdmp-admin@jiahe"
-    account.save(update_fields=["login_url", "ram_username"])
-    secrets.put(obj=account, field=CloudAccount.PASSWORD, value=generate(), actor=None, now=now)
-    mirroring.mirror(account, now=now)
+    """The AccessKey with which the reading one is rotated."""
     entry = Entry(
         "access_key",
         "rdmp-operations",

@@ -165,7 +165,7 @@ def _cloud_account(entry: DemoCustomer, customer: Customer, now: datetime) -> Cl
     account: CloudAccount = cloud_accounts.register_account(
         customer=customer,
         name=f"{entry.short_name}（模拟）",
-        credentials=cloud_accounts.Credentials(key.access_key_id, key.access_key_secret),
+        credentials=demo_credentials.of_account(key, has_console=entry is CUSTOMERS[0]),
         regions=REGIONS,
         endpoint_override=f"http://127.0.0.1:{settings.DEMO_CLOUD_PORT}",
         actor=None,
