@@ -12,7 +12,8 @@ from django.utils.translation import gettext as _
 from accounts.models import Contact, User
 from accounts.permissions import is_customer_pm
 from changes.links import token_of
-from changes.models import ApprovalLevel, Change, ChangeEntry
+from changes.models import ApprovalLevel, Change, ChangeEntry, OperationRun
+from changes.run_words import problem_text
 from incidents import duty
 from notify import services as notify
 from notify.services import Message
@@ -74,6 +75,16 @@ def failed(change: Change, actor: User, reason: str, *, now: datetime) -> None:
 
     people = [*_theirs(change), *_ours(change, now), *duty.also_when_missed(customer_id=change.customer_id, at=now)]
     _tell(change, _key(change, "failed"), _but(people, actor), text, now=now, channels=BY_MAIL)
+
+
+def run_needs_person(change: Change, run: OperationRun, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"number": change.number, "target": run.target, "state": run.get_state_display()}
+        return _("%(number)s, %(target)s: %(state)s") % names, _lines(
+            change.title, problem_text(run.problem_code, run.problem)[:EXCERPT]
+        )
+
+    _tell(change, f"change:{change.pk}:run:{run.pk}:{now:%Y%m%d%H%M%S}", _ours(change, now), text, now=now)
 
 
 def rolled_back(change: Change, actor: User, *, now: datetime) -> None:

@@ -39,6 +39,10 @@ class Verb(StrEnum):
     DECIDE = "decide"
     SCHEDULE = "schedule"
     BEGIN = "begin"
+    DRY_RUN = "dry_run"
+    RUN_BACKUP = "run_backup"
+    RUN = "run"
+    UNDO = "undo"
     CHECK = "check"
     FINISH = "finish"
     FAIL = "fail"
@@ -101,6 +105,12 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.DECIDE, GATED, None, _BOTH),
     Transition(Verb.SCHEDULE, GATED, None, _PROVIDER),
     Transition(Verb.BEGIN, frozenset({State.READY}), State.EXECUTING, _PROVIDER),
+    # A dry run only reads.
+    Transition(Verb.DRY_RUN, PENDING | _EXECUTING, None, _PROVIDER),
+    # A backup is what a gate waits for: it is the one operation that the platform carries out before the work begins.
+    Transition(Verb.RUN_BACKUP, GATED | _EXECUTING, None, _PROVIDER),
+    Transition(Verb.RUN, _EXECUTING, None, _PROVIDER),
+    Transition(Verb.UNDO, frozenset({State.EXECUTING, State.FAILED}), None, _PROVIDER),
     Transition(Verb.CHECK, _EXECUTING, None, _PROVIDER),
     Transition(Verb.FINISH, _EXECUTING, State.CUSTOMER_TEST, _PROVIDER),
     Transition(Verb.FAIL, RUNNING, State.FAILED, _PROVIDER),

@@ -3,8 +3,10 @@
 from datetime import datetime
 
 from celery import shared_task
+from django.utils import timezone
 
-from changes.services import approving, confirming, executing, following
+from accounts import scope
+from changes.services import approving, confirming, executing, following, running, runs
 
 
 @shared_task(name=confirming.ANSWERED_TASK, queue="default")
@@ -20,3 +22,15 @@ def remind_of_decision(*, due_at: datetime, now: datetime, level_id: int) -> Non
 @shared_task(name=following.OVERRUN_TASK, queue="default")
 def window_is_over(*, due_at: datetime, now: datetime, change_id: int) -> None:
     executing.window_is_over(change_id=change_id, now=now)
+
+
+# Every wait of a turn is bounded in seconds; the lease of `OperationRun` outlasts them all.
+@shared_task(name=runs.ADVANCE_TASK, queue="automation", soft_time_limit=100, time_limit=115)
+def advance_run(customer_id: int, run_id: int) -> None:
+    with scope.customer(customer_id):
+        running.advance(run_id=run_id, clock=timezone.now)
+
+
+@shared_task(name=runs.WAKE_TASK, queue="default")
+def wake_run(*, due_at: datetime, now: datetime, run_id: int) -> None:
+    runs.wake(run_id=run_id, now=now)

@@ -8,7 +8,9 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from changes.models import ApprovalDuty, BackupRecord, ChangeEntry, ChangeFile
+from changes.models import ApprovalDuty, BackupRecord, ChangeEntry, ChangeFile, RunState
+from changes.operations import EXECUTABLES
+from changes.words import said
 from incidents.models import AttestationAnswer
 
 Data = Mapping[str, object]
@@ -81,6 +83,19 @@ def _scheduled(data: Data) -> str:
     return _("gave it a window: %(from)s – %(until)s") % {name: _time(data.get(name)) for name in ("from", "until")}
 
 
+def _run(data: Data) -> str:
+    code, state = str(data.get("operation")), str(data.get("state"))
+    known = EXECUTABLES.get(code)
+    names = {
+        "operation": code if known is None else said(known.words),
+        "target": data.get("target"),
+        "state": RunState(state).label if state in RunState.values else state,
+    }
+    if data.get("undo"):
+        return _("had the platform undo “%(operation)s” on %(target)s: %(state)s") % names
+    return _("had the platform carry out “%(operation)s” on %(target)s: %(state)s") % names
+
+
 def _duty(data: Data) -> str:
     duty = str(data.get("duty"))
     return str(ApprovalDuty(duty).label) if duty in ApprovalDuty.values else duty
@@ -116,4 +131,5 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.CANCELLED: lambda _data: _("gave it up"),
     Kind.REVIEWED: lambda _data: _("reviewed the emergency"),
     Kind.COMMENT: lambda _data: _("wrote"),
+    Kind.RUN: _run,
 }

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from changes.views import approvals, catalogue, pages, presses, standard, windows
+from changes.views import approvals, automation, catalogue, pages, presses, standard, windows
 
 app_name = "changes"
 urlpatterns = [
@@ -16,6 +16,7 @@ urlpatterns = [
     path("decide/<str:token>/", approvals.decide_by_link, name="decide-by-link"),
     path("calendar/", windows.calendar, name="calendar"),
     path("calendar/<str:token>.ics", windows.feed, name="feed"),
+    path("automation/", automation.console, name="automation"),
     path("windows/", windows.index, name="windows"),
     path("windows/new/", windows.create, name="window-create"),
     path("windows/<int:pk>/end/", windows.end, name="window-end"),
@@ -31,6 +32,9 @@ urlpatterns = [
     path("<int:pk>/", pages.detail, name="detail"),
     path("<int:pk>/edit/", pages.edit, name="edit"),
     path("<int:pk>/decide/", approvals.decide, name="decide"),
+    path("<int:pk>/runs/", automation.of_change, name="runs"),
+    path("<int:pk>/runs/plan/", automation.plan, name="runs-plan"),
+    path("<int:pk>/runs/<int:run_id>/<slug:name>/", automation.press, name="run-press"),
     path("<int:pk>/check/<slug:code>/", presses.check, name="check"),
     path("<int:pk>/files/<int:file_id>/", pages.download, name="file"),
     *(

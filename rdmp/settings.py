@@ -261,7 +261,7 @@ CELERY_TASK_DEFAULT_QUEUE = "default"
 CELERY_TASK_CREATE_MISSING_QUEUES = False
 # The places that URLs are asked from: name[:label[:network[:country]]]; without a country it is this machine.
 PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local-1,local-2,local-3")
-QUEUES = ("default", "timers", "notify", "poll", "probe-results", "reports")
+QUEUES = ("default", "timers", "notify", "poll", "probe-results", "reports", "automation")
 FAR_POINTS = [  # workers of `monitoring.location` elsewhere listen to the queues of these
     parts[0] for parts in (text.split(":") for text in PROBE_POINTS) if len(parts) > 3 and parts[3] not in ("", "local")
 ]

@@ -20,6 +20,7 @@ from changes.models.change import (
     TemplateAsset,
 )
 from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestRecord
+from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
 from changes.models.windows import ChangeWindow
 
 __all__ = [
@@ -41,6 +42,11 @@ __all__ = [
     "ChangeWindow",
     "CheckRecord",
     "Delegation",
+    "OperationRun",
+    "RunLine",
+    "RunState",
+    "RunStep",
+    "StepState",
     "TemplateAsset",
     "TestRecord",
 ]

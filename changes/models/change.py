@@ -332,6 +332,7 @@ class ChangeEntry(TenantModel):
         CANCELLED = "cancelled", _("Cancelled")
         REVIEWED = "reviewed", _("Reviewed")
         COMMENT = "comment", _("Comment")
+        RUN = "run", _("Carried out by the platform")
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="entries")
     at = models.DateTimeField()

@@ -16,7 +16,7 @@ from accounts.permissions import is_customer_pm
 from changes import gates, messages, states
 from changes.models import Change, ChangeGate, ChangeKind, ChangeState
 from changes.permissions import may_ever, may_overrule
-from changes.services import facts, following
+from changes.services import facts, following, runs
 from changes.services.marks import Kind, allowed, finish, hold, required
 from changes.states import Verb
 
@@ -58,6 +58,7 @@ def finish_work(*, change: Change, result: str, actor: User, now: datetime) -> C
     """It is done and verified; now the customer tests (R94)."""
     change = hold(change)
     transition = allowed(Verb.FINISH, change, actor)
+    runs.must_have_ended(change)
     entry = change.catalogue_entry
     wanted = {check.code for check in entry.checklist} if entry is not None else set()
     left = wanted - set(change.checks.values_list("code", flat=True))

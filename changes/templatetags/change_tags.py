@@ -7,7 +7,8 @@ from django.utils.translation import gettext
 from accounts.windows import Once
 from changes.catalogue import Operation, Risk, Words, operations
 from changes.forms import WEEKDAYS
-from changes.models import Change, ChangeRisk, ChangeWindow
+from changes.models import Change, ChangeRisk, ChangeWindow, OperationRun, RunLine, RunState, StepState
+from changes.run_words import line_text, problem_text
 from changes.states import State
 from changes.words import said as in_words
 
@@ -31,6 +32,52 @@ RISK_TONES = {
     Risk.HIGH: "orange",
     Risk.DANGEROUS: "red",
 }
+
+
+RUN_TONES = {
+    RunState.PLANNED: "secondary",
+    RunState.RUNNING: "blue",
+    RunState.SETTLED: "azure",
+    RunState.VERIFIED: "green",
+    RunState.FAILED: "red",
+    RunState.UNKNOWN: "orange",
+    RunState.CANCELLED: "secondary",
+    RunState.UNDONE: "purple",
+}
+STEP_ICONS = {
+    StepState.PLANNED: "circle text-secondary",
+    StepState.SENDING: "send text-blue",
+    StepState.ACCEPTED: "loader text-blue",
+    StepState.SETTLED: "circle-check text-success",
+    StepState.FAILED: "circle-x text-danger",
+    StepState.SKIPPED: "circle-minus text-secondary",
+}
+
+
+@register.filter
+def run_name(run: OperationRun) -> str:
+    """What it does, in the reader's language."""
+    return in_words(run.executable.words)
+
+
+@register.filter
+def run_tone(run: OperationRun) -> str:
+    return RUN_TONES[RunState(run.state)]
+
+
+@register.filter
+def run_problem(run: OperationRun) -> str:
+    return problem_text(run.problem_code, run.problem)
+
+
+@register.filter
+def run_line(line: RunLine) -> str:
+    return line_text(line)
+
+
+@register.filter
+def step_icon(state: str) -> str:
+    return STEP_ICONS[StepState(state)]
 
 
 @register.filter

@@ -8,7 +8,7 @@ import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
@@ -38,7 +38,7 @@ CALLS_PER_SECOND = 50  # per API and account, RAM users together
 COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi", "Dyvmsapi", "Dysmsapi",
+    "BssOpenApi", "Dyvmsapi", "Dysmsapi", "Alidns",
 )  # fmt: skip
 
 
@@ -51,6 +51,7 @@ class FaultKind(StrEnum):
     GARBAGE = "garbage"  # 200 with something that is not JSON
     RESET = "reset"  # the connection closes before the first byte
     QUOTA = "quota"  # the month's calls are used up
+    HALF_DONE = "half-done"  # 500 InternalError after half of a list was done
     LOST_PAGE = "lost-page"  # 200, but the list in it is empty: a page got lost
 
 
@@ -200,7 +201,12 @@ class SimulatedCloud:
         fault = self._arrived(account.uid, product.name, action, params.get("RegionId", ""))
         self._authorise(user, product, action)
         call = Call(params, account, user, key, estate, self.metrics, self.clock())
-        answer = product.actions[action](call)
+        if fault and fault.kind is FaultKind.HALF_DONE:
+            _do_half(product.actions[action], call)
+            raise ApiError(*_ERRORS[FaultKind.ERROR])
+        with estate.work.lock:
+            estate.work.settle(call.now)
+            answer = product.actions[action](call)
         key.last_used_at, key.last_service = self.clock(), product.name
         if fault and fault.kind is FaultKind.LOST_PAGE:
             answer = json.loads(json.dumps(answer), object_hook=_without_lists)
@@ -367,6 +373,12 @@ def _refuse(error: ApiError, request_id: str, *, as_xml: bool) -> Response:
         return Response(error.status, text.encode(), "application/xml", request_id)
     body = {"RequestId": request_id, "HostId": "simulated", "Code": error.code, "Message": error.message}
     return Response(error.status, json.dumps(body).encode(), request_id=request_id)
+
+
+def _do_half(act: Callable[[Call], dict[str, object]], call: Call) -> None:
+    """Of the list that the call names only the first half is done, as when a machine over there dies."""
+    servers = json.loads(call.params["BackendServers"])
+    act(replace(call, params={**call.params, "BackendServers": json.dumps(servers[: len(servers) // 2])}))
 
 
 def _without_lists(found: dict[str, object]) -> dict[str, object]:

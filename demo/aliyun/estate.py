@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from demo.aliyun.workings import Workings
+
 Json = dict[str, object]
 
 NEVER = datetime(2099, 12, 31, 15, 59, tzinfo=UTC)  # what ECS shows for pay-as-you-go
@@ -44,6 +46,7 @@ class Estate:
     events: list[Json] = field(default_factory=list)  # system events of CloudMonitor
     maintenance: dict[str, Json] = field(default_factory=dict)  # what ECS plans, by event id
     renewals: dict[str, str] = field(default_factory=dict)  # AutoRenewal … by instance
+    work: Workings = field(default_factory=Workings)  # what calls that change something work on
     subscriptions: list[Json] = field(default_factory=list)  # prepaid things that no list of resources shows
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from demo.aliyun import metrics, ram
+from demo.aliyun import acting_ecs, acting_other, metrics, ram
 from demo.aliyun.account import Policy
 from demo.aliyun.answers import ApiError, Call, invalid
 from demo.aliyun.estate import REGIONS, Json, seconds
@@ -91,7 +91,7 @@ def ecs_regions(_: Call) -> Json:
 
 
 def ecs_instances(call: Call) -> Json:
-    rows = call.here("ecs")
+    rows = acting_ecs.some_instances(call, call.here("ecs"))
     if "MaxResults" in call.params or "NextToken" in call.params:
         size = call.number("MaxResults", 10, top=100)
         start = _token(call)
@@ -133,6 +133,9 @@ def rds_attribute(call: Call) -> Json:
     rows = [
         {
             "DBInstanceId": row["DBInstanceId"],
+            "DBInstanceStatus": row["DBInstanceStatus"],
+            "Engine": row["Engine"],
+            "EngineVersion": row["EngineVersion"],
             "ConnectionString": row["ConnectionString"],
             "Port": row["_Port"],
             "DBInstanceCPU": "4",
@@ -170,7 +173,8 @@ def slb_attribute(call: Call) -> Json:
     wanted = call.need("LoadBalancerId")
     for row in call.estate.rows["slb"]:
         if row["LoadBalancerId"] == wanted:
-            return {**public(row), "EndTime": row["_EndTime"], "ListenerPorts": {"ListenerPort": row["_Ports"]}}
+            facts = {"EndTime": row["_EndTime"], "ListenerPorts": {"ListenerPort": row["_Ports"]}}
+            return {**public(row), **facts, "BackendServers": {"BackendServer": acting_other.backends_of(call, wanted)}}
     raise ApiError(404, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId does not exist.")
 
 
@@ -362,7 +366,13 @@ PRODUCTS = {
             "Ecs",
             "2014-05-26",
             "ecs",
-            {"DescribeRegions": ecs_regions, "DescribeInstances": ecs_instances, **ACTIONS["Ecs"]},
+            {
+                "DescribeRegions": ecs_regions,
+                "DescribeInstances": ecs_instances,
+                **ACTIONS["Ecs"],
+                **acting_ecs.READS,
+                **acting_ecs.WRITES,
+            },
         ),
         Product("BssOpenApi", "2017-12-14", "bss", ACTIONS["BssOpenApi"]),
         Product(
@@ -374,14 +384,21 @@ PRODUCTS = {
                 "DescribeDBInstanceAttribute": rds_attribute,
                 "ListTagResources": rds_tags,
                 **ACTIONS["Rds"],
+                **acting_other.READS["Rds"],
+                **acting_other.WRITES["Rds"],
             },
         ),
         Product(
             "Slb",
             "2014-05-15",
             "slb",
-            {"DescribeLoadBalancers": slb_balancers, "DescribeLoadBalancerAttribute": slb_attribute},
+            {
+                "DescribeLoadBalancers": slb_balancers,
+                "DescribeLoadBalancerAttribute": slb_attribute,
+                **acting_other.WRITES["Slb"],
+            },
         ),
+        Product("Alidns", "2015-01-09", "alidns", {**acting_other.READS["Alidns"], **acting_other.WRITES["Alidns"]}),
         Product("R-kvstore", "2015-01-01", "kvstore", {"DescribeInstances": redis_instances}),
         Product("Dds", "2015-12-01", "dds", {"DescribeDBInstances": mongodb_instances}),
         Product("Drds", "2019-01-23", "drds", {"DescribeDrdsInstances": drds_instances}),

@@ -89,6 +89,14 @@ def delete_access_key(call: Call) -> Json:
     return {}
 
 
+def delete_login_profile(call: Call) -> Json:
+    user = user_of(call)
+    if not user.can_sign_in:
+        raise ApiError(404, "EntityNotExist.User.LoginProfile", "The login policy does not exist.")
+    user.can_sign_in = False
+    return {}
+
+
 ACTIONS: Mapping[str, Callable[[Call], Json]] = {
     "ListUsers": list_users,
     "GetUser": get_user,
@@ -97,4 +105,5 @@ ACTIONS: Mapping[str, Callable[[Call], Json]] = {
     "CreateAccessKey": create_access_key,
     "UpdateAccessKey": update_access_key,
     "DeleteAccessKey": delete_access_key,
+    "DeleteLoginProfile": delete_login_profile,
 }

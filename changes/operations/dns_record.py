@@ -1,0 +1,107 @@
+"""Add, change or delete one DNS record of a domain in Alibaba Cloud DNS."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from assets.aliyun.resources import Row, rows, text
+from changes.catalogue import Words
+from changes.operations.base import (
+    ABSENT,
+    DONE,
+    Cloud,
+    Executable,
+    Fields,
+    Job,
+    Refused,
+    Repeat,
+    Seen,
+    Step,
+    last_is_done,
+)
+
+DEFAULT_TTL = "600"
+_KEPT = ("RR", "Type", "Value", "TTL")
+
+
+def fits(fields: Fields) -> bool:
+    return fields.get("action") in ("add", "modify", "delete")
+
+
+def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
+    action, domain = job.said("action"), job.said("domain")
+    wanted = {
+        "RR": job.said("rr"),
+        "Type": job.said("type"),
+        "Value": job.said("value"),
+        "TTL": job.said("ttl") or DEFAULT_TTL,
+    }
+    found = _records(cloud, domain, wanted["RR"], wanted["Type"])
+    same = [row for row in found if text(row, "Value") == wanted["Value"]]
+    if action == "add":
+        if same:
+            raise Refused("record_there")
+        return (_add(domain, wanted),)
+    chosen = same if action == "delete" else found
+    if len(chosen) != 1:
+        raise Refused("record_not_one", str(len(chosen)))
+    before = {"DomainName": domain, **{name: text(chosen[0], name) for name in _KEPT}}
+    record_id = text(chosen[0], "RecordId")
+    if action == "delete":
+        return (Step("Alidns", "DeleteDomainRecord", {"RecordId": record_id}, Repeat.HARMLESS, before=before),)
+    if same and text(same[0], "TTL") == wanted["TTL"]:
+        raise Refused("is_so_already", wanted["Value"])
+    return (Step("Alidns", "UpdateDomainRecord", {"RecordId": record_id, **wanted}, Repeat.HARMLESS, before=before),)
+
+
+def _records(cloud: Cloud, domain: str, rr: str, kind: str) -> list[Row]:
+    """The DNS product searches by part of the word: what fits exactly is chosen here."""
+    asked = {"DomainName": domain, "RRKeyWord": rr, "Type": kind, "PageSize": "500"}
+    found = rows(cloud.ask("Alidns", "DescribeDomainRecords", asked), "DomainRecords", "Record")
+    return [row for row in found if text(row, "RR") == rr and text(row, "Type") == kind]
+
+
+def _add(domain: str, record: Mapping[str, str]) -> Step:
+    params = {"DomainName": domain, **{name: record[name] for name in _KEPT}}
+    return Step(
+        "Alidns", "AddDomainRecord", params, Repeat.HARMLESS, keeps=("RecordId",), before={"DomainName": domain}
+    )
+
+
+def look(cloud: Cloud, job: Job, step: Step) -> Seen:
+    is_gone = step.action == "DeleteDomainRecord"
+    wanted = step.before if is_gone else step.params
+    found = _records(cloud, step.before["DomainName"], wanted["RR"], wanted["Type"])
+    if is_gone:
+        return ABSENT if any(text(row, "Value") == wanted["Value"] for row in found) else DONE
+    for row in found:
+        if all(text(row, name) == wanted[name] for name in ("Value", "TTL")):
+            return Seen(DONE.progress, 100, "", {"RecordId": text(row, "RecordId")})
+    return ABSENT
+
+
+def undo(steps: Sequence[Step]) -> tuple[Step, ...]:
+    step = steps[0]
+    if step.action == "DeleteDomainRecord":
+        return (_add(step.before["DomainName"], step.before),)
+    if step.action == "AddDomainRecord":
+        before = {**step.params}
+        return (
+            Step("Alidns", "DeleteDomainRecord", {"RecordId": step.result["RecordId"]}, Repeat.HARMLESS, before=before),
+        )
+    params = {"RecordId": step.params["RecordId"], **{name: step.before[name] for name in _KEPT}}
+    return (Step("Alidns", "UpdateDomainRecord", params, Repeat.HARMLESS, before={**step.before}),)
+
+
+OPERATION = Executable(
+    code="dns.record",
+    words=Words("Change a DNS record", "变更 DNS 记录"),
+    serves=frozenset({"dns-record"}),
+    reads=("action", "domain", "rr", "type", "value", "ttl"),
+    kinds=frozenset(),
+    fits=fits,
+    plan=plan,
+    look=look,
+    verify=last_is_done(look),
+    undo=undo,
+)

@@ -1,0 +1,80 @@
+"""A backup of an RDS instance now. The call has no client token: what it made is known by not having been there."""
+
+from datetime import timedelta
+
+from assets.aliyun.resources import Row, rows, text
+from changes.catalogue import Words
+from changes.operations.base import (
+    ABSENT,
+    Cloud,
+    Executable,
+    Fields,
+    Job,
+    Progress,
+    Refused,
+    Repeat,
+    Seen,
+    Step,
+    last_is_done,
+    percent_of,
+)
+
+_METHODS = {"physical": "Physical", "logical": "Logical", "snapshot": "Snapshot"}
+
+
+def fits(fields: Fields) -> bool:
+    return fields.get("method") in _METHODS
+
+
+def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
+    asked = {"DBInstanceId": job.provider_id}
+    found = rows(cloud.ask("Rds", "DescribeDBInstanceAttribute", asked), "Items", "DBInstanceAttribute")
+    status = text(found[0], "DBInstanceStatus") if found else ""
+    if status != "Running":
+        raise Refused("wrong_status", status)
+    if running := _running(cloud, job):
+        raise Refused("backup_runs", text(running[0], "BackupJobId"))
+    before = {"BackupIds": " ".join(text(row, "BackupId") for row in _backups(cloud, job))}
+    params = {**asked, "BackupMethod": _METHODS[job.said("method") or "physical"]}
+    return (Step("Rds", "CreateBackup", params, Repeat.NEVER, keeps=("BackupJobId",), before=before),)
+
+
+def _running(cloud: Cloud, job: Job) -> list[Row]:
+    asked = {"DBInstanceId": job.provider_id, "BackupMode": "Manual"}
+    found = rows(cloud.ask("Rds", "DescribeBackupTasks", asked), "Items", "BackupJob")
+    return [
+        row for row in found if text(row, "BackupProgressStatus") in ("NoStart", "Preparing", "Waiting", "Uploading")
+    ]
+
+
+def _backups(cloud: Cloud, job: Job) -> list[Row]:
+    asked = {"DBInstanceId": job.provider_id, "BackupMode": "Manual", "PageSize": "100"}
+    return rows(cloud.ask("Rds", "DescribeBackups", asked), "Items", "Backup")
+
+
+def look(cloud: Cloud, job: Job, step: Step) -> Seen:
+    known = step.before.get("BackupIds", "").split()
+    for row in _backups(cloud, job):
+        if text(row, "BackupId") not in known:
+            status = text(row, "BackupStatus")
+            progress = Progress.DONE if status == "Success" else Progress.FAILED
+            return Seen(progress, 100, status, {"BackupId": text(row, "BackupId")})
+    for row in _running(cloud, job):
+        return Seen(Progress.GOING, percent_of(row, "Process"), text(row, "BackupProgressStatus"))
+    return ABSENT
+
+
+OPERATION = Executable(
+    code="rds.backup",
+    words=Words("Back the instance up", "备份实例"),
+    serves=frozenset({"manual-backup"}),
+    reads=("method",),
+    kinds=frozenset({"rds"}),
+    fits=fits,
+    plan=plan,
+    look=look,
+    verify=last_is_done(look),
+    backs_up="database",
+    kept_as="BackupId",
+    longest=timedelta(hours=12),
+)

@@ -1,0 +1,41 @@
+"""What the simulated cloud keeps beside its lists of resources, and what comes about over time in one account."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+Json = dict[str, object]
+
+
+@dataclass
+class Workings:
+    """What was asked for is done after `takes`. `tokens` holds what each client token was said with, and answered."""
+
+    takes: timedelta = timedelta(seconds=6)
+    disks: list[Json] = field(default_factory=list)
+    snapshots: list[Json] = field(default_factory=list)
+    images: list[Json] = field(default_factory=list)
+    rules: dict[str, list[Json]] = field(default_factory=dict)
+    backends: dict[str, list[Json]] = field(default_factory=dict)
+    records: dict[str, list[Json]] = field(default_factory=dict)
+    backups: list[Json] = field(default_factory=list)
+    parameters: dict[str, dict[str, str]] = field(default_factory=dict)
+    tokens: dict[tuple[str, str], tuple[dict[str, str], Json]] = field(default_factory=dict)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+    _pending: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
+
+    def after(self, now: datetime, act: Callable[[], None]) -> datetime:
+        """Have it done when its time has come; returns when."""
+        at = now + self.takes
+        self._pending.append((at, act))
+        return at
+
+    def settle(self, now: datetime) -> None:
+        """Do what has come due."""
+        due = [one for one in self._pending if one[0] <= now]
+        self._pending = [one for one in self._pending if one[0] > now]
+        for _, act in sorted(due, key=lambda one: one[0]):
+            act()

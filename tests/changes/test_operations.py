@@ -1,0 +1,304 @@
+"""Each operation against the simulated cloud, over HTTP with signatures: done, verified, and taken back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import Customer, User
+from assets.models import Asset, CloudAccount
+from changes import operations
+from changes.catalogue import operations as catalogue
+from changes.models import BackupRecord, Change, ChangeState, RunState
+from changes.services import runs
+from demo.aliyun import JIA_UID, CloudServer
+from incidents.models import Incident
+from tests.changes.conftest import draft
+from tests.changes.runs import Driver, carry_out, open_account, own, quick_cloud, set_to, undo, workings
+from tests.conftest import NOW
+
+DATA_DISK = "d-d"
+
+
+@pytest.fixture
+def server() -> Iterator[CloudServer]:
+    with quick_cloud() as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def _scope(jia: Customer) -> Iterator[None]:
+    with scope.customer(jia):
+        yield
+
+
+@pytest.fixture
+def account(jia: Customer, server: CloudServer) -> CloudAccount:
+    return open_account(jia, server)
+
+
+@pytest.fixture
+def driver() -> Driver:
+    return Driver()
+
+
+Make = Callable[..., Change]
+
+
+@pytest.fixture
+def make(incident: Incident, chen: User) -> Make:
+    """A change that is being carried out."""
+
+    def changed(operation: str, fields: dict[str, object], *assets: Asset) -> Change:
+        return set_to(draft(incident, chen, *assets, operation=operation, fields=fields), ChangeState.EXECUTING)
+
+    return changed
+
+
+def row_of(server: CloudServer, name: str) -> dict[str, Any]:
+    return server.cloud.estate(JIA_UID).find(name)
+
+
+def test_each_serves_operations_of_the_catalogue_and_reads_fields_that_they_have() -> None:
+    for one in operations.EXECUTABLES.values():
+        entries = [catalogue()[code] for code in one.serves]
+        assert set(one.reads) <= {field.name for entry in entries for field in entry.fields}
+        assert all(not one.kinds or not entry.kinds or one.kinds & entry.kinds for entry in entries)
+
+
+@pytest.mark.parametrize(
+    ("action", "name", "ends"), [("stop", "mall-web-01", "Stopped"), ("start", "mall-test-02", "Running")]
+)
+def test_power_and_back(
+    make: Make,
+    account: CloudAccount,
+    server: CloudServer,
+    chen: User,
+    driver: Driver,
+    action: str,
+    name: str,
+    ends: str,
+) -> None:
+    before = row_of(server, name)["Status"]
+    run = carry_out(make("ecs-power", {"action": action}, own(account, server, name)), chen, driver)
+    assert (run.state, run.percent, row_of(server, name)["Status"]) == (RunState.VERIFIED, 100, ends)
+    back = undo(run, chen, driver)
+    assert (back.state, run.state, row_of(server, name)["Status"]) == (RunState.VERIFIED, RunState.UNDONE, before)
+
+
+def test_restart(make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver) -> None:
+    since = row_of(server, "mall-web-01")["StartTime"]
+    run = carry_out(make("ecs-power", {"action": "restart"}, own(account, server, "mall-web-01")), chen, driver)
+    assert run.state == RunState.VERIFIED
+    assert row_of(server, "mall-web-01")["StartTime"] != since
+    with pytest.raises(DomainError) as refusal:
+        runs.undo(run=run, actor=chen, now=NOW)
+    assert refusal.value.code == "no_way_back"
+
+
+def test_image_and_back(make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver) -> None:
+    run = carry_out(
+        make("image-create", {"name": "before-the-move"}, own(account, server, "mall-web-01")), chen, driver
+    )
+    assert run.state == RunState.VERIFIED
+    assert [image["ImageName"] for image in workings(server).images] == ["before-the-move"]
+    assert undo(run, chen, driver).state == RunState.VERIFIED
+    assert workings(server).images == []
+
+
+def test_a_new_disk_is_made_attached_and_taken_off(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web = own(account, server, "mall-web-01")
+    fields = {"size_gb": 100, "category": "cloud_essd", "mount_point": "/data", "filesystem": "xfs"}
+    run = carry_out(make("disk-add", fields, web), chen, driver)
+    assert run.state == RunState.VERIFIED
+    made = next(disk for disk in workings(server).disks if disk["DiskName"])
+    assert (made["InstanceId"], made["Size"]) == (web.provider_id, 100)
+    assert [step.params["DiskId"] for step in run.steps.filter(action="AttachDisk")] == [made["DiskId"]]
+    undo(run, chen, driver)
+    assert (made["Status"], run.state) == ("Available", RunState.UNDONE)
+    again = make("volume", {"action": "attach", "disk_id": made["DiskId"]}, web)
+    assert carry_out(again, chen, driver).state == RunState.VERIFIED
+
+
+def test_a_disk_grows_and_never_shrinks(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web = own(account, server, "mall-web-01")
+    disk = f"d-d{web.provider_id.removeprefix('i-')[1:]}"
+    assert carry_out(make("disk-grow", {"disk_id": disk, "size_gb": 300}, web), chen, driver).state == RunState.VERIFIED
+    assert next(one for one in workings(server).disks if one["DiskId"] == disk)["Size"] == 300
+    with pytest.raises(DomainError) as smaller:
+        runs.plan(change=make("disk-grow", {"disk_id": disk, "size_gb": 250}, web), actor=chen, now=NOW)
+    assert smaller.value.code == "refused_not_larger"
+
+
+def test_a_disk_of_another_instance_is_refused(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User
+) -> None:
+    web, other = own(account, server, "mall-web-01"), own(account, server, "mall-web-02")
+    disk = f"d-d{other.provider_id.removeprefix('i-')[1:]}"
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("disk-grow", {"disk_id": disk, "size_gb": 300}, web), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_not_its_disk"
+
+
+def test_another_instance_type_and_back(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web, old = own(account, server, "mall-web-01"), row_of(server, "mall-web-01")["InstanceType"]
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("ecs-resize", {"spec": "ecs.g7.2xlarge"}, web), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_must_stop"
+    run = carry_out(make("ecs-resize", {"spec": "ecs.g7.2xlarge", "may_restart": True}, web), chen, driver)
+    row = row_of(server, "mall-web-01")
+    assert [step.action for step in run.steps.all()] == ["StopInstance", "ModifyPrepayInstanceSpec", "StartInstance"]
+    assert (run.state, row["InstanceType"], row["Status"]) == (RunState.VERIFIED, "ecs.g7.2xlarge", "Running")
+    undo(run, chen, driver)
+    assert (run.state, row["InstanceType"], row["Status"]) == (RunState.UNDONE, old, "Running")
+
+
+RULE = {
+    "group": "sg-bp1demo000000000000001",
+    "direction": "ingress",
+    "protocol": "tcp",
+    "ports": "8443/8443",
+    "cidr": "203.0.113.0/24",
+    "description": "partner",
+}
+
+
+def test_a_rule_comes_and_goes(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web = own(account, server, "mall-web-01")
+
+    def ports() -> list[object]:
+        return [rule["PortRange"] for rule in workings(server).rules[str(RULE["group"])]]
+
+    added = carry_out(make("security-group-rule", {"action": "add", **RULE}, web), chen, driver)
+    assert (added.state, ports()) == (RunState.VERIFIED, ["443/443", "8443/8443"])
+    removed = carry_out(make("security-group-rule", {"action": "remove", **RULE}, web), chen, driver)
+    assert (removed.state, ports()) == (RunState.VERIFIED, ["443/443"])
+    undo(removed, chen, driver)
+    assert ports() == ["443/443", "8443/8443"]
+    foreign = {"action": "add", **RULE, "group": "sg-of-somebody-else"}
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("security-group-rule", foreign, web), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_not_its_group"
+
+
+def test_servers_behind_a_balancer(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    balancer = own(account, server, "mall-public", kind="slb")
+    ids = [own(account, server, name).provider_id for name in ("mall-web-03", "mall-web-04")]
+
+    def there() -> set[object]:
+        return {one["ServerId"] for one in workings(server).backends[balancer.provider_id]}
+
+    said = {"servers": "\n".join(ids), "weight": 50}
+    run = carry_out(make("lb-backend-add", said, balancer), chen, driver)
+    assert run.state == RunState.VERIFIED
+    assert set(ids) <= there()
+    out = carry_out(make("lb-backend-remove", {"servers": ids[0]}, balancer), chen, driver)
+    assert out.state == RunState.VERIFIED
+    assert ids[0] not in there()
+    undo(out, chen, driver)
+    assert ids[0] in there()
+    weights = {one["ServerId"]: one["Weight"] for one in workings(server).backends[balancer.provider_id]}
+    assert weights[ids[0]] == 50, "back with the weight it had"
+
+
+def test_a_server_that_is_not_one_of_the_account_is_refused(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User
+) -> None:
+    balancer = own(account, server, "mall-public", kind="slb")
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("lb-backend-add", {"servers": "i-bp1foreign"}, balancer), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_foreign_server"
+
+
+def test_dns_records(make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver) -> None:
+    said = {"domain": "jiahe.example", "rr": "api", "type": "A", "value": "203.0.113.7", "ttl": 600}
+
+    def values(rr: str) -> list[object]:
+        return [row["Value"] for row in workings(server).records["jiahe.example"] if row["RR"] == rr]
+
+    added = carry_out(make("dns-record", {"action": "add", **said}), chen, driver)
+    assert (added.state, values("api")) == (RunState.VERIFIED, ["203.0.113.7"])
+    moved = carry_out(make("dns-record", {"action": "modify", **said, "value": "203.0.113.8"}), chen, driver)
+    assert (moved.state, values("api")) == (RunState.VERIFIED, ["203.0.113.8"])
+    undo(moved, chen, driver)
+    assert values("api") == ["203.0.113.7"]
+    gone = carry_out(make("dns-record", {"action": "delete", **said}), chen, driver)
+    assert (gone.state, values("api")) == (RunState.VERIFIED, [])
+    undo(gone, chen, driver)
+    assert values("api") == ["203.0.113.7"]
+
+
+def test_a_ram_user_is_disabled_but_never_the_platforms_own(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    uid = server.cloud.accounts[JIA_UID][0]
+    run = carry_out(make("ram-user", {"action": "disable", "user": "rdmp-writer"}), chen, driver)
+    writer = uid.user("rdmp-writer")
+    assert writer is not None
+    assert (run.state, [key.active for key in writer.keys]) == (RunState.VERIFIED, [False])
+    undo(run, chen, driver)
+    assert [key.active for key in writer.keys] == [True]
+    signs_in = uid.user("zhangwei")
+    assert signs_in is not None
+    assert (
+        carry_out(make("ram-user", {"action": "disable", "user": "zhangwei"}), chen, driver).state == RunState.VERIFIED
+    )
+    assert not signs_in.can_sign_in
+    for name in ("rdmp-readonly", "rdmp-operations"):
+        with pytest.raises(DomainError) as refusal:
+            runs.plan(change=make("ram-user", {"action": "disable", "user": name}), actor=chen, now=NOW)
+        assert refusal.value.code == "refused_own_user"
+
+
+def test_an_rds_backup(make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver) -> None:
+    order = own(account, server, "mall-order", kind="rds")
+    run = carry_out(make("manual-backup", {"method": "physical", "keep_days": 7}, order), chen, driver)
+    assert run.state == RunState.VERIFIED
+    assert run.steps.get().result["BackupId"] == workings(server).backups[0]["BackupId"]
+
+
+def test_an_rds_parameter_and_back(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    order = own(account, server, "mall-order", kind="rds")
+    run = carry_out(make("database-parameter", {"name": "long_query_time", "value": "2"}, order), chen, driver)
+    running = workings(server).parameters[order.provider_id]
+    assert (run.state, running["long_query_time"]) == (RunState.VERIFIED, "2")
+    undo(run, chen, driver)
+    assert running["long_query_time"] == "1"
+    needs = {"name": "innodb_buffer_pool_size", "value": "1"}
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("database-parameter", needs, order), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_needs_restart"
+    allowed = make("database-parameter", {**needs, "may_restart": True}, order)
+    (planned,) = runs.plan(change=allowed, actor=chen, now=NOW)
+    assert planned.steps.get().params["Forcerestart"] == "true"
+    assert json.loads(planned.steps.get().params["Parameters"]) == {"innodb_buffer_pool_size": "1"}
+
+
+def test_a_snapshot_of_each_disk_passes_the_backup_gate(
+    incident: Incident, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web = own(account, server, "mall-web-01")
+    change = set_to(draft(incident, chen, web), ChangeState.PREPARING)
+    run = carry_out(change, chen, driver, backup=True)
+    assert run.state == RunState.VERIFIED
+    made = {snapshot["SnapshotId"] for snapshot in workings(server).snapshots}
+    kept = BackupRecord.objects.filter(change=change, asset=web, method="snapshot")
+    assert {record.reference for record in kept} == made
+    assert len(made) == 2
