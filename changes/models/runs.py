@@ -11,6 +11,7 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from changes.catalogue import Words
 from changes.models.change import Change
 from changes.operations import EXECUTABLES, Executable
 from changes.operations.base import Repeat, Step
@@ -105,7 +106,13 @@ class OperationRun(TenantModel):
 
     @property
     def executable(self) -> Executable:
+        """Raises KeyError of an operation that the platform has no more."""
         return EXECUTABLES[self.operation]
+
+    @property
+    def words(self) -> Words:
+        known = EXECUTABLES.get(self.operation)
+        return Words(self.operation, self.operation) if known is None else known.words
 
     @property
     def is_active(self) -> bool:
@@ -114,7 +121,8 @@ class OperationRun(TenantModel):
     @property
     def may_be_undone(self) -> bool:
         """There is a way back, and something was done that has not been taken back or is being taken back."""
-        if self.executable.undo is None or self.undoes_id is not None:
+        known = EXECUTABLES.get(self.operation)
+        if known is None or known.undo is None or self.undoes_id is not None:
             return False
         return self.state in (RunState.VERIFIED, RunState.FAILED, RunState.CANCELLED) and any(
             step.state == StepState.SETTLED for step in self.steps.all()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -171,6 +171,11 @@ def verb_of(run: OperationRun) -> Verb:
     if run.undoes_id is not None:
         return Verb.UNDO
     return Verb.RUN_BACKUP if run.executable.backs_up else Verb.RUN
+
+
+def may_start(run: OperationRun, verbs: Collection[Verb]) -> bool:
+    """Whether somebody with these verbs may carry the dry run out now."""
+    return run.state == RunState.PLANNED and run.operation in operations.EXECUTABLES and verb_of(run) in verbs
 
 
 @transaction.atomic

@@ -57,7 +57,7 @@ STEP_ICONS = {
 @register.filter
 def run_name(run: OperationRun) -> str:
     """What it does, in the reader's language."""
-    return in_words(run.executable.words)
+    return in_words(run.words)
 
 
 @register.filter
