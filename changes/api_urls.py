@@ -4,7 +4,13 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from changes.api import CatalogueView, ChangeViewSet
+from changes.trail_api import ReconciliationView, TrailEventViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("changes", ChangeViewSet, basename="change")
-urlpatterns = [path("catalogue/", CatalogueView.as_view(), name="catalogue"), *router.urls]
+router.register("trail-events", TrailEventViewSet, basename="trail-event")
+urlpatterns = [
+    path("catalogue/", CatalogueView.as_view(), name="catalogue"),
+    path("trail-reconciliation/", ReconciliationView.as_view(), name="trail-reconciliation"),
+    *router.urls,
+]

@@ -1,4 +1,4 @@
-"""What the timers wake: thin entries that run inside the timer's transaction and scope."""
+"""What timers and rhythms wake: thin entries; a timer's run inside its transaction and scope."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from changes.services import approving, confirming, executing, following, running, runs
+from changes.services import approving, confirming, executing, following, running, runs, trail_reading
 
 
 @shared_task(name=confirming.ANSWERED_TASK, queue="default")
@@ -34,3 +34,20 @@ def advance_run(customer_id: int, run_id: int) -> None:
 @shared_task(name=runs.WAKE_TASK, queue="default")
 def wake_run(*, due_at: datetime, now: datetime, run_id: int) -> None:
     runs.wake(run_id=run_id, now=now)
+
+
+@shared_task(name="changes.read_trails", queue="poll")
+def read_trails() -> None:
+    """Claim the cloud accounts whose audit trail is due, and hand each to a worker."""
+    with scope.platform("audit trails that are due"):
+        trail_reading.follow_accounts(now=timezone.now())
+        due = trail_reading.claim(now=timezone.now())
+    for customer_id, reading_id in due:
+        read_trail.apply_async((customer_id, reading_id), expires=trail_reading.LEASE.total_seconds())
+
+
+@shared_task(name="changes.read_trail", queue="poll")
+def read_trail(customer_id: int, reading_id: int) -> None:
+    """The news of one account's audit trail, and a part of its past."""
+    with scope.customer(customer_id):
+        trail_reading.read(reading_id=reading_id, now=timezone.now())

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from changes.views import approvals, automation, catalogue, pages, presses, standard, windows
+from changes.views import approvals, automation, catalogue, pages, presses, standard, trail, windows
 
 app_name = "changes"
 urlpatterns = [
@@ -26,6 +26,13 @@ urlpatterns = [
     path("standard/<int:pk>/use/", standard.use, name="standard-use"),
     path("standard/<int:pk>/approve/", standard.approve, name="standard-approve"),
     path("standard/<int:pk>/retire/", standard.retire, name="standard-retire"),
+    path("trail/", trail.index, name="trail"),
+    path("trail/month/", trail.month, name="trail-month"),
+    path("trail/people/", trail.actors, name="trail-actors"),
+    path("trail/people/<int:pk>/forget/", trail.forget, name="trail-forget"),
+    path("trail/for-asset/<int:asset_id>/", trail.for_asset, name="trail-for-asset"),
+    path("trail/<int:pk>/", trail.detail, name="trail-event"),
+    *(path(f"trail/<int:pk>/{name}/", trail.press, {"name": name}, name=f"trail-{name}") for name in trail.PRESSES),
     path("for-asset/<int:asset_id>/", pages.for_asset, name="for-asset"),
     path("for-request/<int:incident_id>/", pages.for_request, name="for-request"),
     path("for-incident/<int:incident_id>/", pages.for_incident, name="for-incident"),

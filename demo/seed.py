@@ -20,6 +20,7 @@ from assets.facts import Facts
 from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
+from changes.services import trail_verdicts
 from demo import accidents, changes, history, incoming, outgoing, records, requests
 from demo import credentials as demo_credentials
 from demo.aliyun import cloud
@@ -62,6 +63,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
             account = _cloud_account(entry, customer, now)
             history.write(customer=customer, account=account, estate=simulated.estate(account.account_uid), now=now)
             if entry is CUSTOMERS[0]:
+                for name, who in (("zhangwei", "张伟，客户运维负责人"), ("liuyang", "刘洋，客户开发")):
+                    trail_verdicts.know(customer=customer, name=name, person=who, actor=staff[ENGINEER], now=now)
                 demo_credentials.write(customer=customer, now=now)
                 accidents.write(customer=customer, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
                 _dashboard(customer, _this_machine(customer, now), staff[ENGINEER], now)

@@ -294,6 +294,7 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.read_accounts": 30.0,
         "monitoring.expiry": 600.0,
         "assets.sync_due": 60.0,
+        "changes.read_trails": 15.0,
         "reports.sweep": 15.0,
         "incidents.watch_duty": 60.0,
         "incidents.sweep_inbound": 15.0,

@@ -21,6 +21,7 @@ from changes.models.change import (
 )
 from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestRecord
 from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
+from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailReading, TrailVerdict
 from changes.models.windows import ChangeWindow
 
 __all__ = [
@@ -49,4 +50,9 @@ __all__ = [
     "StepState",
     "TemplateAsset",
     "TestRecord",
+    "TrailActor",
+    "TrailEvent",
+    "TrailEventAsset",
+    "TrailReading",
+    "TrailVerdict",
 ]

@@ -7,6 +7,7 @@ from django.utils.translation import gettext
 from accounts.windows import Once
 from changes.catalogue import Operation, Risk, Words, operations
 from changes.forms import WEEKDAYS
+from changes.matching import Verdict
 from changes.models import Change, ChangeRisk, ChangeWindow, OperationRun, RunLine, RunState, StepState
 from changes.run_words import line_text, problem_text
 from changes.states import State
@@ -34,6 +35,15 @@ RISK_TONES = {
 }
 
 
+VERDICT_TONES = {
+    Verdict.CHANGE: "green",
+    Verdict.AUTOMATION: "cyan",
+    Verdict.KNOWN: "blue",
+    Verdict.REFUSED: "secondary",
+    Verdict.HARMLESS: "green",
+    Verdict.SUSPICIOUS: "red",
+    Verdict.UNMATCHED: "yellow",
+}
 RUN_TONES = {
     RunState.PLANNED: "secondary",
     RunState.RUNNING: "blue",
@@ -52,6 +62,11 @@ STEP_ICONS = {
     StepState.FAILED: "circle-x text-danger",
     StepState.SKIPPED: "circle-minus text-secondary",
 }
+
+
+@register.filter
+def verdict_tone(verdict: str) -> str:
+    return VERDICT_TONES[Verdict(verdict)]
 
 
 @register.filter

@@ -20,7 +20,7 @@ from assets.models import Asset
 from changes import faces, states
 from changes.catalogue import Risk, operations
 from changes.forms import ContentForm, OriginForm
-from changes.models import Change, ChangeEntry, ChangeFile, ChangeGate, ChangeKind, ChangeRisk, ChangeState
+from changes.models import Change, ChangeEntry, ChangeFile, ChangeGate, ChangeKind, ChangeRisk, ChangeState, TrailEvent
 from changes.operation_forms import OperationForm
 from changes.permissions import side_of
 from changes.services import approving, drafting, scheduling
@@ -82,6 +82,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "entries": [(entry, sentence(entry)) for entry in _newest_first(change)],
         "files": change.files.select_related("by"),
         "tests": change.tests.select_related("asset", "by"),
+        "trail": TrailEvent.objects.filter(change=change).for_lists()[:OF_ASSET],
         "backups": change.backups.select_related("asset", "by"),
     }
     template = "changes/_detail.html" if is_fragment(request) else "changes/change.html"
@@ -203,6 +204,7 @@ def for_incident(request: HttpRequest, incident_id: int) -> HttpResponse:
         "incident": incident,
         "changes": Change.objects.filter(incident=incident).for_lists(),
         "near": near.exclude(incident=incident).for_lists().order_by("-begun_at")[:5],
+        "events": TrailEvent.objects.filter(incident=incident).for_lists()[:OF_ASSET],
     }
     return render(request, "changes/_for_incident.html", context)
 

@@ -14,7 +14,7 @@ from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
-from demo.aliyun import signature
+from demo.aliyun import signature, trail_story
 from demo.aliyun.account import (
     ADMINISTRATOR_ACCESS,
     ECS_FULL_ACCESS,
@@ -34,11 +34,11 @@ from demo.aliyun.metrics import MetricStore
 from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, Product, oss_buckets
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
-CALLS_PER_SECOND = 50  # per API and account, RAM users together
+CALLS_PER_SECOND = {"Cms": 50, "Actiontrail": 2}  # per API and account, RAM users together
 COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi", "Dyvmsapi", "Dysmsapi", "Alidns",
+    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns",
 )  # fmt: skip
 
 
@@ -239,14 +239,14 @@ class SimulatedCloud:
         return due
 
     def _limit(self, uid: str, product: str, action: str) -> None:
-        """The limits of CloudMonitor: calls per second and API, and the month's quota."""
-        if product != "Cms":
+        """The limits of CloudMonitor and ActionTrail: calls per second and API, and the month's quota."""
+        if product not in CALLS_PER_SECOND:
             return
         second = int(self.clock().timestamp())
         if self._second[0] != second:
             self._second = (second, Counter())
         self._second[1][uid, action] += 1
-        if self._second[1][uid, action] > CALLS_PER_SECOND:
+        if self._second[1][uid, action] > CALLS_PER_SECOND[product]:
             raise ApiError(*_ERRORS[FaultKind.THROTTLE])
         if action in COUNTED and uid in self.quota:
             if self.quota[uid] <= 0:
@@ -518,3 +518,4 @@ def _let_things_happen(estate: Estate, now: datetime) -> None:
             resource_id=name(of),
             at=now - timedelta(days=days, hours=3),
         )
+    trail_story.write(estate, now)

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from demo.aliyun import acting_ecs, acting_other, metrics, ram
+from demo.aliyun import acting_ecs, acting_other, metrics, ram, trail
 from demo.aliyun.account import Policy
 from demo.aliyun.answers import ApiError, Call, invalid
 from demo.aliyun.estate import REGIONS, Json, seconds
@@ -375,6 +375,7 @@ PRODUCTS = {
             },
         ),
         Product("BssOpenApi", "2017-12-14", "bss", ACTIONS["BssOpenApi"]),
+        Product("Actiontrail", "2020-07-06", "actiontrail", trail.ACTIONS),
         Product(
             "Rds",
             "2014-08-15",

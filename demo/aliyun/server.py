@@ -5,12 +5,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Self, cast
 
 from demo.aliyun.cloud import PRODUCT_CODES, FaultKind, Request, Response, SimulatedCloud
 from demo.aliyun.exchange import Placed
+from demo.aliyun.trail import add_trail_event
 
 CONTROL_PATH, CONTROL_HEADER = "/__control__/", "x-simulated-control"
 
@@ -129,13 +131,20 @@ class CloudServer:
             case "DELETE", "faults":
                 self.cloud.heal()
                 return _json(200, {})
+            case "POST", "trail":
+                return _json(200, {"event": self._act(wanted)})
             case "POST", "metrics":
                 self.cloud.metrics.set_value(**wanted)  # type: ignore[arg-type]  # as above
                 return _json(200, {})
             case "DELETE", "metrics":
                 self.cloud.metrics.clear()
                 return _json(200, {})
-        return _json(404, {"error": "GET calls, telephone; POST telephone; POST or DELETE faults, metrics"})
+        return _json(404, {"error": "GET calls, telephone; POST telephone, trail; POST or DELETE faults, metrics"})
+
+    def _act(self, wanted: dict[str, object]) -> str:
+        """Somebody calls an API this moment: the account, the names of `add_trail_event`, and listed without delay."""
+        estate = self.cloud.estate(str(wanted.pop("uid")))
+        return add_trail_event(estate, at=self.cloud.clock(), late=timedelta(), **wanted)  # type: ignore[arg-type]  # as above
 
     def _telephone(self, method: str, wanted: dict[str, object]) -> Response:
         """What was called and texted; a POST names the receivers of receipts and has them told."""

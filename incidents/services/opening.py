@@ -162,6 +162,8 @@ def open_by_platform(
     severity: Severity,
     detected_at: datetime,
     now: datetime,
+    assets: Iterable[Asset] = (),
+    category: str = Incident.Category.OTHER,
 ) -> Incident:
     """The platform itself has found something wrong that is no alarm of an asset."""
     locks.hold_customer(customer)
@@ -171,12 +173,12 @@ def open_by_platform(
         title=check_title(title),
         description=description,
         severity=severity,
-        category=Incident.Category.OTHER,
+        category=category,
         source=Source.MONITORING,
         detected_at=detected_at,
         clock_started_at=detected_at,
     )
-    return create(incident, assets=(), actor=None, data={"by_monitoring": True}, now=now)
+    return create(incident, assets=assets, actor=None, data={"by_monitoring": True}, now=now)
 
 
 def create(

@@ -1,0 +1,440 @@
+"""The audit trail read from a simulated cloud: pages, late and doubled events, throttling, death in the middle,
+verdicts, incidents, and what people decide."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import AuditEntry, Customer, Severity, User
+from assets.models import Asset, CloudAccount
+from assets.services import pacing
+from changes.models import Change, ChangeState, OperationRun, RunStep, TrailEvent, TrailReading, TrailVerdict
+from changes.services import trail_judging, trail_reading, trail_verdicts
+from demo.aliyun import CloudServer, FaultKind, demo_cloud
+from demo.aliyun import cloud as simulated
+from demo.aliyun.cloud import YI_READ_ONLY, YI_UID
+from demo.aliyun.estate import Estate
+from demo.aliyun.trail import add_trail_event
+from incidents.models import Incident
+from tests.assets.conftest import _hasty, register, sync  # noqa: F401 - calls that fail are repeated soon
+from tests.conftest import ClientFor
+
+pytestmark = pytest.mark.django_db
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+OPEN_ALL = {"SecurityGroupId": "sg-1", "SourceCidrIp": "0.0.0.0/0", "Password": "hunter2"}
+
+
+def later(minutes: float = 0) -> datetime:
+    """The simulated cloud checks clocks for real."""
+    return datetime.now(UTC) + timedelta(minutes=minutes)
+
+
+@pytest.fixture(autouse=True)
+def _fast(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ninety days in two calls a second would take a minute."""
+    monkeypatch.setitem(pacing.LIMITS, "Actiontrail", 5000.0)
+    monkeypatch.setitem(simulated.CALLS_PER_SECOND, "Actiontrail", 5000)
+
+
+@pytest.fixture
+def server() -> Iterator[CloudServer]:
+    with CloudServer(demo_cloud()) as running:
+        yield running
+
+
+@pytest.fixture
+def estate(server: CloudServer) -> Estate:
+    return server.cloud.estate(YI_UID)
+
+
+@pytest.fixture
+def account(jia: Customer, server: CloudServer) -> Iterator[CloudAccount]:
+    with scope.customer(jia):
+        made = register(jia, server, key=YI_READ_ONLY)
+        sync(made, datetime.now(UTC))
+        yield made
+
+
+def reading(account: CloudAccount) -> TrailReading:
+    return trail_reading.reading_of(account, later())
+
+
+def look(account: CloudAccount, *, calls: int = 500, now: datetime | None = None) -> int:
+    return trail_reading.read(reading_id=reading(account).pk, now=now or later(), calls=calls)
+
+
+def instance(estate: Estate) -> dict[str, list[str]]:
+    return {"ACS::ECS::Instance": [str(estate.find("oa-01")["InstanceId"])]}
+
+
+def begun(
+    account: CloudAccount, chen: User, at: datetime, *, operation: str = "ecs-power", kind: str = "normal"
+) -> Change:
+    change = Change.objects.create(
+        customer=account.customer, title="重启", operation=operation, risk="medium", kind=kind, requester=chen,
+        state=ChangeState.EXECUTING, begun_at=at, created_at=at, changed_at=at,
+    )  # fmt: skip
+    change.touched.create(customer=account.customer, asset=Asset.objects.get(name="oa-01"))
+    return change
+
+
+# --- reading ----------------------------------------------------------------------------------------------------------
+
+
+def test_ninety_days_are_read_over_many_pages_each_event_once(account: CloudAccount, estate: Estate) -> None:
+    for number in range(180):
+        add_trail_event(estate, action="ModifyInstanceAttribute", at=later(-60 - 11 * number), who=f"u{number}")
+    for days in (30, 60, 89):
+        add_trail_event(estate, action="RebootInstance", at=later() - days * DAY)
+    add_trail_event(estate, action="RebootInstance", at=later() - 91 * DAY)
+    add_trail_event(estate, action="DescribeInstances", at=later(-70), reads=True)
+    assert look(account) == 183
+    assert reading(account).is_complete
+    assert look(account) == 0
+    assert TrailEvent.objects.count() == 183
+
+
+def test_an_event_that_is_listed_late_is_not_lost(account: CloudAccount, estate: Estate) -> None:
+    look(account)
+    add_trail_event(estate, action="RebootInstance", at=later(-9), late=9 * MINUTE)
+    assert look(account) == 1
+    add_trail_event(estate, action="StopInstance", at=later(-12), late=11 * MINUTE)
+    assert look(account, now=later(4)) == 1
+
+
+def test_a_long_past_goes_on_where_the_round_ended(account: CloudAccount, estate: Estate, server: CloudServer) -> None:
+    for number in range(400):
+        add_trail_event(
+            estate, action="ModifyInstanceAttribute", at=later(-30) - number * timedelta(minutes=2), who=f"u{number}"
+        )
+    found, rounds = 0, 0
+    while not reading(account).is_complete:
+        before = server.cloud.calls(action="LookupEvents")
+        found += look(account, calls=5)
+        rounds += 1
+        assert server.cloud.calls(action="LookupEvents") - before <= 5
+        assert rounds < 40
+    assert found == TrailEvent.objects.count() == 400
+    assert rounds > 10
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_whoever_dies_between_a_page_and_its_saving_loses_nothing(
+    account: CloudAccount, estate: Estate, monkeypatch: pytest.MonkeyPatch, backwards: bool
+) -> None:
+    made = reading(account)
+    at = later(-40) if backwards else later(-6)
+    for number in range(120):
+        add_trail_event(
+            estate, action="ModifyInstanceAttribute", at=at - number * timedelta(seconds=1), who=f"u{number}"
+        )
+    real, pages = trail_judging.judge_new, 0
+
+    def dies(**said: object) -> None:
+        nonlocal pages
+        pages += bool(said["events"])
+        real(**said)  # type: ignore[arg-type]  # handed through
+        if pages == 2:
+            raise SystemExit("killed")
+
+    monkeypatch.setattr(trail_judging, "judge_new", dies)
+    with pytest.raises(SystemExit):
+        look(account)
+    there = TrailEvent.objects.count()
+    assert 0 < there < 120, "one page is there, the other one not at all"
+    monkeypatch.setattr(trail_judging, "judge_new", real)
+    assert look(account) == 120 - there
+    assert set(TrailEvent.objects.values_list("verdict", flat=True)) == {TrailVerdict.UNMATCHED}
+    made.refresh_from_db()
+    assert made.is_complete
+
+
+def test_throttling_is_waited_out_and_what_lasts_is_shown(
+    account: CloudAccount, estate: Estate, server: CloudServer, client_for: ClientFor, chen: User
+) -> None:
+    add_trail_event(estate, action="RebootInstance", at=later(-30))
+    server.cloud.fail(FaultKind.THROTTLE, 2, action="LookupEvents")
+    assert look(account) == 1
+    server.cloud.fail(FaultKind.THROTTLE, 50, action="LookupEvents")
+    add_trail_event(estate, action="StopInstance", at=later(-8))
+    assert look(account) == 0
+    row = reading(account)
+    assert row.problem_code.startswith("Throttling")
+    assert row.problem
+    with scope.platform("test"):
+        page = client_for(chen).get("/changes/trail/").content.decode()
+    assert "Main" in page
+    assert row.problem in page
+    server.cloud.heal()
+    assert look(account) == 1
+    assert reading(account).problem_code == ""
+
+
+def test_the_simulated_cloud_holds_to_two_calls_a_second_and_the_pace_keeps_within(
+    account: CloudAccount, server: CloudServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(pacing.LIMITS, "Actiontrail", 2.0)
+    monkeypatch.setitem(simulated.CALLS_PER_SECOND, "Actiontrail", 2)
+    reading(account)
+    began = datetime.now(UTC)
+    look(account, calls=4)
+    assert reading(account).problem_code == ""
+    assert server.cloud.calls(action="LookupEvents") <= 6, "two may go at once; what is refused then is asked again"
+    assert datetime.now(UTC) - began > timedelta(seconds=1)
+
+
+def test_one_account_that_refuses_does_not_hold_up_another(
+    account: CloudAccount, yi: Customer, server: CloudServer, estate: Estate
+) -> None:
+    add_trail_event(estate, action="RebootInstance", at=later(-30))
+    with scope.customer(yi):
+        other = register(yi, server)
+    server.cloud.fail(FaultKind.ERROR, 99, action="LookupEvents", uid="1623400000000001")
+    with scope.platform("test"):
+        assert trail_reading.follow_accounts(now=later()) == 2
+        assert trail_reading.follow_accounts(now=later()) == 0
+        due = trail_reading.claim(now=later())
+        assert trail_reading.claim(now=later()) == []
+    assert len(due) == 2
+    for customer_id, pk in due:
+        with scope.customer(customer_id):
+            trail_reading.read(reading_id=pk, now=later(), calls=200)
+    assert reading(account).problem_code == ""
+    assert TrailEvent.objects.filter(cloud_account=account).count() == 1
+    with scope.customer(yi):
+        assert reading(other).problem_code == "InternalError"
+
+
+def test_secrets_in_parameters_are_not_stored(account: CloudAccount, estate: Estate) -> None:
+    add_trail_event(estate, action="ResetPassword", at=later(-30), parameters=OPEN_ALL)
+    look(account)
+    event = TrailEvent.objects.get()
+    assert "hunter2" not in str(event.raw)
+    assert event.raw["requestParameters"]["SourceCidrIp"] == "0.0.0.0/0"
+
+
+# --- verdicts ---------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_finds_its_change_and_one_begun_late_finds_its_event(
+    account: CloudAccount, estate: Estate, chen: User
+) -> None:
+    look(account)
+    add_trail_event(estate, action="RebootInstance", at=later(-7), resources=instance(estate))
+    look(account)
+    event = TrailEvent.objects.get()
+    assert event.verdict == TrailVerdict.UNMATCHED
+    assert [asset.name for asset in event.assets.all()] == ["oa-01"]
+    change = begun(account, chen, later(), kind="emergency")
+    look(account, now=later(1))
+    event.refresh_from_db()
+    assert (event.verdict, event.change_id) == (TrailVerdict.CHANGE, change.pk)
+
+
+def test_a_request_of_a_run_was_the_platform_itself(account: CloudAccount, estate: Estate, chen: User) -> None:
+    change = begun(account, chen, later(-60))
+    said = {"customer": account.customer, "operation": "restart"}
+    run = OperationRun.objects.create(
+        **said, change=change, cloud_account=account, revision=1, token="t", planned_by=chen, planned_at=later(-50)
+    )
+    RunStep.objects.create(
+        customer=account.customer, run=run, position=1, product="Rds", action="RestartDBInstance",
+        repeat="never", request_ids=["RID-1"],
+    )  # fmt: skip
+    add_trail_event(estate, service="Rds", action="RestartDBInstance", at=later(-20), request_id="RID-1")
+    look(account)
+    event = TrailEvent.objects.get()
+    assert (event.verdict, event.change_id, event.known_as) == (TrailVerdict.AUTOMATION, change.pk, change.number)
+
+
+def test_a_suspicion_opens_one_incident_and_more_of_it_joins(account: CloudAccount, estate: Estate) -> None:
+    look(account)
+    for minutes in (5, 6):
+        add_trail_event(
+            estate, action="AuthorizeSecurityGroup", at=later(-minutes), parameters=OPEN_ALL, resources=instance(estate)
+        )
+    look(account)
+    look(account)
+    incident = Incident.objects.get()
+    assert incident.severity == Severity.HIGH
+    assert incident.category == Incident.Category.ALIYUN
+    assert "安全组向全网放开" in incident.title
+    assert "0.0.0.0/0" not in incident.title
+    assert [asset.name for asset in incident.assets.all()] == ["oa-01"]
+    assert TrailEvent.objects.filter(incident=incident, rule="open-to-the-world").count() == 2
+
+
+def test_what_was_suspicious_before_the_account_came_is_listed_and_alarms_nobody(
+    account: CloudAccount, estate: Estate
+) -> None:
+    add_trail_event(estate, service="Ram", action="CreateAccessKey", at=later() - 20 * DAY)
+    look(account)
+    event = TrailEvent.objects.get()
+    assert (event.verdict, event.rule) == (TrailVerdict.SUSPICIOUS, "access-key-created")
+    assert not Incident.objects.exists()
+
+
+def test_many_deletions_become_a_disaster_however_they_are_listed(account: CloudAccount, estate: Estate) -> None:
+    look(account)
+    for number in range(6):
+        add_trail_event(
+            estate, action="DeleteDisk", at=later(-9) + number * timedelta(seconds=30),
+            resources={"ACS::ECS::Disk": [f"d-{number}"]}, late=timedelta(minutes=number % 3),
+        )  # fmt: skip
+    look(account)
+    incident = Incident.objects.get()
+    assert incident.severity == Severity.DISASTER
+    assert TrailEvent.objects.filter(rule="many-deletions").count() == 6
+
+
+def test_a_sign_in_from_a_new_network_is_told_once_the_past_is_known(account: CloudAccount, estate: Estate) -> None:
+    for days in (3, 30):
+        add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later() - days * DAY, ip="203.0.113.9")
+    look(account)
+    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="203.0.200.1")
+    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="192.0.2.77")
+    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="192.0.2.77", who="neu")
+    look(account)
+    assert TrailEvent.objects.get(rule="new-network").source_ip == "192.0.2.77"
+    assert TrailEvent.objects.get(rule="new-network").actor_name == "zhangwei"
+
+
+def test_whoever_is_put_on_the_list_explains_what_they_did(
+    account: CloudAccount, estate: Estate, chen: User, alice: User
+) -> None:
+    add_trail_event(estate, action="RebootInstance", at=later(-30))
+    add_trail_event(estate, action="RebootInstance", at=later(-31), who="zhangwei2")
+    look(account)
+    said = {"customer": account.customer, "name": "ZhangWei@jiahe", "person": "张伟", "now": later()}
+    with pytest.raises(PermissionDenied):
+        trail_verdicts.know(**said, actor=alice)
+    known = trail_verdicts.know(**said, actor=chen)
+    with pytest.raises(DomainError):
+        trail_verdicts.know(**{**said, "name": "ZhangWei"}, actor=chen)
+    assert dict(TrailEvent.objects.values_list("actor_name", "verdict")) == {
+        "zhangwei": TrailVerdict.KNOWN,
+        "zhangwei2": TrailVerdict.UNMATCHED,
+    }
+    trail_verdicts.forget(known=known, actor=chen, now=later())
+    add_trail_event(estate, action="StopInstance", at=later(-8))
+    look(account)
+    assert TrailEvent.objects.get(action="StopInstance").verdict == TrailVerdict.UNMATCHED
+
+
+# --- people -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def event(account: CloudAccount, estate: Estate) -> TrailEvent:
+    look(account)
+    add_trail_event(estate, action="RebootInstance", at=later(-7), resources=instance(estate))
+    look(account)
+    return TrailEvent.objects.select_related("customer").get()
+
+
+def test_a_person_decides_and_takes_it_back_and_all_of_it_is_audited(
+    account: CloudAccount, event: TrailEvent, chen: User
+) -> None:
+    change = begun(account, chen, later(-3 * 24 * 60), operation="dns-record")
+    assert change in trail_verdicts.nearby(event)
+    done = trail_verdicts.belongs_to(event=event, change=change, actor=chen, now=later())
+    assert (done.verdict, done.change, done.decided_by) == (TrailVerdict.CHANGE, change, chen)
+    with pytest.raises(DomainError):
+        trail_verdicts.harmless(event=event, reason="  ", actor=chen, now=later())
+    done = trail_verdicts.harmless(event=event, reason="演练", actor=chen, now=later())
+    assert (done.verdict, done.change, done.reason) == (TrailVerdict.HARMLESS, None, "演练")
+    done = trail_verdicts.suspicious(event=event, actor=chen, now=later())
+    done = trail_verdicts.suspicious(event=event, actor=chen, now=later())
+    assert Incident.objects.get() == done.incident
+    done = trail_verdicts.undo(event=event, actor=chen, now=later())
+    assert (done.verdict, done.decided_by, done.incident) == (TrailVerdict.UNMATCHED, None, Incident.objects.get())
+    with pytest.raises(DomainError):
+        trail_verdicts.undo(event=event, actor=chen, now=later())
+    acts = AuditEntry.objects.filter(action__startswith="trail.").order_by("sequence").values_list("action", flat=True)
+    assert list(acts) == ["trail.change", "trail.harmless", "trail.suspicious", "trail.suspicious", "trail.undo"]
+
+
+def test_the_machine_never_overrules_a_person(account: CloudAccount, event: TrailEvent, chen: User) -> None:
+    trail_verdicts.harmless(event=event, reason="演练", actor=chen, now=later())
+    begun(account, chen, later())
+    look(account, now=later(1))
+    event.refresh_from_db()
+    assert event.verdict == TrailVerdict.HARMLESS
+
+
+def test_a_change_that_was_never_begun_or_is_anothers_takes_no_event(
+    account: CloudAccount, event: TrailEvent, chen: User, yi: Customer
+) -> None:
+    change = begun(account, chen, later())
+    Change.objects.filter(pk=change.pk).update(begun_at=None, state=ChangeState.READY)
+    change.refresh_from_db()
+    with pytest.raises(DomainError):
+        trail_verdicts.belongs_to(event=event, change=change, actor=chen, now=later())
+    change.customer = yi
+    with pytest.raises(PermissionDenied):
+        trail_verdicts.belongs_to(event=event, change=change, actor=chen, now=later())
+
+
+def test_pages_show_who_changed_the_asset_and_take_verdicts(
+    account: CloudAccount, event: TrailEvent, chen: User, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    engineer, customer, stranger = client_for(chen), client_for(alice), client_for(eve)
+    asset = Asset.objects.get(name="oa-01")
+    address = f"/changes/trail/{event.pk}/"
+    with scope.platform("test"):
+        assert f"/changes/trail/for-asset/{asset.pk}/" in engineer.get(f"/assets/{asset.pk}/").content.decode()
+        fragment = customer.get(f"/changes/trail/for-asset/{asset.pk}/").content.decode()
+        assert "zhangwei" in fragment
+        assert address in fragment
+        assert "RebootInstance" in customer.get(address).content.decode()
+        assert "trail-harmless" not in customer.get(address).content.decode()
+        assert customer.post(f"{address}suspicious/").status_code == 403
+        assert engineer.post(f"{address}harmless/", {"reason": ""}).status_code == 422
+        assert engineer.post(f"{address}harmless/", {"reason": "=cmd()"}).status_code == 302
+        exported = engineer.get("/changes/trail/?export=csv&verdict=harmless").content.decode()
+        assert "'=cmd()" in exported
+        month = engineer.get("/changes/trail/month/?month=9999-99").content.decode()
+        assert account.customer.name[:4] in month
+        assert "RebootInstance" not in stranger.get("/changes/trail/").content.decode()
+        for path in (address, f"{address}undo/", f"/changes/trail/for-asset/{asset.pk}/"):
+            assert stranger.get(path).status_code in (403, 404)
+        assert account.customer.name[:4] not in stranger.get("/changes/trail/month/").content.decode()
+
+
+def test_hostile_words_of_a_cloud_are_shown_as_words(
+    account: CloudAccount, estate: Estate, chen: User, client_for: ClientFor
+) -> None:
+    add_trail_event(
+        estate, action="<script>alert(1)</script>", at=later(-20), who="<b>x</b>", ip="<i>",
+        resources={"x": ["\0<u>"]}, parameters={"a\0": "\0", "b": float("nan")},
+    )  # fmt: skip
+    look(account)
+    event = TrailEvent.objects.get()
+    with scope.platform("test"):
+        for path in ("/changes/trail/", f"/changes/trail/{event.pk}/"):
+            page = client_for(chen).get(path).content.decode()
+            assert "<script>alert(1)" not in page
+            assert "<b>x</b>" not in page
+
+
+def test_a_months_reconciliation_counts_each_event_once(
+    account: CloudAccount, event: TrailEvent, chen: User, client_for: ClientFor
+) -> None:
+    trail_verdicts.suspicious(event=event, actor=chen, now=later())
+    event.refresh_from_db()
+    first = event.occurred_at.astimezone().date().replace(day=1)
+    row = next(one for one in trail_verdicts.reconciled(first) if one.customer == account.customer)
+    assert (row.total, row.counts[TrailVerdict.SUSPICIOUS], row.incidents, row.unexplained) == (1, 1, 1, 0)
+    with scope.platform("test"):
+        found = client_for(chen).get(f"/api/v1/trail-reconciliation/?month={first:%Y-%m}").json()
+        listed = client_for(chen).get("/api/v1/trail-events/?verdict=suspicious").json()
+        bad = client_for(chen).get("/api/v1/trail-reconciliation/?month=2026-13")
+    assert found[0]["counts"]["suspicious"] == 1
+    assert listed["results"][0]["incident"] == Incident.objects.get().pk
+    assert bad.status_code == 400
