@@ -429,6 +429,7 @@ SPECTACULAR_SETTINGS = {
         "IncidentStateEnum": "incidents.models.IncidentState",
         "IncidentKindEnum": "incidents.models.IncidentKind",
         "IncidentSourceEnum": "incidents.models.Incident.Source",
+        "TrailVerdictEnum": "changes.models.TrailVerdict",
     },
 }
 
