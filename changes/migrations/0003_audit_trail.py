@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0005_change_requests'),
         ('assets', '0004_rotations'),
-        ('changes', '0001_initial'),
+        ("changes", "0002_runs"),
         ('incidents', '0016_change_requests'),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
