@@ -18,6 +18,7 @@ from changes.matching import EMERGENCY_BEFORE, Before, Facts, Happened, Judgemen
 from changes.models import (
     Change,
     ChangeState,
+    RunStep,
     TrailActor,
     TrailEvent,
     TrailEventAsset,

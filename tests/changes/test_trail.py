@@ -245,7 +245,7 @@ def test_a_request_of_a_run_was_the_platform_itself(account: CloudAccount, estat
     )
     RunStep.objects.create(
         customer=account.customer, run=run, position=1, product="Rds", action="RestartDBInstance",
-        repeat="never", request_ids=["RID-1"],
+        repeat="harmless", request_ids=["RID-1"],
     )  # fmt: skip
     add_trail_event(estate, service="Rds", action="RestartDBInstance", at=later(-20), request_id="RID-1")
     look(account)
