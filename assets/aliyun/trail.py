@@ -187,10 +187,9 @@ def _without_secrets(value: object, depth: int = 0) -> object:
     if isinstance(value, list | tuple):
         return [_without_secrets(inner, depth + 1) for inner in value[:MOST_ITEMS]]
     if isinstance(value, str):
-        inner = _parsed(value) if value.startswith("{") else {}
-        if inner:  # JSON within JSON, as requestParameterJson has it
-            return json.dumps(_without_secrets(inner, depth + 1), ensure_ascii=False)[:LONGEST_TEXT]
-        return _sound(value)[:LONGEST_TEXT]
+        inner = _parsed(value) if value.startswith("{") else {}  # JSON within JSON, as requestParameterJson has it
+        plain = json.dumps(_without_secrets(inner, depth + 1), ensure_ascii=False) if inner else _sound(value)
+        return plain[:LONGEST_TEXT]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

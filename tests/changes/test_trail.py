@@ -14,7 +14,16 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, Severity, User
 from assets.models import Asset, CloudAccount
 from assets.services import pacing
-from changes.models import Change, ChangeState, OperationRun, RunStep, TrailEvent, TrailReading, TrailVerdict
+from changes.models import (
+    Change,
+    ChangeState,
+    OperationRun,
+    RunStep,
+    TrailActor,
+    TrailEvent,
+    TrailReading,
+    TrailVerdict,
+)
 from changes.services import trail_judging, trail_reading, trail_verdicts
 from demo.aliyun import CloudServer, FaultKind, demo_cloud
 from demo.aliyun import cloud as simulated
@@ -27,7 +36,7 @@ from tests.conftest import ClientFor
 
 pytestmark = pytest.mark.django_db
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
-OPEN_ALL = {"SecurityGroupId": "sg-1", "SourceCidrIp": "0.0.0.0/0", "Password": "hunter2"}
+OPEN_ALL: dict[str, object] = {"SecurityGroupId": "sg-1", "SourceCidrIp": "0.0.0.0/0", "Password": "hunter2"}
 
 
 def later(minutes: float = 0) -> datetime:
@@ -311,12 +320,15 @@ def test_whoever_is_put_on_the_list_explains_what_they_did(
     add_trail_event(estate, action="RebootInstance", at=later(-30))
     add_trail_event(estate, action="RebootInstance", at=later(-31), who="zhangwei2")
     look(account)
-    said = {"customer": account.customer, "name": "ZhangWei@jiahe", "person": "张伟", "now": later()}
+
+    def know(actor: User, name: str) -> TrailActor:
+        return trail_verdicts.know(customer=account.customer, name=name, person="张伟", actor=actor, now=later())
+
     with pytest.raises(PermissionDenied):
-        trail_verdicts.know(**said, actor=alice)
-    known = trail_verdicts.know(**said, actor=chen)
+        know(alice, "ZhangWei@jiahe")
+    known = know(chen, "ZhangWei@jiahe")
     with pytest.raises(DomainError):
-        trail_verdicts.know(**{**said, "name": "ZhangWei"}, actor=chen)
+        know(chen, "ZhangWei")
     assert dict(TrailEvent.objects.values_list("actor_name", "verdict")) == {
         "zhangwei": TrailVerdict.KNOWN,
         "zhangwei2": TrailVerdict.UNMATCHED,
