@@ -174,7 +174,7 @@ class ScheduleSerializer(Said):
     ends_at = serializers.DateTimeField()
 
 
-class ResultSerializer(Said):
+class ChangeResultSerializer(Said):
     result = serializers.CharField(max_length=8000)
 
 
@@ -305,11 +305,13 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         evidence.check(change=change, **self.said(CheckSerializer), **self.who())
         return self.shown(change, status.HTTP_201_CREATED)
 
-    @extend_schema(request=ResultSerializer, responses=ChangeSerializer)
+    @extend_schema(request=ChangeResultSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"])
     def finish(self, request: Request, **_kwargs: object) -> Response:
         """It is done and verified; the customer is asked to test."""
-        return self.shown(executing.finish_work(change=self.get_object(), **self.said(ResultSerializer), **self.who()))
+        return self.shown(
+            executing.finish_work(change=self.get_object(), **self.said(ChangeResultSerializer), **self.who())
+        )
 
     @extend_schema(request=ChangeReasonSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"])
@@ -317,11 +319,13 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """It went wrong."""
         return self.shown(executing.fail(change=self.get_object(), **self.said(ChangeReasonSerializer), **self.who()))
 
-    @extend_schema(request=ResultSerializer, responses=ChangeSerializer)
+    @extend_schema(request=ChangeResultSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"], url_path="roll-back")
     def roll_back(self, request: Request, **_kwargs: object) -> Response:
         """It is as it was before."""
-        return self.shown(executing.roll_back(change=self.get_object(), **self.said(ResultSerializer), **self.who()))
+        return self.shown(
+            executing.roll_back(change=self.get_object(), **self.said(ChangeResultSerializer), **self.who())
+        )
 
     @extend_schema(request=ChangeWordsSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"], url_path="sign-off")

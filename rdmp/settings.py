@@ -430,6 +430,10 @@ SPECTACULAR_SETTINGS = {
         "IncidentKindEnum": "incidents.models.IncidentKind",
         "IncidentSourceEnum": "incidents.models.Incident.Source",
         "TrailVerdictEnum": "changes.models.TrailVerdict",
+        "RequestRiskEnum": "incidents.models.ServiceRequest.Risk",
+        "ChangeRiskEnum": "changes.models.ChangeRisk",
+        "ChangeStateEnum": "changes.models.ChangeState",
+        "ChangeKindEnum": "changes.models.ChangeKind",
     },
 }
 

@@ -174,6 +174,8 @@ class Specimens:
 
     def _values(self, model: Model) -> Iterator[tuple[str, object]]:
         for field in model._meta.local_concrete_fields:
+            if field.generated:
+                continue
             if field.primary_key and field.remote_field is None:
                 yield field.attname, self.pk
             elif field.name in self.fixed:

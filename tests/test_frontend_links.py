@@ -17,6 +17,8 @@ from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import alarm, make_asset, raise_incident
 
 pytestmark = pytest.mark.django_db
+NAMED = re.compile(r"/(rules|catalogue)/[^/]+/")
+"""Many pages of one kind that are told apart by a name."""
 NUMBERS = re.compile(r"\d+")
 LEAVES = ("/accounts/logout/", "/api/", "/static/", "/incidents/raise/assets/")
 WORDS = re.compile(r"\b[A-Za-z]{2,}(?: [a-z']{2,}){2,}")
@@ -80,7 +82,7 @@ def walk(browser: Client, person: User) -> tuple[set[str], list[str], list[str]]
     waiting = [("/", "/"), ("/profile/", "/")]
     while waiting and len(seen) < ENOUGH:
         address, source = waiting.pop(0)
-        kind = NUMBERS.sub("N", re.sub(r"/rules/[^/]+/", "/rules/R/", urlsplit(address).path))
+        kind = NUMBERS.sub("N", NAMED.sub(r"/\1/R/", urlsplit(address).path))
         if kind in seen or not address.startswith("/") or address.startswith(LEAVES):
             continue
         seen.add(kind)

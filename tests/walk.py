@@ -39,6 +39,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "graph_id": "graph",
     "list_id": "list",
     "medium": "voice",
+    "code": "dns-record",
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 
