@@ -369,10 +369,6 @@ class Migration(migrations.Migration):
             constraint=models.CheckConstraint(condition=models.Q(('ends_on__gte', models.F('begins_on'))), name='delegation_ends_after_it_begins'),
         ),
         migrations.AddConstraint(
-            model_name='delegation',
-            constraint=models.CheckConstraint(condition=models.Q(('principal', models.F('delegate')), _negated=True), name='delegation_is_to_somebody_else'),
-        ),
-        migrations.AddConstraint(
             model_name='templateasset',
             constraint=models.UniqueConstraint(fields=('template', 'asset'), name='template_asset_once'),
         ),

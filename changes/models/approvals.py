@@ -116,7 +116,6 @@ class Delegation(TenantOrProviderModel):
         verbose_name_plural = _("delegations")
         constraints = (
             models.CheckConstraint(condition=Q(ends_on__gte=F("begins_on")), name="delegation_ends_after_it_begins"),
-            models.CheckConstraint(condition=~Q(principal=F("delegate")), name="delegation_is_to_somebody_else"),
         )
 
     def __str__(self) -> str:
