@@ -33,6 +33,7 @@ from accounts import row_security, scope
 from accounts.api_access import PersonThrottle
 from accounts.models import Assignment, Customer, Role, User
 from accounts.schema import ApiSchemaGenerator
+from changes.models import ChangeFile
 from incidents.models import Attachment, IncidentAsset
 from notify import live
 from notify.models import Delivery
@@ -184,10 +185,10 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
     with scope.platform("test"):
         _issue(of_jia)
         for specimens in (of_jia, internal):
-            attachment = specimens.made[Attachment]
-            assert isinstance(attachment, Attachment)
-            default_storage.delete(attachment.stored_name)
-            default_storage.save(attachment.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
+            for kept in (specimens.made[Attachment], specimens.made[ChangeFile]):
+                assert isinstance(kept, Attachment | ChangeFile)
+                default_storage.delete(kept.stored_name)
+                default_storage.save(kept.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
         texts = {name: marks["jia"].new(f"notify.Delivery.{name}") for name in ("key", "subject", "text")}
         message = Delivery(
             pk=JIAS + INBOX_ID, customer=jia, user=alice, medium=Delivery.Medium.INBOX, topic="incident", **texts

@@ -27,7 +27,7 @@ from changes.services import approving, drafting, scheduling
 from changes.services.drafting import Content
 from changes.timeline import sentence
 from changes.views.catalogue import find
-from incidents.models import Incident, IncidentKind
+from incidents.models import Incident, IncidentKind, ServiceRequest
 from incidents.views.board import is_fragment
 from incidents.views.incident import asked_customer, picker
 
@@ -182,14 +182,13 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
 @require_safe
 def for_request(request: HttpRequest, incident_id: int) -> HttpResponse:
     """What a service request asks for, in the catalogue's words."""
-    incident = get_object_or_404(
-        Incident.objects.filter(kind=IncidentKind.REQUEST).select_related("request"), pk=incident_id
-    )
-    asked = incident.request
-    context = {"operation": operations().get(asked.operation), "code": asked.operation}
-    return render(
-        request, "changes/_for_request.html", {**context, "details": faces.details(asked.operation, asked.fields)}
-    )
+    asked = get_object_or_404(ServiceRequest.objects, incident=incident_id)
+    context = {
+        "operation": operations().get(asked.operation),
+        "code": asked.operation,
+        "details": faces.details(asked.operation, asked.fields),
+    }
+    return render(request, "changes/_for_request.html", context)
 
 
 @require_safe
