@@ -14,7 +14,7 @@ from enum import StrEnum
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
-from demo.aliyun import signature, trail_story
+from demo.aliyun import signature, trail, trail_story
 from demo.aliyun.account import (
     ADMINISTRATOR_ACCESS,
     ECS_FULL_ACCESS,
@@ -207,6 +207,7 @@ class SimulatedCloud:
         with estate.work.lock:
             estate.work.settle(call.now)
             answer = product.actions[action](call)
+            trail.note(call, product.name, action, request_id=request_id, answered=answer)
         key.last_used_at, key.last_service = self.clock(), product.name
         if fault and fault.kind is FaultKind.LOST_PAGE:
             answer = json.loads(json.dumps(answer), object_hook=_without_lists)

@@ -2,6 +2,7 @@
 days, two calls a second. Field names are those of LookupEvents' reference.
 """
 
+import re
 import uuid
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +14,10 @@ from demo.aliyun.estate import Estate, Json, seconds
 BACK = timedelta(days=90)
 LATE = timedelta(minutes=5)
 """How long after it happened an event is listed, unless it says otherwise."""
+PLATFORM = "120.55.10.8"
+"""From where the platform calls."""
+READS = ("Describe", "List", "Get", "BatchGet", "Query", "Lookup", "Check", "Send", "Single", "Ivr")
+AN_ID = re.compile(r"(?:i|d|s|m|sg|rm|lb|eni)-[a-z0-9]{6,40}")
 TWICE_IN = 7
 """One event in so many stands on two pages, as happens while a shard is read twice."""
 
@@ -69,6 +74,29 @@ def add_trail_event(
         event |= {"errorCode": error, "errorMessage": "You are not authorized to do this action."}
     estate.trail.append({"event": event, "at": at, "listed_at": at + late})
     return event_id
+
+
+def note(call: Call, service: str, action: str, *, request_id: str, answered: Json) -> None:
+    """What was done through the API stands in the trail of its account, as everything that changes something does."""
+    if action.startswith(READS):
+        return
+    touched = sorted({value for value in call.params.values() if AN_ID.fullmatch(value)})
+    left_out = ("AccessKeyId", "Signature", "Timestamp", "Action", "Version", "Format")
+    add_trail_event(
+        call.estate,
+        service=service,
+        action=action,
+        at=call.now,
+        who=call.user.name,
+        kind="root-account" if call.user.is_root else "ram-user",
+        key=call.key.id,
+        ip=PLATFORM,
+        resources={"ACS::Resource": touched},
+        parameters={name: value for name, value in call.params.items() if not name.startswith(left_out)},
+        answered={name: value for name, value in answered.items() if isinstance(value, str | dict)},
+        request_id=request_id,
+        region=call.params.get("RegionId", "") or "cn-hangzhou",
+    )
 
 
 def lookup_events(call: Call) -> Json:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from demo.aliyun.estate import Estate
 from demo.aliyun.trail import add_trail_event
 
-OFFICE, HOME, ABROAD, PLATFORM = "203.0.113.20", "198.51.100.7", "192.0.2.77", "120.55.10.8"
+OFFICE, HOME, ABROAD = "203.0.113.20", "198.51.100.7", "192.0.2.77"
 SCALING = "AliyunServiceRoleForAutoScaling:ess-session"
 
 
