@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Self
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from changes.catalogue import Words
@@ -29,12 +30,12 @@ class RunState(models.TextChoices):
 
 
 class StepState(models.TextChoices):
-    PLANNED = "planned", _("To come")
-    SENDING = "sending", _("Being sent")
-    ACCEPTED = "accepted", _("Accepted")
-    SETTLED = "settled", _("Settled")
-    FAILED = "failed", _("Failed")
-    SKIPPED = "skipped", _("Not sent")
+    PLANNED = "planned", pgettext_lazy("call", "To come")
+    SENDING = "sending", pgettext_lazy("call", "Being sent")
+    ACCEPTED = "accepted", pgettext_lazy("call", "Accepted")
+    SETTLED = "settled", pgettext_lazy("call", "Settled")
+    FAILED = "failed", pgettext_lazy("call", "Failed")
+    SKIPPED = "skipped", pgettext_lazy("call", "Not sent")
 
 
 class OperationRunQuerySet(TenantQuerySet["OperationRun"]):
