@@ -6,7 +6,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from changes.services import approving, confirming, executing, following, running, runs, trail_reading
+from changes.services import approving, backup_policies, confirming, executing, following, running, runs, trail_reading
 
 
 @shared_task(name=confirming.ANSWERED_TASK, queue="default")
@@ -51,3 +51,8 @@ def read_trail(customer_id: int, reading_id: int) -> None:
     """The news of one account's audit trail, and a part of its past."""
     with scope.customer(customer_id):
         trail_reading.read(reading_id=reading_id, now=timezone.now())
+
+
+@shared_task(name=backup_policies.CHECK_TASK, queue="default")
+def compare_backup_policy(*, due_at: datetime, now: datetime, policy_id: int) -> None:
+    backup_policies.compare(policy_id=policy_id, now=now)

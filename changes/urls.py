@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from changes.views import approvals, automation, catalogue, pages, presses, standard, trail, windows
+from changes.views import approvals, automation, backups, catalogue, pages, presses, standard, trail, windows
 
 app_name = "changes"
 urlpatterns = [
@@ -17,6 +17,9 @@ urlpatterns = [
     path("calendar/", windows.calendar, name="calendar"),
     path("calendar/<str:token>.ics", windows.feed, name="feed"),
     path("automation/", automation.console, name="automation"),
+    path("backups/", backups.index, name="backups"),
+    path("backups/<int:asset_id>/", backups.record, name="backup-record"),
+    path("backups/<int:asset_id>/compare/", backups.compare, name="backup-compare"),
     path("windows/", windows.index, name="windows"),
     path("windows/new/", windows.create, name="window-create"),
     path("windows/<int:pk>/end/", windows.end, name="window-end"),

@@ -7,6 +7,7 @@ from changes.models.approvals import (
     ApprovalVote,
     Delegation,
 )
+from changes.models.backups import BackupPolicy
 from changes.models.change import (
     Change,
     ChangeAsset,
@@ -29,6 +30,7 @@ __all__ = [
     "ApprovalLevel",
     "ApprovalNeeds",
     "ApprovalVote",
+    "BackupPolicy",
     "BackupRecord",
     "Change",
     "ChangeAsset",

@@ -92,7 +92,7 @@ class OperationRun(TenantModel):
             models.CheckConstraint(condition=Q(percent__lte=100), name="run_percent_is_one"),
             models.UniqueConstraint(
                 fields=("asset",),
-                condition=Q(state__in=("running", "settled"), asset__isnull=False),
+                condition=Q(state__in=("running", "settled", "unknown"), asset__isnull=False),
                 name="one_run_at_a_time_per_asset",
             ),
         )

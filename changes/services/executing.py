@@ -94,6 +94,7 @@ def roll_back(*, change: Change, result: str, actor: User, now: datetime) -> Cha
     """It is as it was before, and somebody has looked."""
     change = hold(change)
     transition = allowed(Verb.ROLL_BACK, change, actor)
+    runs.must_have_ended(change)
     change.state = ChangeState(transition.target or change.state)
     change.result = required(result, _("Please write how it was undone and how you saw that it is as before."))
     change.ended_at = now

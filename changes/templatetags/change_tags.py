@@ -5,10 +5,11 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts.windows import Once
+from changes.backup_words import days_text, difference_text
 from changes.catalogue import Operation, Risk, Words, operations
 from changes.forms import WEEKDAYS
 from changes.matching import Verdict
-from changes.models import Change, ChangeRisk, ChangeWindow, OperationRun, RunLine, RunState, StepState
+from changes.models import BackupPolicy, Change, ChangeRisk, ChangeWindow, OperationRun, RunLine, RunState, StepState
 from changes.run_words import line_text, problem_text
 from changes.states import State
 from changes.words import said as in_words
@@ -62,6 +63,30 @@ STEP_ICONS = {
     StepState.FAILED: "circle-x text-danger",
     StepState.SKIPPED: "circle-minus text-secondary",
 }
+
+
+BACKUP_TONES = {
+    BackupPolicy.State.UNCHECKED: "secondary",
+    BackupPolicy.State.AS_AGREED: "green",
+    BackupPolicy.State.DIFFERS: "red",
+    BackupPolicy.State.UNKNOWN: "orange",
+    BackupPolicy.State.BY_HAND: "blue",
+}
+
+
+@register.filter
+def backup_tone(policy: BackupPolicy) -> str:
+    return BACKUP_TONES[BackupPolicy.State(policy.state)]
+
+
+@register.filter
+def backup_days(days: list[int]) -> str:
+    return days_text(days)
+
+
+@register.filter
+def backup_difference(code: str) -> str:
+    return difference_text(code)
 
 
 @register.filter

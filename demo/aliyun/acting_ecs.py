@@ -97,6 +97,7 @@ def disks_of(call: Call, row: Json) -> list[Json]:
             digits = name.removeprefix("i-")
             disk = _disk(call, f"d-{kind[0]}{digits[1:]}", str(row["ZoneId"]), size, "cloud_essd")
             disk.update(Type=kind, Status="In_use", InstanceId=name, Portable=kind == "data")
+            disk["AutoSnapshotPolicyId"] = call.estate.work.policies[0]["AutoSnapshotPolicyId"]
             mine.append(disk)
     return mine
 
@@ -114,6 +115,7 @@ def _disk(call: Call, name: str, zone: str, size: int, category: str) -> Json:
         "InstanceId": "",
         "Portable": True,
         "CreationTime": minutes(call.now),
+        "AutoSnapshotPolicyId": "",
     }
     call.estate.work.disks.append(disk)
     return disk
@@ -374,8 +376,14 @@ def some_instances(call: Call, rows: list[Json]) -> list[Json]:
     return [row for row in rows if row["InstanceId"] in wanted]
 
 
+def describe_policies(call: Call) -> Json:
+    rows = call.estate.work.policies
+    return {"AutoSnapshotPolicies": {"AutoSnapshotPolicy": rows}, "TotalCount": len(rows)}
+
+
 READS: Mapping[str, Callable[[Call], Json]] = {
     "DescribeDisks": describe_disks,
+    "DescribeAutoSnapshotPolicyEx": describe_policies,
     "DescribeSnapshots": describe_snapshots,
     "DescribeImages": describe_images,
     "DescribeSecurityGroupAttribute": describe_rules,

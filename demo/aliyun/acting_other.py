@@ -188,6 +188,18 @@ def describe_backup_tasks(call: Call) -> Json:
     return {"Items": {"BackupJob": rows}}
 
 
+def describe_backup_policy(call: Call) -> Json:
+    """The window is told in UTC: 18:00Z is two o'clock at night in Beijing, of the next day."""
+    first: Json = {
+        "PreferredBackupPeriod": "Monday,Tuesday,Wednesday,Thursday,Friday,Saturday,Sunday",
+        "PreferredBackupTime": "18:00Z-19:00Z",
+        "BackupRetentionPeriod": 7,
+        "BackupLog": "Enable",
+        "LogBackupRetentionPeriod": 7,
+    }
+    return call.estate.work.backup_policies.setdefault(str(_instance(call)["DBInstanceId"]), first)
+
+
 def _parameters(call: Call) -> dict[str, str]:
     return call.estate.work.parameters.setdefault(str(_instance(call)["DBInstanceId"]), dict(PARAMETERS))
 
@@ -226,6 +238,7 @@ READS: Mapping[str, Actions] = {
     "Alidns": {"DescribeDomainRecords": describe_records},
     "Rds": {
         "DescribeBackups": describe_backups,
+        "DescribeBackupPolicy": describe_backup_policy,
         "DescribeBackupTasks": describe_backup_tasks,
         "DescribeParameters": describe_parameters,
         "DescribeParameterTemplates": describe_templates,

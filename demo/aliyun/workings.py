@@ -10,12 +10,29 @@ from datetime import datetime, timedelta
 Json = dict[str, object]
 
 
+def _nightly() -> list[Json]:
+    """The snapshot policy that every disk has at first: each night at two in Beijing, for a week."""
+    return [
+        {
+            "AutoSnapshotPolicyId": "sp-bp1nightly0000000001",
+            "AutoSnapshotPolicyName": "nightly",
+            "RepeatWeekdays": '["1", "2", "3", "4", "5", "6", "7"]',
+            "TimePoints": '["2"]',
+            "RetentionDays": 7,
+            "DiskNums": 1,
+            "Status": "Normal",
+        }
+    ]
+
+
 @dataclass
 class Workings:
     """What was asked for is done after `takes`. `tokens` holds what each client token was said with, and answered."""
 
     takes: timedelta = timedelta(seconds=6)
     disks: list[Json] = field(default_factory=list)
+    policies: list[Json] = field(default_factory=_nightly)
+    backup_policies: dict[str, Json] = field(default_factory=dict)
     snapshots: list[Json] = field(default_factory=list)
     images: list[Json] = field(default_factory=list)
     rules: dict[str, list[Json]] = field(default_factory=dict)
