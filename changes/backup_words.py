@@ -20,9 +20,12 @@ DIFFERENCES: Final[Mapping[Difference, Promise]] = {
     Difference.LOG: gettext_lazy("The log is not backed up."),
 }
 
+_BY_CODE: Final[Mapping[str, Promise]] = {difference.value: words for difference, words in DIFFERENCES.items()}
+
 
 def difference_text(code: str) -> str:
-    return str(DIFFERENCES[Difference(code)]) if code in Difference else code
+    """A code that an older version wrote says itself."""
+    return str(_BY_CODE.get(code, code))
 
 
 def days_text(days: Collection[int]) -> str:
