@@ -40,6 +40,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "list_id": "list",
     "medium": "voice",
     "code": "dns-record",
+    "name": "stop",
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 

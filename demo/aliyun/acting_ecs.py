@@ -279,7 +279,7 @@ def delete_image(call: Call) -> Json:
 
 # security groups
 
-FIRST_RULE: Json = {
+HTTPS: Json = {
     "Direction": "ingress",
     "IpProtocol": "TCP",
     "PortRange": "443/443",
@@ -288,6 +288,7 @@ FIRST_RULE: Json = {
     "Priority": "1",
     "Description": "https",
 }
+FIRST_RULES = (HTTPS, {**HTTPS, "PortRange": "22/22", "Description": "ssh"})
 
 
 def rules_of(call: Call) -> list[Json]:
@@ -299,7 +300,7 @@ def rules_of(call: Call) -> list[Json]:
     }
     if group not in known:
         raise ApiError(404, "InvalidSecurityGroupId.NotFound", "The specified SecurityGroupId does not exist.")
-    return call.estate.work.rules.setdefault(group, [dict(FIRST_RULE)])
+    return call.estate.work.rules.setdefault(group, [dict(rule) for rule in FIRST_RULES])
 
 
 def describe_rules(call: Call) -> Json:

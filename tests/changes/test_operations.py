@@ -183,11 +183,11 @@ def test_a_rule_comes_and_goes(
         return [rule["PortRange"] for rule in workings(server).rules[str(RULE["group"])]]
 
     added = carry_out(make("security-group-rule", {"action": "add", **RULE}, web), chen, driver)
-    assert (added.state, ports()) == (RunState.VERIFIED, ["443/443", "8443/8443"])
+    assert (added.state, ports()) == (RunState.VERIFIED, ["443/443", "22/22", "8443/8443"])
     removed = carry_out(make("security-group-rule", {"action": "remove", **RULE}, web), chen, driver)
-    assert (removed.state, ports()) == (RunState.VERIFIED, ["443/443"])
+    assert (removed.state, ports()) == (RunState.VERIFIED, ["443/443", "22/22"])
     undo(removed, chen, driver)
-    assert ports() == ["443/443", "8443/8443"]
+    assert ports() == ["443/443", "22/22", "8443/8443"]
     foreign = {"action": "add", **RULE, "group": "sg-of-somebody-else"}
     with pytest.raises(DomainError) as refusal:
         runs.plan(change=make("security-group-rule", foreign, web), actor=chen, now=NOW)

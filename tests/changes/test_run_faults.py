@@ -150,6 +150,10 @@ def test_what_cannot_be_told_is_a_persons_case_and_never_repeated(
     with pytest.raises(DomainError) as early:
         executing.finish_work(change=change, result="x", actor=chen, now=NOW)
     assert early.value.code == "runs_left"
+    (second,) = runs.plan(change=change, actor=chen, now=driver.moment)
+    with pytest.raises(DomainError) as busy:
+        runs.start(run=second, actor=chen, now=driver.moment)
+    assert busy.value.code == "busy", "what is not known holds the asset"
     run = runs.look_again(run=run, actor=chen, now=driver.moment)
     assert driver.to_end(run).state == RunState.UNKNOWN
     assert runs.give_up(run=run, actor=chen, now=driver.moment).state == RunState.FAILED
