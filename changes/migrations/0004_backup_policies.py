@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0005_change_requests'),
         ('assets', '0005_ram'),
-        ('changes', '0003_audit_trail'),
+        ("changes", "0003_audit_trail"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
