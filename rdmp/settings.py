@@ -430,6 +430,7 @@ SPECTACULAR_SETTINGS = {
         "IncidentKindEnum": "incidents.models.IncidentKind",
         "IncidentSourceEnum": "incidents.models.Incident.Source",
         "TrailVerdictEnum": "changes.models.TrailVerdict",
+        "FaultVerdictEnum": "incidents.models.FaultDecision.Verdict",
         "RequestRiskEnum": "incidents.models.ServiceRequest.Risk",
         "ChangeRiskEnum": "changes.models.ChangeRisk",
         "ChangeStateEnum": "changes.models.ChangeState",
