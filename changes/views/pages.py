@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 from django.contrib import messages
-from django.core.files.storage import default_storage
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import tables
+from accounts.downloads import download as download_of
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset
@@ -159,15 +159,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def download(request: HttpRequest, pk: int, file_id: int) -> FileResponse:
     """The bytes under their harmless name; never shown by the browser as a page of this site."""
     file = get_object_or_404(ChangeFile.objects, pk=file_id, change_id=pk)
-    if not default_storage.exists(file.stored_name):
-        raise Http404
-    response = FileResponse(
-        default_storage.open(file.stored_name), as_attachment=True, filename=file.name, content_type=file.content_type
-    )
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return download_of(file.stored_name, name=file.name, content_type=file.content_type)
 
 
 @require_safe

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
-from django.core.files.storage import default_storage
 from django.db.models import Q
 from django.http import FileResponse, Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -15,6 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import limiter, scope, tables
+from accounts.downloads import download
 from accounts.models import Contact, Customer, User
 from accounts.permissions import can_write, is_provider, person_of, require
 from incidents.forms_requests import AnswerForm, RecordForm
@@ -161,14 +161,9 @@ def withdraw(request: HttpRequest, pk: int) -> HttpResponse:
 def document(request: HttpRequest, pk: int) -> FileResponse:
     """The signed document, as a download."""
     given = _get(pk).given
-    if given is None or not given.stored_name or not default_storage.exists(given.stored_name):
+    if given is None:
         raise Http404
-    stored = default_storage.open(given.stored_name)
-    response = FileResponse(stored, as_attachment=True, filename=given.file_name, content_type=given.file_type)
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return download(given.stored_name, name=given.file_name, content_type=given.file_type)
 
 
 @form_view

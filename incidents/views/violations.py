@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.core.files.storage import default_storage
 from django.db.models import Q
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -14,6 +13,7 @@ from django.utils.translation import pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
+from accounts.downloads import download
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_provider, person_of, require
 from incidents.forms_records import AgreeForm, ViolationForm
@@ -131,12 +131,4 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
 def evidence(request: HttpRequest, pk: int) -> FileResponse:
     """The file, as a download."""
     violation = _get(pk)
-    if not violation.stored_name or not default_storage.exists(violation.stored_name):
-        raise Http404
-    stored = default_storage.open(violation.stored_name)
-    name, kind = violation.file_name, violation.file_type
-    response = FileResponse(stored, as_attachment=True, filename=name, content_type=kind)
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return download(violation.stored_name, name=violation.file_name, content_type=violation.file_type)

@@ -10,6 +10,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import scope
+from accounts.downloads import make_harmless
 from accounts.permissions import can_write, is_provider, person_of, require
 from reports import document
 from reports.models import AccidentFile, AccidentIssue, AccidentRecipient
@@ -87,7 +88,5 @@ def _as_file(issue: AccidentIssue) -> HttpResponse:
     response = HttpResponse(documents.read(file), content_type="application/pdf")
     name = f"{issue.report.number}-v{issue.number}.pdf"
     response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["X-Content-Type-Options"] = "nosniff"
-    response["Content-Security-Policy"] = "default-src 'none'; sandbox"
-    response["Cache-Control"] = "private, no-store"
+    make_harmless(response)
     return response
