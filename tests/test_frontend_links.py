@@ -23,7 +23,7 @@ NUMBERS = re.compile(r"\d+")
 LEAVES = ("/accounts/logout/", "/api/", "/static/", "/incidents/raise/assets/")
 WORDS = re.compile(r"\b[A-Za-z]{2,}(?: [a-z']{2,}){2,}")
 """Three English words in a row: nothing that a Chinese page says."""
-ENOUGH = 90
+ENOUGH = 130
 WRITTEN_SO = ("Since ten o'clock", "/assets/import/")
 """What the incident below says, and the page that names the columns of a file in both languages."""
 

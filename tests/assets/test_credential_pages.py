@@ -240,7 +240,7 @@ def test_a_rotation_that_is_not_possible_says_why_and_asks_nobody(
     browser = client_for(lin)
     browser.post(f"/assets/credentials/{trops.pk}/rotate/")
     assert not trops.rotations.exists()
-    assert "host key" in str(next(iter(browser.get("/assets/credentials/").context["messages"])))
+    assert "主机密钥" in str(next(iter(browser.get("/assets/credentials/").context["messages"])))
 
 
 def test_the_page_says_which_secret_worked_last_and_lets_a_manager_settle(
