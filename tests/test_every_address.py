@@ -184,11 +184,11 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
 
     with scope.platform("test"):
         _issue(of_jia)
-        for specimens in (of_jia, internal):
-            for kept in (specimens.made[Attachment], specimens.made[ChangeFile]):
-                assert isinstance(kept, Attachment | ChangeFile)
-                default_storage.delete(kept.stored_name)
-                default_storage.save(kept.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
+        for specimens, kind in ((of_jia, Attachment), (internal, Attachment), (of_jia, ChangeFile)):
+            kept = specimens.made[kind]
+            assert isinstance(kept, Attachment | ChangeFile)
+            default_storage.delete(kept.stored_name)
+            default_storage.save(kept.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
         texts = {name: marks["jia"].new(f"notify.Delivery.{name}") for name in ("key", "subject", "text")}
         message = Delivery(
             pk=JIAS + INBOX_ID, customer=jia, user=alice, medium=Delivery.Medium.INBOX, topic="incident", **texts
