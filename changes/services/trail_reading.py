@@ -31,8 +31,9 @@ LEASE: Final = timedelta(minutes=8)
 LATE: Final = timedelta(minutes=15)
 """Events are listed up to ten minutes after they happened: what is younger is read again."""
 WINDOW: Final = timedelta(days=1)
-CALLS: Final = 60
-"""Pages of one round: at the pace of an account that is well under a minute."""
+CALLS: Final = 4
+"""Pages of one round: at two a second it holds a poller, which monitoring needs, for two seconds and no longer. Ninety
+days are read in some minutes, round by round."""
 MARGIN: Final = timedelta(minutes=30)
 """Less than the 90 days that Alibaba Cloud keeps: the oldest end goes on moving while it is read."""
 
