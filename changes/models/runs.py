@@ -15,7 +15,7 @@ from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from changes.catalogue import Words
 from changes.models.change import Change
 from changes.operations import EXECUTABLES, Executable
-from changes.operations.base import Repeat, Step
+from changes.operations.executable import Repeat, Step
 
 
 class RunState(models.TextChoices):

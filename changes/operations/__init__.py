@@ -19,7 +19,7 @@ from changes.operations import (
     start,
     stop,
 )
-from changes.operations.base import Executable, Fields
+from changes.operations.executable import Executable, Fields
 
 EXECUTABLES: Final[Mapping[str, Executable]] = {
     one.code: one

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from assets.aliyun.resources import Row, rows, text
 from changes.catalogue import Words
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,

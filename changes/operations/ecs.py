@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from assets.aliyun.resources import Row, rows, text
-from changes.operations.base import ABSENT, DONE, Cloud, Job, Progress, Refused, Repeat, Seen, Step
+from changes.operations.executable import ABSENT, DONE, Cloud, Job, Progress, Refused, Repeat, Seen, Step
 
 RUNNING, STOPPED = "Running", "Stopped"
 KINDS = frozenset({"ecs"})

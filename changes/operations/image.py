@@ -6,7 +6,7 @@ from datetime import timedelta
 from assets.aliyun.resources import Row, rows, text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,
@@ -17,7 +17,6 @@ from changes.operations.base import (
     Repeat,
     Seen,
     Step,
-    always,
     client_token,
     last_is_done,
     percent_of,
@@ -68,7 +67,6 @@ OPERATION = Executable(
     serves=frozenset({"image-create"}),
     reads=("name",),
     kinds=ecs.KINDS,
-    fits=always,
     plan=plan,
     look=look,
     verify=last_is_done(look),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from assets.aliyun.resources import text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,
@@ -16,7 +16,6 @@ from changes.operations.base import (
     Repeat,
     Seen,
     Step,
-    always,
     client_token,
 )
 
@@ -77,7 +76,6 @@ OPERATION = Executable(
     serves=frozenset({"ecs-resize"}),
     reads=("spec", "may_restart"),
     kinds=ecs.KINDS,
-    fits=always,
     plan=plan,
     look=look,
     verify=verify,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from assets.aliyun import AliyunError
 from assets.aliyun.resources import rows, text
 from changes.catalogue import Words
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,

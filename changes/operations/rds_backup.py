@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from assets.aliyun.resources import Row, rows, text
 from changes.catalogue import Words
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     Cloud,
     Executable,

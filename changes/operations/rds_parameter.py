@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from assets.aliyun.resources import rows, text
 from changes.catalogue import Words
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,
@@ -17,7 +17,6 @@ from changes.operations.base import (
     Repeat,
     Seen,
     Step,
-    always,
     client_token,
     last_is_done,
 )
@@ -84,7 +83,6 @@ OPERATION = Executable(
     serves=frozenset({"database-parameter"}),
     reads=("name", "value", "may_restart"),
     kinds=frozenset({"rds"}),
-    fits=always,
     plan=plan,
     look=look,
     verify=last_is_done(look),

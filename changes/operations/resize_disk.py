@@ -3,7 +3,7 @@
 from assets.aliyun.resources import number, text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,
@@ -13,7 +13,6 @@ from changes.operations.base import (
     Repeat,
     Seen,
     Step,
-    always,
     client_token,
     last_is_done,
 )
@@ -45,7 +44,6 @@ OPERATION = Executable(
     serves=frozenset({"disk-grow"}),
     reads=("disk_id", "size_gb"),
     kinds=ecs.KINDS,
-    fits=always,
     plan=plan,
     look=look,
     verify=last_is_done(look),

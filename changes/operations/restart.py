@@ -3,7 +3,7 @@
 from assets.aliyun.resources import text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,

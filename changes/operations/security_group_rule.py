@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from assets.aliyun.resources import rows, text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from assets.aliyun.resources import rows, text
 from changes.catalogue import Words
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     DONE,
     Cloud,
@@ -18,7 +18,6 @@ from changes.operations.base import (
     Repeat,
     Seen,
     Step,
-    always,
     last_is_done,
 )
 
@@ -93,7 +92,6 @@ ADD = Executable(
     serves=frozenset({"lb-backend-add"}),
     reads=_READS,
     kinds=_KINDS,
-    fits=always,
     plan=plan_add,
     look=look,
     verify=last_is_done(look),
@@ -105,7 +103,6 @@ REMOVE = Executable(
     serves=frozenset({"lb-backend-remove"}),
     reads=_READS,
     kinds=_KINDS,
-    fits=always,
     plan=plan_remove,
     look=look,
     verify=last_is_done(look),

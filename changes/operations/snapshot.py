@@ -5,7 +5,7 @@ from datetime import timedelta
 from assets.aliyun.resources import rows, text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import (
+from changes.operations.executable import (
     ABSENT,
     Cloud,
     Executable,

@@ -3,7 +3,7 @@
 from assets.aliyun.resources import text
 from changes.catalogue import Words
 from changes.operations import ecs
-from changes.operations.base import Cloud, Executable, Job, Refused, Step, action_is, last_is_done
+from changes.operations.executable import Cloud, Executable, Job, Refused, Step, action_is, last_is_done
 
 
 def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:

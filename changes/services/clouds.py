@@ -20,7 +20,7 @@ from assets.aliyun import Client, Patience
 from assets.aliyun.resources import Row
 from assets.models import AccountPurpose, CloudAccount, Credential, CredentialKind
 from assets.services import credentials
-from changes.operations.base import VERSIONS, Step
+from changes.operations.executable import VERSIONS, Step
 
 ASKING: Final = Patience(attempts=2, total_s=8)
 """A turn of a run ends within its lease; what the cloud does not answer now is asked again by a timer."""

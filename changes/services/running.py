@@ -21,7 +21,7 @@ from assets.aliyun import AliyunError
 from assets.aliyun.resources import Row, text
 from changes import messages, states
 from changes.models import BackupRecord, Change, ChangeEntry, OperationRun, RunLine, RunState, RunStep, StepState
-from changes.operations.base import Progress, Refused, Repeat, Seen, Step, filled
+from changes.operations.executable import Progress, Refused, Repeat, Seen, Step, filled
 from changes.permissions import side_of
 from changes.services import clouds, evidence
 from changes.services.marks import hold

@@ -21,7 +21,7 @@ from assets.models import AccountPurpose, Asset, CloudAccount, Credential, Crede
 from changes import operations
 from changes.models import Change, ChangeState, OperationRun, RunLine, RunState, RunStep, StepState
 from changes.models.runs import settled_steps
-from changes.operations.base import Executable, Job, Refused, Step
+from changes.operations.executable import Executable, Job, Refused, Step
 from changes.permissions import may_ever
 from changes.run_words import problem_text
 from changes.services import clouds

@@ -114,6 +114,10 @@ Verify = Callable[[Cloud, Job, Sequence[Step]], bool]
 Undo = Callable[[Sequence[Step]], tuple[Step, ...]]
 
 
+def always(fields: Fields) -> bool:
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Executable:
     """An operation that the platform carries out itself. `serves` are codes of the catalogue, `reads` the fields of
@@ -124,11 +128,12 @@ class Executable:
     serves: frozenset[str]
     reads: tuple[str, ...]
     kinds: frozenset[str]
-    fits: Callable[[Fields], bool]
     plan: Plan
     """Pre-check and calls, in order. Raises Refused."""
     look: Look
     verify: Verify
+    fits: Callable[[Fields], bool] = always
+    """Whether it is what these answers ask for."""
     undo: Undo | None = None
     """The calls that take it back, out of the calls that settled; none: there is no way back."""
     backs_up: str = ""
@@ -141,10 +146,6 @@ class Executable:
 
 def action_is(said: str) -> Callable[[Fields], bool]:
     return lambda fields: fields.get("action") == said
-
-
-def always(fields: Fields) -> bool:
-    return True
 
 
 def last_is_done(look: Look) -> Verify:
