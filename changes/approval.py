@@ -1,8 +1,8 @@
 """Approval in levels (R93): who has to say yes, whose word counts, and what it adds up to. Pure.
 
 Levels are asked one after the other. At a level any one of those who may decide is enough, or all of them are needed.
-Nobody approves what they asked for alone: a requester's own yes counts at the customer's level only, and only beside
-the yes of somebody else at another one.
+Four eyes are four eyes: whoever asked for a change or wrote at it does not approve it, and whose word carried one level
+carries no other. A customer who asked may say yes at the customer's level, but never alone.
 """
 
 from __future__ import annotations
@@ -34,41 +34,28 @@ class Round:
     has_lapsed: bool = False
 
 
-def counts(level: Round, person: int, requester: int | None) -> bool:
-    """Whether this person's own yes would count at this level."""
-    return person != requester or level.duty is Duty.CUSTOMER
+def verdicts(levels: Sequence[Round], authors: Collection[int]) -> list[Word]:
+    """What each level came to, in order. `authors`: who asked for it or wrote at it, by id."""
+    return [_verdict(level, barred(levels, place, authors)) for place, level in enumerate(levels)]
 
 
-def verdict(level: Round, requester: int | None) -> Word:
-    """What a level by itself came to."""
-    if any(not vote.is_yes for vote in level.votes):
-        return Word.NO
-    said = {vote.voter for vote in level.votes if counts(level, vote.person, requester)}
-    wanted = {person for person in level.deciders if counts(level, person, requester)}
-    enough = bool(said) if level.needs is Needs.ANY else bool(wanted) and wanted <= said
-    if enough:
-        return Word.YES
-    return Word.LAPSED if level.has_lapsed else Word.PENDING
-
-
-def outcome(levels: Sequence[Round], requester: int | None) -> Word:
+def outcome(levels: Sequence[Round], authors: Collection[int]) -> Word:
     """What all levels together came to. No level: nobody was asked."""
     if not levels:
         return Word.NOT_ASKED
-    verdicts = [verdict(level, requester) for level in levels]
+    found = verdicts(levels, authors)
     for bad in (Word.NO, Word.LAPSED):
-        if bad in verdicts:
+        if bad in found:
             return bad
-    if Word.PENDING in verdicts:
+    if Word.PENDING in found:
         return Word.PENDING
-    others = {vote.person for level in levels for vote in level.votes} - {requester}
+    others = {vote.person for level in levels for vote in level.votes}.difference(authors)
     return Word.YES if others else Word.PENDING
 
 
-def open_level(levels: Sequence[Round], requester: int | None) -> int | None:
+def open_level(levels: Sequence[Round], authors: Collection[int]) -> int | None:
     """The place of the level whose turn it is; None when nobody is asked any more."""
-    for place, level in enumerate(levels):
-        found = verdict(level, requester)
+    for place, found in enumerate(verdicts(levels, authors)):
         if found in (Word.NO, Word.LAPSED):
             return None
         if found is Word.PENDING:
@@ -76,11 +63,36 @@ def open_level(levels: Sequence[Round], requester: int | None) -> int | None:
     return None
 
 
-def may_decide(level: Round, person: int, requester: int | None, principals: Collection[int] = ()) -> int | None:
+def barred(levels: Sequence[Round], place: int, authors: Collection[int]) -> frozenset[int]:
+    """Whose word does not count at this level: the authors', and of who spoke or was spoken for at an earlier one.
+
+    At the customer's own level a customer who asked for the change is not barred.
+    """
+    own = frozenset() if levels[place].duty is Duty.CUSTOMER else frozenset(authors)
+    return own.union(*(_speakers(earlier) for earlier in levels[:place]))
+
+
+def may_decide(
+    levels: Sequence[Round], place: int, person: int, authors: Collection[int], principals: Collection[int] = ()
+) -> int | None:
     """Whose word this person would give: their own, or that of somebody who delegated to them; None: nobody's."""
-    spoken = {vote.voter for vote in level.votes}
-    if person in level.deciders and person not in spoken and counts(level, person, requester):
-        return person
-    if not counts(level, person, requester):
+    level, out = levels[place], barred(levels, place, authors)
+    if person in out:
         return None
-    return next((who for who in sorted(principals) if who in level.deciders and who not in spoken), None)
+    wanted = level.deciders - out - {vote.voter for vote in level.votes}
+    return next((who for who in (person, *sorted(principals)) if who in wanted), None)
+
+
+def _verdict(level: Round, out: Collection[int]) -> Word:
+    if any(not vote.is_yes for vote in level.votes):
+        return Word.NO
+    said = {vote.voter for vote in level.votes if vote.person not in out and vote.voter not in out}
+    wanted = level.deciders.difference(out)
+    enough = bool(said) if level.needs is Needs.ANY else bool(wanted) and wanted <= said
+    if enough:
+        return Word.YES
+    return Word.LAPSED if level.has_lapsed else Word.PENDING
+
+
+def _speakers(level: Round) -> frozenset[int]:
+    return frozenset(who for vote in level.votes for who in (vote.voter, vote.person))

@@ -98,13 +98,14 @@ def shown_gates(change: Change, *, now: datetime) -> list[ShownGate]:
 def shown_levels(change: Change) -> list[ShownLevel]:
     levels = facts.levels(change)
     rounds = [facts.as_round(level) for level in levels]
-    place = approval.open_level(rounds, change.requester_id)
+    place = approval.open_level(rounds, change.authors)
+    words = approval.verdicts(rounds, change.authors)
     wanted = {pk for level in levels for pk in level.deciders}
     people = User.objects.in_bulk(wanted)
     return [
         ShownLevel(
             level=level,
-            word=approval.verdict(rounds[number], change.requester_id),
+            word=words[number],
             people=tuple(people[pk] for pk in level.deciders if pk in people),
             is_open=number == place and level.asked_at is not None,
         )

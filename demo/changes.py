@@ -39,6 +39,8 @@ VENDOR_NOTICE: Final = "阿里云公告 2026-11-1187"
 class Cast:
     engineer: User
     manager: User
+    """Whose project it is."""
+    security: User
     customer: User
     """The customer's first project manager."""
 
@@ -132,8 +134,9 @@ def _backup(turn: Turn) -> None:
 
 
 def _approve(turn: Turn) -> None:
-    """Every level, one after the other; our own by the manager."""
-    while (waiting := [one for one in (turn.cast.manager, turn.cast.customer) if _is_asked(turn, one)]) != []:
+    """Every level, one after the other."""
+    people = (turn.cast.manager, turn.cast.security, turn.cast.customer)
+    while (waiting := [one for one in people if _is_asked(turn, one)]) != []:
         _decide(turn, waiting[0])
 
 

@@ -39,6 +39,7 @@ QUICK_S = 10  # the port that people close by hand: nobody likes to wait three m
 ENGINEER = "chen@rdmp.example"
 REPLIES = Path(__file__).parent / "data" / "replies.json"
 MANAGER = "lin@rdmp.example"
+SECURITY = "gu@rdmp.example"
 PROJECT_MANAGER = "wang@xinghai.example"
 ROSTER = (ENGINEER, "zhou@rdmp.example", MANAGER)
 
@@ -76,7 +77,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         records.tell_progress(engineer=staff[ENGINEER], now=now)
         records.record(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         records.tell_of_responders(customer=first, changed=staff[ROSTER[1]], manager=staff[MANAGER], now=now)
-        cast = changes.Cast(staff[ENGINEER], staff[MANAGER], User.objects.get(email=PROJECT_MANAGER))
+        customer_manager = User.objects.get(email=PROJECT_MANAGER)
+        cast = changes.Cast(staff[ENGINEER], staff[MANAGER], staff[SECURITY], customer_manager)
         changes.write(customer=first, cast=cast, now=now)
         accidents.leave_in_the_past(now=now)
     return True
@@ -147,11 +149,12 @@ def _customer(entry: DemoCustomer, staff: dict[str, User], remember: Remember, n
         user = _join(person, customer, remember)
         for duty in person.duties:
             Contact.objects.create(customer=customer, kind=duty, user=user, phone=user.phone, email=user.email)
-    for user in staff.values():
+    for person in PROVIDER:
+        user = staff[person.email]
         if user.role == Role.ENGINEER:
             customers.assign(customer=customer, engineer=user, actor=None, now=now)
-        kind = ProviderContact.Kind.OPERATIONS if user.role == Role.ENGINEER else ProviderContact.Kind.PROJECT_OWNER
-        ProviderContact.objects.create(customer=customer, kind=kind, user=user)
+        for duty in person.duties:
+            ProviderContact.objects.create(customer=customer, kind=duty, user=user)
     channels.create(
         customer=customer,
         kind="dingtalk",

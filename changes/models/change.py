@@ -196,6 +196,7 @@ class Change(TenantModel):
     )
     freeze_reason = models.CharField(_("why in spite of the freeze"), max_length=300, blank=True)
     requester = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
+    writers: Any = models.JSONField(_("written by"), default=list, help_text=_("Who drafted it, and who rewrote it."))
     owner = models.ForeignKey(
         "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("engineer")
     )
@@ -269,6 +270,11 @@ class Change(TenantModel):
     def catalogue_entry(self) -> Operation | None:
         """None: the operation is in the catalogue no more."""
         return operations().get(self.operation)
+
+    @property
+    def authors(self) -> frozenset[int]:
+        """Who asked for it or wrote at it, by id: none of them approves it."""
+        return frozenset((self.requester_id, *self.writers))
 
     @property
     def is_pending(self) -> bool:

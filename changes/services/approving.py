@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Collection
 from datetime import date, datetime
 
 from django.core.exceptions import PermissionDenied
@@ -44,12 +46,12 @@ def decide(
     allowed(Verb.DECIDE, change, actor)
     levels = facts.levels(change)
     rounds = [facts.as_round(level) for level in levels]
-    place = approval.open_level(rounds, change.requester_id)
+    place = approval.open_level(rounds, change.authors)
     if place is None or (level_id is not None and levels[place].pk != level_id):
         raise DomainError(
             _("Nobody is asked to decide on %(number)s now.") % {"number": change.number}, code="not_asked"
         )
-    voter = approval.may_decide(rounds[place], actor.pk, change.requester_id, principals_of(actor, now))
+    voter = approval.may_decide(rounds, place, actor.pk, change.authors, principals_of(actor, now))
     if voter is None or not can_write(actor):
         raise PermissionDenied
     words = words.strip() if is_yes else required(words, _("Please say why: the service team reads it."))
@@ -78,7 +80,7 @@ def ask_again(*, change: Change, actor: User, now: datetime) -> Change:
     """After a refusal, or when nobody answered: everybody is asked once more. What the customer signed stays signed."""
     change = hold(change)
     allowed(Verb.EDIT, change, actor)
-    said = approval.outcome(facts.rounds(change), change.requester_id)
+    said = approval.outcome(facts.rounds(change), change.authors)
     if said not in (Word.NO, Word.LAPSED):
         raise DomainError(_("The approvers have been asked already."), code="asked")
     change.approval_round += 1
@@ -94,13 +96,16 @@ def remind(*, level_id: int, now: datetime) -> None:
     if found is None:
         return
     change = hold(found.change)
-    level = next((one for one in facts.levels(change) if one.pk == level_id), None)
-    if level is None or change.stage not in GATED or level.asked_at is None or level.due_at is None:
+    levels = facts.levels(change)
+    rounds = [facts.as_round(level) for level in levels]
+    place = approval.open_level(rounds, change.authors)
+    if place is None or levels[place].pk != level_id or change.stage not in GATED:
         return
-    if approval.verdict(facts.as_round(level), change.requester_id) is not Word.PENDING:
+    level = levels[place]
+    if level.asked_at is None or level.due_at is None:
         return
     if level.reminded_at is None:
-        _widen(change, level, now)
+        _widen(change, level, approval.barred(rounds, place, change.authors), now)
         return
     level.lapsed_at = now
     level.save(update_fields=["lapsed_at"])
@@ -109,14 +114,13 @@ def remind(*, level_id: int, now: datetime) -> None:
     following.go_on(change, now=now)
 
 
-def _widen(change: Change, level: ApprovalLevel, now: datetime) -> None:
+def _widen(change: Change, level: ApprovalLevel, barred: Collection[int], now: datetime) -> None:
     """Nobody answered: the second project manager, and on our side every manager, may decide from now on."""
     assert level.due_at is not None and level.asked_at is not None  # noqa: S101, PT018 - the caller has looked
     if level.duty == Duty.CUSTOMER:
         others = following.customer_managers(change.customer_id, both=True)
     else:
-        managers = User.objects.filter(role__in=(Role.MANAGER, Role.ADMIN), is_active=True)
-        others = list(managers.exclude(pk=change.requester_id).order_by("pk").values_list("pk", flat=True))
+        others = following.managers(barred)
     if level.needs == Needs.ANY:
         level.deciders = list(dict.fromkeys([*level.deciders, *others]))
     level.reminded_at = now
@@ -128,8 +132,10 @@ def _widen(change: Change, level: ApprovalLevel, now: datetime) -> None:
 
 
 def _next(change: Change, now: datetime) -> None:
-    for level in facts.levels(change):
-        if approval.verdict(facts.as_round(level), change.requester_id) is not Word.PENDING:
+    levels = facts.levels(change)
+    words = approval.verdicts([facts.as_round(level) for level in levels], change.authors)
+    for level, word in zip(levels, words, strict=True):
+        if word is not Word.PENDING:
             following.forget(level)
     following.go_on(change, now=now)
 
@@ -144,18 +150,20 @@ def principals_of(person: User, now: datetime) -> list[int]:
 
 def waiting_for(person: User, *, now: datetime) -> list[Change]:
     """The changes that wait for this person's word, the oldest question first."""
-    found = []
-    rows = ApprovalLevel.objects.current().filter(
-        asked_at__isnull=False, lapsed_at=None, change__state__in=sorted(GATED)
-    )
-    principals = principals_of(person, now)
-    for level in rows.select_related("change__customer").prefetch_related("votes").order_by("asked_at", "pk"):
-        as_round, requester = facts.as_round(level), level.change.requester_id
-        if approval.verdict(as_round, requester) is not Word.PENDING:
+    rows = ApprovalLevel.objects.current().filter(change__state__in=sorted(GATED))
+    levels_of: dict[int, list[ApprovalLevel]] = defaultdict(list)
+    for level in rows.select_related("change__customer").prefetch_related("votes").order_by("position"):
+        levels_of[level.change_id].append(level)
+    principals, found = principals_of(person, now), []
+    for levels in levels_of.values():
+        rounds, change = [facts.as_round(level) for level in levels], levels[0].change
+        place = approval.open_level(rounds, change.authors)
+        asked_at = None if place is None else levels[place].asked_at
+        if place is None or asked_at is None:
             continue
-        if approval.may_decide(as_round, person.pk, requester, principals) is not None:
-            found.append(level.change)
-    return found
+        if approval.may_decide(rounds, place, person.pk, change.authors, principals) is not None:
+            found.append((asked_at, levels[place].pk, change))
+    return [change for _asked_at, _pk, change in sorted(found, key=lambda one: one[:2])]
 
 
 @transaction.atomic

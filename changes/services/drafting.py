@@ -120,6 +120,7 @@ def edit(*, change: Change, content: Content, actor: User, now: datetime, versio
     if not differs:
         return change
     _forget_words(change, actor, now)
+    change.writers = sorted({*change.writers, actor.pk})
     change.revision += 1
     change.approval_round += 1
     data = {"revision": change.revision, "fields": differs}
@@ -216,6 +217,7 @@ def _create(
     audit.hold(customer.pk)
     change.customer, change.incident, change.owner = customer, incident, actor
     change.requester = incident.raised_by if incident is not None and incident.raised_by is not None else actor
+    change.writers = [actor.pk]
     change.created_at = change.changed_at = now
     _fill(change, content)
     change.save(force_insert=True)

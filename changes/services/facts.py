@@ -43,7 +43,7 @@ def gather(change: Change, *, now: datetime) -> Facts:
         is_patch=bool(change.patch),
         patch_proven=bool(change.patch) and is_proven(change),
         has_sop=ChangeFile.objects.filter(change=change, purpose=ChangeFile.Purpose.SOP).exists(),
-        approved=approval.outcome(rounds(change), change.requester_id),
+        approved=approval.outcome(rounds(change), change.authors),
         has_window=change.starts_at is not None and change.ends_at is not None and change.ends_at > now,
         is_frozen=is_frozen(change),
         freeze_overruled=change.freeze_overruled_by_id is not None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -53,8 +54,8 @@ def silence(change: Change, *, now: datetime) -> None:
     )
 
 
-def deciders(duty: Duty, change: Change) -> list[int]:
-    """Who may decide at a level today, by id; of our own people never whoever asked for it."""
+def deciders(duty: Duty, change: Change, barred: Collection[int]) -> list[int]:
+    """Who may decide at a level today, by id: whoever is named for it, else a manager; of ours nobody of `barred`."""
     customer = change.customer_id
     if duty is Duty.CUSTOMER:
         return customer_managers(customer)
@@ -62,8 +63,8 @@ def deciders(duty: Duty, change: Change) -> list[int]:
     people: list[int] = []
     if duty in named:
         rows = ProviderContact.objects.filter(customer=customer, kind=named[duty], user__is_active=True)
-        people = list(rows.exclude(user=change.requester_id).order_by("pk").values_list("user_id", flat=True))
-    return people or _managers(but=change.requester_id)
+        people = list(rows.exclude(user__in=barred).order_by("pk").values_list("user_id", flat=True))
+    return people or managers(barred)
 
 
 def customer_managers(customer_id: int, *, both: bool = False) -> list[int]:
@@ -75,8 +76,8 @@ def customer_managers(customer_id: int, *, both: bool = False) -> list[int]:
     return list(dict.fromkeys(contact.user_id for contact in (contacts if both else present[:1])))
 
 
-def _managers(*, but: int) -> list[int]:
-    rows = User.objects.filter(role__in=(Role.MANAGER, Role.ADMIN), is_active=True).exclude(pk=but)
+def managers(barred: Collection[int]) -> list[int]:
+    rows = User.objects.filter(role__in=(Role.MANAGER, Role.ADMIN), is_active=True).exclude(pk__in=barred)
     return list(rows.order_by("pk").values_list("pk", flat=True))
 
 
@@ -95,20 +96,21 @@ def _ask(change: Change, now: datetime) -> None:
                 position=position,
                 duty=step.duty,
                 needs=step.needs,
-                deciders=deciders(step.duty, change),
+                deciders=deciders(step.duty, change, change.authors),
             )
             for position, step in enumerate(steps)
         )
         levels = facts.levels(change)
-    place = approval.open_level([facts.as_round(level) for level in levels], change.requester_id)
+    rounds = [facts.as_round(level) for level in levels]
+    place = approval.open_level(rounds, change.authors)
     if place is not None and levels[place].asked_at is None:
-        open_level(change, levels[place], now=now)
+        open_level(change, levels[place], approval.barred(rounds, place, change.authors), now=now)
 
 
-def open_level(change: Change, level: ApprovalLevel, *, now: datetime) -> None:
+def open_level(change: Change, level: ApprovalLevel, barred: Collection[int], *, now: datetime) -> None:
     """It is their turn: they are told, and reminded when they do not answer."""
     patience = EMERGENCY_PATIENCE if change.kind == ChangeKind.EMERGENCY else PATIENCE
-    level.deciders = deciders(Duty(level.duty), change)
+    level.deciders = deciders(Duty(level.duty), change, barred)
     level.asked_at, level.due_at = now, now + patience
     level.save(update_fields=["deciders", "asked_at", "due_at"])
     remind_at(level, level.due_at)

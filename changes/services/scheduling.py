@@ -49,7 +49,7 @@ def overrule_freeze(*, change: Change, reason: str, actor: User, now: datetime) 
     """It is done in spite of a freeze: a service manager's word, with the reason (R92)."""
     change = hold(change)
     allowed(Verb.SCHEDULE, change, actor)
-    if not may_overrule(actor) or actor.pk == change.requester_id:
+    if not may_overrule(actor) or actor.pk in change.authors:
         raise PermissionDenied
     change.freeze_reason = required(reason, _("Please say why it cannot wait."))[:300]
     change.freeze_overruled_by = actor

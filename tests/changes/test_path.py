@@ -11,7 +11,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 
 from accounts import audit, scope
 from accounts.errors import DomainError
-from accounts.models import Contact, Customer, Role, User
+from accounts.models import Contact, Customer, ProviderContact, Role, User
 from accounts.windows import Once
 from assets.models import Asset
 from changes.models import ApprovalLevel, Change, ChangeEntry, ChangeKind, ChangeState
@@ -241,6 +241,78 @@ def test_nobody_approves_alone_what_they_asked_for(
         approve(own, root)  # she was no manager when they were asked
     level = ApprovalLevel.objects.get(change=own, asked_at__isnull=False)
     assert level.deciders == [] or lin.pk not in level.deciders
+
+
+def told_and_kept(change: Change, web: Asset, staging: Asset, *, chen: User, alice: User) -> None:
+    """As far as the question to the approvers."""
+    drafting.submit(change=change, actor=chen, now=NOW)
+    confirming.tell_risk(change=change, text="It may restart", actor=chen, now=NOW)
+    sign(change, alice)
+    try_out(change, staging, chen)
+    back_up(change, web, chen)
+
+
+def deciders_at(change: Change, duty: str) -> list[int]:
+    level = ApprovalLevel.objects.current().get(change=change, duty=duty)
+    deciders: list[int] = level.deciders
+    return deciders
+
+
+def test_whoever_drafted_or_rewrote_what_a_customer_asked_for_does_not_approve_it(
+    in_jia: Customer, incident: Incident, web: Asset, staging: Asset, alice: User, chen: User, lin: User
+) -> None:
+    rita = make_person("rita", Role.MANAGER)
+    drafted = draft(incident, lin, web)
+    assert drafted.requester == alice
+    told_and_kept(drafted, web, staging, chen=chen, alice=alice)
+    assert deciders_at(drafted, "owner") == [rita.pk]
+    with pytest.raises(PermissionDenied):
+        approve(drafted, lin)
+    drafting.edit(change=drafted, content=content(web, plan="By hand"), actor=rita, now=NOW)
+    confirming.tell_risk(change=drafted, text="It may restart", actor=chen, now=NOW)
+    sign(drafted, alice)
+    try_out(drafted, staging, chen)
+    assert deciders_at(drafted, "owner") == [], "the two wrote it together"
+    for writer in (lin, rita):
+        with pytest.raises(PermissionDenied):
+            approve(drafted, writer)
+    assert drafted.pk not in {one.pk for one in approving.waiting_for(rita, now=NOW)}
+
+
+def test_one_person_does_not_carry_two_levels_even_when_named_for_both(
+    in_jia: Customer, incident: Incident, web: Asset, staging: Asset, alice: User, chen: User, lin: User
+) -> None:
+    for kind in (ProviderContact.Kind.PROJECT_OWNER, ProviderContact.Kind.SECURITY):
+        ProviderContact.objects.create(customer=in_jia, kind=kind, user=lin)
+    rita = make_person("rita", Role.MANAGER)
+    risky = draft(incident, chen, web, risk="high")
+    told_and_kept(risky, web, staging, chen=chen, alice=alice)
+    approve(risky, lin)
+    with pytest.raises(PermissionDenied):
+        approve(risky, lin)
+    assert deciders_at(risky, "security") == [rita.pk], "a manager stands in for who has spoken"
+    day = NOW.date()
+    approving.delegate(principal=rita, delegate=lin, begins_on=day, ends_on=day, actor=rita, now=NOW)
+    with pytest.raises(PermissionDenied):
+        approve(risky, lin)
+    approve(risky, rita, alice)
+    assert states_of(risky) == ("preparing", "scheduled")
+
+
+def test_the_manager_who_wrote_an_emergency_needs_another_managers_word(
+    in_jia: Customer, incident: Incident, web: Asset, alice: User, chen: User, lin: User
+) -> None:
+    urgent = draft(incident, lin, web, kind=ChangeKind.EMERGENCY)
+    drafting.submit(change=urgent, actor=lin, now=NOW)
+    confirming.tell_risk(change=urgent, text="It may restart", actor=lin, now=NOW)
+    confirming.hear(change=urgent, name="Alice", words="Do it", actor=lin, now=NOW)
+    back_up(urgent, web, chen)
+    with pytest.raises(PermissionDenied):
+        approve(urgent, lin)
+    rita = make_person("rita", Role.MANAGER)
+    sweep(NOW + timedelta(minutes=15))
+    approve(urgent, rita)
+    assert states_of(urgent) == ("ready", "")
 
 
 def test_the_second_project_manager_decides_while_the_first_is_away(

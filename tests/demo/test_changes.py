@@ -13,14 +13,14 @@ pytestmark = pytest.mark.django_db
 KINDS = {"mall-order": "rds"}
 
 
-def test_changes_stand_at_every_part_of_the_path(jia: Customer, alice: User, chen: User, lin: User) -> None:
+def test_changes_stand_at_every_part_of_the_path(jia: Customer, alice: User, chen: User, lin: User, root: User) -> None:
     with scope.platform("test"):
         for kind in ("first_pm", "primary"):
             Contact.objects.create(customer=jia, kind=kind, user=alice, phone="1", email="a@example.com")
         for name in ("mall-web-01", "mall-web-02", "mall-app-01", "mall-order"):
             asset = make_asset(jia, name)
             type(asset).objects.filter(pk=asset.pk).update(kind=KINDS.get(name, "ecs"))
-        changes.write(customer=jia, cast=changes.Cast(chen, lin, alice), now=NOW)
+        changes.write(customer=jia, cast=changes.Cast(chen, lin, root, alice), now=NOW)
         assert sorted(Change.objects.values_list("state", "gate")) == [
             ("closed", ""),
             ("preparing", "approved"),
