@@ -245,6 +245,7 @@ class Incident(TenantModel):
             ),
             models.Index(fields=("severity", "-opened_at", "id"), name="incident_by_severity"),
             models.Index(fields=("state", "-opened_at", "id"), name="incident_by_state"),
+            models.Index(fields=("title", "id"), name="incident_by_title"),
             models.Index(fields=("-resolved_at",), condition=Q(severity__lte=2), name="incident_bad_and_solved"),
             # What reports ask of many incidents, without a look at their rows, which are long.
             models.Index(

@@ -15,7 +15,7 @@ from incidents.models import Incident, IncidentState, SavedFilter
 from incidents.searching import holding
 from incidents.views.saved import saved_filters
 
-CARDS = 50  # what people take in at a glance; the list has the rest
+CARDS = 30  # what people take in at a glance; the list has the rest
 ON_THE_WALL = 10
 COLUMNS = (IncidentState.OPEN, IncidentState.ACKNOWLEDGED, IncidentState.WAITING_CUSTOMER)
 

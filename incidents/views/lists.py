@@ -38,6 +38,7 @@ GROUPED = [
     ("child", gettext_lazy("Grouped under another")),
     ("duplicate", gettext_lazy("Closed as a duplicate")),
 ]
+ROWS = 30
 FOUND = 8
 OF_ASSET = 10
 RELATED = 6
@@ -54,6 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
         default="-opened",
         filters=_filters(person),
         exports=True,
+        size=ROWS,
     )
     if tables.wants_csv(request):
         return export(page.all().select_related("parent", "duplicate_of"))
