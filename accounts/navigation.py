@@ -99,6 +99,7 @@ MENU = (
             Place("changes:calendar", _("Calendar of changes"), "calendar-time"),
             Place("changes:windows", _("Freezes"), "snowflake"),
             Place("changes:standard", _("Standard changes"), "repeat"),
+            Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),
             Place("accounts:roster", _("On-call roster"), "calendar-user", is_provider),

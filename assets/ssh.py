@@ -5,6 +5,7 @@ It holds no Django, and no error of it holds a secret. Commands get secrets by t
 
 import io
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +16,15 @@ from assets.addresses import AddressError, clean_host
 
 CONNECT_S = 8.0
 COMMAND_S = 20.0
+DRAIN_S = 2.0
+"""How long what a command left in the pipe is waited for: a child of it may hold the pipe open for ever."""
+_PIECE = 32 * 1024
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """A key's name is not always that of the signature which proves it (RFC 8332)."""
 
 
 class SshError(Exception):
-    """`code` is one of: unreachable, host_key_unknown, host_key_changed, refused, timeout, forbidden."""
+    """`code` is one of: unreachable, host_key_unknown, host_key_changed, refused, timeout, forbidden, lost."""
 
     def __init__(self, code: str) -> None:
         super().__init__(code)
@@ -47,6 +51,27 @@ class Login:
 class Ran:
     exit_code: int
     output: str
+
+
+class Stream:
+    """What a command says on one of its two outputs, up to `limit` bytes; another thread may read it meanwhile."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit, self._bytes, self.is_cut = limit, bytearray(), False
+
+    def add(self, piece: bytes) -> None:
+        room = self._limit - len(self._bytes)
+        self._bytes += piece[:room]
+        self.is_cut = self.is_cut or len(piece) > room
+
+    @property
+    def text(self) -> str:
+        return bytes(self._bytes).decode(errors="replace").replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+class Output:
+    def __init__(self, limit: int) -> None:
+        self.stdout, self.stderr = Stream(limit), Stream(limit)
 
 
 def read_host_key(host: str, port: int) -> str:
@@ -86,6 +111,48 @@ class Session:
             return Ran(channel.recv_exit_status(), bytes(output).decode(errors="replace"))
         except (paramiko.SSHException, EOFError, OSError):
             raise SshError("timeout") from None
+
+    def execute(self, command: str, output: Output, *, given: str, timeout_s: float) -> int | None:
+        """A longer command, whose words go to `output` as they come. Its exit status; None when a signal ended it.
+
+        Raises SshError: "unreachable" when it was not begun; "timeout" when it did not end in time and "lost" when the
+        connection broke, in both of which it may have been done, half done, or still be going on.
+        """
+        try:
+            channel = self._transport.open_session(timeout=CONNECT_S)
+            channel.settimeout(CONNECT_S)
+            channel.exec_command(command)
+        except (paramiko.SSHException, EOFError, OSError):
+            raise SshError("unreachable") from None
+        try:
+            channel.sendall(given.encode())
+            channel.shutdown_write()
+            self._follow(channel, output, time.monotonic() + timeout_s)
+            status = channel.recv_exit_status()
+        except (paramiko.SSHException, EOFError, OSError):
+            raise SshError("lost") from None
+        finally:
+            channel.close()
+        if status < 0 and not self._transport.is_active():
+            raise SshError("lost")
+        return None if status < 0 else status
+
+    def _follow(self, channel: paramiko.Channel, output: Output, until: float) -> None:
+        ended_at: float | None = None
+        while True:
+            if channel.recv_ready():
+                output.stdout.add(channel.recv(_PIECE))
+            elif channel.recv_stderr_ready():
+                output.stderr.add(channel.recv_stderr(_PIECE))
+            elif channel.exit_status_ready():
+                ended_at = ended_at or time.monotonic()
+                if channel.eof_received or channel.closed or time.monotonic() - ended_at > DRAIN_S:
+                    return
+                time.sleep(0.02)
+            else:
+                time.sleep(0.02)
+            if time.monotonic() > until:
+                raise SshError("timeout")
 
 
 @contextmanager

@@ -4,10 +4,15 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from changes.api import CatalogueView, ChangeViewSet
+from changes.run_api import OperationRunViewSet
+from changes.script_api import ScriptRunViewSet, ScriptViewSet
 from changes.trail_api import ReconciliationView, TrailEventViewSet
 
 router = SimpleRouter(use_regex_path=False)
 router.register("changes", ChangeViewSet, basename="change")
+router.register("operation-runs", OperationRunViewSet, basename="operation-run")
+router.register("scripts", ScriptViewSet, basename="script")
+router.register("script-runs", ScriptRunViewSet, basename="script-run")
 router.register("trail-events", TrailEventViewSet, basename="trail-event")
 urlpatterns = [
     path("catalogue/", CatalogueView.as_view(), name="catalogue"),

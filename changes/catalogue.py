@@ -33,6 +33,8 @@ class Type(StrEnum):
     """What a field of a form takes."""
 
     TEXT = "text"
+    NAME = "name"
+    """Of a service, package, user: one word that is no option."""
     LONG_TEXT = "long_text"
     INTEGER = "integer"
     BOOLEAN = "boolean"
@@ -145,7 +147,7 @@ class Operation:
 @cache
 def operations() -> Mapping[str, Operation]:
     """All of them by their code, in the order of the file. Raises ValueError on data that cannot be used."""
-    forms = {name: tuple(_field(one) for one in fields) for name, fields in _json("forms.json").items()}
+    forms = {name: tuple(field_of(one) for one in fields) for name, fields in _json("forms.json").items()}
     checklists = {name: tuple(_check(one) for one in checks) for name, checks in _json("checklists.json").items()}
     found: dict[str, Operation] = {}
     with (DATA / "operations.csv").open(encoding="utf-8", newline="") as rows:
@@ -196,7 +198,8 @@ def _operation(
     )
 
 
-def _field(said: Mapping[str, Any]) -> Field:
+def field_of(said: Mapping[str, Any]) -> Field:
+    """A question out of data. Raises KeyError or ValueError."""
     field = Field(
         name=said["name"],
         type=Type(said["type"]),
@@ -209,7 +212,7 @@ def _field(said: Mapping[str, Any]) -> Field:
         placeholder=said.get("placeholder", ""),
     )
     if (field.type is Type.CHOICE) != bool(field.options):
-        raise ValueError(f"forms.json: {field.name}: a choice has options, and nothing else has")
+        raise ValueError(f"{field.name}: a choice has options, and nothing else has")
     return field
 
 

@@ -21,6 +21,7 @@ PREFIX: Final = "field"
 LONGEST_TEXT, LONGEST_WORDS = 300, 8000
 DOMAIN: Final = re.compile(r"(?=.{1,253}$)(\*\.)?([A-Za-z0-9_]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
 PORTS: Final = re.compile(r"(-1/-1|\d{1,5}/\d{1,5})")
+NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@:+-]{0,127}")
 PATH: Final = re.compile(r"(/|[A-Za-z]:\\).{0,400}|[A-Za-z]:")
 BUCKET: Final = re.compile(r"[a-z0-9]([a-z0-9-]{1,61})[a-z0-9]")
 MOST_PORT: Final = 65_535
@@ -102,6 +103,9 @@ _VALIDATORS: Final[dict[Type, list[Any]]] = {
     Type.CIDR: [_is_cidr],
     Type.PORTS: [_are_ports],
     Type.DOMAIN: [RegexValidator(rf"\A{DOMAIN.pattern}\Z", _("Please give a domain name, such as example.com."))],
+    Type.NAME: [
+        RegexValidator(rf"\A{NAME.pattern}\Z", _("Please give one word of letters, digits and . _ @ : + -, no option."))
+    ],
     Type.PATH: [RegexValidator(rf"\A({PATH.pattern})\Z", _("Please give a whole path, such as /data or D:."))],
     Type.BUCKET: [
         RegexValidator(rf"\A{BUCKET.pattern}\Z", _("A bucket's name has 3 to 63 small letters, digits and hyphens."))

@@ -6,7 +6,18 @@ from celery import shared_task
 from django.utils import timezone
 
 from accounts import scope
-from changes.services import approving, backup_policies, confirming, executing, following, running, runs, trail_reading
+from changes.services import (
+    approving,
+    backup_policies,
+    confirming,
+    executing,
+    following,
+    running,
+    runs,
+    script_running,
+    script_runs,
+    trail_reading,
+)
 
 
 @shared_task(name=confirming.ANSWERED_TASK, queue="default")
@@ -34,6 +45,18 @@ def advance_run(customer_id: int, run_id: int) -> None:
 @shared_task(name=runs.WAKE_TASK, queue="default")
 def wake_run(*, due_at: datetime, now: datetime, run_id: int) -> None:
     runs.wake(run_id=run_id, now=now)
+
+
+# One batch of hosts; no script may take longer than `changes.scripts.LONGEST_S`.
+@shared_task(name=script_runs.ADVANCE_TASK, queue="automation", soft_time_limit=1000, time_limit=1020)
+def advance_script_run(customer_id: int, run_id: int) -> None:
+    with scope.customer(customer_id):
+        script_running.advance(run_id=run_id, clock=timezone.now)
+
+
+@shared_task(name=script_runs.WAKE_TASK, queue="default")
+def wake_script_run(*, due_at: datetime, now: datetime, run_id: int) -> None:
+    script_runs.wake(run_id=run_id, now=now)
 
 
 @shared_task(name="changes.read_trails", queue="poll")

@@ -8,7 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
-from changes.models import ApprovalDuty, BackupRecord, ChangeEntry, ChangeFile, RunState
+from changes.models import ApprovalDuty, BackupRecord, ChangeEntry, ChangeFile, HostState, RunState, ScriptRunState
 from changes.operations import EXECUTABLES
 from changes.words import said
 from incidents.models import AttestationAnswer
@@ -83,7 +83,21 @@ def _scheduled(data: Data) -> str:
     return _("gave it a window: %(from)s – %(until)s") % {name: _time(data.get(name)) for name in ("from", "until")}
 
 
+def _script(data: Data) -> str:
+    state = str(data.get("state"))
+    names = {
+        "script": data.get("script"),
+        "state": ScriptRunState(state).label if state in ScriptRunState.values else state,
+    }
+    hosts = data.get("hosts")
+    counts = hosts if isinstance(hosts, dict) else {}
+    told = ", ".join(f"{HostState(one).label} {counts[one]}" for one in HostState.values if counts.get(one))
+    return _("had the script %(script)s run: %(state)s") % names + (f" ({told})" if told else "")
+
+
 def _run(data: Data) -> str:
+    if "script_run" in data:
+        return _script(data)
     code, state = str(data.get("operation")), str(data.get("state"))
     known = EXECUTABLES.get(code)
     names = {

@@ -2,7 +2,19 @@
 
 from django.urls import path
 
-from changes.views import approvals, automation, backups, catalogue, pages, presses, standard, trail, windows
+from changes.views import (
+    approvals,
+    automation,
+    backups,
+    catalogue,
+    pages,
+    presses,
+    script_runs,
+    scripts,
+    standard,
+    trail,
+    windows,
+)
 
 app_name = "changes"
 urlpatterns = [
@@ -17,6 +29,18 @@ urlpatterns = [
     path("calendar/", windows.calendar, name="calendar"),
     path("calendar/<str:token>.ics", windows.feed, name="feed"),
     path("automation/", automation.console, name="automation"),
+    path("scripts/", scripts.index, name="scripts"),
+    path("scripts/new/", scripts.propose, name="script-propose"),
+    path("scripts/adopt/<slug:code>/", scripts.adopt, name="script-adopt"),
+    path("scripts/<int:pk>/", scripts.detail, name="script"),
+    path("scripts/<int:pk>/approve/", scripts.approve, name="script-approve"),
+    path("scripts/<int:pk>/retire/", scripts.retire, name="script-retire"),
+    path("scripts/<int:pk>/use/", scripts.use, name="script-use"),
+    path("script-runs/", script_runs.index, name="script-runs"),
+    path("script-runs/<int:pk>/", script_runs.detail, name="script-run"),
+    path("script-runs/<int:pk>/hosts/<int:host_id>/judge/", script_runs.judge, name="script-host-judge"),
+    path("script-runs/<int:pk>/hosts/<int:host_id>/again/", script_runs.again, name="script-host-again"),
+    path("script-runs/<int:pk>/<slug:name>/", script_runs.press, name="script-run-press"),
     path("backups/", backups.index, name="backups"),
     path("backups/<int:asset_id>/", backups.record, name="backup-record"),
     path("backups/<int:asset_id>/compare/", backups.compare, name="backup-compare"),
@@ -44,6 +68,7 @@ urlpatterns = [
     path("<int:pk>/decide/", approvals.decide, name="decide"),
     path("<int:pk>/runs/", automation.of_change, name="runs"),
     path("<int:pk>/runs/plan/", automation.plan, name="runs-plan"),
+    path("<int:pk>/runs/script/", script_runs.plan, name="script-plan"),
     path("<int:pk>/runs/<int:run_id>/<slug:name>/", automation.press, name="run-press"),
     path("<int:pk>/check/<slug:code>/", presses.check, name="check"),
     path("<int:pk>/files/<int:file_id>/", pages.download, name="file"),

@@ -16,11 +16,16 @@ from assets.words import rotation_problem
 class SshAccess(TenantModel):
     """Where a server answers SSH, and the host key that a person has confirmed: no other is accepted."""
 
+    class Through(models.TextChoices):
+        DIRECT = "direct", _("From the platform")
+        NODE = "node", _("Through a node in the customer's network")
+
     asset = models.OneToOneField(Asset, on_delete=models.PROTECT, related_name="ssh_access")
+    through = models.CharField(_("reached"), max_length=8, choices=Through, default=Through.DIRECT)
     host = models.CharField(_("host"), max_length=253)
     port = models.PositiveIntegerField(_("port"), default=22)
-    host_key = models.TextField(_("host key"))
-    fingerprint = models.CharField(_("fingerprint"), max_length=80)
+    host_key = models.TextField(_("host key"), blank=True)
+    fingerprint = models.CharField(_("fingerprint"), max_length=80, blank=True)
     pinned_at = models.DateTimeField(_("confirmed at"))
     pinned_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True)
 

@@ -1,6 +1,6 @@
 """Reaching hosts over SSH with the credentials written down for them: pinning the host key, logging in, trying sudo."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
@@ -59,6 +59,7 @@ def pin(*, asset: Asset, host: str, port: int, host_key: str, actor: User, now: 
             "fingerprint": fingerprint,
             "pinned_at": now,
             "pinned_by": actor,
+            "through": SshAccess.Through.DIRECT,
         },
     )
     detail = {"host": host, "port": port, "fingerprint": fingerprint}
@@ -66,10 +67,31 @@ def pin(*, asset: Asset, host: str, port: int, host_key: str, actor: User, now: 
     return access
 
 
+@transaction.atomic
+def put_behind_node(*, asset: Asset, host: str, port: int, actor: User, now: datetime) -> SshAccess:
+    """The host answers a node in the customer's network alone: the platform itself sends nothing to it."""
+    _may_manage(actor)
+    try:
+        host = clean_host(host)
+    except AddressError:
+        raise DomainError(str(SSH_PROBLEMS["forbidden"]), code="forbidden") from None
+    audit.hold(asset.customer_id)
+    said = {"customer_id": asset.customer_id, "host": host, "port": port, "host_key": "", "fingerprint": ""}
+    access, _made = SshAccess.objects.update_or_create(
+        asset=asset,
+        defaults={**said, "through": SshAccess.Through.NODE, "pinned_at": now, "pinned_by": actor},
+    )
+    detail = {"host": host, "port": port}
+    audit.record(action="ssh.behind_node", actor=actor, customer=asset.customer, obj=asset, detail=detail, now=now)
+    return access
+
+
 def door_of(asset: Asset) -> ssh.Door:
-    """Raises DomainError while no host key was confirmed."""
+    """Raises DomainError while no host key was confirmed, and of a host behind a node."""
     access = SshAccess.objects.filter(asset=asset).first()
-    if access is None:
+    if access is not None and access.through == SshAccess.Through.NODE:
+        raise DomainError(str(SSH_PROBLEMS["no_node"]), code="no_node")
+    if access is None or not access.host_key:
         raise DomainError(str(SSH_PROBLEMS["host_key_unknown"]), code="host_key_unknown")
     return ssh.Door(access.host, access.port, access.host_key)
 
@@ -95,13 +117,26 @@ def operator_for(credential: Credential) -> Credential:
     return found
 
 
-def as_root(session: ssh.Session, login: ssh.Login, command: str, given: str) -> ssh.Ran:
-    """Run with root's rights: directly, by a sudo that asks nothing, or by one that gets the password on its input."""
+@dataclass(frozen=True)
+class Root:
+    """What stands before a command that needs root's rights, and what goes on its input before anything else."""
+
+    prefix: str = ""
+    given: str = field(default="", repr=False)
+
+
+def root_of(session: ssh.Session, login: ssh.Login) -> Root:
+    """Directly, by a sudo that asks nothing, or by one that gets the password on its input."""
     if login.username == "root":
-        return session.run(command, given=given)
+        return Root()
     if session.run("sudo -n true").exit_code == 0:
-        return session.run(f"sudo -n {command}", given=given)
-    return session.run(f"sudo -S -p '' {command}", given=f"{login.password}\n{given}")
+        return Root("sudo -n ")
+    return Root("sudo -S -p '' ", f"{login.password}\n")
+
+
+def as_root(session: ssh.Session, login: ssh.Login, command: str, given: str) -> ssh.Ran:
+    way = root_of(session, login)
+    return session.run(f"{way.prefix}{command}", given=f"{way.given}{given}")
 
 
 def check(*, credential: Credential, actor: User, now: datetime) -> None:

@@ -23,6 +23,9 @@ from assets.views.credentials import find, find_to_manage
 class DoorForm(forms.Form):
     host = forms.CharField(label=gettext_lazy("Host"), max_length=253)
     port = forms.IntegerField(label=gettext_lazy("Port"), min_value=1, max_value=65535)
+    behind_node = forms.BooleanField(
+        label=gettext_lazy("It can be reached through a node in the customer's network only"), required=False
+    )
 
 
 @require_POST
@@ -73,11 +76,18 @@ def ssh_access(request: HttpRequest, pk: int) -> HttpResponse:
         raise PermissionDenied
     access = SshAccess.objects.filter(asset=asset).select_related("pinned_by").first()
     host = access.host if access else asset.host or asset.private_ip or asset.public_ip or ""
-    form = DoorForm(request.POST or None, initial={"host": host, "port": access.port if access else 22})
+    behind_node = access is not None and access.through == SshAccess.Through.NODE
+    first = {"host": host, "port": access.port if access else 22, "behind_node": behind_node}
+    form = DoorForm(request.POST or None, initial=first)
     context: dict[str, object] = {"asset": asset, "access": access, "form": form}
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
+        behind_node = given.pop("behind_node")
         try:
+            if behind_node:
+                reaching.put_behind_node(asset=asset, **given, actor=person, now=now)
+                messages.success(request, _("Kept: it is reached through a node only."))
+                return redirect("assets:detail", pk)
             if seen := request.POST.get("host_key", ""):
                 reaching.pin(asset=asset, host_key=seen, **given, actor=person, now=now)
                 messages.success(request, _("Confirmed: no other host key is accepted."))

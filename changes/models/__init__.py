@@ -22,6 +22,7 @@ from changes.models.change import (
 )
 from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestRecord
 from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
+from changes.models.scripts import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState, ScriptVersion
 from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailReading, TrailVerdict
 from changes.models.windows import ChangeWindow
 
@@ -45,10 +46,16 @@ __all__ = [
     "ChangeWindow",
     "CheckRecord",
     "Delegation",
+    "HostState",
     "OperationRun",
     "RunLine",
     "RunState",
     "RunStep",
+    "ScriptHost",
+    "ScriptLine",
+    "ScriptRun",
+    "ScriptRunState",
+    "ScriptVersion",
     "StepState",
     "TemplateAsset",
     "TestRecord",

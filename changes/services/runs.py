@@ -24,7 +24,7 @@ from changes.models.runs import settled_steps
 from changes.operations.executable import Executable, Job, Refused, Step
 from changes.permissions import may_ever
 from changes.run_words import problem_text
-from changes.services import clouds
+from changes.services import clouds, script_runs
 from changes.services.marks import allowed, hold
 from changes.states import Verb
 from notify import live
@@ -292,6 +292,7 @@ def give_up(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
 
 def must_have_ended(change: Change) -> None:
     """Raises DomainError while the platform still works for this change."""
+    script_runs.must_have_ended(change)
     left = OperationRun.objects.filter(change=change).filter(state__in=(*OperationRun.ACTIVE, RunState.UNKNOWN))
     if left.exists():
         raise DomainError(_("A run is not over yet: wait for it, or settle what is not known."), code="runs_left")

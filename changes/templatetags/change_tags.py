@@ -5,12 +5,27 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from accounts.windows import Once
+from assets.models import AccountPurpose
 from changes.backup_words import days_text, difference_text
 from changes.catalogue import Operation, Risk, Words, operations
 from changes.forms import WEEKDAYS
 from changes.matching import Verdict
-from changes.models import BackupPolicy, Change, ChangeRisk, ChangeWindow, OperationRun, RunLine, RunState, StepState
+from changes.models import (
+    BackupPolicy,
+    Change,
+    ChangeRisk,
+    ChangeWindow,
+    HostState,
+    OperationRun,
+    RunLine,
+    RunState,
+    ScriptLine,
+    ScriptRunState,
+    StepState,
+)
 from changes.run_words import line_text, problem_text
+from changes.script_words import line_text as script_line_text
+from changes.script_words import problem_text as script_problem_text
 from changes.states import State
 from changes.words import said as in_words
 
@@ -64,6 +79,22 @@ STEP_ICONS = {
     StepState.SKIPPED: "circle-minus text-secondary",
 }
 
+SCRIPT_RUN_TONES = {
+    ScriptRunState.PLANNED: "secondary",
+    ScriptRunState.RUNNING: "blue",
+    ScriptRunState.PAUSED: "orange",
+    ScriptRunState.DONE: "green",
+    ScriptRunState.STOPPED: "secondary",
+}
+HOST_TONES = {
+    HostState.PLANNED: "secondary",
+    HostState.RUNNING: "blue",
+    HostState.DONE: "green",
+    HostState.FAILED: "red",
+    HostState.UNKNOWN: "orange",
+    HostState.SKIPPED: "secondary",
+}
+
 
 BACKUP_TONES = {
     BackupPolicy.State.UNCHECKED: "secondary",
@@ -113,6 +144,32 @@ def run_problem(run: OperationRun) -> str:
 @register.filter
 def run_line(line: RunLine) -> str:
     return line_text(line)
+
+
+@register.filter
+def script_run_tone(state: str) -> str:
+    return SCRIPT_RUN_TONES[ScriptRunState(state)]
+
+
+@register.filter
+def host_tone(state: str) -> str:
+    return HOST_TONES[HostState(state)]
+
+
+@register.filter
+def script_problem(code: str) -> str:
+    return script_problem_text(code)
+
+
+@register.filter
+def script_line(line: ScriptLine) -> str:
+    return script_line_text(line)
+
+
+@register.filter
+def account_purpose(code: str) -> str:
+    """Whose work an account is for, in the reader's language."""
+    return str(AccountPurpose(code).label) if code in AccountPurpose.values else code
 
 
 @register.filter

@@ -104,7 +104,7 @@ def create(request: HttpRequest) -> HttpResponse:
     operation, posted = find(code), request.POST if request.method == "POST" else None
     form = ContentForm(posted, customer=customer, initial=_proposed(code, incident))
     origin = OriginForm(posted, initial=_origin(incident))
-    questions = OperationForm(posted, operation=operation, initial=_answers(incident))
+    questions = OperationForm(posted, operation=operation, initial=_answers(request, incident))
     if posted is not None and form.is_valid() and origin.is_valid() and questions.is_valid():
         given = origin.cleaned_data
         change = drafting.draft(
@@ -268,8 +268,11 @@ def _origin(incident: Incident | None) -> dict[str, object]:
     }
 
 
-def _answers(incident: Incident | None) -> dict[str, object]:
-    return dict(incident.request.fields) if incident is not None and incident.is_request else {}
+def _answers(request: HttpRequest, incident: Incident | None) -> dict[str, object]:
+    """What the request said, or the page that led here."""
+    if incident is not None and incident.is_request:
+        return dict(incident.request.fields)
+    return {name: request.GET[name] for name in ("script", "parameters") if name in request.GET}
 
 
 def _choices() -> list[object]:

@@ -127,7 +127,7 @@ class RealHost:
         )
         program = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin") or "sshd"
         self._daemon = subprocess.Popen([program, "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL)
-        _wait_for(self.port)
+        wait_for(self.port)
 
     def stop(self) -> None:
         if self._daemon is not None:
@@ -158,7 +158,7 @@ def _run(*command: str, given: str = "") -> None:
     subprocess.run(command, input=given, text=True, check=True, capture_output=True)
 
 
-def _wait_for(port: int) -> None:
+def wait_for(port: int) -> None:
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=1).close()
