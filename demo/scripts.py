@@ -10,7 +10,9 @@ from typing import Any, Final
 
 from accounts.models import Customer, User
 from assets import keypairs
-from assets.models import Asset, SshAccess
+from assets.models import AccountPurpose, Asset, Credential, SshAccess
+from assets.services import credentials
+from assets.services.credentials import Entry
 from changes.models import HostState, ScriptLine, ScriptRunState, ScriptVersion
 from changes.scripts import shipped
 from changes.services import script_library, script_runs
@@ -69,6 +71,11 @@ def _play(customer: Customer, entry: Mapping[str, Any], engineer: User, now: dat
 
 
 def _pin(asset: Asset, engineer: User, now: datetime) -> None:
+    """As if somebody had confirmed its host key and written our account down."""
+    ours = Credential.objects.in_use().filter(asset=asset, purpose=AccountPurpose.OPERATIONS)
+    if not ours.exclude(secret_set_at=None).exists():
+        entry = Entry("key_pair", "trops", AccountPurpose.OPERATIONS)
+        credentials.add(where=asset, entry=entry, actor=None, now=now)
     public = keypairs.public_half(keypairs.make())
     said = {"host": asset.private_ip or "10.0.0.1", "host_key": public, "fingerprint": keypairs.fingerprint(public)}
     SshAccess.objects.get_or_create(

@@ -28,6 +28,10 @@ WRITTEN_SO = ("Since ten o'clock", "/assets/import/")
 """What the incident below says, and the page that names the columns of a file in both languages."""
 
 
+PROGRAMS = ("script", "style", "pre")
+"""What stands in them is written for a machine."""
+
+
 class Reader(HTMLParser):
     """The links and the visible text of a page."""
 
@@ -39,7 +43,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         found = dict(attrs)
-        if tag in ("script", "style"):
+        if tag in PROGRAMS:
             self.hidden += 1
         for name in ("href", "hx-get", "data-href"):
             if tag != "link" and (value := found.get(name)):
@@ -49,7 +53,7 @@ class Reader(HTMLParser):
         ]
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in ("script", "style"):
+        if tag in PROGRAMS:
             self.hidden -= 1
 
     def handle_data(self, data: str) -> None:

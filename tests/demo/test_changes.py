@@ -24,6 +24,7 @@ def test_changes_stand_at_every_part_of_the_path(jia: Customer, alice: User, che
         assert sorted(Change.objects.values_list("state", "gate")) == [
             ("closed", ""),
             ("preparing", "approved"),
+            ("preparing", "approved"),
             ("preparing", "confirmed"),
             ("preparing", "patch_proven"),
             ("ready", ""),
