@@ -11,6 +11,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -170,7 +171,11 @@ def _offered() -> list[object]:
 
 
 def _filters() -> dict[str, tables.Filter]:
-    states = [("approved", _("Approved")), ("waiting", _("Waits for a second person")), ("retired", _("Withdrawn"))]
+    states = [
+        ("approved", pgettext("script", "Approved")),
+        ("waiting", _("Waits for a second person")),
+        ("retired", _("Withdrawn")),
+    ]
     effects = [("reads", _("only reads")), ("changes", _("changes something"))]
     return {
         "state": tables.Choice(_("State"), states, _in_state),
