@@ -18,6 +18,7 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
+from assets.models import Asset
 from changes.models import ScriptRun, ScriptVersion
 from changes.script_forms import ParameterForm, UseForm, VersionForm
 from changes.scripts import as_lines, digest, shipped
@@ -26,6 +27,8 @@ from incidents.views.incident import asked_customer, picker
 
 SORT: dict[str, tables.SortBy] = {"code": ("code", "-number"), "proposed": "proposed_at"}
 LAST_RUNS = 10
+OFFERED = 200
+"""Servers to choose from before somebody searches."""
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 
 
@@ -122,7 +125,10 @@ def use(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("changes:script-run", _plan(version, customer, form, questions, person_of(request)).pk)
         except DomainError as refused:  # what was typed stays
             form.add_error(None, refused.message)
-    context = {"version": version, "form": form, "questions": questions, **picker(request, customer)}
+    shown = picker(request, customer)
+    if not shown["asset_query"]:
+        shown["matches"] = Asset.objects.active().filter(customer=customer, kind__in=script_runs.KINDS)[:OFFERED]
+    context = {"version": version, "form": form, "questions": questions, **shown}
     return render(request, "changes/script_use.html", context, status=422 if posted is not None else 200)
 
 
