@@ -10,7 +10,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ('accounts', '0005_change_requests'),
         ('assets', '0006_reached_through'),
-        ('changes', '0004_backup_policies'),
+        ("changes", "0005_writers"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 
