@@ -79,10 +79,23 @@ def make_days(days: Iterable[date]) -> None:
         for day in missing:
             cursor.execute("SELECT samples.make_day(%s)", [day])
     if not connection.in_atomic_block:  # a partition made in a transaction may yet be rolled back
-        settled = datetime.now(UTC).date() - timedelta(
-            days=DAYS_KEPT
-        )  # others drop older ones as soon as they are empty
+        settled = _oldest_kept()
         _days_made.update(day for day in missing if day > settled)
+
+
+def _oldest_kept() -> date:
+    """Days before this one, and it, may be dropped by another process as soon as they are empty."""
+    return datetime.now(UTC).date() - timedelta(days=DAYS_KEPT)
+
+
+def _hold_days(ts: Ints) -> None:
+    """Let nobody drop the days that have passed until the transaction ends; makes those that were dropped again."""
+    held = _oldest_kept()
+    if not len(ts) or int(ts.min()) >= (held - date(1969, 12, 31)).days * DAY_MS:
+        return
+    with connection.cursor() as cursor:
+        for day in sorted(day for day in days_of(ts) if day <= held):
+            cursor.execute("SELECT samples.hold_day(%s)", [day])
 
 
 def make_days_ahead(*, now: datetime) -> None:
@@ -109,6 +122,7 @@ def write(*, customer_id: int | Ints, asset: Ints, ts: Ints, series: Ids, value:
     """COPY samples, of one customer or each of its own, into their days, in the caller's transaction. Their days must
     have been made."""
     customer = np.broadcast_to(np.asarray(customer_id, dtype=np.int64), ts.shape)
+    _hold_days(ts)
     with connection.cursor() as cursor:
         cursor.execute(f"SET LOCAL ROLE {INGEST_ROLE}")
         data = io.BytesIO(encode(customer=customer, asset=asset, ts=ts, series=series, value=value))

@@ -1,9 +1,13 @@
 """Samples behind the wall: written by a role that can only insert, read within the scope."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import UTC, datetime, time, timedelta
+
 import numpy as np
 import pytest
 from django.db import connection, transaction
-from django.db.utils import ProgrammingError
+from django.db.utils import OperationalError, ProgrammingError
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -87,6 +91,54 @@ def test_the_newest_value_of_each_series_is_at_hand(jia: Customer, web: Asset) -
 def test_todays_samples_cannot_be_dropped(db: None) -> None:
     with connection.cursor() as cursor, pytest.raises(Exception, match="would drop today"):
         cursor.execute("SELECT samples.drop_empty_days_before(current_date + 1)")
+
+
+QUIET_DAY = START.date() - timedelta(days=40)
+"""A day into which no other test writes."""
+
+
+def write_one(asset: Asset) -> None:
+    at = datetime.combine(QUIET_DAY, time(1), UTC)
+    ids = np.array([asset.pk])
+    storage.write(
+        customer_id=asset.customer_id,
+        asset=ids,
+        ts=np.array([round(at.timestamp() * 1000)]),
+        series=ids.astype(np.int32),
+        value=np.array([7.0]),
+    )
+
+
+def drop_quiet_day() -> int:
+    return storage.drop_empty_days_before(QUIET_DAY + timedelta(days=1))
+
+
+def test_a_past_day_that_was_dropped_before_anything_came_is_made_again(jia: Customer) -> None:
+    asset = server(jia)
+    storage.make_days([QUIET_DAY])
+    assert drop_quiet_day() == 1
+    with scope.customer(jia):
+        write_one(asset)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT value FROM samples.sample WHERE asset_id = %s", [asset.pk])
+            assert cursor.fetchall() == [(7,)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_past_day_is_not_dropped_while_samples_are_on_their_way_into_it(jia: Customer) -> None:
+    asset = server(jia)
+    storage.make_days([QUIET_DAY])
+
+    def drop_elsewhere() -> int:
+        with closing(connection):
+            return drop_quiet_day()
+
+    with scope.customer(jia), transaction.atomic(), ThreadPoolExecutor(1) as elsewhere:
+        write_one(asset)
+        with pytest.raises(OperationalError, match="lock timeout"):
+            elsewhere.submit(drop_elsewhere).result()
+        transaction.set_rollback(True)
+    assert drop_quiet_day() == 1
 
 
 VALUES = st.floats(allow_nan=False, allow_infinity=False)
