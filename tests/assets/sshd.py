@@ -21,6 +21,8 @@ from typing import Protocol
 
 import paramiko
 
+from tests.machine import users_to_ourselves
+
 OPERATOR_PASSWORD = "operators-own-word"
 ACCOUNT_PASSWORD = "first-word-of-all"
 
@@ -47,7 +49,7 @@ def free_port() -> int:
 @contextmanager
 def running(place: Path) -> Iterator[Host]:
     if os.geteuid() == 0:
-        with _real(place) as host:
+        with users_to_ourselves(), _real(place) as host:
             yield host
     else:
         with _stand_in() as host:
