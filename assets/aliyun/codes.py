@@ -19,7 +19,7 @@ def is_credential_code(code: str) -> bool:
 
 
 def is_permission_code(code: str) -> bool:
-    return code in ("NoPermission", "AccessDenied") or code.startswith("Forbidden")
+    return code in ("NoPermission", "AccessDenied", "NotAuthorized") or code.startswith("Forbidden")
 
 
 def is_quota_text(message: str) -> bool:

@@ -126,6 +126,7 @@ def describe_disks(call: Call) -> Json:
         disks_of(call, row)
     wanted: object = json.loads(call.params.get("DiskIds") or "null")
     pairs = {"InstanceId": call.params.get("InstanceId"), "DiskName": call.params.get("DiskName")}
+    pairs["Status"] = call.params.get("Status")
     found = [
         disk
         for disk in call.estate.work.disks
@@ -133,8 +134,9 @@ def describe_disks(call: Call) -> Json:
         and (not isinstance(wanted, list) or disk["DiskId"] in wanted)
         and all(value in (None, "", disk[name]) for name, value in pairs.items())
     ]
-    size = call.number("PageSize", 10, top=100)
-    return {"Disks": {"Disk": [public(one) for one in found[:size]]}, "TotalCount": len(found), "PageNumber": 1}
+    size, number = call.number("PageSize", 10, top=100), call.number("PageNumber", 1)
+    page = found[(number - 1) * size : number * size]
+    return {"Disks": {"Disk": [public(one) for one in page]}, "TotalCount": len(found), "PageNumber": number}
 
 
 def named_disk(call: Call) -> Json:

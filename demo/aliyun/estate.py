@@ -10,9 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from demo.aliyun.workings import Workings
-
-Json = dict[str, object]
+from demo.aliyun.workings import Bills, Json, Workings
 
 NEVER = datetime(2099, 12, 31, 15, 59, tzinfo=UTC)  # what ECS shows for pay-as-you-go
 REGIONS = {"cn-hangzhou": "华东1（杭州）", "cn-shanghai": "华东2（上海）", "cn-beijing": "华北2（北京）"}
@@ -49,6 +47,8 @@ class Estate:
     renewals: dict[str, str] = field(default_factory=dict)  # AutoRenewal … by instance
     work: Workings = field(default_factory=Workings)  # what calls that change something work on
     subscriptions: list[Json] = field(default_factory=list)  # prepaid things that no list of resources shows
+    eips: list[Json] = field(default_factory=list)  # elastic addresses, each as DescribeEipAddresses lists it
+    bills: Bills = field(default_factory=Bills)  # what a test does to the bills
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 
     def _id(self, prefix: str) -> str:
@@ -382,6 +382,45 @@ class Estate:
         }
         return self._add("elasticsearch", row, "instanceId", None)
 
+    def add_eip(self, name: str, address: str, region: str = "cn-hangzhou", *, instance_id: str = "") -> str:
+        allocation = self._id("eip-bp1")
+        self.eips.append(
+            {
+                "AllocationId": allocation,
+                "IpAddress": address,
+                "Name": name,
+                "RegionId": region,
+                "Status": "InUse" if instance_id else "Available",
+                "InstanceId": instance_id,
+                "Bandwidth": "5",
+                "InternetChargeType": "PayByTraffic",
+                "AllocationTime": seconds(self.now - timedelta(days=210)),
+            }
+        )
+        return allocation
+
+    def add_loose_disk(self, size: int, region: str = "cn-hangzhou") -> str:
+        """A data disk that hangs on nothing."""
+        name = self._id("d-bp1")
+        self.work.disks.append(
+            {
+                "DiskId": name,
+                "DiskName": "",
+                "RegionId": region,
+                "ZoneId": f"{region}-h",
+                "Size": size,
+                "Category": "cloud_essd",
+                "Type": "data",
+                "Status": "Available",
+                "InstanceId": "",
+                "Portable": True,
+                "CreationTime": minutes(self.now - timedelta(days=230)),
+                "DetachedTime": seconds(self.now - timedelta(days=64)),
+                "AutoSnapshotPolicyId": "",
+            }
+        )
+        return name
+
 
 ID_KEYS = (
     "InstanceId",
@@ -443,6 +482,9 @@ def demo_estate(now: datetime, salt: str = "jia") -> Estate:
     estate.add_polardbx("mall-history")
     estate.add_elasticsearch("mall-search")
     estate.add_elasticsearch("ops-log", "cn-shanghai", expires_in_days=None)
+    estate.add_loose_disk(500)
+    estate.add_eip("mall-old-gateway", "47.96.91.140")
+    estate.add_eip("rdmp-ops", "47.96.88.12", instance_id=str(estate.find("rdmp-ops")["InstanceId"]))
     estate.find("erp-win-01")["_Agent"] = "none"
     estate.find("mall-job-01")["_Agent"] = "old"
     for name in ("mall-web-01", "mall-order"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 Json = dict[str, object]
 
@@ -23,6 +23,19 @@ def _nightly() -> list[Json]:
             "Status": "Normal",
         }
     ]
+
+
+@dataclass
+class Bills:
+    """What a test does to the bills of an account."""
+
+    factors: dict[tuple[date, str], float] = field(default_factory=dict)
+    """By day and resource: something that happened, or a correction."""
+    extra: dict[date, list[Json]] = field(default_factory=dict)
+    repeats: int = 0
+    """So many next first pages bring their last row once more on the page after."""
+    loses: int = 0
+    """So many next answers of several pages leave out the first row of the second page."""
 
 
 @dataclass

@@ -1,0 +1,1 @@
+"""The verbs of the costs app, one module for each."""

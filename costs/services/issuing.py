@@ -1,0 +1,144 @@
+"""A month is issued once and then stands (R6); what is used while a customer leaves is passed on at cost (R138)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Max, Min, Sum
+from django.utils.translation import gettext as _
+
+from accounts import audit, bulk
+from accounts.errors import DomainError
+from accounts.models import Customer, User
+from accounts.permissions import is_manager
+from costs import settling
+from costs.models import BillDay, BillLine, Statement, StatementLine
+from incidents import locks
+from incidents.months import Month
+from notify import live
+
+CENT: Final = Decimal("0.01")
+LEAVING: Final = (Customer.Status.LEAVING, Customer.Status.LEFT)
+SWEPT_MONTHS: Final = 3
+"""How many months back the sweep looks for one that is not issued yet."""
+
+
+def sweep(*, customer: Customer, now: datetime) -> list[Statement]:
+    """Issue what is due and whole, oldest first. Needs the customer's scope."""
+    current = Month.of(settling.today(now))
+    issued = []
+    for back in range(SWEPT_MONTHS, 0, -1):
+        month = current.shifted(-back)
+        if now < settling.issued_at(month) or is_issued(customer, month) or lacking(customer, month):
+            continue
+        if BillLine.objects.filter(customer=customer).between(*_ends(month)).exists():
+            issued.append(issue(customer=customer, month=month, actor=None, now=now))
+    return issued
+
+
+def is_issued(customer: Customer, month: Month) -> bool:
+    return Statement.objects.filter(customer=customer, month=settling.first_day(month)).exists()
+
+
+def lacking(customer: Customer, month: Month) -> list[date]:
+    """Days of which an account's bill was not read since Alibaba Cloud closed the month.
+
+    An account counts from the first day that anybody planned for it.
+    """
+    rows = BillDay.objects.filter(customer=customer).of_month(month)
+    found = {row.day for row in rows if not settling.is_final(row.day, row.read_at)}
+    planned = set(rows.values_list("day", flat=True))
+    return sorted(found | (set(settling.days_of(month)) - planned))
+
+
+@transaction.atomic
+def issue(*, customer: Customer, month: Month, actor: User | None, now: datetime, reason: str = "") -> Statement:
+    """Close a month with the figures as they are. By hand also with days missing, and then with a reason."""
+    if actor is not None and not is_manager(actor):
+        raise PermissionDenied
+    locks.hold_customer(customer)
+    if now < settling.final_at(month):
+        raise DomainError(
+            _("Alibaba Cloud closes the bill of %(month)s later. Nothing was issued.") % {"month": month},
+            code="too_early",
+        )
+    if is_issued(customer, month):
+        raise DomainError(_("%(month)s is issued already and stands.") % {"month": month}, code="issued")
+    missing = lacking(customer, month)
+    if missing and not reason.strip():
+        raise DomainError(
+            _("%(count)s days of %(month)s are not read to the end. Say why it is issued nevertheless.")
+            % {"count": len(missing), "month": month},
+            code="days_missing",
+        )
+    lines = _lines(customer, month)
+    statement = Statement.objects.create(
+        customer=customer,
+        month=settling.first_day(month),
+        issued_at=now,
+        issued_by=actor,
+        total=sum((line.amount for line in lines), Decimal(0)).quantize(CENT, ROUND_HALF_UP),
+        missing=[day.isoformat() for day in missing],
+        reason=reason.strip()[:400] if missing else "",
+        digest=digest(lines),
+    )
+    for line in lines:
+        line.statement = statement
+    bulk.insert(lines)
+    detail = {"month": str(month), "total": str(statement.total), "digest": statement.digest, "missing": len(missing)}
+    audit.record(action="cost.issue", actor=actor, customer=customer, obj=statement, detail=detail, now=now)
+    live.publish(customer_id=customer.pk, topic="costs", object_id=statement.pk)
+    return statement
+
+
+def _ends(month: Month) -> tuple[date, date]:
+    return settling.first_day(month), settling.first_day(month.shifted(1))
+
+
+def _lines(customer: Customer, month: Month) -> list[StatementLine]:
+    rows = BillLine.objects.filter(customer=customer).between(*_ends(month)).order_by()
+    is_leaving = customer.status in LEAVING
+    grouped = rows.values("cloud_account_id", "product_code", "instance_id", "charge").annotate(
+        cost=Sum("amount"), named=Max("name"), product=Max("product_name"), known=Min("asset_id")
+    )
+    return [
+        StatementLine(
+            customer_id=customer.pk,
+            cloud_account_id=row["cloud_account_id"],
+            asset_id=row["known"],
+            product_code=row["product_code"],
+            product_name=row["product"],
+            instance_id=row["instance_id"],
+            name=row["named"],
+            charge=row["charge"],
+            cloud_cost=row["cost"],
+            markup=Decimal(0),
+            amount=row["cost"],
+            is_offboarding=is_leaving,
+        )
+        for row in grouped.order_by("product_code", "instance_id", "charge", "cloud_account_id")
+    ]
+
+
+def digest(lines: Iterable[StatementLine]) -> str:
+    """SHA-256 over all that the lines say, as lowercase hex."""
+    said = sorted(
+        (
+            line.cloud_account_id, line.product_code, line.instance_id, line.charge,
+            f"{line.cloud_cost:.6f}", f"{line.markup:.6f}", f"{line.amount:.6f}", line.is_offboarding,
+        )
+        for line in lines
+    )  # fmt: skip
+    return hashlib.sha256(json.dumps(said, ensure_ascii=False).encode()).hexdigest()
+
+
+def is_unchanged(statement: Statement) -> bool:
+    """The lines still give the fingerprint under which they were issued."""
+    return digest(statement.lines.all()) == statement.digest
