@@ -101,6 +101,7 @@ MENU = (
             Place("changes:standard", _("Standard changes"), "repeat"),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
             Place("changes:trail", _("Audit trail"), "eye-search"),
+            Place("costs:index", _("Cost"), "coin-yuan"),
             Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),
             Place("accounts:roster", _("On-call roster"), "calendar-user", is_provider),
             Place("incidents:escalation", _("Escalation"), "stairs-up", is_provider),

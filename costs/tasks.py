@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from costs.services import issuing, reading
+from costs.services import finding, issuing, reading
 
 
 @shared_task(name="costs.read_bills", queue="reports")
@@ -36,3 +36,18 @@ def issue() -> None:
     for customer in customers:
         with scope.customer(customer):
             issuing.sweep(customer=customer, now=timezone.now())
+
+
+@shared_task(name="costs.find_savings", queue="reports")
+def find_savings() -> None:
+    """Hand each account that was not looked at for a day to a worker."""
+    with scope.platform("accounts to look for savings in"):
+        due = finding.due(now=timezone.now())
+    for customer_id, reading_id in due:
+        look_for_savings.apply_async((customer_id, reading_id), expires=1800)
+
+
+@shared_task(name="costs.look_for_savings", queue="reports")
+def look_for_savings(customer_id: int, reading_id: int) -> None:
+    with scope.customer(customer_id):
+        finding.look(reading_id=reading_id, now=timezone.now())

@@ -13,6 +13,7 @@ api = [
     path("", include("monitoring.api_urls")),
     path("", include("incidents.api_urls")),
     path("", include("changes.api_urls")),
+    path("", include("costs.api_urls")),
 ]
 
 urlpatterns = [
@@ -31,6 +32,7 @@ urlpatterns = [
     path("assets/", include("assets.urls")),
     path("changes/", include("changes.urls")),
     path("monitoring/", include("monitoring.urls")),
+    path("costs/", include("costs.urls")),
     path("notify/", include("notify.urls")),
     path("reports/", include("reports.urls")),
     path("api/v1/", include(api)),

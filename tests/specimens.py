@@ -88,6 +88,11 @@ PARTICULAR: Final[dict[str, object]] = {
         "parts": {},
         "timeline": [],
     },
+    "costs.Statement.month": NOW.date().replace(month=2, day=1),  # the lines of the bill are of a month still open
+    "costs.StatementLine.cloud_cost": 1,
+    "costs.StatementLine.markup": 0,
+    "costs.StatementLine.amount": 1,
+    "costs.SavingProposal.facts": {},
     "changes.Change.operation": "linux-kernel",
     "changes.Change.fields": {},
     "changes.ChangeTemplate.operation": "linux-kernel",

@@ -166,6 +166,7 @@ class Migration(migrations.Migration):
                 ('lease_until', models.DateTimeField(blank=True, null=True)),
                 ('read_at', models.DateTimeField(blank=True, null=True, verbose_name='last read')),
                 ('looked_at', models.DateTimeField(blank=True, null=True, verbose_name='looked for savings at')),
+                ('unjudged', models.JSONField(default=list, verbose_name='without figures to judge by')),
                 ('problem_code', models.CharField(blank=True, max_length=80)),
                 ('problem_detail', models.CharField(blank=True, max_length=400, verbose_name='what Alibaba Cloud said')),
                 ('problem_since', models.DateTimeField(blank=True, null=True, verbose_name='problem since')),

@@ -40,6 +40,7 @@ class BillReading(TenantModel):
     lease_until = models.DateTimeField(null=True, blank=True)
     read_at = models.DateTimeField(_("last read"), null=True, blank=True)
     looked_at = models.DateTimeField(_("looked for savings at"), null=True, blank=True)
+    unjudged = models.JSONField(_("without figures to judge by"), default=list)
     problem_code = models.CharField(max_length=80, blank=True)
     problem_detail = models.CharField(_("what Alibaba Cloud said"), max_length=400, blank=True)
     problem_since = models.DateTimeField(_("problem since"), null=True, blank=True)

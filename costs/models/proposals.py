@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
@@ -40,6 +41,11 @@ class SavingProposalQuerySet(TenantQuerySet["SavingProposal"]):
     def waiting(self) -> Self:
         """For the customer's word."""
         return self.filter(state=ProposalState.PROPOSED)
+
+    def answered(self, rejected_since: datetime, done_since: datetime) -> Self:
+        """Not to be proposed again yet."""
+        rejected = Q(state=ProposalState.REJECTED, decided_at__gt=rejected_since)
+        return self.filter(rejected | Q(state=ProposalState.DONE, done_at__gt=done_since))
 
     def for_lists(self) -> Self:
         return self.select_related("customer", "asset", "decided_by", "done_by", "change", "announcement")

@@ -123,7 +123,7 @@ def _of_resource(call: Call, product: str, row: Json, on: date, share: float) ->
     own = 0.7 + 0.6 * _unit(instance_id)
     factor = call.estate.bills.factors.get((on, instance_id), 1.0)
     spec = str(next((row[key] for key in SPEC if key in row), ""))
-    more: Json = {"Region": str(row.get("RegionId") or row.get("Region") or ""), "InstanceSpec": spec}
+    more = {"Region": str(row.get("RegionId") or row.get("Region") or ""), "InstanceSpec": spec}
     is_prepaid = next((str(row[key]) for key in PAY if key in row), "").lower().startswith("pre")
     is_stopped = row.get("Status") == "Stopped"
     if is_prepaid:
@@ -156,7 +156,7 @@ def _row(
     *,
     item: str = "",
     kind: str = "",
-    **more: object,
+    **more: str,
 ) -> Json:
     return {
         "BillingDate": on.isoformat(),

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from demo.aliyun.workings import Bills, Json, Workings
+from demo.aliyun.workings import Bills, Workings
+
+Json = dict[str, object]
 
 NEVER = datetime(2099, 12, 31, 15, 59, tzinfo=UTC)  # what ECS shows for pay-as-you-go
 REGIONS = {"cn-hangzhou": "华东1（杭州）", "cn-shanghai": "华东2（上海）", "cn-beijing": "华北2（北京）"}

@@ -51,7 +51,7 @@ def total(first: date, end: date) -> Decimal:
 
 def test_half_a_year_is_read_news_first_in_short_rounds(account: CloudAccount, server: CloudServer) -> None:
     assert look(account, calls=5) == 5
-    assert BillDay.objects.read().order_by("day").first().day == yesterday() - 4 * DAY
+    assert min(BillDay.objects.read().values_list("day", flat=True)) == yesterday() - 4 * DAY
     assert reading_now(account).next_due_at <= later()
     assert look(account) > 150
     assert not BillDay.objects.filter(read_at=None).exists()
@@ -210,14 +210,13 @@ def test_a_correction_after_issue_is_kept_beside_it_and_restates_nothing(jia: Cu
     day = date(2026, 2, 14)
     for _again in range(2):
         bill(account, day, item(7), item(1, instance="i-new"), now=closed + 11 * DAY)
-    assert {(row.instance_id, row.issued, row.said) for row in BillDifference.objects.all()} == {
-        ("i-1", 10, 7), ("i-new", 0, 1),
-    }  # fmt: skip
+    found = {(row.instance_id, int(row.issued), int(row.said)) for row in BillDifference.objects.all()}
+    assert found == {("i-1", 10, 7), ("i-new", 0, 1)}
     assert BillLine.objects.get(day=day).amount == 10
     assert Statement.objects.get().total == 280
     assert issuing.is_unchanged(statement)
     bill(account, day, item(10), now=closed + 40 * DAY)
-    assert BillDifference.objects.filter(instance_id="i-1").first().said == 10
+    assert [int(row.said) for row in BillDifference.objects.filter(instance_id="i-1")] == [10, 7]
     assert BillDifference.objects.count() == 4
 
 
@@ -257,7 +256,8 @@ def test_what_is_used_while_leaving_is_passed_on_at_cost(jia: Customer, account:
         jia.refresh_from_db()
     issuing.sweep(customer=jia, now=closed)
     line = StatementLine.objects.get()
-    assert (line.is_offboarding, line.cloud_cost, line.markup, line.amount) == (True, 280, 0, 280)
+    assert line.is_offboarding
+    assert [int(one) for one in (line.cloud_cost, line.markup, line.amount)] == [280, 0, 280]
     with pytest.raises(DatabaseError), transaction.atomic():
         StatementLine.objects.create(
             customer=jia, statement=line.statement, cloud_account=account, product_code="x", product_name="x",

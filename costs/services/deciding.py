@@ -1,0 +1,226 @@
+"""What people do with a proposal: the customer decides, an engineer does it, and the bills say what it saved (R137)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import Customer, User
+from accounts.permissions import is_customer_pm, is_provider
+from assets.models import Asset
+from changes.catalogue import Operation, Risk, operations
+from changes.models import Change
+from changes.services import drafting
+from costs import settling
+from costs.models import ProposalKind, ProposalState, SavingProposal
+from costs.services import figures, messages
+from costs.states import Verb, after
+from incidents import locks
+from incidents.models import AnnouncementCopy
+from notify import live
+
+LONGEST: Final = 1000
+CENT: Final = Decimal("0.01")
+BASE_DAYS: Final = 30
+FEWEST_DAYS: Final = 3
+"""After it was done, before anything is said about what it saved."""
+DATABASES: Final = ("rds", "redis", "mongodb")
+
+
+def may(person: User, verb: Verb) -> bool:
+    """The customer's project managers decide; the provider's people do it."""
+    return is_provider(person) if verb is Verb.FINISH else is_customer_pm(person)
+
+
+@transaction.atomic
+def propose(
+    *,
+    customer: Customer,
+    title: str,
+    text: str,
+    monthly: Decimal | None,
+    actor: User,
+    now: datetime,
+    asset: Asset | None = None,
+    announcement: AnnouncementCopy | None = None,
+) -> SavingProposal:
+    """Write down what best practice or an announcement of Alibaba Cloud recommends (R136)."""
+    if not is_provider(actor):
+        raise PermissionDenied
+    for thing in (asset, announcement):
+        if thing is not None and thing.customer_id != customer.pk:
+            raise DomainError(_("That is another customer's. Nothing was saved."), code="other_customer")
+    if not title.strip() or not text.strip():
+        raise DomainError(_("Please say what is recommended and why. Nothing was saved."), code="text_missing")
+    proposal = SavingProposal.objects.create(
+        customer=customer,
+        kind=ProposalKind.OTHER,
+        asset=asset,
+        instance_id=asset.provider_id if asset else "",
+        title=title.strip()[:200],
+        text=text.strip(),
+        monthly=monthly,
+        announcement=announcement,
+        proposed_at=now,
+        proposed_by=actor,
+        seen_at=now,
+    )
+    detail = {"title": proposal.title, "monthly": str(monthly)}
+    audit.record(action="saving.propose", actor=actor, customer=customer, obj=proposal, detail=detail, now=now)
+    messages.proposed(customer, [proposal], now=now)
+    live.publish(customer_id=customer.pk, topic="costs", object_id=proposal.pk)
+    return proposal
+
+
+@transaction.atomic
+def accept(*, proposal: SavingProposal, reason: str = "", actor: User, now: datetime) -> SavingProposal:
+    proposal = _moved(proposal, Verb.ACCEPT, actor)
+    return _decided(proposal, "saving.accept", reason, actor, now)
+
+
+@transaction.atomic
+def reject(*, proposal: SavingProposal, reason: str, actor: User, now: datetime) -> SavingProposal:
+    """With a reason: it is not proposed again for a quarter of a year."""
+    if not reason.strip():
+        raise DomainError(_("Please say why not. Nothing was changed."), code="reason_missing")
+    proposal = _moved(proposal, Verb.REJECT, actor)
+    return _decided(proposal, "saving.reject", reason, actor, now)
+
+
+@transaction.atomic
+def reopen(*, proposal: SavingProposal, actor: User, now: datetime) -> SavingProposal:
+    """Think about it again; the log keeps what was said."""
+    proposal = _moved(proposal, Verb.REOPEN, actor)
+    same = SavingProposal.objects.filter(customer=proposal.customer_id, kind=proposal.kind)
+    if proposal.kind != ProposalKind.OTHER and same.filter(instance_id=proposal.instance_id).open().exists():
+        raise DomainError(_("It is proposed anew already. Nothing was changed."), code="proposed_already")
+    proposal.decided_by, proposal.decided_at, proposal.reason = None, None, ""
+    proposal.save(update_fields=["state", "decided_by", "decided_at", "reason"])
+    audit.record(action="saving.reopen", actor=actor, customer=proposal.customer, obj=proposal, now=now)
+    live.publish(customer_id=proposal.customer_id, topic="costs", object_id=proposal.pk)
+    return proposal
+
+
+@transaction.atomic
+def finish(*, proposal: SavingProposal, result: str, actor: User, now: datetime) -> SavingProposal:
+    """It is done: from here the bills show what it saves."""
+    if not result.strip():
+        raise DomainError(_("Please say what was done. Nothing was changed."), code="result_missing")
+    proposal = _moved(proposal, Verb.FINISH, actor)
+    today = settling.today(now)
+    if proposal.instance_id:
+        daily, days = figures.daily_cost(
+            proposal.customer_id, proposal.instance_id, today - timedelta(days=BASE_DAYS), today
+        )
+        proposal.baseline = round(daily, 4) if days else None
+    proposal.done_by, proposal.done_at, proposal.result = actor, now, result.strip()[:LONGEST]
+    proposal.save(update_fields=["state", "baseline", "done_by", "done_at", "result"])
+    detail = {"result": proposal.result, "baseline": str(proposal.baseline)}
+    audit.record(action="saving.finish", actor=actor, customer=proposal.customer, obj=proposal, detail=detail, now=now)
+    live.publish(customer_id=proposal.customer_id, topic="costs", object_id=proposal.pk)
+    return proposal
+
+
+def operation_of(proposal: SavingProposal) -> Operation | None:
+    """What the catalogue calls doing it; None where it has no operation for that."""
+    asset = proposal.asset
+    kind = asset.kind if asset else ""
+    code = {
+        (ProposalKind.OVERSIZED, "ecs"): "ecs-resize",
+        (ProposalKind.IDLE, "ecs"): "ecs-delete",
+        (ProposalKind.STOPPED, "ecs"): "ecs-delete",
+        **{(ProposalKind.OVERSIZED, one): "database-resize" for one in DATABASES},
+    }.get((ProposalKind(proposal.kind), kind), "")
+    found = operations().get(code)
+    return found if found is not None and asset is not None and found.about(asset.kind) else None
+
+
+@transaction.atomic
+def draft_change(*, proposal: SavingProposal, actor: User, now: datetime) -> Change:
+    """The change that does it, as a draft with what is known; its gates are those of every change."""
+    if not is_provider(actor):
+        raise PermissionDenied
+    locks.hold_customer(proposal.customer)
+    proposal = (
+        SavingProposal.objects.select_for_update(of=("self",)).select_related("customer", "asset").get(pk=proposal.pk)
+    )
+    operation = operation_of(proposal)
+    if proposal.state != ProposalState.ACCEPTED or operation is None or proposal.asset is None:
+        raise DomainError(_("A change is drafted from a proposal that was accepted. Nothing was made."), code="state")
+    if proposal.change_id is not None:
+        raise DomainError(_("There is a change for it already. Nothing was made."), code="drafted")
+    risk = Risk.LOW if operation.risk is Risk.NONE else operation.risk
+    content = drafting.Content(
+        title=proposal.title,
+        operation=operation.code,
+        fields={},
+        assets=(proposal.asset,),
+        risk=risk.value,
+        reason="\n".join(filter(None, (proposal.number, proposal.text, proposal.reason))),
+    )
+    change = drafting.draft(
+        customer=proposal.customer, content=content, origin=Change.Origin.PROVIDER, actor=actor, now=now
+    )
+    proposal.change = change
+    proposal.save(update_fields=["change"])
+    detail = {"change": change.number}
+    audit.record(action="saving.change", actor=actor, customer=proposal.customer, obj=proposal, detail=detail, now=now)
+    return change
+
+
+@dataclass(frozen=True, slots=True)
+class Realised:
+    """What was saved in 30 days by the bills since; `days` is how many of them are known, None: too few to say."""
+
+    monthly: Decimal | None
+    days: int
+
+
+def realised(proposal: SavingProposal) -> Realised | None:
+    """Measured, not estimated: the cost a day before, less the cost a day since. None while it is not done."""
+    if proposal.state != ProposalState.DONE or proposal.done_at is None:
+        return None
+    if proposal.baseline is None or not proposal.instance_id:
+        return Realised(None, 0)
+    first = settling.today(proposal.done_at) + timedelta(days=1)
+    since, days = figures.daily_cost(proposal.customer_id, proposal.instance_id, first, settling.today(timezone.now()))
+    if days < FEWEST_DAYS:
+        return Realised(None, days)
+    return Realised(((proposal.baseline - since) * 30).quantize(CENT, ROUND_HALF_UP), days)
+
+
+def _moved(proposal: SavingProposal, verb: Verb, actor: User) -> SavingProposal:
+    """The proposal as it is now, held, in the state that the verb leads to."""
+    if not may(actor, verb):
+        raise PermissionDenied
+    locks.hold_customer(proposal.customer)
+    rows = SavingProposal.objects.select_for_update(of=("self",)).select_related("customer", "asset")
+    proposal = rows.get(pk=proposal.pk)
+    target = after(proposal.state, verb)
+    if target is None:
+        raise DomainError(
+            _("It is %(state)s: that can no longer be done. Nothing was changed.")
+            % {"state": proposal.get_state_display()},
+            code="state",
+        )
+    proposal.state = ProposalState(target)
+    return proposal
+
+
+def _decided(proposal: SavingProposal, action: str, reason: str, actor: User, now: datetime) -> SavingProposal:
+    proposal.decided_by, proposal.decided_at, proposal.reason = actor, now, reason.strip()[:LONGEST]
+    proposal.save(update_fields=["state", "decided_by", "decided_at", "reason"])
+    detail = {"reason": proposal.reason}
+    audit.record(action=action, actor=actor, customer=proposal.customer, obj=proposal, detail=detail, now=now)
+    messages.decided(proposal, now=now)
+    live.publish(customer_id=proposal.customer_id, topic="costs", object_id=proposal.pk)
+    return proposal

@@ -1,0 +1,259 @@
+"""Looking for what could be saved (R137): what monitoring measured, what the cloud lists as unattached, and the bills.
+
+A resource whose figures are missing is named as unjudged and never taken for idle. The evidence of a proposal is kept
+as it was then; the graphs on its page show it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Final
+
+from django.db import transaction
+from django.db.models import Sum
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import Customer
+from assets.aliyun import AliyunError
+from assets.aliyun.unused import Unattached, unattached
+from assets.models import Asset, CloudAccount
+from assets.services import client_for
+from costs import settling, waste
+from costs.models import BillDay, BillLine, BillReading, Charge, ProposalKind, ProposalState, SavingProposal
+from costs.models.proposals import SavingProposalQuerySet
+from costs.services import figures, messages
+from costs.services.reading import Pace
+from incidents import locks
+from monitoring import storage
+from monitoring.models import Series
+from notify import live
+
+EVERY: Final = timedelta(hours=20)
+COST_DAYS: Final = 30
+ORDER_DAYS: Final = 183
+"""Over which orders of subscriptions are spread out."""
+HALF: Final = Decimal("0.5")
+"""One size smaller costs half."""
+REJECTED_FOR: Final = timedelta(days=90)
+DONE_FOR: Final = timedelta(days=30)
+CENT: Final = Decimal("0.01")
+MOST_UNJUDGED: Final = 200
+HOUR_S: Final = 3600
+LANGUAGE: Final = "zh-hans"
+"""Of titles that the platform writes, as for incidents that it opens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that could be saved."""
+
+    kind: ProposalKind
+    instance_id: str
+    name: str
+    asset: Asset | None = None
+    share: Decimal = Decimal(1)
+    facts: Mapping[str, object] = field(default_factory=dict)
+
+
+def due(*, now: datetime) -> list[tuple[int, int]]:
+    """Accounts that were not looked at for a day: customer and reading. Needs a platform scope."""
+    rows = BillReading.objects.filter(cloud_account__retired_at=None, cloud_account__is_enabled=True)
+    rows = rows.exclude(customer__status=Customer.Status.LEFT).exclude(looked_at__gt=now - EVERY)
+    rows = rows.exclude(read_at=None, problem_code="")  # the first bills tell what a proposal would save
+    return list(rows.order_by("pk").values_list("customer_id", "pk"))
+
+
+def look(*, reading_id: int, now: datetime) -> list[SavingProposal]:
+    """Look through one account; returns what is proposed for the first time. Needs the customer's scope."""
+    reading = BillReading.objects.select_related("cloud_account__customer").get(pk=reading_id)
+    account = reading.cloud_account
+    found, unjudged = judged(account, now)
+    loose, is_complete = _loose(account, now)
+    found += [_of_loose(one) for one in loose]
+    sure = {ProposalKind.IDLE, ProposalKind.OVERSIZED, ProposalKind.STOPPED}
+    sure |= {ProposalKind.DISK, ProposalKind.EIP} if is_complete else set()
+    new = _keep(account, found, sure, {one["asset"] for one in unjudged}, now)
+    reading.looked_at, reading.unjudged = now, unjudged[:MOST_UNJUDGED]
+    reading.save(update_fields=["looked_at", "unjudged"])
+    live.publish(customer_id=account.customer_id, topic="costs", object_id=account.pk)
+    return new
+
+
+# --- by what was measured ---------------------------------------------------------------------------------------------
+
+
+def judged(account: CloudAccount, now: datetime) -> tuple[list[Finding], list[dict[str, object]]]:
+    """What stands still or is too large, and what cannot be judged."""
+    assets = list(Asset.objects.filter(cloud_account=account, kind__in=waste.LIMITS).active().order_by("pk"))
+    measured = measure(assets, now)
+    found: list[Finding] = []
+    unjudged: list[dict[str, object]] = []
+    for asset in assets:
+        if asset.status == Asset.Status.STOPPED:
+            found.append(Finding(ProposalKind.STOPPED, asset.provider_id, asset.name, asset))
+            continue
+        verdict = waste.judge(asset.kind, measured.get(asset.pk, {}))
+        if verdict.use is waste.Use.UNKNOWN:
+            unjudged.append({"asset": asset.pk, "name": asset.name, "lacking": list(verdict.lacking)})
+        elif verdict.use in (waste.Use.IDLE, waste.Use.OVERSIZED):
+            is_idle = verdict.use is waste.Use.IDLE
+            found.append(
+                Finding(
+                    ProposalKind.IDLE if is_idle else ProposalKind.OVERSIZED,
+                    asset.provider_id,
+                    asset.name,
+                    asset,
+                    Decimal(1) if is_idle else HALF,
+                    {"days": waste.DAYS, "spec": asset.spec, "metrics": [_shown(one) for one in verdict.evidence]},
+                )
+            )
+    return found, unjudged
+
+
+def measure(assets: Sequence[Asset], now: datetime) -> dict[int, dict[str, waste.Measured]]:
+    """The figures of each asset over the window, by hours; of several parts the busiest counts."""
+    metrics = {limit.metric for limits in waste.LIMITS.values() for limit in limits}
+    rows = list(Series.objects.filter(asset__in=[asset.pk for asset in assets], metric__in=metrics))
+    start, hours = now - timedelta(days=waste.DAYS), waste.DAYS * 24
+    found: dict[int, dict[str, waste.Measured]] = defaultdict(dict)
+    for some in _by_asset(rows):
+        kept = storage.rollup(series_ids=[row.pk for row in some], start=start, end=now, step_s=HOUR_S)
+        for row in some:
+            steps = kept[row.pk]
+            if not len(steps.ts):
+                continue
+            one = waste.Measured(
+                metric=row.metric,
+                p95=waste.percentile(steps.mean.tolist()),
+                peak=float(steps.high.max()),
+                covered=min(1.0, len(steps.ts) / hours),
+            )
+            known = found[row.asset_id].get(row.metric)
+            if known is None or (one.is_enough, one.p95) > (known.is_enough, known.p95):
+                found[row.asset_id][row.metric] = one
+    return dict(found)
+
+
+def _by_asset(rows: Iterable[Series]) -> Iterator[list[Series]]:
+    mine: dict[int, list[Series]] = defaultdict(list)
+    for row in rows:
+        mine[row.asset_id].append(row)
+    yield from mine.values()
+
+
+def _shown(one: waste.Measured) -> dict[str, object]:
+    return {
+        "metric": one.metric, "p95": round(one.p95, 2), "peak": round(one.peak, 2), "covered": round(one.covered, 3),
+    }  # fmt: skip
+
+
+# --- what hangs on nothing --------------------------------------------------------------------------------------------
+
+
+def _loose(account: CloudAccount, now: datetime) -> tuple[Sequence[Unattached], bool]:
+    """What the cloud lists as unattached, and whether all of it could be asked."""
+    try:
+        client = client_for(account, purpose="unattached resources", now=now).watched(Pace(account.account_uid))
+        return unattached(client, account.regions), True
+    except (AliyunError, DomainError):
+        return (), False
+
+
+def _of_loose(one: Unattached) -> Finding:
+    facts: dict[str, object] = {"size": one.size, "region": one.region}
+    if one.since is not None:
+        facts["since"] = one.since.isoformat()
+    return Finding(ProposalKind(one.kind), one.instance_id, one.name or one.instance_id, facts=facts)
+
+
+# --- proposals --------------------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def _keep(
+    account: CloudAccount, found: Sequence[Finding], sure: set[ProposalKind], unjudged: set[object], now: datetime
+) -> list[SavingProposal]:
+    """Propose what is new, and take back what nobody decided on and is so no longer."""
+    customer = account.customer
+    locks.hold_customer(customer)
+    mine = SavingProposal.objects.filter(customer=customer, facts__account=account.pk)
+    still = {(one.kind.value, one.instance_id) for one in found}
+    for proposal in mine.waiting().filter(kind__in=sure):
+        if (proposal.kind, proposal.instance_id) not in still and proposal.asset_id not in unjudged:
+            proposal.state = ProposalState.OBSOLETE
+            proposal.save(update_fields=["state"])
+            audit.record(action="saving.obsolete", actor=None, customer=customer, obj=proposal, now=now)
+    new = []
+    for finding in found:
+        known = mine.filter(kind=finding.kind, instance_id=finding.instance_id)
+        if known.open().update(seen_at=now):
+            _reckon_again(known.waiting(), finding, now)
+        elif not known.answered(now - REJECTED_FOR, now - DONE_FOR).exists():
+            new.append(_propose(account, finding, now))
+    if new:
+        messages.proposed(customer, new, now=now)
+    return new
+
+
+def _reckon_again(waiting: SavingProposalQuerySet, finding: Finding, now: datetime) -> None:
+    """Until somebody decides, the estimate follows the bills."""
+    for proposal in waiting:
+        monthly = monthly_cost(proposal.customer_id, finding.instance_id, now)
+        saving = None if monthly is None else (monthly * finding.share).quantize(CENT, ROUND_HALF_UP)
+        if saving != proposal.monthly:
+            proposal.monthly = saving
+            proposal.facts = {**proposal.facts, "cost": None if monthly is None else str(monthly)}
+            proposal.save(update_fields=["monthly", "facts"])
+
+
+def _propose(account: CloudAccount, finding: Finding, now: datetime) -> SavingProposal:
+    monthly = monthly_cost(account.customer_id, finding.instance_id, now)
+    with translation.override(LANGUAGE):
+        title = _title(finding)
+    proposal = SavingProposal.objects.create(
+        customer=account.customer,
+        kind=finding.kind,
+        asset=finding.asset,
+        instance_id=finding.instance_id,
+        title=title[:200],
+        facts={**finding.facts, "account": account.pk, "cost": None if monthly is None else str(monthly)},
+        monthly=None if monthly is None else (monthly * finding.share).quantize(CENT, ROUND_HALF_UP),
+        proposed_at=now,
+        seen_at=now,
+    )
+    detail = {"kind": finding.kind.value, "instance": finding.instance_id, "monthly": str(proposal.monthly)}
+    audit.record(action="saving.propose", actor=None, customer=account.customer, obj=proposal, detail=detail, now=now)
+    return proposal
+
+
+def _title(finding: Finding) -> str:
+    named = {"name": finding.name}
+    return {
+        ProposalKind.IDLE: _("Release %(name)s: idle for two weeks"),
+        ProposalKind.OVERSIZED: _("One size smaller for %(name)s"),
+        ProposalKind.STOPPED: _("Release %(name)s: stopped and still paid for"),
+        ProposalKind.DISK: _("Delete disk %(name)s: it hangs on nothing"),
+        ProposalKind.EIP: _("Release address %(name)s: it hangs on nothing"),
+    }[finding.kind] % named
+
+
+def monthly_cost(customer_id: int, instance_id: str, now: datetime) -> Decimal | None:
+    """What a resource costs in 30 days: its use lately, and its orders spread over the half year; None: no bill names
+    it."""
+    rows = BillLine.objects.filter(customer=customer_id, instance_id=instance_id)
+    if not rows.exists():
+        return None
+    today = settling.today(now)
+    daily, days = figures.daily_cost(customer_id, instance_id, today - timedelta(days=COST_DAYS), today)
+    first = today - timedelta(days=ORDER_DAYS)
+    known = BillDay.objects.filter(customer=customer_id, day__gte=first).read().values("day").distinct().count()
+    orders = rows.filter(charge=Charge.SUBSCRIPTION).between(first, today).aggregate(amount=Sum("amount"))["amount"]
+    spread = (orders or Decimal(0)) / known * 30 if known else Decimal(0)
+    return (daily * 30 + spread).quantize(CENT, ROUND_HALF_UP) if days or orders else None

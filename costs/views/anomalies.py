@@ -1,0 +1,130 @@
+"""Days that cost more than usual: the list, one of them, and what people say to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import timedelta
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
+
+from accounts import tables
+from accounts.permissions import is_provider, person_of
+from costs import anomaly as judging
+from costs import settling
+from costs.forms import ExplainForm
+from costs.models import BillLine, CostAnomaly
+from costs.permissions import may_explain
+from costs.services import anomalies, figures
+from costs.views.months import money
+from costs.views.statements import customer_filter
+
+SORT: dict[str, tables.SortBy] = {
+    "day": ("last_day", "product_name"),
+    "what": ("product_name", "-last_day"),
+    "customer": ("customer__name", "-last_day"),
+    "amount": "amount",
+    "excess": "excess",
+    "state": ("state", "-last_day"),
+}
+AFTER = timedelta(days=7)
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    states = tables.Choice(_("State"), CostAnomaly.State.choices, "state")
+    page = tables.page(
+        request,
+        CostAnomaly.objects.for_lists(),
+        sort=SORT,
+        default="-day",
+        search=("product_name", "name", "instance_id", "note"),
+        filters={**customer_filter(person), "state": states},
+        exports=True,
+    )
+    if tables.wants_csv(request):
+        return _export(page)
+    context = {"page": page, "shows_customer": is_provider(person)}
+    return render(request, "costs/anomalies.html", context)
+
+
+@require_safe
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    anomaly = _get(pk)
+    context = {"anomaly": anomaly, "chart": _chart(anomaly), "may_explain": may_explain(person_of(request))}
+    return render(request, "costs/anomaly.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def explain(request: HttpRequest, pk: int) -> HttpResponse:
+    anomaly, person = _get(pk), person_of(request)
+    if not may_explain(person):
+        raise PermissionDenied
+    form = ExplainForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        anomalies.explain(anomaly=anomaly, actor=person, now=timezone.now(), **form.cleaned_data)
+        messages.success(request, _("Written down."))
+        return redirect("costs:anomaly", anomaly.pk)
+    context = {"anomaly": anomaly, "form": form}
+    return render(request, "costs/explain.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+def reopen(request: HttpRequest, pk: int) -> HttpResponse:
+    anomaly = _get(pk)
+    anomalies.reopen(anomaly=anomaly, actor=person_of(request), now=timezone.now())
+    messages.success(request, _("Open again."))
+    return redirect("costs:anomaly", anomaly.pk)
+
+
+def _get(pk: int) -> CostAnomaly:
+    """404 for what is not there or not in reach."""
+    found: CostAnomaly = get_object_or_404(
+        CostAnomaly.objects.select_related("customer", "asset", "explained_by"), pk=pk
+    )
+    return found
+
+
+def _chart(anomaly: CostAnomaly) -> dict[str, object]:
+    """Its days and the weeks that it was compared with, and what is usual on each weekday."""
+    first = anomaly.first_day - timedelta(weeks=judging.WEEKS)
+    end = min(anomaly.last_day + AFTER, settling.today(timezone.now()))
+    lines = BillLine.objects.filter(customer=anomaly.customer, product_code=anomaly.product_code).usage()
+    if anomaly.instance_id:
+        lines = lines.filter(instance_id=anomaly.instance_id)
+    start = first - timedelta(weeks=judging.WEEKS)
+    rows = lines.between(start, end).order_by().values_list("day").annotate(amount=Sum("amount"))
+    settled = figures.settled_days(anomaly.customer_id, start, end)
+    known = figures.filled({day: float(amount) for day, amount in rows}, settled)
+    days = list(settling.days_between(first, end))
+    usual = [judging.usual(known, day) for day in days]
+    return {
+        "days": [day.isoformat()[5:] for day in days],
+        "stacks": [{"name": anomaly.what, "values": [known.get(day) for day in days]}],
+        "line": {"name": _("Usual"), "values": [one and round(one.middle, 2) for one in usual]},
+        "marked": [at for at, day in enumerate(days) if anomaly.first_day <= day <= anomaly.last_day],
+    }
+
+
+def _export(page: tables.Page[CostAnomaly]) -> HttpResponse:
+    columns: dict[str, Callable[[CostAnomaly], object]] = {
+        _("Customer"): lambda row: row.customer.name,
+        _("Product"): lambda row: row.product_name,
+        _("Resource"): lambda row: row.name or row.instance_id,
+        _("First day"): lambda row: row.first_day,
+        _("Last day"): lambda row: row.last_day,
+        _("On the worst day, CNY"): lambda row: money(row.amount),
+        _("Usually, CNY"): lambda row: money(row.usual),
+        _("Above the usual in all, CNY"): lambda row: money(row.excess),
+        _("State"): lambda row: row.get_state_display(),
+        _("Explanation"): lambda row: row.note,
+        _("Explained by"): lambda row: row.explained_by or "",
+    }
+    return tables.export_csv(page.all(), columns, "cost-anomalies")

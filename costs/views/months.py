@@ -1,0 +1,325 @@
+"""A month of cost: customers side by side, one customer's month, its resources, and the piece of an asset's page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import Max, Q, QuerySet, Sum
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import tables
+from accounts.errors import DomainError
+from accounts.models import Customer
+from accounts.permissions import is_provider, person_of
+from assets.models import Asset, CloudAccount, Subscription
+from costs import settling
+from costs.forms import IssueForm, ThresholdForm
+from costs.models import BillDay, BillDifference, BillLine, BillReading, Charge, CostAnomaly, SavingProposal, Statement
+from costs.permissions import may_issue, may_set_threshold
+from costs.services import anomalies, figures, issuing
+from incidents.months import Month
+
+MONTHS_BACK = 18
+SHOWN = 100
+SOON = timedelta(days=30)
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Every customer in reach; a customer's own people come to their month at once."""
+    person = person_of(request)
+    if not is_provider(person):
+        return redirect("costs:customer", person.customer_id or 0)
+    month, now = asked_month(request), timezone.now()
+    with_bills = set(BillDay.objects.read().values_list("customer_id", flat=True).distinct())
+    customers = list(Customer.objects.all())
+    rows = [(one, figures.month_view(one, month, now)) for one in customers if one.pk in with_bills]
+    rows.sort(key=lambda row: -row[1].total)
+    if tables.wants_csv(request):
+        return _export_customers(rows, month)
+    context = {
+        "month": month,
+        "months": months_of(month),
+        "rows": rows,
+        "without": [one for one in customers if one.pk not in with_bills],
+        "open": _counts(CostAnomaly.objects.open()),
+        "waiting": _counts(SavingProposal.objects.waiting()),
+    }
+    return render(request, "costs/overview.html", context)
+
+
+@require_safe
+def customer_month(request: HttpRequest, customer_id: int) -> HttpResponse:
+    customer = get_object_or_404(Customer.objects, pk=customer_id)
+    person, month, now = person_of(request), asked_month(request), timezone.now()
+    view = figures.month_view(customer, month, now)
+    if tables.wants_csv(request):
+        return _export_products(customer, view)
+    readings = BillReading.objects.filter(customer=customer).select_related("cloud_account")
+    context = {
+        "customer": customer,
+        "month": month,
+        "months": months_of(month),
+        "view": view,
+        "statement": Statement.objects.filter(customer=customer, month=settling.first_day(month)).first(),
+        "differences": BillDifference.objects.filter(customer=customer).of_month(month).count(),
+        "troubled": readings.exclude(problem_code=""),
+        "has_accounts": CloudAccount.objects.filter(customer=customer).existing().exists(),
+        "behind": BillDay.objects.filter(customer=customer, read_at=None, next_due_at__lte=now).count(),
+        "anomalies": CostAnomaly.objects.filter(customer=customer).order_by("state", "-last_day")[:5],
+        "proposals": SavingProposal.objects.filter(customer=customer).open().order_by("state", "-monthly")[:6],
+        "saving": _open_saving(customer),
+        "expiring": _expiring(customer),
+        "chart": _chart(customer, month, view, now.date()),
+        "final_at": settling.final_at(month),
+        "may_issue": may_issue(person) and now >= settling.final_at(month),
+        "may_set_threshold": may_set_threshold(person),
+    }
+    return render(request, "costs/month.html", context)
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceRow:
+    """A resource in a month and the one before."""
+
+    product: str
+    instance_id: str
+    name: str
+    asset_id: int | None
+    amount: Decimal
+    before: Decimal
+    charges: str
+
+
+@require_safe
+def resources(request: HttpRequest, customer_id: int) -> HttpResponse:
+    """The month by resource, the dearest first."""
+    customer = get_object_or_404(Customer.objects, pk=customer_id)
+    month = asked_month(request)
+    code, words = request.GET.get("product", "").replace("\0", ""), request.GET.get("q", "").replace("\0", "")[:100]
+    rows = _resources(customer, month, code, words)
+    if tables.wants_csv(request):
+        return _export_resources(customer, month, rows)
+    names = figures.product_names(customer.pk)
+    context = {
+        "customer": customer,
+        "month": month,
+        "months": months_of(month),
+        "rows": rows[:SHOWN],
+        "count": len(rows),
+        "shown": SHOWN,
+        "total": sum((row.amount for row in rows), Decimal(0)),
+        "products": sorted(names.items(), key=lambda one: one[1]),
+        "code": code,
+        "words": words,
+    }
+    return render(request, "costs/resources.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def threshold(request: HttpRequest, customer_id: int) -> HttpResponse:
+    customer = get_object_or_404(Customer.objects, pk=customer_id)
+    person = person_of(request)
+    if not may_set_threshold(person):
+        raise PermissionDenied
+    now_held = anomalies.threshold_of(customer)
+    initial = {"deviations": now_held.deviations, "percent": round(now_held.percent), "amount": now_held.amount}
+    form = ThresholdForm(request.POST if request.method == "POST" else None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        anomalies.set_threshold(customer=customer, actor=person, now=timezone.now(), **form.cleaned_data)
+        messages.success(request, _("Saved. It holds for days that are judged from now on."))
+        return redirect("costs:customer", customer.pk)
+    context = {"customer": customer, "form": form}
+    return render(request, "costs/threshold.html", context, status=422 if form.errors else 200)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def issue(request: HttpRequest, customer_id: int) -> HttpResponse:
+    """Close a month by hand."""
+    customer = get_object_or_404(Customer.objects, pk=customer_id)
+    person, month = person_of(request), asked_month(request)
+    if not may_issue(person):
+        raise PermissionDenied
+    form = IssueForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = issuing.issue(
+                customer=customer, month=month, actor=person, now=timezone.now(), reason=form.cleaned_data["reason"]
+            )
+        except DomainError as refusal:
+            form.add_error(None, refusal.message)
+        else:
+            messages.success(request, _("%(month)s is issued and stands.") % {"month": month})
+            return redirect("costs:statement", made.pk)
+    context = {"customer": customer, "month": month, "form": form, "missing": issuing.lacking(customer, month)}
+    return render(request, "costs/issue.html", context, status=422 if form.errors else 200)
+
+
+@require_safe
+def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """What the asset cost, day by day."""
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    cost = figures.of_asset(asset, timezone.now())
+    chart = cost and {
+        "days": [day.isoformat()[5:] for day in cost.days],
+        "stacks": [{"name": _("Cost, CNY"), "values": cost.values}],
+    }
+    proposals = SavingProposal.objects.filter(asset=asset).open()
+    context = {"asset": asset, "cost": cost, "chart": chart, "chart_id": "cost-of-asset", "proposals": proposals}
+    return render(request, "costs/_for_asset.html", context)
+
+
+@require_safe
+def for_account(request: HttpRequest, account_id: int) -> HttpResponse:
+    """How the reading of an account's bills goes; what it lacks is a finding."""
+    account = get_object_or_404(CloudAccount.objects, pk=account_id)
+    days = BillDay.objects.filter(cloud_account=account)
+    context = {
+        "account": account,
+        "reading": BillReading.objects.filter(cloud_account=account).first(),
+        "known": days.read().count(),
+        "planned": days.count(),
+        "newest": days.read().order_by("-day").first(),
+    }
+    return render(request, "costs/_for_account.html", context)
+
+
+def asked_month(request: HttpRequest) -> Month:
+    """The month in the address; whatever else stands there means this one."""
+    try:
+        return Month.parse(request.GET.get("month", ""))
+    except ValueError:
+        return Month.of(settling.today(timezone.now()))
+
+
+def months_of(shown: Month) -> list[Month]:
+    """The months to choose from, newest first, the shown one among them."""
+    today = Month.of(settling.today(timezone.now()))
+    return sorted({shown, *(today.shifted(-back) for back in range(MONTHS_BACK))}, reverse=True)
+
+
+def _counts(rows: QuerySet[CostAnomaly] | QuerySet[SavingProposal]) -> dict[int, int]:
+    found: dict[int, int] = {}
+    for customer_id in rows.values_list("customer_id", flat=True):
+        found[customer_id] = found.get(customer_id, 0) + 1
+    return found
+
+
+def _open_saving(customer: Customer) -> Decimal:
+    rows = SavingProposal.objects.filter(customer=customer).open()
+    found: Decimal | None = rows.aggregate(monthly=Sum("monthly"))["monthly"]
+    return found or Decimal(0)
+
+
+def _expiring(customer: Customer) -> int:
+    rows = Subscription.objects.filter(customer=customer, gone_at=None, ends_at__lte=timezone.now() + SOON)
+    return rows.exclude(renewal=Subscription.Renewal.AUTO).count()
+
+
+def _chart(customer: Customer, month: Month, view: figures.MonthView, today: date) -> dict[str, object]:
+    """Days of the month by product, and the months before."""
+    days = settling.days_of(month)
+    names = figures.product_names(customer.pk)
+    stacks = figures.daily(customer.pk, days, names, _("Other"))
+    sums = figures.months(customer.pk, month)
+    ahead = view.ahead.amount - float(view.total) if view.ahead and not view.is_over else 0
+    return {
+        "days": [str(day.day) for day in days],
+        "stacks": [{"name": stack.name, "values": stack.values} for stack in stacks],
+        "months": [str(one.month) for one in sums],
+        "sums": [round(float(one.amount), 2) if one.days_known else None for one in sums],
+        "ahead": [*(None for _one in sums[:-1]), round(max(0.0, ahead), 2)],
+        "words": {"sum": _("So far"), "ahead": _("Forecast")},
+    }
+
+
+def _resources(customer: Customer, month: Month, code: str, words: str) -> list[ResourceRow]:
+    first, end = settling.first_day(month), settling.first_day(month.shifted(1))
+    lines = BillLine.objects.filter(customer=customer).order_by()
+    if code:
+        lines = lines.filter(product_code=code)
+    for word in words.split()[:8]:
+        lines = lines.filter(Q(name__icontains=word) | Q(instance_id__icontains=word) | Q(product_name__icontains=word))
+    group = ("product_code", "instance_id")
+    before = {
+        key: amount
+        for *key_parts, amount in lines.between(settling.first_day(month.shifted(-1)), first)
+        .values_list(*group)
+        .annotate(amount=Sum("amount"))
+        for key in [tuple(key_parts)]
+    }
+    mine = lines.between(first, end)
+    kinds: dict[tuple[str, str], set[str]] = {}
+    for product, instance, charge in mine.values_list(*group, "charge").distinct():
+        kinds.setdefault((product, instance), set()).add(str(Charge(charge).label))
+    grouped = mine.values_list(*group).annotate(
+        amount=Sum("amount"), product=Max("product_name"), named=Max("name"), known=Max("asset_id")
+    )
+    rows = [
+        ResourceRow(
+            product=product,
+            instance_id=instance,
+            name=named or instance,
+            asset_id=known,
+            amount=amount,
+            before=before.get((product_code, instance), Decimal(0)),
+            charges=" · ".join(sorted(kinds[product_code, instance])),
+        )
+        for product_code, instance, amount, product, named, known in grouped
+    ]
+    return sorted(rows, key=lambda row: (-row.amount, row.name))
+
+
+def _export_customers(rows: Sequence[tuple[Customer, figures.MonthView]], month: Month) -> HttpResponse:
+    columns: dict[str, Callable[[tuple[Customer, figures.MonthView]], object]] = {
+        _("Month"): lambda _row: str(month),
+        _("Customer"): lambda row: row[0].name,
+        _("Cost, CNY"): lambda row: money(row[1].total),
+        _("Month before, CNY"): lambda row: money(row[1].before),
+        _("Forecast, CNY"): lambda row: money(row[1].ahead.amount) if row[1].ahead else "",
+        _("Days without a bill"): lambda row: len(row[1].missing),
+    }
+    return tables.export_csv(rows, columns, f"costs-{month}")
+
+
+def _export_products(customer: Customer, view: figures.MonthView) -> HttpResponse:
+    columns: dict[str, Callable[[figures.ProductRow], object]] = {
+        _("Month"): lambda _row: str(view.month),
+        _("Customer"): lambda _row: customer.name,
+        _("Product"): lambda row: row.name,
+        _("Resources"): lambda row: row.resources,
+        _("Cost, CNY"): lambda row: money(row.amount),
+        _("Of it by use, CNY"): lambda row: money(row.usage),
+        _("Month before, CNY"): lambda row: money(row.before),
+        _("Forecast, CNY"): lambda row: money(row.ahead.amount) if row.ahead else "",
+        _("Days without a bill"): lambda _row: ", ".join(day.isoformat() for day in view.missing),
+    }
+    return tables.export_csv(view.products, columns, f"costs-{customer.code}-{view.month}")
+
+
+def _export_resources(customer: Customer, month: Month, rows: Sequence[ResourceRow]) -> HttpResponse:
+    columns: dict[str, Callable[[ResourceRow], object]] = {
+        _("Month"): lambda _row: str(month),
+        _("Customer"): lambda _row: customer.name,
+        _("Product"): lambda row: row.product,
+        _("Resource"): lambda row: row.name,
+        _("Instance ID"): lambda row: row.instance_id,
+        _("Charge"): lambda row: row.charges,
+        _("Cost, CNY"): lambda row: money(row.amount),
+        _("Month before, CNY"): lambda row: money(row.before),
+    }
+    return tables.export_csv(rows, columns, f"costs-resources-{customer.code}-{month}")
+
+
+def money(amount: Decimal | float) -> float:
+    """As spreadsheets take it: a figure to the cent."""
+    return round(float(amount), 2)
