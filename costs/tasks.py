@@ -42,9 +42,9 @@ def issue() -> None:
 def find_savings() -> None:
     """Hand each account that was not looked at for a day to a worker."""
     with scope.platform("accounts to look for savings in"):
-        due = finding.due(now=timezone.now())
+        due = finding.claim(now=timezone.now())
     for customer_id, reading_id in due:
-        look_for_savings.apply_async((customer_id, reading_id), expires=1800)
+        look_for_savings.apply_async((customer_id, reading_id), expires=3600)
 
 
 @shared_task(name="costs.look_for_savings", queue="reports")

@@ -1,4 +1,5 @@
-"""A week of the simulated cloud's figures, so that graphs have a past when people look around for the first time.
+"""A week of the simulated cloud's figures, so that graphs have a past when people look around for the first time, and
+a second one, by the hour, of what says whether a resource is used.
 
 The curves are pure functions of time: what is written here is what CloudMonitor would have answered. It is stored and
 not judged; alarms begin with the present.
@@ -11,11 +12,13 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from accounts.models import Customer
 from assets.models import Asset, CloudAccount
+from costs import waste
 from demo.aliyun.estate import Estate
-from demo.aliyun.metrics import CATALOGUE, MINUTE_MS, Metric, curve, series_of
+from demo.aliyun.metrics import CATALOGUE, MINUTE_MS, Metric, MetricStore, series_of
 from monitoring import registry, storage
 from monitoring.collectors import SeriesKey, labels_text
 from monitoring.collectors.cms import LABELS, OWNERS
@@ -23,22 +26,44 @@ from monitoring.rules import METRICS
 
 PAST: Final = timedelta(days=7)
 STEP_MS: Final = 15 * MINUTE_MS
+LONG_PAST: Final = timedelta(days=waste.DAYS + 1)
+HOUR_MS: Final = 60 * MINUTE_MS
+USE: Final = frozenset(limit.metric for limits in waste.LIMITS.values() for limit in limits)
 UNTIL_MS: Final = 20 * MINUTE_MS
 """The collector's first look reaches back ten minutes: nothing is written where it will read."""
 
 
-def write(*, customer: Customer, account: CloudAccount, estate: Estate, now: datetime) -> int:
-    """Store the past week of every series of an account; returns how many samples. Needs the customer's scope."""
+def write(*, customer: Customer, account: CloudAccount, estate: Estate, metrics: MetricStore, now: datetime) -> int:
+    """Store the past of every series of an account; returns how many samples. Needs the customer's scope."""
     assets = dict(Asset.objects.filter(cloud_account=account).active().values_list("provider_id", "pk"))
     curves = dict(_curves(customer.pk, assets, estate))
     end = round(now.timestamp() * 1000) - UNTIL_MS
-    ts = np.arange(end - round(PAST.total_seconds() * 1000), end, STEP_MS) // MINUTE_MS * MINUTE_MS
+    week = end - round(PAST.total_seconds() * 1000)
+    longer = {key: found for key, found in curves.items() if key[2] in USE}
+    before = _times(end - round(LONG_PAST.total_seconds() * 1000), week, HOUR_MS)
+    older = _write(customer.pk, longer, metrics, before, now)
+    return older + _write(customer.pk, curves, metrics, _times(week, end, STEP_MS), now)
+
+
+def _times(start: int, end: int, step: int) -> NDArray[np.int64]:
+    return np.arange(start, end, step, dtype=np.int64) // MINUTE_MS * MINUTE_MS
+
+
+def _write(
+    customer_id: int,
+    curves: Mapping[SeriesKey, tuple[Metric, Mapping[str, str]]],
+    metrics: MetricStore,
+    ts: NDArray[np.int64],
+    now: datetime,
+) -> int:
     keys = list(curves)
-    series, asset = registry.resolve(customer.pk, keys, now=now)
+    if not keys:
+        return 0
+    series, asset = registry.resolve(customer_id, keys, now=now)
     storage.make_days(storage.days_of(ts))
-    value = [curve(metric, dimensions, int(at)) for metric, dimensions in curves.values() for at in ts.tolist()]
+    value = [metrics.value(*curves[key], int(at)) or 0.0 for key in keys for at in ts.tolist()]
     storage.write(
-        customer_id=customer.pk,
+        customer_id=customer_id,
         asset=np.repeat(asset, len(ts)),
         ts=np.tile(ts, len(keys)),
         series=np.repeat(series, len(ts)),

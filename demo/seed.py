@@ -62,7 +62,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         for entry in CUSTOMERS:
             customer = _customer(entry, staff, remember, now)
             account = _cloud_account(entry, customer, now)
-            history.write(customer=customer, account=account, estate=simulated.estate(account.account_uid), now=now)
+            estate = simulated.estate(account.account_uid)
+            history.write(customer=customer, account=account, estate=estate, metrics=simulated.metrics, now=now)
             if entry is CUSTOMERS[0]:
                 for name, who in (("zhangwei", "张伟，客户运维负责人"), ("liuyang", "刘洋，客户开发")):
                     trail_verdicts.know(customer=customer, name=name, person=who, actor=staff[ENGINEER], now=now)

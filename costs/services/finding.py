@@ -62,12 +62,15 @@ class Finding:
     facts: Mapping[str, object] = field(default_factory=dict)
 
 
-def due(*, now: datetime) -> list[tuple[int, int]]:
-    """Accounts that were not looked at for a day: customer and reading. Needs a platform scope."""
+@transaction.atomic
+def claim(*, now: datetime, limit: int = 50) -> list[tuple[int, int]]:
+    """Take accounts that were not looked at for a day: customer and reading. Needs a platform scope."""
     rows = BillReading.objects.filter(cloud_account__retired_at=None, cloud_account__is_enabled=True)
     rows = rows.exclude(customer__status=Customer.Status.LEFT).exclude(looked_at__gt=now - EVERY)
     rows = rows.exclude(read_at=None, problem_code="")  # the first bills tell what a proposal would save
-    return list(rows.order_by("pk").values_list("customer_id", "pk"))
+    taken = list(rows.select_for_update(skip_locked=True, of=("self",)).order_by("pk")[:limit])
+    BillReading.objects.filter(pk__in=[row.pk for row in taken]).update(looked_at=now)
+    return [(row.customer_id, row.pk) for row in taken]
 
 
 def look(*, reading_id: int, now: datetime) -> list[SavingProposal]:

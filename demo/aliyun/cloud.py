@@ -479,11 +479,25 @@ def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Sim
     small.add_rds("oa")
     cloud = SimulatedCloud(clock=clock, metrics=MetricStore(spread=timedelta(seconds=120)))
     cloud.add_account(jia, demo_estate(now))
+    _let_some_idle(cloud)
     cloud.add_account(yi, small)
     telephone = _user("rdmp-telephone", TELEPHONE, [TELEPHONE_ACCESS], young)
     cloud.add_account(CloudUid(PROVIDER_UID, "provider", [telephone]), Estate(now=now, salt="provider"))
     _let_things_happen(cloud.estate(JIA_UID), now)
     return cloud
+
+
+def _let_some_idle(cloud: SimulatedCloud) -> None:
+    """One server that nobody uses any more, and one that is larger than what it does."""
+    estate = cloud.estate(JIA_UID)
+    for name, figures in (
+        ("bi-etl-02", {"CPUUtilization": 1.3, "cpu_total": 1.3, "memory_usedutilization": 14.0,
+                       "InternetOutRate": 900.0, "IntranetOutRate": 5200.0}),
+        ("erp-win-01", {"CPUUtilization": 12.4}),
+    ):  # fmt: skip
+        instance_id = str(estate.find(name)["InstanceId"])
+        for metric, value in figures.items():
+            cloud.metrics.set_value("acs_ecs_dashboard", metric, value, instanceId=instance_id)
 
 
 def _let_things_happen(estate: Estate, now: datetime) -> None:

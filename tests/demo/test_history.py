@@ -29,9 +29,9 @@ def test_the_past_week_is_what_the_cloud_draws_and_opens_no_alert(jia: Customer)
             customer=jia, cloud_account=account, kind="ecs", name="web", provider_id=dimensions["instanceId"],
             created_at=NOW, changed_at=NOW,
         )  # fmt: skip
-        stored = history.write(customer=jia, account=account, estate=estate, now=NOW)
+        stored = history.write(customer=jia, account=account, estate=estate, metrics=simulated.metrics, now=NOW)
         series = Series.objects.get(asset=asset, metric="ecs.cpu.util")
-        span = {"start": NOW - timedelta(days=8), "end": NOW}
+        span = {"start": NOW - timedelta(days=7), "end": NOW}
         column = storage.read(asset_id=asset.pk, series_ids=[series.pk], **span)[series.pk]
         alerts = Alert.objects.count()
     assert stored >= len(column.ts) > 600
