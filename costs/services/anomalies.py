@@ -108,7 +108,8 @@ def _by_resource(customer_id: int, start: date, end: date) -> dict[Subject, dict
 def _found(
     resources: Mapping[Subject, Mapping[date, float]], settled: set[date], judged: Iterable[date], threshold: Threshold
 ) -> list[Found]:
-    """Products above their limits, and resources above theirs where the product as a whole hides it."""
+    """Products above their limits, and resources above theirs where the product as a whole hides it. A resource that is
+    new is none by itself: one takes the place of another every day."""
     products: dict[str, dict[date, float]] = defaultdict(lambda: defaultdict(float))
     for (code, _instance), amounts in resources.items():
         for day, amount in amounts.items():
@@ -127,7 +128,7 @@ def _found(
             if subject[0] in loud or not subject[1]:
                 continue
             verdict = judge(known, day, threshold)
-            if verdict.is_anomaly and verdict.usual:
+            if verdict.is_anomaly and verdict.usual and verdict.usual.middle > 0:
                 found.append(Found(subject, day, Decimal(str(verdict.amount)), verdict.usual))
     return found
 

@@ -73,7 +73,9 @@ def test_an_idle_server_is_proposed_with_its_evidence_and_its_price(
     idle: SavingProposal, oa: Asset, chen: User, account: CloudAccount
 ) -> None:
     assert (idle.kind, idle.asset_id, idle.monthly) == (ProposalKind.IDLE, oa.pk, Decimal(300))
-    assert idle.facts["metrics"][0] == {"metric": "ecs.cpu.util", "p95": 0.8, "peak": 0.8, "covered": 1.0}
+    [evidence] = idle.facts["metrics"]
+    assert (evidence["metric"], evidence["p95"], evidence["peak"]) == ("ecs.cpu.util", 0.8, 0.8)
+    assert evidence["covered"] > 0.99
     assert look(account) == []
     assert AuditEntry.objects.filter(action="saving.propose").count() == 1
 
@@ -167,8 +169,8 @@ def test_a_rejection_has_a_reason_and_is_not_asked_again_soon(
         deciding.reject(proposal=idle, reason=" ", actor=alice, now=later())
     deciding.reject(proposal=idle, reason="年底要用", actor=alice, now=later())
     assert look(account) == []
-    measured(oa, "ecs.cpu.util", 0.8, until=later() + timedelta(days=100))
-    assert len(look(account, later() + timedelta(days=100))) == 1
+    SavingProposal.objects.update(decided_at=later() - timedelta(days=100))
+    assert len(look(account)) == 1
 
 
 def test_what_it_saved_is_measured_by_the_bills_after_it(
