@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import date, timedelta
 
 import pytest
@@ -19,10 +18,11 @@ from tests.conftest import ClientFor
 from tests.costs.conftest import DAY, bill, item, later
 
 pytestmark = pytest.mark.django_db
+JSON = "application/json"
 
 
 @pytest.fixture
-def billed(account: CloudAccount) -> Iterator[CloudAccount]:
+def billed(account: CloudAccount) -> CloudAccount:
     """Ninety days of two products; one resource is an asset of ours."""
     oa = Asset.objects.get(name="oa-01")
     today = settling.today(later())
@@ -198,12 +198,11 @@ def test_the_api_decides_by_the_rules_of_the_pages(
     proposal: SavingProposal, anomaly: CostAnomaly, alice: User, chen: User, client_for: ClientFor
 ) -> None:
     address = f"/api/v1/saving-proposals/{proposal.pk}"
-    kind = {"content_type": "application/json"}
-    assert client_for(chen).post(f"{address}/accept/", {}, **kind).status_code == 403
-    assert client_for(alice).post(f"{address}/reject/", {}, **kind).status_code == 400
-    assert client_for(alice).post(f"{address}/accept/", {}, **kind).json()["state"] == "accepted"
-    assert client_for(chen).post(f"{address}/finish/", {"result": "x"}, **kind).json()["state"] == "done"
-    again = client_for(alice).post(f"{address}/accept/", {}, **kind)
+    assert client_for(chen).post(f"{address}/accept/", {}, content_type=JSON).status_code == 403
+    assert client_for(alice).post(f"{address}/reject/", {}, content_type=JSON).status_code == 400
+    assert client_for(alice).post(f"{address}/accept/", {}, content_type=JSON).json()["state"] == "accepted"
+    assert client_for(chen).post(f"{address}/finish/", {"result": "x"}, content_type=JSON).json()["state"] == "done"
+    again = client_for(alice).post(f"{address}/accept/", {}, content_type=JSON)
     assert again.status_code == 409
-    told = client_for(alice).post(f"/api/v1/cost-anomalies/{anomaly.pk}/explain/", {"note": "大促"}, **kind)
+    told = client_for(alice).post(f"/api/v1/cost-anomalies/{anomaly.pk}/explain/", {"note": "大促"}, content_type=JSON)
     assert told.json()["state"] == "explained"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -62,7 +61,7 @@ def costs(account: CloudAccount, instance: str, amount: object, *, days: int = 4
 
 
 @pytest.fixture
-def idle(account: CloudAccount, oa: Asset) -> Iterator[SavingProposal]:
+def idle(account: CloudAccount, oa: Asset) -> SavingProposal:
     measured(oa, "ecs.cpu.util", 0.8)
     costs(account, oa.provider_id, 10)
     [found] = look(account)
@@ -155,7 +154,7 @@ def test_the_project_manager_decides_and_the_engineer_does_it(
     with pytest.raises(PermissionDenied):
         deciding.finish(proposal=idle, result="released", actor=alice, now=now)
     done = deciding.finish(proposal=idle, result="released", actor=chen, now=now)
-    assert (done.state, done.baseline) == (ProposalState.DONE, 10)
+    assert (done.state, done.baseline) == (ProposalState.DONE, Decimal(10))
     actions = ["saving.accept", "saving.finish"]
     assert (
         list(AuditEntry.objects.filter(action__in=actions).order_by("pk").values_list("action", flat=True)) == actions
