@@ -20,7 +20,19 @@ from rdmp.embedded.child import die_with_parent
 from rdmp.embedded.errors import StartError
 from rdmp.installation import ROOT, write_private
 
-APPS = ("accounts", "assets", "changes", "costs", "demo", "incidents", "monitoring", "notify", "rdmp", "reports", "timers")
+APPS = (
+    "accounts",
+    "assets",
+    "changes",
+    "costs",
+    "demo",
+    "incidents",
+    "monitoring",
+    "notify",
+    "rdmp",
+    "reports",
+    "timers",
+)
 UNKNOWN = "unknown"
 
 
