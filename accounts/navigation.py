@@ -99,6 +99,8 @@ MENU = (
             Place("changes:calendar", _("Calendar of changes"), "calendar-time"),
             Place("changes:windows", _("Freezes"), "snowflake"),
             Place("changes:standard", _("Standard changes"), "repeat"),
+            Place("changes:duties", _("Recurring duties"), "calendar-repeat"),
+            Place("changes:restores", _("Restores"), "restore"),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("costs:index", _("Cost"), "coin-yuan"),

@@ -4,6 +4,8 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from changes.api import CatalogueView, ChangeViewSet
+from changes.duty_api import DutyOccurrenceViewSet, RecurringDutyViewSet
+from changes.restore_api import TemporaryInstanceViewSet
 from changes.run_api import OperationRunViewSet
 from changes.script_api import ScriptRunViewSet, ScriptViewSet
 from changes.trail_api import ReconciliationView, TrailEventViewSet
@@ -13,6 +15,9 @@ router.register("changes", ChangeViewSet, basename="change")
 router.register("operation-runs", OperationRunViewSet, basename="operation-run")
 router.register("scripts", ScriptViewSet, basename="script")
 router.register("script-runs", ScriptRunViewSet, basename="script-run")
+router.register("temporary-instances", TemporaryInstanceViewSet, basename="temporary-instance")
+router.register("recurring-duties", RecurringDutyViewSet, basename="recurring-duty")
+router.register("duties", DutyOccurrenceViewSet, basename="duty")
 router.register("trail-events", TrailEventViewSet, basename="trail-event")
 urlpatterns = [
     path("catalogue/", CatalogueView.as_view(), name="catalogue"),

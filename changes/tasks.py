@@ -12,6 +12,8 @@ from changes.services import (
     confirming,
     executing,
     following,
+    recurring,
+    restores,
     running,
     runs,
     script_running,
@@ -57,6 +59,27 @@ def advance_script_run(customer_id: int, run_id: int) -> None:
 @shared_task(name=script_runs.WAKE_TASK, queue="default")
 def wake_script_run(*, due_at: datetime, now: datetime, run_id: int) -> None:
     script_runs.wake(run_id=run_id, now=now)
+
+
+@shared_task(name=restores.TASK, queue="default")
+def watch_temporary_instance(*, due_at: datetime, now: datetime, instance_id: int) -> None:
+    restores.watch(instance_id=instance_id, now=now)
+
+
+@shared_task(name=recurring.OPEN_TASK, queue="default")
+def open_duty(*, due_at: datetime, now: datetime, duty_id: int) -> None:
+    recurring.open_due(duty_id=duty_id, now=now)
+
+
+@shared_task(name=recurring.REMIND_TASK, queue="default")
+def remind_of_duty(*, due_at: datetime, now: datetime, occurrence_id: int) -> None:
+    recurring.remind(occurrence_id=occurrence_id, now=now)
+
+
+@shared_task(name="changes.follow_contracts", queue="default")
+def follow_contracts() -> None:
+    """A customer whose contract has come into force gets the contract's own set of duties."""
+    recurring.follow_contracts(now=timezone.now())
 
 
 @shared_task(name="changes.read_trails", queue="poll")

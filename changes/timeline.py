@@ -56,6 +56,11 @@ def _backup(data: Data) -> str:
     }
 
 
+def _restored(data: Data) -> str:
+    names = {"name": data.get("name"), "asset": data.get("asset"), "until": _time(data.get("until"))}
+    return _("restored %(asset)s to the temporary instance %(name)s, which expires on %(until)s") % names
+
+
 def _file(data: Data) -> str:
     purpose = str(data.get("purpose"))
     label = ChangeFile.Purpose(purpose).label if purpose in ChangeFile.Purpose.values else purpose
@@ -146,4 +151,5 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.REVIEWED: lambda _data: _("reviewed the emergency"),
     Kind.COMMENT: lambda _data: _("wrote"),
     Kind.RUN: _run,
+    Kind.RESTORED: _restored,
 }

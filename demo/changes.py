@@ -17,7 +17,7 @@ from assets.facts import Facts
 from assets.models import Asset, Environment
 from assets.services import inventory
 from changes.models import Change, ChangeKind
-from changes.services import approving, confirming, drafting, evidence, executing, freezing, scheduling
+from changes.services import approving, confirming, drafting, evidence, executing, freezing, restores, scheduling
 from changes.services.drafting import Content
 from incidents.services import attestations
 
@@ -181,6 +181,15 @@ DOES: Final[Mapping[str, Callable[[Turn], object]]] = {
     "schedule": _schedule,
     "begin": lambda turn: executing.begin(change=turn.change, actor=turn.cast.engineer, now=turn.now),
     "check": _check,
+    "instance": lambda turn: restores.record(
+        change=turn.change,
+        source=turn.change.assets.get(),
+        name=turn.entry["instance"],
+        address="",
+        restore_minutes=41,
+        actor=turn.cast.engineer,
+        now=turn.now,
+    ),
     "finish": lambda turn: executing.finish_work(
         change=turn.change, result=turn.entry["result"], actor=turn.cast.engineer, now=turn.now
     ),

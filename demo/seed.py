@@ -21,7 +21,7 @@ from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
 from changes.services import trail_verdicts
-from demo import accidents, changes, history, incoming, outgoing, records, requests, scripts
+from demo import accidents, changes, duties, history, incoming, outgoing, records, requests, scripts
 from demo import credentials as demo_credentials
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
@@ -83,6 +83,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         customer_manager = User.objects.get(email=PROJECT_MANAGER)
         cast = changes.Cast(staff[ENGINEER], staff[MANAGER], staff[SECURITY], customer_manager)
         changes.write(customer=first, cast=cast, now=now)
+        duties.write(customer=first, engineer=staff[ENGINEER], now=now)
         accidents.leave_in_the_past(now=now)
     return True
 

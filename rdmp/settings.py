@@ -296,6 +296,7 @@ CELERY_BEAT_SCHEDULE = {
         "monitoring.expiry": 600.0,
         "assets.sync_due": 60.0,
         "changes.read_trails": 15.0,
+        "changes.follow_contracts": 600.0,
         "costs.read_bills": 15.0,
         "costs.issue": 1800.0,
         "costs.find_savings": 60.0,

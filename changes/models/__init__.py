@@ -20,7 +20,9 @@ from changes.models.change import (
     ChangeTemplate,
     TemplateAsset,
 )
+from changes.models.duties import DutyFile, DutyKind, DutyOccurrence, DutyRhythm, RecurringDuty
 from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestRecord
+from changes.models.restores import TemporaryExtension, TemporaryInstance
 from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
 from changes.models.scripts import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState, ScriptVersion
 from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailReading, TrailVerdict
@@ -46,8 +48,13 @@ __all__ = [
     "ChangeWindow",
     "CheckRecord",
     "Delegation",
+    "DutyFile",
+    "DutyKind",
+    "DutyOccurrence",
+    "DutyRhythm",
     "HostState",
     "OperationRun",
+    "RecurringDuty",
     "RunLine",
     "RunState",
     "RunStep",
@@ -58,6 +65,8 @@ __all__ = [
     "ScriptVersion",
     "StepState",
     "TemplateAsset",
+    "TemporaryExtension",
+    "TemporaryInstance",
     "TestRecord",
     "TrailActor",
     "TrailEvent",

@@ -339,6 +339,7 @@ class ChangeEntry(TenantModel):
         REVIEWED = "reviewed", _("Reviewed")
         COMMENT = "comment", _("Comment")
         RUN = "run", _("Carried out by the platform")
+        RESTORED = "restored", _("Temporary instance")
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="entries")
     at = models.DateTimeField()

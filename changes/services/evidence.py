@@ -18,7 +18,7 @@ from accounts.models import User
 from assets.models import Asset
 from changes.models import BackupRecord, Change, ChangeFile, CheckRecord, TestRecord
 from changes.permissions import side_of
-from changes.services import following
+from changes.services import following, restores
 from changes.services.facts import NOT_PRODUCTION
 from changes.services.marks import Kind, allowed, finish, hold, required
 from changes.states import Side, Verb
@@ -156,6 +156,8 @@ def check(*, change: Change, code: str, words: str, actor: User, now: datetime) 
     known = CheckRecord.objects.filter(change=change, code=code).first()
     if known is not None:
         return known
+    if code == restores.POINT:
+        restores.must_be_recorded(change)
     record = CheckRecord.objects.create(
         customer_id=change.customer_id, change=change, code=code, at=now, by=actor, words=words.strip()[:500]
     )

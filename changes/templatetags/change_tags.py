@@ -15,6 +15,7 @@ from changes.models import (
     Change,
     ChangeRisk,
     ChangeWindow,
+    DutyOccurrence,
     HostState,
     OperationRun,
     RunLine,
@@ -22,6 +23,7 @@ from changes.models import (
     ScriptLine,
     ScriptRunState,
     StepState,
+    TemporaryInstance,
 )
 from changes.run_words import line_text, problem_text
 from changes.script_words import line_text as script_line_text
@@ -93,6 +95,12 @@ HOST_TONES = {
     HostState.FAILED: "red",
     HostState.UNKNOWN: "orange",
     HostState.SKIPPED: "secondary",
+}
+
+TEMPORARY_TONES = {
+    TemporaryInstance.State.IN_USE: "blue",
+    TemporaryInstance.State.EXPIRED: "orange",
+    TemporaryInstance.State.RELEASED: "green",
 }
 
 
@@ -170,6 +178,16 @@ def script_line(line: ScriptLine) -> str:
 def account_purpose(code: str) -> str:
     """Whose work an account is for, in the reader's language."""
     return str(AccountPurpose(code).label) if code in AccountPurpose.values else code
+
+
+@register.filter
+def temporary_tone(state: str) -> str:
+    return TEMPORARY_TONES[TemporaryInstance.State(state)]
+
+
+@register.filter
+def result_tone(result: str) -> str:
+    return "green" if result == DutyOccurrence.Result.PASSED else "red"
 
 
 @register.filter

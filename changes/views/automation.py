@@ -25,7 +25,7 @@ from changes.models import Change, OperationRun, RunLine, RunState, ScriptRun
 from changes.operations import EXECUTABLES
 from changes.permissions import may_ever, side_of
 from changes.run_words import problem_text
-from changes.services import runs, script_runs
+from changes.services import restores, runs, script_runs
 from changes.states import Verb
 from changes.views.pages import answer, get_change
 from changes.words import said
@@ -73,6 +73,8 @@ def of_change(request: HttpRequest, pk: int) -> HttpResponse:
         "offers_backup": backs_up and Verb.RUN_BACKUP in verbs,
         "accounts": _accounts(change) if own else [],
         "script_runs": ScriptRun.objects.filter(change=change).for_lists()[:SHOWN],
+        "instances": change.temporary_instances.all(),
+        "offers_instance": change.operation in restores.TEMPORARY and Verb.CHECK in verbs,
         "offers_script": change.operation == script_runs.OPERATION and Verb.DRY_RUN in verbs,
     }
     return render(request, "changes/_runs.html", context)

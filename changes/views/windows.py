@@ -9,6 +9,7 @@ from datetime import date, datetime, timedelta
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.core import signing
+from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -21,9 +22,10 @@ from accounts.models import Customer, User
 from accounts.permissions import is_manager, is_provider, person_of, require
 from accounts.windows import overlaps
 from changes.forms import WindowForm
-from changes.models import Change, ChangeWindow
+from changes.models import Change, ChangeWindow, DutyOccurrence
 from changes.services import freezing
 from changes.states import OPEN
+from changes.words import said
 
 SALT = "changes.calendar"
 AHEAD, BACK = timedelta(days=180), timedelta(days=30)
@@ -89,6 +91,7 @@ def feed(request: HttpRequest, token: str) -> HttpResponse:
             for change in rows
             if change.starts_at is not None and change.ends_at is not None
         ]
+        events += [_duty_event(one) for one in _duties_near(now)]
         body = ical.calendar(_("Changes"), events, now=now)
     response = HttpResponse(body, content_type="text/calendar; charset=utf-8")
     response["Cache-Control"] = "private, no-store"
@@ -148,6 +151,24 @@ def _owner(token: str) -> User | None:
     with scope.platform("whose calendar this is"):
         person = User.objects.filter(pk=pk, is_active=True).first()
     return person if person is not None and person.get_session_auth_hash()[:16] == mark else None
+
+
+def _duties_near(now: datetime) -> QuerySet[DutyOccurrence]:
+    near = {"due_on__gte": (now - BACK).date(), "due_on__lte": (now + AHEAD).date()}
+    rows: QuerySet[DutyOccurrence] = DutyOccurrence.objects.for_lists().filter(dropped_at=None, **near)
+    return rows
+
+
+def _duty_event(occurrence: DutyOccurrence) -> ical.Event:
+    """In the morning of its day."""
+    starts = _midnight(occurrence.due_on) + timedelta(hours=9)
+    return ical.Event(
+        uid=f"duty-{occurrence.pk}@rdmp",
+        starts_at=starts,
+        ends_at=starts + timedelta(hours=1),
+        summary=said(occurrence.duty.words),
+        description=f"{occurrence.customer}",
+    )
 
 
 def _asked_day(request: HttpRequest) -> date:

@@ -23,6 +23,7 @@ def test_changes_stand_at_every_part_of_the_path(jia: Customer, alice: User, che
         changes.write(customer=jia, cast=changes.Cast(chen, lin, root, alice), now=NOW)
         assert sorted(Change.objects.values_list("state", "gate")) == [
             ("closed", ""),
+            ("closed", ""),
             ("preparing", "approved"),
             ("preparing", "approved"),
             ("preparing", "confirmed"),

@@ -1,0 +1,257 @@
+"""Restores of the four kinds, and temporary instances: counted, reminded of, kept longer, released under a change."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import Customer, User
+from assets.models import Asset
+from changes import tasks
+from changes.catalogue import operations
+from changes.models import Change, ChangeEntry, ChangeState, TemporaryExtension, TemporaryInstance
+from changes.services import evidence, restores
+from changes.timeline import sentence
+from incidents.models import Incident
+from notify.models import Delivery
+from tests.changes.conftest import draft, place
+from tests.changes.runs import set_to
+from tests.conftest import NOW, ClientFor
+from timers import services as timers
+from timers.models import Timer
+
+DAY = timedelta(days=1)
+State = TemporaryInstance.State
+JSON = "application/json"
+
+
+@pytest.fixture(autouse=True)
+def _scope(jia: Customer) -> Iterator[None]:
+    with scope.customer(jia):
+        yield
+
+
+@pytest.fixture
+def orders(jia: Customer) -> Asset:
+    return place(jia, "mall-order", "production", kind="rds")
+
+
+@pytest.fixture
+def change(incident: Incident, orders: Asset, chen: User) -> Change:
+    fields = {"moment": "2026-03-01T10:00:00+08:00", "keep_days": 5}
+    made = draft(incident, chen, orders, operation="restore-point-in-time", fields=fields)
+    return set_to(made, ChangeState.EXECUTING)
+
+
+@pytest.fixture
+def copy(change: Change, orders: Asset, chen: User) -> TemporaryInstance:
+    said = {"name": "rm-tmp-1", "address": "rm-tmp-1.rds", "restore_minutes": 42}
+    return restores.record(change=change, source=orders, **said, actor=chen, now=NOW)  # type: ignore[arg-type]
+
+
+def ring(instance: TemporaryInstance) -> Timer:
+    """The next timer fires at its time."""
+    timer: Timer = Timer.objects.get(key=f"temporary-instance:{instance.pk}:")
+    with scope.platform("test timers"):
+        assert timers.fire(timer_id=timer.pk, now=timer.due_at)
+    instance.refresh_from_db()
+    return timer
+
+
+def told(instance: TemporaryInstance, person: User) -> int:
+    return Delivery.objects.filter(about=f"temporary-instance:{instance.pk}", user=person).values("key").count()
+
+
+def test_the_four_kinds_are_in_the_catalogue_and_so_is_the_release() -> None:
+    known = operations()
+    assert [known[code].name.en for code in restores.KINDS] == [
+        "Restore over the current instance",
+        "Restore a backup set to a temporary instance",
+        "Restore a point in time to a temporary instance",
+        "Restore files or one disk",
+    ]
+    assert known[restores.RELEASE].changes_something
+    for code in restores.KINDS:
+        points = {point.code for point in known[code].checklist}
+        assert (restores.POINT in points) is (code in restores.TEMPORARY)
+
+
+def test_its_days_are_counted_from_the_request(copy: TemporaryInstance, change: Change) -> None:
+    assert (copy.state, copy.expires_at) == (State.IN_USE, NOW + 5 * DAY)
+    assert Timer.objects.get(key=f"temporary-instance:{copy.pk}:").due_at == NOW + 2 * DAY
+    (entry,) = ChangeEntry.objects.filter(change=change, kind="restored")
+    assert "rm-tmp-1" in sentence(entry)
+
+
+def test_the_work_is_not_done_before_it_is_written_down(change: Change, orders: Asset, chen: User) -> None:
+    with pytest.raises(DomainError) as refused:
+        evidence.check(change=change, code=restores.POINT, words="", actor=chen, now=NOW)
+    assert refused.value.code == "not_recorded"
+    restores.record(change=change, source=orders, name="rm-tmp", address="", restore_minutes=None, actor=chen, now=NOW)
+    evidence.check(change=change, code=restores.POINT, words="", actor=chen, now=NOW)
+
+
+def test_what_cannot_be_written_down(
+    change: Change, orders: Asset, incident: Incident, jia: Customer, chen: User, alice: User
+) -> None:
+    said = {"address": "", "restore_minutes": None, "now": NOW}
+    other = place(jia, "mall-user", "production", kind="rds")
+    for name, source, code in (
+        ("mall-order", orders, "the_source"),
+        (" ", orders, "error"),
+        ("rm-tmp", other, "not_touched"),
+    ):
+        with pytest.raises(DomainError) as refused:
+            restores.record(change=change, source=source, name=name, actor=chen, **said)  # type: ignore[arg-type]
+        assert code in (refused.value.code, "error")
+    with pytest.raises(PermissionDenied):
+        restores.record(change=change, source=orders, name="rm-tmp", actor=alice, **said)  # type: ignore[arg-type]
+    overwrite = set_to(draft(incident, chen, orders, operation="restore-overwrite"), ChangeState.EXECUTING)
+    with pytest.raises(DomainError) as refused:
+        restores.record(change=overwrite, source=orders, name="rm-tmp", actor=chen, **said)  # type: ignore[arg-type]
+    assert refused.value.code == "not_temporary"
+    set_to(change, ChangeState.READY)
+    with pytest.raises(DomainError) as refused:
+        restores.record(change=change, source=orders, name="rm-tmp", actor=chen, **said)  # type: ignore[arg-type]
+    assert refused.value.code == "wrong_state"
+
+
+@pytest.mark.usefixtures("contacts")
+def test_reminders_before_then_every_day_until_it_is_gone(copy: TemporaryInstance, chen: User, alice: User) -> None:
+    assert told(copy, alice) == 0
+    assert ring(copy).due_at == NOW + 2 * DAY
+    assert ring(copy).due_at == NOW + 4 * DAY
+    assert copy.state == State.IN_USE
+    assert ring(copy).due_at == NOW + 5 * DAY
+    assert copy.state == State.EXPIRED, "and nothing was deleted"
+    before = told(copy, alice)
+    assert before >= 3
+    assert ring(copy).due_at > NOW + 5 * DAY
+    assert told(copy, alice) > before
+    assert told(copy, chen) >= 4
+
+
+@pytest.mark.usefixtures("contacts")
+def test_it_is_kept_for_longer_with_a_reason(copy: TemporaryInstance, alice: User, bob: User, vera: User) -> None:
+    for days, reason in ((0, "x"), (31, "x"), (3, " ")):
+        with pytest.raises(DomainError):
+            restores.extend(instance=copy, days=days, reason=reason, actor=alice, now=NOW)
+    with pytest.raises(PermissionDenied):
+        restores.extend(instance=copy, days=3, reason="x", actor=vera, now=NOW)
+    for _ in range(3):
+        ring(copy)
+    later = NOW + 6 * DAY
+    copy = restores.extend(instance=copy, days=3, reason="Audit goes on", actor=bob, now=later)
+    assert (copy.state, copy.expires_at) == (State.IN_USE, later + 3 * DAY)
+    (kept,) = TemporaryExtension.objects.all()
+    assert (kept.before, kept.until, kept.reason, kept.by) == (NOW + 5 * DAY, later + 3 * DAY, "Audit goes on", bob)
+    assert Timer.objects.get(key=f"temporary-instance:{copy.pk}:").due_at == later + 2 * DAY
+    with pytest.raises(DomainError) as refused:
+        for _ in range(10):
+            copy = restores.extend(instance=copy, days=30, reason="And on", actor=bob, now=later)
+    assert refused.value.code == "too_long"
+
+
+def test_it_goes_under_a_change_and_never_without(copy: TemporaryInstance, chen: User, alice: User) -> None:
+    with pytest.raises(PermissionDenied):
+        restores.draft_release(instance=copy, actor=alice, now=NOW)
+    with pytest.raises(DomainError) as refused:
+        restores.note_release(instance=copy, words="Gone", actor=chen, now=NOW)
+    assert refused.value.code == "no_change"
+    release = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    assert (release.operation, release.state, release.incident) == (restores.RELEASE, "draft", copy.change.incident)
+    assert "rm-tmp-1" in release.title
+    assert restores.draft_release(instance=copy, actor=chen, now=NOW) == release, "one is enough"
+    for state in (ChangeState.DRAFT, ChangeState.PREPARING, ChangeState.READY):
+        set_to(release, state)
+        with pytest.raises(DomainError):
+            restores.note_release(instance=copy, words="Gone", actor=chen, now=NOW)
+    set_to(release, ChangeState.EXECUTING)
+    with pytest.raises(DomainError) as refused:
+        restores.extend(instance=copy, days=3, reason="x", actor=chen, now=NOW)
+    assert refused.value.code == "releasing"
+    gone = restores.note_release(instance=copy, words="The console lists it no more", actor=chen, now=NOW)
+    assert (gone.state, gone.released_by) == (State.RELEASED, chen)
+    assert not Timer.objects.filter(key=f"temporary-instance:{copy.pk}:", fired_at=None).exists()
+    with pytest.raises(DomainError):
+        restores.draft_release(instance=copy, actor=chen, now=NOW)
+    with pytest.raises(DomainError):
+        restores.note_release(instance=copy, words="Again", actor=chen, now=NOW)
+    with pytest.raises(DomainError):
+        restores.extend(instance=copy, days=1, reason="x", actor=chen, now=NOW)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        TemporaryInstance.objects.filter(pk=copy.pk).update(release=None)
+
+
+def test_a_release_that_was_given_up_is_drafted_anew(copy: TemporaryInstance, chen: User) -> None:
+    first = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    set_to(first, ChangeState.CANCELLED)
+    assert restores.draft_release(instance=copy, actor=chen, now=NOW) != first
+
+
+def test_pages(
+    change: Change, orders: Asset, chen: User, alice: User, vera: User, eve: User, client_for: ClientFor
+) -> None:
+    engineer = client_for(chen)
+    assert "还没有恢复" in client_for(eve).get("/changes/restores/").content.decode()
+    address = f"/changes/{change.pk}/temporary/"
+    assert address in engineer.get(f"/changes/{change.pk}/runs/").content.decode()
+    given = {"name": "<i>tmp</i>", "address": "10.0.0.9", "restore_minutes": 7, "source": orders.pk}
+    assert engineer.post(address, {**given, "name": ""}).status_code == 422
+    assert engineer.post(address, {**given, "name": "mall-order"}).status_code == 422
+    page = engineer.post(address, given)["Location"]
+    shown = engineer.get(page).content.decode()
+    assert "&lt;i&gt;tmp" in shown
+    assert "<i>tmp" not in shown + engineer.get("/changes/restores/").content.decode()
+    assert client_for(alice).post(address, given).status_code == 403
+    assert client_for(vera).post(f"{page}extend/", {"days": 1, "reason": "x"}).status_code == 403
+    assert client_for(alice).post(f"{page}extend/", {"days": 99, "reason": "x"}).status_code == 422
+    assert client_for(alice).post(f"{page}extend/", {"days": 2, "reason": "还在核对"}).status_code == 302
+    assert "还在核对" in client_for(vera).get(page).content.decode()
+    assert client_for(alice).post(f"{page}release/").status_code == 403
+    assert engineer.post(f"{page}gone/", {"words": "x"}).status_code == 422
+    assert engineer.post(f"{page}release/")["Location"].startswith("/changes/")
+    for query, is_there in (("instance=standing", True), ("instance=released", False), ("kind=restore-files", False)):
+        assert (change.number in engineer.get(f"/changes/restores/?{query}").content.decode()) is is_there, query
+    (row,) = csv.DictReader(io.StringIO(b"".join(engineer.get("/changes/restores/?export=csv")).decode("utf-8-sig")))
+    assert change.number in row.values()
+    for path in (page, f"{page}extend/"):
+        assert client_for(eve).get(path).status_code == 404
+    assert "tmp" not in client_for(eve).get("/changes/restores/").content.decode().split("<main", 1)[-1]
+
+
+def test_by_the_api(
+    change: Change, orders: Asset, chen: User, alice: User, vera: User, eve: User, client_for: ClientFor
+) -> None:
+    engineer, root = client_for(chen), "/api/v1/temporary-instances/"
+    body = {"change": change.pk, "asset": orders.pk, "name": "rm-tmp"}
+    assert client_for(alice).post(root, body, JSON).status_code == 403
+    assert engineer.post(root, {**body, "change": 999_999}, JSON).status_code == 400
+    assert engineer.post(root, {**body, "asset": 999_999}, JSON).status_code == 400
+    made = engineer.post(root, body, JSON)
+    assert made.status_code == 201
+    address = f"{root}{made.json()['id']}/"
+    assert client_for(vera).get(address).json()["state"] == "in_use"
+    assert client_for(vera).post(f"{address}extend/", {"days": 1, "reason": "x"}, JSON).status_code == 403
+    longer = client_for(alice).post(f"{address}extend/", {"days": 1, "reason": "x"}, JSON).json()
+    assert [one["reason"] for one in longer["extensions"]] == ["x"]
+    assert client_for(alice).post(f"{address}draft-release/").status_code == 403
+    assert engineer.post(f"{address}gone/", {"words": "x"}, JSON).status_code == 409
+    release = engineer.post(f"{address}draft-release/").json()["release"]
+    set_to(Change.objects.get(pk=release), ChangeState.EXECUTING)
+    assert engineer.post(f"{address}gone/", {"words": "Seen"}, JSON).json()["state"] == "released"
+    assert client_for(eve).get(address).status_code == 404
+    assert client_for(eve).get(root).json()["results"] == []
+
+
+def test_the_task_finds_nothing_to_do_once_it_is_gone(copy: TemporaryInstance) -> None:
+    tasks.watch_temporary_instance.run(due_at=NOW, now=NOW, instance_id=999_999)
+    assert copy.state == State.IN_USE
