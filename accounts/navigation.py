@@ -101,6 +101,7 @@ MENU = (
             Place("changes:standard", _("Standard changes"), "repeat"),
             Place("changes:duties", _("Recurring duties"), "calendar-repeat"),
             Place("changes:restores", _("Restores"), "restore"),
+            Place("changes:ports", _("Closed ports"), "door-off"),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("costs:index", _("Cost"), "coin-yuan"),

@@ -106,6 +106,8 @@ class Facts:
     template_in_force: bool = False
     risk_told: bool = False
     confirmed: Word = Word.NOT_ASKED
+    must_sign: bool = False
+    """Nothing but a named contact's signature will do: not a telephone call, not a template (R145)."""
     heard: bool = False
     """The customer said yes on the telephone: enough in an emergency, to be signed afterwards."""
     tested: Tested = Tested.NOT
@@ -155,6 +157,8 @@ _NEEDED: Final = {
 def needed(facts: Facts) -> tuple[Gate, ...]:
     """The gates that this change has to pass, in order."""
     gates = _NEEDED[facts.kind]
+    if facts.must_sign and Gate.CONFIRMED not in gates:
+        gates = (gates[0], Gate.CONFIRMED, *gates[1:])
     return gates if facts.is_patch else tuple(gate for gate in gates if gate is not Gate.PATCH_PROVEN)
 
 
@@ -186,7 +190,7 @@ def _authorised(facts: Facts) -> list[Missing]:
 def _confirmed(facts: Facts) -> list[Missing]:
     if facts.confirmed is Word.YES:
         return []
-    if facts.kind is Kind.EMERGENCY and facts.confirmed is not Word.NO:
+    if facts.kind is Kind.EMERGENCY and facts.confirmed is not Word.NO and not facts.must_sign:
         return [] if facts.heard else [Missing(Gate.CONFIRMED, Lack.NOT_HEARD, Actor.PROVIDER)]
     if facts.confirmed in (Word.NO, Word.LAPSED):
         return [Missing(Gate.CONFIRMED, Lack.DECLINED, Actor.PROVIDER)]

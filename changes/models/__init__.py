@@ -9,6 +9,7 @@ from changes.models.approvals import (
 )
 from changes.models.backups import BackupPolicy
 from changes.models.change import (
+    PORT_CLOSING,
     Change,
     ChangeAsset,
     ChangeEntry,
@@ -29,6 +30,7 @@ from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailR
 from changes.models.windows import ChangeWindow
 
 __all__ = [
+    "PORT_CLOSING",
     "ApprovalDuty",
     "ApprovalLevel",
     "ApprovalNeeds",

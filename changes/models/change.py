@@ -17,6 +17,8 @@ from changes import gates, states
 from changes.catalogue import Operation, Risk, operations
 from incidents.models import Attestation, Incident
 
+PORT_CLOSING = "port-closing"
+
 
 class ChangeState(models.TextChoices):
     """The states of `changes.states` with the words that people read."""
@@ -285,6 +287,11 @@ class Change(TenantModel):
         """An emergency is looked at again when it is over (R93)."""
         over = self.stage in (states.State.CLOSED, states.State.FAILED, states.State.ROLLED_BACK)
         return self.kind == ChangeKind.EMERGENCY and over and self.reviewed_at is None
+
+    @property
+    def closes_ports(self) -> bool:
+        """A named contact confirms which (R145)."""
+        return self.operation == PORT_CLOSING
 
     @property
     def patch(self) -> str:

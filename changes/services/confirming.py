@@ -38,7 +38,7 @@ def tell_risk(*, change: Change, text: str, actor: User, now: datetime) -> Attes
     change.risk_text, change.risk_told_at = text, now
     change.confirmation = attestations.ask(
         customer=change.customer,
-        purpose=Purpose.PATCH if change.patch else Purpose.CHANGE,
+        purpose=_purpose(change),
         subject=Subject(f"change:{change.pk}", str(change)[:250], f"/changes/{change.pk}/"),
         text=letters.confirmation_text(change),
         actor=actor,
@@ -51,6 +51,12 @@ def tell_risk(*, change: Change, text: str, actor: User, now: datetime) -> Attes
     return change.confirmation
 
 
+def _purpose(change: Change) -> Purpose:
+    if change.closes_ports:
+        return Purpose.PORT_CLOSING
+    return Purpose.PATCH if change.patch else Purpose.CHANGE
+
+
 @transaction.atomic
 def hear(*, change: Change, name: str, words: str, actor: User, now: datetime) -> Change:
     """In an emergency the customer's word on the telephone is enough to begin; the signature follows."""
@@ -61,6 +67,8 @@ def hear(*, change: Change, name: str, words: str, actor: User, now: datetime) -
             _("Only an emergency begins on a spoken word. Tell the risk, and let the customer sign it."),
             code="not_urgent",
         )
+    if change.closes_ports:
+        raise DomainError(_("Ports are closed on a signature only: the customer confirms which."), code="must_sign")
     if change.risk_told_at is None:
         raise DomainError(_("Tell the risk first: the customer says yes to that."), code="risk_missing")
     change.heard_from = required(name, _("Please write who said yes."))[:120]

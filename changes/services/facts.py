@@ -38,6 +38,7 @@ def gather(change: Change, *, now: datetime) -> Facts:
         template_in_force=change.template is not None and change.template.is_in_force(now),
         risk_told=change.risk_told_at is not None,
         confirmed=_confirmed(change),
+        must_sign=change.closes_ports,
         heard=change.heard_at is not None,
         tested=_tested(change),
         is_patch=bool(change.patch),

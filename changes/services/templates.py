@@ -18,7 +18,7 @@ from accounts.permissions import is_manager
 from assets.models import Asset
 from changes import letters
 from changes.catalogue import Risk, operations
-from changes.models import ChangeTemplate, TemplateAsset
+from changes.models import PORT_CLOSING, ChangeTemplate, TemplateAsset
 from changes.services.drafting import check_assets
 from changes.services.marks import required
 from incidents.models import Purpose
@@ -49,6 +49,8 @@ def create(*, customer: Customer, said: Described, actor: User, now: datetime) -
         raise DomainError(_("There is no such operation in the catalogue. Nothing was saved."), code="no_operation")
     if entry.risk is Risk.DANGEROUS:
         raise DomainError(_("What is dangerous is never a standard change. Nothing was saved."), code="dangerous")
+    if entry.code == PORT_CLOSING:
+        raise DomainError(_("Closing ports is confirmed each time: never a standard change."), code="must_sign")
     if said.valid_until <= timezone.localdate(now):
         raise DomainError(_("All of it lies in the past. Nothing was saved."), code="in_the_past")
     check_assets(customer, said.assets, entry)
