@@ -31,7 +31,7 @@ def test_beside_them_stand_the_groups_that_the_contract_names() -> None:
         "Network operations",
     }
     assert wanted | {"Security operations", "Automation"} == groups
-    assert len([each for each in OURS if each.group.en == "Restore"]) == 4
+    assert len([each for each in OURS if each.code.startswith("restore-")]) == 4
 
 
 @pytest.mark.parametrize("operation", operations().values(), ids=lambda each: each.code)
@@ -63,7 +63,7 @@ def test_patches_are_known_as_such() -> None:
 
 
 def test_data_that_cannot_be_used_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for path in catalogue.DATA.iterdir():
+    for path in filter(Path.is_file, catalogue.DATA.iterdir()):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     rows = list(csv.reader((tmp_path / "operations.csv").open(encoding="utf-8")))
     with (tmp_path / "operations.csv").open("a", encoding="utf-8", newline="") as file:

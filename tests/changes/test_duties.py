@@ -73,7 +73,7 @@ def ring(key: str) -> datetime:
 
 
 def told(occurrence: DutyOccurrence, person: User) -> int:
-    return Delivery.objects.filter(about=f"duty:{occurrence.pk}", user=person).values("key").count()
+    return Delivery.objects.filter(about=f"duty:{occurrence.pk}", user=person, medium="inbox").count()
 
 
 def test_a_contract_brings_its_set_once(jia: Customer, lin: User) -> None:
@@ -164,7 +164,8 @@ def test_a_drill_names_the_backup_and_how_long_it_took(jia: Customer, chen: User
             recurring.complete(occurrence=occurrence, shown=shown, actor=chen, now=NOW)
     with scope.user(chen):
         theirs = raise_incident(eve, customer=yi)
-        foreign = draft(theirs, chen)
+        fields = {"action": "add", "domain": "yi.example", "rr": "x", "type": "A", "value": "203.0.113.9"}
+        foreign = draft(theirs, chen, operation="dns-record", fields=fields)
     whole = {"result": "passed", "backup": "rm-bak-1", "restore_minutes": 37}
     with pytest.raises(DomainError) as refused:
         recurring.complete(occurrence=occurrence, shown=Shown(**whole, change=foreign), actor=chen, now=NOW)  # type: ignore[arg-type]

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import date
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from changes.duties import NEEDS, Evidence, Kind, Need, lacks, standard_set
 from changes.recurrence import Rhythm, due, first_day, following
@@ -28,9 +26,11 @@ def test_days_at_the_end_of_months(first: date, rhythm: Rhythm, number: int, day
     assert due(first, rhythm, number) == day
 
 
-@given(st.dates(date(2020, 1, 1), date(2030, 1, 1)), st.sampled_from(Rhythm), st.integers(0, 40))
-def test_the_following_day_is_the_next_number(first: date, rhythm: Rhythm, number: int) -> None:
-    assert following(first, rhythm, due(first, rhythm, number)) == due(first, rhythm, number + 1)
+@pytest.mark.parametrize("rhythm", Rhythm)
+@pytest.mark.parametrize("first", [date(2024, 2, 29), date(2026, 1, 31), date(2026, 3, 30), date(2026, 12, 1)])
+def test_the_following_day_is_the_next_number(first: date, rhythm: Rhythm) -> None:
+    for number in range(40):
+        assert following(first, rhythm, due(first, rhythm, number)) == due(first, rhythm, number + 1)
 
 
 def test_the_first_day_of_a_contract() -> None:
