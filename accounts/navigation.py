@@ -1,11 +1,12 @@
 """The menu: which places a person sees, by role. Places are URL names: this floor needs to know no other app."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
 from accounts.permissions import can_write, is_customer_pm, is_manager, is_provider
@@ -33,6 +34,8 @@ class Place:
     allowed: Allowed = everybody
     go: str = ""
     key: str = ""
+    short: str | Promise = ""
+    """For the thumb's bar on a phone, where the label is too long for a fifth of the screen."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class Item:
     icon: str
     go: str
     key: str
+    short: str | Promise
     active: bool = False
 
 
@@ -64,7 +68,9 @@ MENU = (
             Place("home", _("Home"), "home", is_customer, "home", "h"),
             Place("incidents:board", _("Board"), "layout-kanban", is_provider, "board", "b"),
             Place("incidents:list", _("Incidents"), "urgent", everybody, "incidents", "i"),
-            Place("incidents:requests", _("Service requests"), "clipboard-list"),
+            Place(
+                "incidents:requests", _("Service requests"), "clipboard-list", short=pgettext_lazy("menu", "Requests")
+            ),
             Place("changes:list", _("Changes"), "git-pull-request"),
             Place("monitoring:alerts", _("Alerts"), "bell-ringing", everybody, "alerts", "a"),
             Place("assets:list", _("Assets"), "server-2", everybody, "assets", "s"),
@@ -149,7 +155,7 @@ def menu(person: User, path: str) -> list[Section]:
     return [
         Section(
             label,
-            tuple(Item(item.url, item.label, item.icon, item.go, item.key, item.url == here) for item in items),
+            tuple(replace(item, active=item.url == here) for item in items),
         )
         for label, items in sections
         if items
@@ -159,4 +165,4 @@ def menu(person: User, path: str) -> list[Section]:
 def _item(place: Place, person: User) -> Item | None:
     if not place.allowed(person):
         return None
-    return Item(reverse(place.route), place.label, place.icon, place.go, place.key)
+    return Item(reverse(place.route), place.label, place.icon, place.go, place.key, place.short or place.label)

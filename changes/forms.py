@@ -200,8 +200,8 @@ class TakeForm(forms.Form):
 
 class DecisionForm(forms.Form):
     words = forms.CharField(
-        label=_("Remark"), max_length=4000, required=False, widget=forms.Textarea({"rows": 2}),
-        help_text=_("Needed when you refuse."),
+        label=_("Remark"), max_length=4000, required=False, help_text=_("Needed when you refuse."),
+        widget=forms.Textarea({"rows": 2, "data-shortcut": "n", "data-shortcut-label": _("Write why, to refuse")}),
     )  # fmt: skip
     answer = forms.ChoiceField(choices=[("yes", "yes"), ("no", "no")], widget=forms.HiddenInput)
 

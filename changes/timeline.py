@@ -19,7 +19,8 @@ Kind = ChangeEntry.Kind
 
 def sentence(entry: ChangeEntry) -> str:
     """Without the name of who did it, which stands before it."""
-    return _SENTENCES[Kind(entry.kind)](entry.data)
+    kind = Kind(entry.kind)
+    return _checked(entry) if kind is Kind.CHECKED else _SENTENCES[kind](entry.data)
 
 
 def _edited(data: Data) -> str:
@@ -82,6 +83,12 @@ def _decided(data: Data) -> str:
     return _("refused as %(duty)s, for %(for)s") % names if data.get("for") else _("refused as %(duty)s") % names
 
 
+def _checked(entry: ChangeEntry) -> str:
+    code, known = str(entry.data.get("code")), entry.change.catalogue_entry
+    points = {} if known is None else {point.code: said(point.words) for point in known.checklist}
+    return _("looked at a point of the checklist: %(code)s") % {"code": points.get(code, code)}
+
+
 def _scheduled(data: Data) -> str:
     if data.get("overruled"):
         return _("overruled the freeze")
@@ -141,7 +148,6 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.SCHEDULED: _scheduled,
     Kind.READY: lambda _data: _("Every gate is passed"),
     Kind.BEGUN: lambda _data: _("began the work"),
-    Kind.CHECKED: lambda data: _("looked at a point of the checklist: %(code)s") % {"code": data.get("code")},
     Kind.FINISHED: lambda _data: _("finished the work; the customer is asked to test"),
     Kind.FAILED: lambda _data: _("says that it failed"),
     Kind.ROLLED_BACK: lambda _data: _("rolled it back"),

@@ -46,7 +46,7 @@ class StepForm(forms.Form):
     who = forms.ChoiceField(label=_("Who is called"), choices=[("", "—"), *Target.choices], required=False)
     ways = forms.MultipleChoiceField(label=_("How"), choices=MEDIA, widget=forms.CheckboxSelectMultiple, required=False)
     people: forms.ModelMultipleChoiceField[User] = forms.ModelMultipleChoiceField(
-        queryset=None, label=_("Named people"), required=False, widget=forms.SelectMultiple(attrs={"size": 3})
+        queryset=None, label=_("Named people"), required=False, widget=forms.CheckboxSelectMultiple
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -361,6 +361,7 @@ REPORT_LINK_DAYS = int(env.number("RDMP_REPORT_LINK_DAYS", 14))  # the link of a
 # --- monitoring -----------------------------------------------------------------------------------------------------
 
 CHECK_PERIOD_S = env.number("RDMP_CHECK_PERIOD_S", 0)  # shortens every check period; 0 keeps the rules' own
+TRAIL_PERIOD_S = env.number("RDMP_TRAIL_PERIOD_S", 120)  # the audit trail of a cloud account is read so often
 FLAP_CHANGES = int(env.number("RDMP_FLAP_CHANGES", 6))  # an alert that changes so often within the window flaps
 FLAP_WINDOW_S = int(env.number("RDMP_FLAP_WINDOW_S", 3600))
 FLAP_QUIET_S = int(env.number("RDMP_FLAP_QUIET_S", 1800))  # flapping is over after so long without a change

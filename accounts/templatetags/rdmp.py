@@ -317,7 +317,7 @@ def navigation(context: Context) -> list[menu_module.Section]:
     user = getattr(request, "user", None)
     if request is None or not isinstance(user, User) or second_factor_missing(context):
         return []
-    return menu_module.menu(user, request.path)
+    return menu_module.menu(user, str(context.get("menu_path") or request.path))
 
 
 @register.simple_tag(takes_context=True)

@@ -48,6 +48,26 @@ _FAULTS = {
 }
 
 
+_ACTIONS = {
+    "credential.add": gettext_lazy("written down"),
+    "credential.change": gettext_lazy("changed"),
+    "credential.check": gettext_lazy("checked"),
+    "credential.retire": gettext_lazy("retired"),
+    "credential.ask_reveal": gettext_lazy("asked to see the secret"),
+    "credential.decide_reveal": gettext_lazy("decided on showing the secret"),
+    "secret.set": gettext_lazy("secret put into the vault"),
+    "secret.use": gettext_lazy("secret used by the platform"),
+    "secret.reveal": gettext_lazy("secret shown"),
+    "secret.drop": gettext_lazy("secret destroyed"),
+}
+
+
+@register.filter
+def credential_action(action: str) -> str:
+    """What the audit log has about a credential, in words; the log's own name of what has none."""
+    return str(_ACTIONS.get(action, action))
+
+
 @register.filter
 def credential_icon(kind: str) -> str:
     return _CREDENTIAL_ICONS.get(CredentialKind(kind), "key")

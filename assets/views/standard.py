@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
@@ -30,7 +31,7 @@ def index(request: HttpRequest) -> HttpResponse:
         filters={"customer": tables.Choice(_("Customer"), customers, "customer")},
     )
     context = {"page": page, "servers": standard.servers(page.rows), "standard": STANDARD}
-    return render(request, "assets/account_standard.html", context)
+    return render(request, "assets/account_standard.html", {**context, "menu_path": reverse("assets:credentials")})
 
 
 @require_safe

@@ -25,7 +25,7 @@ class ChangeState(models.TextChoices):
 
     DRAFT = states.State.DRAFT, _("Draft")
     PREPARING = states.State.PREPARING, _("Being prepared")
-    READY = states.State.READY, _("Ready")
+    READY = states.State.READY, pgettext_lazy("change", "Ready")
     EXECUTING = states.State.EXECUTING, _("Executing")
     CUSTOMER_TEST = states.State.CUSTOMER_TEST, _("Customer's test")
     CLOSED = states.State.CLOSED, _("Closed")

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.conf import settings
 from django.db import transaction
 
 from accounts import bulk
@@ -26,7 +27,7 @@ from changes.services import trail_judging
 from incidents import locks
 from notify import live
 
-EVERY: Final = timedelta(minutes=2)
+EVERY: Final = timedelta(seconds=settings.TRAIL_PERIOD_S)
 LEASE: Final = timedelta(minutes=8)
 LATE: Final = timedelta(minutes=15)
 """Events are listed up to ten minutes after they happened: what is younger is read again."""

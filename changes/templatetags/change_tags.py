@@ -1,7 +1,10 @@
 """How changes read on a page."""
 
+from datetime import datetime
+
 from django import template
 from django.utils import timezone
+from django.utils.html import format_html_join
 from django.utils.translation import gettext
 
 from accounts.windows import Once
@@ -228,9 +231,22 @@ def window_text(change: Change) -> str:
     """Both ends in the reader's zone; one day is said once."""
     if change.starts_at is None or change.ends_at is None:
         return ""
-    starts, ends = timezone.localtime(change.starts_at), timezone.localtime(change.ends_at)
+    return " ".join(_window_ends(change.starts_at, change.ends_at))
+
+
+@register.filter
+def window_spans(change: Change) -> str:
+    """The same for a narrow place: a line may break between the ends, never within one."""
+    if change.starts_at is None or change.ends_at is None:
+        return ""
+    ends = _window_ends(change.starts_at, change.ends_at)
+    return format_html_join(" ", '<span class="text-nowrap">{}</span>', ((end,) for end in ends))
+
+
+def _window_ends(start: datetime, end: datetime) -> tuple[str, str]:
+    starts, ends = timezone.localtime(start), timezone.localtime(end)
     last = f"{ends:%H:%M}" if starts.date() == ends.date() else f"{ends:%m-%d %H:%M}"
-    return f"{starts:%Y-%m-%d %H:%M} – {last}"
+    return f"{starts:%Y-%m-%d %H:%M} –", last
 
 
 @register.filter

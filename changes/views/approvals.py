@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
@@ -27,12 +30,28 @@ form_view = require_http_methods(["GET", "HEAD", "POST"])
 @require_safe
 def inbox(request: HttpRequest) -> HttpResponse:
     """What waits for one's word, each with all that one has to know; phone first."""
+    return _inbox(request, DelegationForm(person=person_of(request)))
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A change that waits for one's word, with all that one has to know and the form to give it."""
+
+    change: Change
+    details: Sequence[tuple[str, str, bool]]
+    form: DecisionForm
+
+
+def _inbox(request: HttpRequest, form: DelegationForm, status: int = 200) -> HttpResponse:
     person = person_of(request)
-    waiting = approving.waiting_for(person, now=timezone.now())
-    rows = Change.objects.for_lists().in_bulk([change.pk for change in waiting])
-    shown = [(change, faces.details(change.operation, change.fields)) for change in (rows[one.pk] for one in waiting)]
-    context = {"waiting": shown, "delegations": delegations_of(person), "form": DelegationForm(person=person)}
-    return render(request, "changes/approvals.html", context)
+    asked = [change.pk for change in approving.waiting_for(person, now=timezone.now())]
+    rows = Change.objects.for_lists().in_bulk(asked)
+    waiting = [
+        Waiting(rows[pk], faces.details(rows[pk].operation, rows[pk].fields), DecisionForm(auto_id=f"id_{pk}_%s"))
+        for pk in asked
+    ]
+    context = {"waiting": waiting, "delegations": delegations_of(person), "form": form}
+    return render(request, "changes/approvals.html", context, status=status)
 
 
 @form_view
@@ -43,6 +62,9 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     form = DecisionForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         _decide(request, change, form, person, channel=ApprovalVote.Channel.PORTAL)
+        if request.POST.get("from") == "inbox":
+            messages.success(request, _("Your decision on %(number)s is kept.") % {"number": change.number})
+            return redirect("changes:approvals")
         return answer(request, change, _("Your decision is kept."))
     context = {"change": change, "form": form, "details": faces.details(change.operation, change.fields)}
     return render(request, "changes/decide.html", context, status=422 if form.errors else 200)
@@ -85,8 +107,7 @@ def delegate(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     form = DelegationForm(request.POST, person=person)
     if not form.is_valid():
-        context = {"waiting": [], "delegations": delegations_of(person), "form": form}
-        return render(request, "changes/approvals.html", context, status=422)
+        return _inbox(request, form, 422)
     approving.delegate(principal=person, actor=person, now=timezone.now(), **form.cleaned_data)
     messages.success(request, _("On those days your colleague decides for you."))
     return redirect("changes:approvals")

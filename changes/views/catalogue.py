@@ -60,7 +60,9 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
         return redirect("incidents:detail", incident.pk)
     context = {"operation": operation, "route": route(operation.risk), "form": form, "questions": questions}
     status = 422 if posted is not None else 200
-    return render(request, "changes/ask.html", {**context, **picker(request, customer)}, status=status)
+    return render(
+        request, "changes/ask.html", {**context, **picker(request, customer, kinds=operation.kinds)}, status=status
+    )
 
 
 def find(code: str) -> Operation:

@@ -120,7 +120,7 @@ def create(request: HttpRequest) -> HttpResponse:
         return redirect("changes:detail", change.pk)
     context = {"operation": operation, "form": form, "origin": origin, "questions": questions, "code": code}
     touched = [] if incident is None else incident.assets.values_list("pk", flat=True)
-    shown = {**context, **picker(request, customer, preset=touched)}
+    shown = {**context, **picker(request, customer, preset=touched, kinds=operation.kinds)}
     return render(request, "changes/form.html", shown, status=422 if posted is not None else 200)
 
 
@@ -151,7 +151,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         "questions": questions,
         "version": change.version,
     }
-    shown = picker(request, change.customer, preset=[asset.pk for asset in change.assets.all()])
+    shown = picker(request, change.customer, preset=[asset.pk for asset in change.assets.all()], kinds=operation.kinds)
     return render(request, "changes/form.html", {**context, **shown}, status=422 if posted is not None else 200)
 
 

@@ -74,7 +74,12 @@ def create(request: HttpRequest) -> HttpResponse:
         return redirect("changes:standard-one", template.pk)
     context = {"operation": operation, "form": form, "questions": questions}
     status = 422 if posted is not None else 200
-    return render(request, "changes/standard_form.html", {**context, **picker(request, customer)}, status=status)
+    return render(
+        request,
+        "changes/standard_form.html",
+        {**context, **picker(request, customer, kinds=operation.kinds)},
+        status=status,
+    )
 
 
 @form_view

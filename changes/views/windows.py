@@ -37,7 +37,8 @@ class Day:
     """One square of the calendar: what has its window on it, and what freezes it."""
 
     day: date
-    changes: list[Change]
+    changes: list[tuple[Change, str]]
+    """With the time that it begins on this day, or ends."""
     frozen: list[str]
     is_today: bool
     is_other: bool
@@ -202,10 +203,16 @@ def _midnight(day: date) -> datetime:
     return timezone.make_aware(datetime.combine(day, datetime.min.time()))
 
 
+def _time_on(start: datetime, end: datetime, begins: datetime, ends: datetime) -> str:
+    if begins >= start:
+        return f"{timezone.localtime(begins):%H:%M}"
+    return f"→ {timezone.localtime(ends):%H:%M}" if ends <= end else "→"
+
+
 def _day(day: date, changes: list[Change], freezes: list[ChangeWindow], at: date) -> Day:
     start, end = _midnight(day), _midnight(day + DAY)
     here = [
-        change
+        (change, _time_on(start, end, change.starts_at, change.ends_at))
         for change in changes
         if change.starts_at is not None and change.ends_at is not None
         if change.starts_at < end and change.ends_at > start

@@ -133,18 +133,27 @@ class CloudServer:
                 return _json(200, {})
             case "POST", "trail":
                 return _json(200, {"event": self._act(wanted)})
+            case "POST", "pace":
+                self._pace(**wanted)  # type: ignore[arg-type]  # as above
+                return _json(200, {})
             case "POST", "metrics":
                 self.cloud.metrics.set_value(**wanted)  # type: ignore[arg-type]  # as above
                 return _json(200, {})
             case "DELETE", "metrics":
                 self.cloud.metrics.clear()
                 return _json(200, {})
-        return _json(404, {"error": "GET calls, telephone; POST telephone, trail; POST or DELETE faults, metrics"})
+        return _json(404, {"error": "GET calls, telephone; POST telephone, trail, pace; POST, DELETE faults, metrics"})
 
     def _act(self, wanted: dict[str, object]) -> str:
         """Somebody calls an API this moment: the account, the names of `add_trail_event`, and listed without delay."""
         estate = self.cloud.estate(str(wanted.pop("uid")))
         return add_trail_event(estate, at=self.cloud.clock(), late=timedelta(), **wanted)  # type: ignore[arg-type]  # as above
+
+    def _pace(self, uid: str, *, takes_s: float | None = None, listed_after_s: float | None = None) -> None:
+        """How long an account takes for what it is asked to do, and to list it in its trail."""
+        work = self.cloud.estate(uid).work
+        work.takes = work.takes if takes_s is None else timedelta(seconds=takes_s)
+        work.listed_after = work.listed_after if listed_after_s is None else timedelta(seconds=listed_after_s)
 
     def _telephone(self, method: str, wanted: dict[str, object]) -> Response:
         """What was called and texted; a POST names the receivers of receipts and has them told."""

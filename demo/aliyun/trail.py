@@ -95,6 +95,7 @@ def note(call: Call, service: str, action: str, *, request_id: str, answered: Js
         parameters={name: value for name, value in call.params.items() if not name.startswith(left_out)},
         answered={name: value for name, value in answered.items() if isinstance(value, str | dict)},
         request_id=request_id,
+        late=call.estate.work.listed_after,
         region=call.params.get("RegionId", "") or "cn-hangzhou",
     )
 

@@ -43,6 +43,8 @@ class Workings:
     """What was asked for is done after `takes`. `tokens` holds what each client token was said with, and answered."""
 
     takes: timedelta = timedelta(seconds=6)
+    listed_after: timedelta = timedelta(minutes=5)
+    """How late the trail lists what was done through the API."""
     disks: list[Json] = field(default_factory=list)
     policies: list[Json] = field(default_factory=_nightly)
     backup_policies: dict[str, Json] = field(default_factory=dict)

@@ -1,13 +1,15 @@
 """One incident, and the forms that raise one."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -29,6 +31,8 @@ from incidents.views.signatures import Signatures
 from incidents.views.timeline import shown
 
 MATCHES = 20
+KINDS = 40
+"""As many kinds of asset may be asked for at once."""
 TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY, Verb.EXPLAIN}
 form_view = require_http_methods(["GET", "HEAD", "POST"])
 
@@ -68,6 +72,7 @@ def about(request: HttpRequest, incident: Incident) -> dict[str, object]:
     relatives = Relatives.of(incident, person, now)
     return {
         "incident": incident,
+        "menu_path": reverse("incidents:requests") if incident.is_request else "",
         "now": now,
         "faces": faces(incident, now=now),
         "policy": Policy.from_json(incident.policy),
@@ -95,8 +100,9 @@ def _escalation(incident: Incident, person: User) -> dict[str, object]:
         return {}
     steps = list(EscalationStep.objects.filter(incident=incident).select_related("done_by"))
     latest = [step for step in steps if step.run == steps[-1].run]
+    spared = [step for step in latest if step.state == EscalationStep.State.CANCELLED]
     waiting = next((step for step in latest if step.state == EscalationStep.State.PENDING), None)
-    return {"steps": latest, "next_step": waiting}
+    return {"steps": [step for step in latest if step not in spared], "spared": spared, "next_step": waiting}
 
 
 def _open_question(incident: Incident) -> TimelineEntry | None:
@@ -158,7 +164,8 @@ def pick_assets(request: HttpRequest) -> HttpResponse:
     customer = asked_customer(request, person_of(request))
     if customer is None:
         return HttpResponse(status=204)
-    return render(request, "incidents/_asset_options.html", picker(request, customer))
+    kinds = request.GET.getlist("kind")[:KINDS]
+    return render(request, "incidents/_asset_options.html", picker(request, customer, kinds=kinds))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +175,8 @@ class Offer:
     value: int
     label: str
     definition: str
+    original: str
+    """As the contract has it, where the reader's language is another."""
     response_minutes: int
     handling: str
 
@@ -176,21 +185,30 @@ def offers(customer: Customer) -> list[Offer]:
     """The four severities in the words of the customer's contract, or of the SOW while there is none."""
     contract = customers.contract_in_force(customer, timezone.localdate())
     terms = {} if contract is None else {term.severity: term for term in contract.sla_terms.all()}
-    language = "zh" if customer.language.startswith("zh") else "en"
     shown = []
     for default, severity in zip(customers.default_terms(), Severity, strict=True):
         term = terms.get(severity.value)
         handling = term.handling_calendar if term else default["handling_calendar"]
+        definition, original = _definition(term.definition if term else "", default["definition"])
         shown.append(
             Offer(
                 value=severity.value,
                 label=str(severity.label),
-                definition=term.definition if term else default["definition"][language],
+                definition=definition,
+                original=original,
                 response_minutes=term.response_minutes if term else default["response_minutes"],
                 handling=str(SlaTerm.HandlingCalendar(handling).label),
             )
         )
     return shown
+
+
+def _definition(agreed: str, usual: Mapping[str, str]) -> tuple[str, str]:
+    """In the reader's language, and as agreed where that is another. A contract's own words stay as they are."""
+    here = usual["zh" if get_language().startswith("zh") else "en"]
+    if not agreed or agreed == here:
+        return here, ""
+    return (here, agreed) if agreed in usual.values() else (agreed, "")
 
 
 def asked_customer(request: HttpRequest, person: User) -> Customer | None:
@@ -210,12 +228,19 @@ def _asked_for(request: HttpRequest) -> dict[str, object]:
     return {"title": request.GET.get("title", "")[:200], "severity": request.GET.get("severity", "")[:1]}
 
 
-def picker(request: HttpRequest, customer: Customer, *, preset: Iterable[int] = ()) -> dict[str, object]:
-    """What the picker of assets shows: the chosen ones, `preset` while nobody has chosen, and what fits the search."""
+def picker(
+    request: HttpRequest, customer: Customer, *, preset: Iterable[int] = (), kinds: Collection[str] = ()
+) -> dict[str, object]:
+    """What the picker of assets shows: the chosen ones, `preset` while nobody has chosen, and what fits the search.
+
+    `kinds`: of these alone; empty: of any.
+    """
     raw = request.POST.getlist("assets") or [*request.GET.getlist("assets"), *request.GET.getlist("asset")]
     wanted = chosen_assets(raw)[:MATCHES] if raw or request.method == "POST" else list(preset)
     chosen = Asset.objects.active().filter(customer=customer, pk__in=wanted)
     query = request.GET.get("asset_q", "").replace("\x00", "").strip()[:100]
     matches = Asset.objects.active().filter(customer=customer).exclude(pk__in=chosen)
     matches = matches.filter(name__icontains=query) if query else matches
-    return {"chosen": chosen, "matches": matches[:MATCHES], "customer": customer, "asset_query": query}
+    matches = matches.filter(kind__in=kinds) if kinds else matches
+    shown = {"chosen": chosen, "matches": matches[:MATCHES], "customer": customer, "asset_query": query}
+    return {**shown, "asset_kinds": sorted(kinds)}

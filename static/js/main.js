@@ -7,6 +7,9 @@ import "./countdown.js";
 import "./ago.js";
 import "./search.js";
 
+// The menu is longer than a low screen: where one is, is in sight.
+document.querySelector(".navbar-vertical .nav-link.active")?.scrollIntoView({ block: "nearest" });
+
 document.addEventListener("click", (event) => {
   const closer = event.target.closest("[data-dismiss-alert]");
   if (closer) closer.closest(".alert")?.remove();

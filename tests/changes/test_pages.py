@@ -16,7 +16,7 @@ from changes.links import token_of
 from changes.models import ApprovalLevel, Change
 from changes.services import confirming, drafting, evidence, freezing
 from incidents.models import Incident, IncidentKind
-from tests.changes.conftest import WINDOW, approve, back_up, draft, place, sign, try_out
+from tests.changes.conftest import HOUR, WINDOW, approve, back_up, draft, place, sign, try_out
 from tests.conftest import NOW, ClientFor
 
 pytestmark = pytest.mark.usefixtures("contacts")
@@ -155,7 +155,7 @@ def test_the_inbox_shows_what_waits_for_this_person_alone(
     asked: Change, lin: User, alice: User, chen: User, client_for: ClientFor
 ) -> None:
     waiting = {
-        person.name: [one.pk for one, _ in client_for(person).get("/changes/approvals/").context["waiting"]]
+        person.name: [one.change.pk for one in client_for(person).get("/changes/approvals/").context["waiting"]]
         for person in (lin, alice, chen)
     }
     assert waiting == {"Lin": [asked.pk], "Alice": [], "Chen": []}
@@ -166,6 +166,56 @@ def test_the_inbox_shows_what_waits_for_this_person_alone(
     with scope.customer(asked.customer_id):
         asked.refresh_from_db()
         assert asked.gate == "scheduled"
+
+
+def test_a_word_given_in_the_inbox_leads_back_to_it(asked: Change, lin: User, client_for: ClientFor) -> None:
+    browser = client_for(lin)
+    refused = browser.post(f"/changes/{asked.pk}/decide/", {"answer": "no", "words": "", "from": "inbox"})
+    assert refused.status_code == 422
+    given = browser.post(f"/changes/{asked.pk}/decide/", {"answer": "yes", "words": "", "from": "inbox"})
+    assert (given.status_code, given["Location"]) == (302, "/changes/approvals/")
+    assert asked.number in browser.get("/changes/approvals/").content.decode()
+
+
+def test_a_delegation_that_is_refused_leaves_what_waits_in_sight(
+    asked: Change, lin: User, client_for: ClientFor
+) -> None:
+    page = client_for(lin).post("/changes/approvals/delegate/", {})
+    assert page.status_code == 422
+    assert [one.change.pk for one in page.context["waiting"]] == [asked.pk]
+
+
+def test_only_what_the_operation_is_about_is_offered(jia: Customer, alice: User, client_for: ClientFor) -> None:
+    place(jia, "ecs-1", "production", kind="ecs")
+    place(jia, "cdn-1", "production", kind="cdn")
+    form = client_for(alice).get("/changes/catalogue/ecs-power/").content.decode()
+    assert "ecs-1" in form
+    assert "cdn-1" not in form
+    found = client_for(alice).get("/incidents/raise/assets/?kind=ecs&asset_q=-1").content.decode()
+    assert "ecs-1" in found
+    assert "cdn-1" not in found
+
+
+def test_a_window_over_midnight_says_on_its_second_day_when_it_ends(
+    asked: Change, alice: User, client_for: ClientFor
+) -> None:
+    evening = NOW.replace(hour=15, minute=0)  # 23:00 in Beijing
+    with scope.customer(asked.customer_id):
+        Change.objects.filter(pk=asked.pk).update(starts_at=evening, ends_at=evening + 3 * HOUR)
+    days = client_for(alice).get(f"/changes/calendar/?view=week&day={NOW:%Y-%m-%d}").context["days"]
+    assert [time for day in days for _change, time in day.changes] == ["23:00", "→ 02:00"]
+
+
+def test_the_timeline_says_which_point_was_looked_at(
+    asked: Change, web: Asset, chen: User, alice: User, lin: User, client_for: ClientFor
+) -> None:
+    with scope.customer(asked.customer_id):
+        Change.objects.filter(pk=asked.pk).update(state="executing", begun_at=NOW)
+        evidence.check(change=asked, code="check", words="", actor=chen, now=NOW)
+        entry = asked.catalogue_entry
+        assert entry is not None
+        words = next(point.words.zh for point in entry.checklist if point.code == "check")
+    assert f"检查了一项：{words}" in client_for(chen).get(f"/changes/{asked.pk}/").content.decode()
 
 
 def test_the_calendar_shows_windows_and_freezes_in_each_view(

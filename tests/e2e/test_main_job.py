@@ -2,35 +2,29 @@
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from playwright.sync_api import Page, expect
 
-from demo.cast import CUSTOMERS, robot_secret
+from demo.cast import CUSTOMERS
 from demo.robots import Received, Robots
-from rdmp.embedded.ports import free_port
 from tests.e2e.browser import PHONE, chromium, shoot, signed_in
-from tests.e2e.stack import Stack, running
+from tests.e2e.conftest import CHECK_PERIOD_S, Platform
+from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
-PERIOD_S = 1
 FAILED_CHECKS = 3
 WITHIN_S = 10
 ENGINEER, PM, STRANGER = "chen@rdmp.example", "wang@xinghai.example", "sun@yuanfan.example"
 PORT_ASSET = "演示服务"
 
 
-def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_same_incident() -> None:
-    robots_port = free_port()
-    ours = {
-        "RDMP_CHECK_PERIOD_S": str(PERIOD_S),
-        "NOTIFY_DINGTALK_BASE": f"http://127.0.0.1:{robots_port}",
-        "NOTIFY_ALLOWED_HOSTS": f"127.0.0.1:{robots_port}",
-    }
-    with robots_of_the_demo(robots_port) as robots, running(**ours) as stack, chromium() as browser:
+def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_same_incident(
+    platform: Platform,
+) -> None:
+    stack, robots = platform.stack, platform.robots
+    with chromium() as browser:
         board = signed_in(browser, stack, ENGINEER)
         expect(board).to_have_url(re.compile("/board/"))
         card = board.locator(".incident-card", has_text=PORT_ASSET)
@@ -38,7 +32,7 @@ def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_
 
         stack.manage("demo_alarm")
         # The command says so once the port is told to close: three checks fail from here on, and then ten seconds.
-        expect(card).to_have_count(1, timeout=(FAILED_CHECKS * PERIOD_S + WITHIN_S) * 1000)
+        expect(card).to_have_count(1, timeout=(FAILED_CHECKS * CHECK_PERIOD_S + WITHIN_S) * 1000)
         assert_clock_runs(board)
         shoot(board, "board-alarm")
 
@@ -67,18 +61,9 @@ def test_a_closed_port_becomes_an_alarm_on_the_board_and_its_recovery_is_on_the_
 
         stack.manage("demo_recover")
         recovered = board.locator("#timeline", has_text="恢复")
-        expect(recovered).to_have_count(1, timeout=(FAILED_CHECKS * PERIOD_S + WITHIN_S) * 1000)
+        expect(recovered).to_have_count(1, timeout=(FAILED_CHECKS * CHECK_PERIOD_S + WITHIN_S) * 1000)
         shoot(board, "incident-recovered")
         assert_one_incident(board, stack)
-
-
-@contextmanager
-def robots_of_the_demo(port: int) -> Iterator[Robots]:
-    """The customers' DingTalk robots, which check the signature, before anybody can speak to them."""
-    with Robots(port=port) as robots:
-        for customer in CUSTOMERS:
-            robots.add_dingtalk(customer.robot, secret=robot_secret(customer.robot))
-        yield robots
 
 
 def assert_clock_runs(board: Page) -> None:

@@ -9,10 +9,12 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import scope
-from accounts.models import Customer, Severity, User
+from accounts.models import Customer, Severity, SlaTerm, User
+from accounts.services import customers
 from assets.models import Asset
 from incidents import services
 from incidents.models import Incident, TimelineEntry
+from incidents.services import requests
 from tests.conftest import ClientFor
 from tests.incidents.conftest import alarm, make_asset, raise_incident
 
@@ -249,6 +251,36 @@ def test_the_form_shows_the_definition_and_what_each_severity_promises(alice: Us
     page = client_for(alice).get("/incidents/raise/").content.decode()
     assert "全面崩溃" in page
     assert page.count('name="severity"') == 4
+
+
+def test_an_english_reader_gets_the_definitions_in_english_with_what_the_contract_says_beside_them(
+    jia: Customer, alice: User, client_for: ClientFor
+) -> None:
+    with scope.customer(jia):
+        customers.sign_default_contract(
+            customer=jia, number="JIA-1", signed_on=timezone.localdate(), actor=None, now=timezone.now()
+        )
+    usual = customers.default_terms()[0]["definition"]
+    browser = client_for(alice)
+    assert [offer.original for offer in browser.get("/incidents/raise/").context["offers"]] == [""] * 4
+    browser.cookies["django_language"] = "en"
+    first = browser.get("/incidents/raise/").context["offers"][0]
+    assert (first.definition, first.original) == (usual["en"], usual["zh"])
+    with scope.customer(jia):
+        SlaTerm.objects.filter(severity=first.value).update(definition="商城下单不可用")
+    own = browser.get("/incidents/raise/").context["offers"][0]
+    assert (own.definition, own.original) == ("商城下单不可用", ""), "nobody has translated a contract's own words"
+
+
+def test_a_request_stands_under_requests_in_the_menu(alice: User, jia: Customer, client_for: ClientFor) -> None:
+    with scope.customer(jia):
+        asked = requests.raise_request(
+            customer=jia, title="Kernel", description="", assets=[], actor=alice, now=timezone.now()
+        )
+    other = raise_incident(alice, customer=jia)
+    for incident, place in ((asked, "/requests/"), (other, "/incidents/")):
+        page = client_for(alice).get(f"/incidents/{incident.pk}/").content.decode()
+        assert f'<a class="nav-link active" href="{place}"' in page
 
 
 def test_a_customer_names_only_their_own_assets(
