@@ -149,11 +149,13 @@ def watch_port(cast: Cast, stack: Stack, asset: str, port: int) -> None:
 def ask_in_the_catalogue(page: Page, stack: Stack, disk: str) -> str:
     page.goto(f"{stack.url}/changes/catalogue/")
     page.fill("#catalogue-q", "扩容")
+    expect(page.get_by_role("link", name=re.compile("^创建 ECS"))).to_have_count(0)
     page.get_by_role("link", name=re.compile("磁盘空间的扩容")).click()
     page.fill("input[name=title]", TITLE)
     page.fill("input[name=field-disk_id]", disk)
     page.fill("input[name=field-size_gb]", SIZE_GB)
     page.fill("#asset-q", ASSET)
+    expect(page.locator("#asset-options label")).to_have_count(1)
     page.get_by_label(ASSET).check()
     page.fill("textarea[name=description]", "日志增长快，月底前需要空间。")
     shoot(page, "change-asked-phone")
