@@ -183,6 +183,36 @@ def _same_days(customer_id: int, earlier: date, first: date, past: Sequence[date
     return rows.aggregate(amount=Sum("amount"))["amount"] or Decimal(0)
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A customer beside others. `missing` counts past days of the month that were not read of some account."""
+
+    customer: Customer
+    total: Decimal
+    before: Decimal
+    missing: int
+
+
+def standings(customers: Sequence[Customer], month: Month, now: datetime) -> tuple[list[Standing], list[Customer]]:
+    """Customers with bills, the dearest first, and those without; in as many queries for two hundred as for one."""
+    first, end = settling.first_day(month), settling.first_day(month.shifted(1))
+    total, before = _by_customer(first, end), _by_customer(settling.first_day(month.shifted(-1)), first)
+    with_bills = set(BillDay.objects.read().order_by().values_list("customer_id", flat=True).distinct())
+    unread = BillDay.objects.of_month(month).filter(read_at=None, day__lt=settling.today(now)).order_by()
+    missing = dict(unread.values_list("customer_id").annotate(days=Count("day", distinct=True)))
+    rows = [
+        Standing(one, total.get(one.pk, Decimal(0)), before.get(one.pk, Decimal(0)), missing.get(one.pk, 0))
+        for one in customers
+        if one.pk in with_bills
+    ]
+    return sorted(rows, key=lambda row: -row.total), [one for one in customers if one.pk not in with_bills]
+
+
+def _by_customer(first: date, end: date) -> dict[int, Decimal]:
+    rows = BillLine.objects.all().between(first, end).order_by()
+    return dict(rows.values_list("customer_id").annotate(amount=Sum("amount")))
+
+
 # --- charts -----------------------------------------------------------------------------------------------------------
 
 

@@ -4,6 +4,7 @@ from decimal import Decimal
 
 from django import template
 
+from accounts.models import Customer
 from costs.models import CostAnomaly, ProposalState
 from monitoring.models import metric_name
 
@@ -36,6 +37,11 @@ def yuan(amount: Decimal | float | None) -> str:
 def signed_percent(value: float | None) -> str:
     """ "+12 %"; a dash where there is nothing to compare with."""
     return "—" if value is None else f"{value:+.0f} %"
+
+
+@register.filter
+def of_customer(counts: dict[int, int], customer: Customer) -> int:
+    return counts.get(customer.pk, 0)
 
 
 @register.filter

@@ -40,17 +40,14 @@ def index(request: HttpRequest) -> HttpResponse:
     if not is_provider(person):
         return redirect("costs:customer", person.customer_id or 0)
     month, now = asked_month(request), timezone.now()
-    with_bills = set(BillDay.objects.read().values_list("customer_id", flat=True).distinct())
-    customers = list(Customer.objects.all())
-    rows = [(one, figures.month_view(one, month, now)) for one in customers if one.pk in with_bills]
-    rows.sort(key=lambda row: -row[1].total)
+    rows, without = figures.standings(list(Customer.objects.all()), month, now)
     if tables.wants_csv(request):
         return _export_customers(rows, month)
     context = {
         "month": month,
         "months": months_of(month),
         "rows": rows,
-        "without": [one for one in customers if one.pk not in with_bills],
+        "without": without,
         "open": _counts(CostAnomaly.objects.open()),
         "waiting": _counts(SavingProposal.objects.waiting()),
     }
@@ -279,14 +276,13 @@ def _resources(customer: Customer, month: Month, code: str, words: str) -> list[
     return sorted(rows, key=lambda row: (-row.amount, row.name))
 
 
-def _export_customers(rows: Sequence[tuple[Customer, figures.MonthView]], month: Month) -> HttpResponse:
-    columns: dict[str, Callable[[tuple[Customer, figures.MonthView]], object]] = {
+def _export_customers(rows: Sequence[figures.Standing], month: Month) -> HttpResponse:
+    columns: dict[str, Callable[[figures.Standing], object]] = {
         _("Month"): lambda _row: str(month),
-        _("Customer"): lambda row: row[0].name,
-        _("Cost, CNY"): lambda row: money(row[1].total),
-        _("Month before, CNY"): lambda row: money(row[1].before),
-        _("Forecast, CNY"): lambda row: money(row[1].ahead.amount) if row[1].ahead else "",
-        _("Days without a bill"): lambda row: len(row[1].missing),
+        _("Customer"): lambda row: row.customer.name,
+        _("Cost, CNY"): lambda row: money(row.total),
+        _("Month before, CNY"): lambda row: money(row.before),
+        _("Days without a bill"): lambda row: row.missing,
     }
     return tables.export_csv(rows, columns, f"costs-{month}")
 
