@@ -298,7 +298,7 @@ CELERY_BEAT_SCHEDULE = {
         "changes.read_trails": 15.0,
         "changes.follow_contracts": 600.0,
         "costs.read_bills": 15.0,
-        "costs.issue": 1800.0,
+        "costs.issue": 300.0,
         "costs.find_savings": 60.0,
         "reports.sweep": 15.0,
         "incidents.watch_duty": 60.0,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
@@ -22,6 +24,16 @@ class ProposalKind(models.TextChoices):
     EIP = "eip", _("Address that hangs on nothing")
     STOPPED = "stopped", _("Stopped and still paid for")
     OTHER = "other", _("Other proposal")
+
+
+HEADLINES: Final[Mapping[str, Promise]] = {
+    ProposalKind.IDLE: _("Release %(name)s: idle for two weeks"),
+    ProposalKind.OVERSIZED: _("One size smaller for %(name)s"),
+    ProposalKind.STOPPED: _("Release %(name)s: stopped and still paid for"),
+    ProposalKind.DISK: _("Delete disk %(name)s: it hangs on nothing"),
+    ProposalKind.EIP: _("Release address %(name)s: it hangs on nothing"),
+}
+"""What the platform proposes, in the reader's language."""
 
 
 class ProposalState(models.TextChoices):
@@ -107,6 +119,12 @@ class SavingProposal(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.number} {self.title}"
+
+    @property
+    def headline(self) -> str:
+        """The title; of what the platform proposed in the reader's language."""
+        name = self.facts.get("name")
+        return str(HEADLINES[self.kind]) % {"name": name} if name and self.kind in HEADLINES else self.title
 
     @property
     def number(self) -> str:

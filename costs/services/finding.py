@@ -16,7 +16,6 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Sum
 from django.utils import translation
-from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.errors import DomainError
@@ -27,7 +26,7 @@ from assets.models import Asset, CloudAccount
 from assets.services import client_for
 from costs import settling, waste
 from costs.models import BillDay, BillLine, BillReading, Charge, ProposalKind, ProposalState, SavingProposal
-from costs.models.proposals import SavingProposalQuerySet
+from costs.models.proposals import HEADLINES, SavingProposalQuerySet
 from costs.services import figures, messages
 from costs.services.reading import Pace
 from incidents import locks
@@ -219,14 +218,19 @@ def _reckon_again(waiting: SavingProposalQuerySet, finding: Finding, now: dateti
 def _propose(account: CloudAccount, finding: Finding, now: datetime) -> SavingProposal:
     monthly = monthly_cost(account.customer_id, finding.instance_id, now)
     with translation.override(LANGUAGE):
-        title = _title(finding)
+        title = str(HEADLINES[finding.kind]) % {"name": finding.name}
     proposal = SavingProposal.objects.create(
         customer=account.customer,
         kind=finding.kind,
         asset=finding.asset,
         instance_id=finding.instance_id,
         title=title[:200],
-        facts={**finding.facts, "account": account.pk, "cost": None if monthly is None else str(monthly)},
+        facts={
+            **finding.facts,
+            "name": finding.name,
+            "account": account.pk,
+            "cost": None if monthly is None else str(monthly),
+        },
         monthly=None if monthly is None else (monthly * finding.share).quantize(CENT, ROUND_HALF_UP),
         proposed_at=now,
         seen_at=now,
@@ -234,17 +238,6 @@ def _propose(account: CloudAccount, finding: Finding, now: datetime) -> SavingPr
     detail = {"kind": finding.kind.value, "instance": finding.instance_id, "monthly": str(proposal.monthly)}
     audit.record(action="saving.propose", actor=None, customer=account.customer, obj=proposal, detail=detail, now=now)
     return proposal
-
-
-def _title(finding: Finding) -> str:
-    named = {"name": finding.name}
-    return {
-        ProposalKind.IDLE: _("Release %(name)s: idle for two weeks"),
-        ProposalKind.OVERSIZED: _("One size smaller for %(name)s"),
-        ProposalKind.STOPPED: _("Release %(name)s: stopped and still paid for"),
-        ProposalKind.DISK: _("Delete disk %(name)s: it hangs on nothing"),
-        ProposalKind.EIP: _("Release address %(name)s: it hangs on nothing"),
-    }[finding.kind] % named
 
 
 def monthly_cost(customer_id: int, instance_id: str, now: datetime) -> Decimal | None:

@@ -71,7 +71,7 @@ def decided(proposal: SavingProposal, *, now: datetime) -> None:
     """The engineers hear what the customer decided."""
 
     def text() -> tuple[str, str]:
-        names = {"title": proposal.title, "name": proposal.decided_by.name if proposal.decided_by else ""}
+        names = {"title": proposal.headline, "name": proposal.decided_by.name if proposal.decided_by else ""}
         accepted = proposal.state == "accepted"
         subject = _("%(name)s accepts: %(title)s") % names if accepted else _("%(name)s rejects: %(title)s") % names
         return subject, proposal.reason
@@ -86,7 +86,7 @@ def proposed(customer: Customer, proposals: list[SavingProposal], *, now: dateti
 
     def text() -> tuple[str, str]:
         subject = _("%(count)s new proposals to save cost") % {"count": len(proposals)}
-        lines = [f"{one.number} {one.title}" for one in proposals[:10]]
+        lines = [f"{one.number} {one.headline}" for one in proposals[:10]]
         return subject, "\n".join(lines)
 
     people = [*_contacts(customer), *_engineers(customer, now)]

@@ -7,6 +7,7 @@ from django import template
 from accounts.models import Customer
 from costs.models import CostAnomaly, ProposalState
 from monitoring.models import metric_name
+from monitoring.rules import metric_of
 
 register = template.Library()
 
@@ -36,7 +37,7 @@ def yuan(amount: Decimal | float | None) -> str:
 @register.filter
 def signed_percent(value: float | None) -> str:
     """ "+12 %"; a dash where there is nothing to compare with."""
-    return "—" if value is None else f"{value:+.0f} %"
+    return "—" if value is None else f"{round(value):+d} %" if round(value) else "0 %"
 
 
 @register.filter
@@ -63,3 +64,10 @@ def proposal_tone(state: str) -> str:
 def metric_words(name: str) -> str:
     """The name of a figure as graphs have it."""
     return metric_name(name)
+
+
+@register.filter
+def in_unit_of(value: float, name: str) -> str:
+    """A figure with the unit of its metric."""
+    metric = metric_of(name)
+    return f"{value:,.1f} {metric.unit if metric else ''}".strip()

@@ -78,6 +78,7 @@ def customer_month(request: HttpRequest, customer_id: int) -> HttpResponse:
         "expiring": _expiring(customer),
         "chart": _chart(customer, month, view, now.date()),
         "final_at": settling.final_at(month),
+        "is_final": now >= settling.final_at(month),
         "may_issue": may_issue(person) and now >= settling.final_at(month),
         "may_set_threshold": may_set_threshold(person),
     }

@@ -492,7 +492,8 @@ def _let_some_idle(cloud: SimulatedCloud) -> None:
     estate = cloud.estate(JIA_UID)
     for name, figures in (
         ("bi-etl-02", {"CPUUtilization": 1.3, "cpu_total": 1.3, "memory_usedutilization": 14.0,
-                       "InternetOutRate": 900.0, "IntranetOutRate": 5200.0}),
+                       "InternetInRate": 700.0, "InternetOutRate": 900.0,
+                       "IntranetInRate": 6100.0, "IntranetOutRate": 5200.0}),
         ("erp-win-01", {"CPUUtilization": 12.4}),
     ):  # fmt: skip
         instance_id = str(estate.find(name)["InstanceId"])

@@ -30,7 +30,7 @@ function days(data) {
   const colour = MARKED[isDark() ? "dark" : "light"];
   const bar = (values) => values.map((value, at) => (marked.has(at) ? { value, itemStyle: { color: colour } } : value));
   const stacks = data.stacks.map((one) => ({ name: one.name, type: "bar", stack: "day", barMaxWidth: 26, data: bar(one.values) }));
-  const usual = data.line ? [{ name: data.line.name, type: "line", step: "middle", symbol: "none", lineStyle: { type: "dashed", width: 2 }, data: data.line.values }] : [];
+  const usual = data.line ? [{ name: data.line.name, type: "line", step: "middle", symbol: "none", itemStyle: { color: isDark() ? "#b8b8b8" : "#5b5b5b" }, lineStyle: { type: "dashed", width: 2 }, data: data.line.values }] : [];
   return frame(data.days, [...stacks, ...usual], { legend: stacks.length + usual.length > 1 });
 }
 
