@@ -62,12 +62,18 @@ class FinishForm(forms.Form):
 
 
 class IssueForm(forms.Form):
+    """A reason is asked for where days are missing."""
+
     reason = forms.CharField(
         label=_("Why it is issued with days missing"),
-        required=False,
         max_length=400,
-        widget=forms.Textarea(attrs={"rows": 3}),
+        widget=forms.Textarea(attrs={"rows": 3, "autofocus": True}),
     )
+
+    def __init__(self, *args: Any, days_missing: bool, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not days_missing:
+            del self.fields["reason"]
 
 
 class ProposalForm(forms.Form):

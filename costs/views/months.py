@@ -147,18 +147,17 @@ def issue(request: HttpRequest, customer_id: int) -> HttpResponse:
     person, month = person_of(request), asked_month(request)
     if not may_issue(person):
         raise PermissionDenied
-    form = IssueForm(request.POST if request.method == "POST" else None)
+    missing = issuing.lacking(customer, month)
+    form = IssueForm(request.POST if request.method == "POST" else None, days_missing=bool(missing))
     if request.method == "POST" and form.is_valid():
         try:
-            made = issuing.issue(
-                customer=customer, month=month, actor=person, now=timezone.now(), reason=form.cleaned_data["reason"]
-            )
+            made = issuing.issue(customer=customer, month=month, actor=person, now=timezone.now(), **form.cleaned_data)
         except DomainError as refusal:
             form.add_error(None, refusal.message)
         else:
             messages.success(request, _("%(month)s is issued and stands.") % {"month": month})
             return redirect("costs:statement", made.pk)
-    context = {"customer": customer, "month": month, "form": form, "missing": issuing.lacking(customer, month)}
+    context = {"customer": customer, "month": month, "form": form, "missing": missing}
     return render(request, "costs/issue.html", context, status=422 if form.errors else 200)
 
 
