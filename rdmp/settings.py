@@ -441,6 +441,12 @@ SPECTACULAR_SETTINGS = {
         "ChangeRiskEnum": "changes.models.ChangeRisk",
         "ChangeStateEnum": "changes.models.ChangeState",
         "ChangeKindEnum": "changes.models.ChangeKind",
+        "AccountPurposeEnum": "assets.models.AccountPurpose",
+        "DutyKindEnum": "changes.models.DutyKind",
+        "BillChargeEnum": "costs.models.Charge",
+        "CostAnomalyStateEnum": "costs.models.CostAnomaly.State",
+        "ProposalKindEnum": "costs.models.ProposalKind",
+        "ProposalStateEnum": "costs.models.ProposalState",
     },
 }
 
