@@ -17,6 +17,7 @@ from incidents.models import Incident
 from incidents.services import attestations
 from tests.conftest import NOW
 from tests.incidents.conftest import make_asset, raise_incident
+from tests.portal import browser, portal, visit  # noqa: F401 - fixtures
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 WINDOW = (NOW + HOUR, NOW + 3 * HOUR)
