@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import Q
 from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -200,6 +201,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     may_complete = is_provider(person) and occurrence.is_open
     form = EvidenceForm(kind=kind) if may_complete else None
     if request.method == "POST":
+        if not is_provider(person):
+            raise PermissionDenied
         form = _complete(request, occurrence, kind)
         if form.is_valid():
             return redirect("changes:duty", pk)
