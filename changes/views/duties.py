@@ -129,7 +129,7 @@ def index(request: HttpRequest) -> HttpResponse:
         request,
         DutyOccurrence.objects.for_lists(),
         sort=SORT,
-        default="due",
+        default="-due",
         search=("duty__name_zh", "duty__name_en", "customer__name", "minutes", "backup"),
         filters=_filters(person),
         exports=True,
