@@ -64,7 +64,7 @@ class Happened:
     actor_type: str
     actor_name: str
     access_key_id: str
-    network: str
+    origin: str
     request_id: str
     occurred_at: datetime
     is_refused: bool = False
@@ -120,13 +120,13 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Before:
-    """What the same person did earlier: moments of unexplained deletions around the event, and known networks.
+    """What the same person did earlier: moments of unexplained deletions around the event, and where from.
 
-    `networks` None: not enough is known yet to call one new.
+    `origins`, countries or networks, None: not enough is known yet to call one new.
     """
 
     deletions: Sequence[datetime] = ()
-    networks: frozenset[str] | None = None
+    origins: frozenset[str] | None = None
 
 
 NOTHING_BEFORE: Final = Before()
@@ -174,8 +174,8 @@ def breaks(event: Happened, rule: Rule, actions: Actions, before: Before) -> boo
     )
     if not is_about:
         return False
-    if rule.new_network:
-        return bool(event.network) and before.networks is not None and event.network not in before.networks
+    if rule.new_origin:
+        return bool(event.origin) and before.origins is not None and event.origin not in before.origins
     if rule.burst is not None:
         is_one = actions.is_deletion(event.service, event.action)
         moments = (*before.deletions, event.occurred_at)

@@ -40,7 +40,7 @@ class Rule:
     parameters: Mapping[str, frozenset[str]] = field(default_factory=dict)
     unless: Mapping[str, frozenset[str]] = field(default_factory=dict)
     burst: Burst | None = None
-    new_network: bool = False
+    new_origin: bool = False
     even_refused: bool = False
     """Trying is enough."""
     even_under_change: bool = False
@@ -108,7 +108,7 @@ def _rule(said: Mapping[str, Any]) -> Rule:
         parameters={name: frozenset(values) for name, values in said.get("parameters", {}).items()},
         unless={name: frozenset(values) for name, values in said.get("unless", {}).items()},
         burst=Burst(burst["count"], timedelta(minutes=burst["minutes"])) if burst else None,
-        new_network=said.get("new_network", False),
+        new_origin=said.get("new_origin", False),
         even_refused=said.get("even_refused", False),
         even_under_change=said.get("even_under_change", False),
     )

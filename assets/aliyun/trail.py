@@ -6,7 +6,6 @@ happened. Only what writes is asked for, and what is not a write is left out wha
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
@@ -17,6 +16,7 @@ from typing import Final
 
 from assets.aliyun.resources import Row, parse_time, rows, text
 from assets.aliyun.transport import Connection
+from assets.origins import origin_of
 
 BACK: Final = timedelta(days=90)
 """How far back events can be looked up (ActionTrail API reference, LookupEvents)."""
@@ -25,8 +25,6 @@ ACTION: Final = ("Actiontrail", "2020-07-06", "LookupEvents")
 KEY_ID: Final = re.compile(r"^(?:LTAI|STS\.)[A-Za-z0-9]{8,60}$")
 SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|userdata|privatekey|credential", re.IGNORECASE)
 HIDDEN: Final = "***"
-NARROW: Final[Mapping[int, int]] = {4: 16, 6: 32}
-"""Bits of an address that name the network somebody comes from: no place, but steady for an office or a provider."""
 LONGEST_TEXT: Final = 2000
 MOST_ITEMS: Final = 200
 
@@ -53,8 +51,8 @@ class Record:
     raw: Mapping[str, object] = field(default_factory=dict)
 
     @property
-    def network(self) -> str:
-        return network_of(self.source_ip)
+    def origin(self) -> str:
+        return origin_of(self.source_ip)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,15 +106,6 @@ def record_of(row: Row) -> Record | None:
         key_ids=frozenset(value for value in (*parameters.values(), *_answered(clean)) if KEY_ID.match(value)),
         raw=clean,
     )
-
-
-def network_of(address: str) -> str:
-    """The network of an address, "203.0.0.0/16"; "" for names of services and whatever is no address."""
-    try:
-        found = ipaddress.ip_address(address.strip())
-    except ValueError:
-        return ""
-    return str(ipaddress.ip_network((found, NARROW[found.version]), strict=False))
 
 
 def _second(moment: datetime) -> str:

@@ -121,7 +121,7 @@ class TrailEvent(TenantModel):
     actor_name = models.CharField(_("who"), max_length=200, blank=True)
     access_key_id = models.CharField(_("AccessKey ID"), max_length=80, blank=True)
     source_ip = models.CharField(_("from address"), max_length=64, blank=True)
-    network = models.CharField(_("network"), max_length=64, blank=True)
+    origin = models.CharField(_("from country or network"), max_length=64, blank=True)
     request_id = models.CharField(_("request ID"), max_length=80, blank=True)
     error_code = models.CharField(_("error"), max_length=120, blank=True)
     resources = models.JSONField(_("touched"), default=list)

@@ -140,7 +140,7 @@ def happened(event: TrailEvent, asset_ids: frozenset[int]) -> Happened:
         actor_type=event.actor_type,
         actor_name=event.actor_name.partition("@")[0],
         access_key_id=event.access_key_id,
-        network=event.network,
+        origin=event.origin,
         request_id=event.request_id,
         occurred_at=event.occurred_at,
         is_refused=bool(event.error_code),
@@ -219,7 +219,7 @@ def _before(event: TrailEvent, reading: TrailReading, done: Sequence[TrailEvent]
     known = actions()
     same = TrailEvent.objects.filter(cloud_account=reading.cloud_account_id, actor_name=event.actor_name)
     deletions: list[datetime] = []
-    networks: frozenset[str] | None = None
+    origins: frozenset[str] | None = None
     if LONGEST_BURST and known.is_deletion(event.service, event.action):
         near = same.exclude(pk__in=[event.pk, *(one.pk for one in done)]).filter(
             occurred_at__gte=event.occurred_at - LONGEST_BURST, occurred_at__lte=event.occurred_at + LONGEST_BURST
@@ -233,10 +233,10 @@ def _before(event: TrailEvent, reading: TrailReading, done: Sequence[TrailEvent]
             and one.verdict not in (TrailVerdict.CHANGE, TrailVerdict.AUTOMATION)
         ]
     if event.action == SIGN_IN and reading.is_complete:
-        earlier = same.filter(action=SIGN_IN, error_code="", occurred_at__lt=event.occurred_at).exclude(network="")
-        found = frozenset(earlier.exclude(pk=event.pk).values_list("network", flat=True).distinct())
-        networks = found or None  # somebody who never signed in before has no usual network
-    return Before(deletions, networks)
+        earlier = same.filter(action=SIGN_IN, error_code="", occurred_at__lt=event.occurred_at).exclude(origin="")
+        found = frozenset(earlier.exclude(pk=event.pk).values_list("origin", flat=True).distinct())
+        origins = found or None  # somebody who never signed in before has no usual place
+    return Before(deletions, origins)
 
 
 # --- incidents --------------------------------------------------------------------------------------------------------

@@ -213,7 +213,7 @@ def _event(account: CloudAccount, record: api.Record, now: datetime) -> TrailEve
         actor_name=record.actor_name,
         access_key_id=record.access_key_id,
         source_ip=record.source_ip,
-        network=record.network,
+        origin=record.origin,
         request_id=record.request_id,
         error_code=record.error_code,
         resources=list(record.resources),

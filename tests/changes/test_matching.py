@@ -22,7 +22,7 @@ RESTART = Happened(
     actor_type="ram-user",
     actor_name="zhangwei",
     access_key_id="",
-    network="203.0.0.0/16",
+    origin="CN",
     request_id="R-1",
     occurred_at=NOW,
     asset_ids=frozenset({1}),
@@ -163,10 +163,10 @@ def test_many_deletions_are_a_suspicion_from_the_fifth_on() -> None:
     assert verdict(gone, before=Before(deletions=[NOW - HOUR, *earlier[:3]])).verdict is Verdict.UNMATCHED
 
 
-def test_a_new_network_is_told_only_of_somebody_whose_networks_are_known() -> None:
+def test_a_new_country_is_told_only_of_somebody_whose_countries_are_known() -> None:
     assert verdict(SIGN_IN).verdict is Verdict.UNMATCHED
-    assert verdict(SIGN_IN, before=Before(networks=frozenset({"203.0.0.0/16"}))).verdict is Verdict.UNMATCHED
-    assert verdict(SIGN_IN, before=Before(networks=frozenset({"198.51.0.0/16"}))).rule == "new-network"
+    assert verdict(SIGN_IN, before=Before(origins=frozenset({"CN"}))).verdict is Verdict.UNMATCHED
+    assert verdict(SIGN_IN, before=Before(origins=frozenset({"SG"}))).rule == "new-country"
 
 
 @given(st.lists(st.integers(0, 3000), max_size=30), st.integers(0, 3000), st.integers(2, 6), st.integers(1, 900))
@@ -197,7 +197,7 @@ EVENTS = st.builds(
     actor_type=st.sampled_from(["root-account", "ram-user", "assumed-role", "system", "neu", ""]),
     actor_name=TEXT,
     access_key_id=st.sampled_from(["", "LTAIours", "LTAIother"]),
-    network=st.sampled_from(["", "203.0.0.0/16", "2001:db8::/32"]),
+    origin=st.sampled_from(["", "CN", "2001:db8::/32"]),
     request_id=st.sampled_from(["", "R-1", "R-2"]),
     occurred_at=st.integers(-9000, 9000).map(lambda seconds: NOW + timedelta(seconds=seconds)),
     is_refused=st.booleans(),

@@ -302,16 +302,16 @@ def test_many_deletions_become_a_disaster_however_they_are_listed(account: Cloud
     assert TrailEvent.objects.filter(rule="many-deletions").count() == 6
 
 
-def test_a_sign_in_from_a_new_network_is_told_once_the_past_is_known(account: CloudAccount, estate: Estate) -> None:
+def test_a_sign_in_from_a_new_country_is_told_once_the_past_is_known(account: CloudAccount, estate: Estate) -> None:
     for days in (3, 30):
-        add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later() - days * DAY, ip="203.0.113.9")
+        add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later() - days * DAY, ip="47.96.1.1")
     look(account)
-    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="203.0.200.1")
-    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="192.0.2.77")
-    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="192.0.2.77", who="neu")
+    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="223.5.5.5")
+    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="81.2.69.142")
+    add_trail_event(estate, service="AasSub", action="ConsoleSignin", at=later(-6), ip="81.2.69.142", who="neu")
     look(account)
-    assert TrailEvent.objects.get(rule="new-network").source_ip == "192.0.2.77"
-    assert TrailEvent.objects.get(rule="new-network").actor_name == "zhangwei"
+    assert TrailEvent.objects.get(rule="new-country").source_ip == "81.2.69.142"
+    assert TrailEvent.objects.get(rule="new-country").actor_name == "zhangwei"
 
 
 def test_whoever_is_put_on_the_list_explains_what_they_did(
