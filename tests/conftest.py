@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
 
+import hypothesis
 import pytest
 from allauth.mfa.models import Authenticator
 from django.conf import settings
@@ -21,6 +22,10 @@ PASSWORD = "correct horse battery staple"
 
 ClientFor = Callable[[User], Client]
 
+hypothesis.settings.register_profile(
+    "rdmp", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)  # no test fails because the machine is busy
+hypothesis.settings.load_profile("rdmp")
 settings.PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # the real one is slow on purpose
 
 

@@ -182,6 +182,8 @@ def may_start(run: OperationRun, verbs: Collection[Verb]) -> bool:
 def start(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
     """Carry out what the dry run showed."""
     run, change = hold_run(run)
+    _may(actor, Verb.RUN)
+    _must_be_known(run)
     allowed(verb_of(run), change, actor)
     _must_be(run, RunState.PLANNED)
     if verb_of(run) is Verb.RUN and run.revision != change.revision:
@@ -228,6 +230,7 @@ def undo(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
     """The dry run of the way back, as a run of its own."""
     run, change = hold_run(run)
     allowed(Verb.UNDO, change, actor)
+    _must_be_known(run)
     way = run.executable.undo
     steps = () if way is None or not run.may_be_undone else way(settled_steps(run))
     if not steps:
@@ -358,6 +361,12 @@ def _record(run: OperationRun, verb: str, actor: User, now: datetime) -> None:
 def _may(actor: User, verb: Verb) -> None:
     if not may_ever(actor, verb):
         raise PermissionDenied
+
+
+def _must_be_known(run: OperationRun) -> None:
+    """A dry run of an earlier release may be of an operation that this one does not have."""
+    if run.operation not in operations.EXECUTABLES:
+        raise DomainError(_("The platform does not carry this operation out any more."), code="unknown_operation")
 
 
 def _must_be(run: OperationRun, state: RunState) -> None:

@@ -242,7 +242,7 @@ ANYTHING = st.recursive(
 
 
 @example(detail={"big": 1e22, "minus": -0.0, "tiny": 5e-324, "never": float("inf")})
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(detail=st.dictionaries(st.text(max_size=5), ANYTHING, max_size=4))
 def test_whatever_an_entry_holds_the_chain_still_verifies(detail: dict[str, object], jia: Customer) -> None:
     (entry,) = write(jia, "test.anything", detail=detail)

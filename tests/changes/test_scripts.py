@@ -180,7 +180,7 @@ def test_parameters_of_a_change_are_lines() -> None:
             parse_values(wrong)
 
 
-@hypothesis_settings(max_examples=60, deadline=None)
+@hypothesis_settings(max_examples=60)
 @hypothesis_given(st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=60))
 def test_whatever_a_value_says_it_arrives_as_it_is(value: str) -> None:
     """The command line as a shell reads it."""

@@ -261,7 +261,7 @@ def pause_lists(draw: st.DrawFn) -> list[Pause]:
     return [Pause(start, start + draw(st.timedeltas(timedelta(0), timedelta(days=9)))) for start in starts]
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(moments, durations, calendars, pause_lists())
 def test_add_and_elapsed_are_inverse(
     start: datetime, duration: timedelta, calendar: Calendar, pauses: list[Pause]
@@ -274,7 +274,7 @@ def test_add_and_elapsed_are_inverse(
         assert sla.elapsed(start, due - timedelta(microseconds=1), calendar, pauses) < duration
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(moments, moments, moments, calendars, pause_lists())
 def test_time_adds_up_over_any_split(
     a: datetime, b: datetime, c: datetime, calendar: Calendar, pauses: list[Pause]
@@ -286,7 +286,7 @@ def test_time_adds_up_over_any_split(
     assert whole + sla.paused(first, last, calendar, pauses) == sla.elapsed(first, last, calendar)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(moments, durations, calendars, pause_lists(), st.integers(0, 100))
 def test_a_share_of_the_time_is_that_share_elapsed(
     start: datetime, target: timedelta, calendar: Calendar, pauses: list[Pause], per_cent: int
@@ -297,7 +297,7 @@ def test_a_share_of_the_time_is_that_share_elapsed(
     assert moment <= sla.add(start, target, calendar, pauses)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(moments, durations, calendars, pause_lists())
 def test_another_pause_never_brings_a_deadline_nearer(
     start: datetime, duration: timedelta, calendar: Calendar, pauses: list[Pause]
@@ -310,7 +310,7 @@ def test_another_pause_never_brings_a_deadline_nearer(
         assert sla.elapsed(start, more, calendar) - sla.paused(start, more, calendar, pauses[: count + 1]) == duration
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(moments, calendars)
 def test_the_next_opening_is_at_work_and_nothing_before_it_is(moment: datetime, calendar: Calendar) -> None:
     try:
@@ -322,7 +322,7 @@ def test_the_next_opening_is_at_work_and_nothing_before_it_is(moment: datetime, 
     assert sla.elapsed(opening, opening + timedelta(microseconds=1), calendar) > timedelta()
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(moments, st.integers(1, 10), calendars)
 def test_working_days_end_in_order_and_at_a_closing_time(moment: datetime, days: int, calendar: Calendar) -> None:
     try:

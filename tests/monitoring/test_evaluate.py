@@ -320,7 +320,7 @@ POINTS = st.tuples(st.integers(1, 10), st.integers(0, 60), VALUES)
 BATCHES = st.lists(st.lists(POINTS, max_size=40), max_size=8)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(BATCHES)
 def test_the_columns_decide_as_the_walk_does(batches: list[list[tuple[int, int, float]]]) -> None:
     plan = plan_for(*MIXED, per_rule=2)
@@ -344,7 +344,7 @@ def test_the_columns_decide_as_the_walk_does(batches: list[list[tuple[int, int, 
         assert sorted(found) == sorted(expected)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(POINTS, max_size=60), st.integers(1, 7))
 def test_how_points_are_cut_into_batches_changes_nothing(points: list[tuple[int, int, float]], size: int) -> None:
     ordered = sorted({(s, t): v for s, t, v in points}.items(), key=lambda item: (item[0][1], item[0][0]))

@@ -52,7 +52,7 @@ def columns(draw: st.DrawFn) -> dict[int, Column]:
     return found
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(columns())
 def test_whatever_is_packed_comes_back_bit_for_bit(block: dict[int, Column]) -> None:
     found = packing.unpack(packing.pack(block))
@@ -61,7 +61,7 @@ def test_whatever_is_packed_comes_back_bit_for_bit(block: dict[int, Column]) -> 
         assert same(found[one], column)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(columns(), st.data())
 def test_some_series_come_back_without_the_others(block: dict[int, Column], data: st.DataObject) -> None:
     wanted = data.draw(st.sets(st.sampled_from([*sorted(block), 0])))
@@ -70,7 +70,7 @@ def test_some_series_come_back_without_the_others(block: dict[int, Column], data
     assert all(same(found[one], block[one]) for one in found)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(columns(), st.sampled_from([300, 3600]))
 def test_steps_come_back_as_they_were(block: dict[int, Column], step: int) -> None:
     block = {one: column for one, column in block.items() if np.abs(column.value).max() < 1e300}

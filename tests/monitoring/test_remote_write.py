@@ -15,8 +15,7 @@ from django.conf import LazySettings
 from django.http import HttpResponse
 from django.test import Client
 from django.utils import timezone
-from hypothesis import HealthCheck, given
-from hypothesis import settings as hypothesis_settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django.live_server_helper import LiveServer
 
@@ -86,7 +85,6 @@ LABELS = st.dictionaries(TEXT.filter(bool), TEXT, max_size=5).map(lambda labels:
 SAMPLES = st.lists(st.tuples(st.integers(-(2**63), 2**63 - 1), st.floats(allow_nan=False)), max_size=5)
 
 
-@hypothesis_settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(st.lists(st.tuples(LABELS, SAMPLES), max_size=5))
 def test_what_is_written_is_read_back(rows: list[tuple[dict[str, str], list[tuple[int, float]]]]) -> None:
     body = body_of([(labels, [at for at, _ in samples], [value for _, value in samples]) for labels, samples in rows])

@@ -37,7 +37,7 @@ def traced(rule: str, *values: float, every: int = MINUTE, levels: Levels | None
     return trace(plan, 0, column([(at * every, value) for at, value in enumerate(values)]))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 10), st.integers(0, 400), st.sampled_from([0.0, 84.0, 87.0, 95.0])), max_size=80)
 )
@@ -52,7 +52,7 @@ def test_a_replay_makes_the_alerts_that_live_data_made(points: list[tuple[int, i
     assert sorted((span.binding, span.closed) for span in spans if span.closed is not None) == ended
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.tuples(st.integers(0, 400), st.sampled_from([0.0, 84.0, 87.0, 95.0])), max_size=60))
 def test_a_trace_opens_and_closes_where_a_replay_does(points: list[tuple[int, float]]) -> None:
     plan = plan_for("ecs-cpu-util")

@@ -147,7 +147,7 @@ POINTS = st.dictionaries(
 )
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(POINTS)
 def test_what_is_copied_in_is_read_back_bit_for_bit(db: None, points: dict[tuple[int, int, int], float]) -> None:
     storage.make_days([START.date()])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from notify import budget
@@ -49,7 +49,6 @@ def test_a_digest_is_never_merged_again() -> None:
     assert plan(waiting[:2], used=17, limit=18) == Plan(alone=1)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.integers(1, 5), max_size=120))
 def test_every_backlog_goes_out_within_two_minutes_of_budget_and_nothing_twice(priorities: list[int]) -> None:
     """Urgent ones within the first minute, the rest at the latest when the next one begins."""

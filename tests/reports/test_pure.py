@@ -4,7 +4,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from accounts.calendars import ALWAYS, Calendar
@@ -46,7 +46,6 @@ def test_missing_parts_come_in_the_order_of_the_contract() -> None:
     assert parts.missing({Part.SYSTEM: "x", Part.ADVICE: ""}) == [Part.FAULT, Part.ANALYSIS, Part.PROCESS, Part.ADVICE]
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
 @given(
     st.lists(st.tuples(st.integers(-10_000, 100_000), st.text("09:告警 x", max_size=18)), max_size=40),
     st.integers(0, 500_000),
