@@ -12,7 +12,7 @@ def name_the_countries(apps, _schema_editor):
 
 
 class Migration(migrations.Migration):
-    dependencies = [("changes", "0006_scripts")]
+    dependencies = [("changes", "0008_recurring_duties")]
 
     operations = [
         migrations.RenameField("trailevent", "network", "origin"),
