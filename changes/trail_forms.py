@@ -7,6 +7,7 @@ from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from changes.models import Change
 
@@ -14,7 +15,7 @@ from changes.models import Change
 class BelongsForm(forms.Form):
     change: forms.ModelChoiceField[Change] = forms.ModelChoiceField(
         queryset=None,
-        label=_("Change"),
+        label=pgettext_lazy("noun", "Change"),
         help_text=_("Those on the same asset come first, then the nearest in time."),
         error_messages={"invalid_choice": _("Please choose one of the changes.")},
     )

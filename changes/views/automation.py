@@ -13,7 +13,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
@@ -157,7 +157,7 @@ def _export(page: tables.Page[OperationRun]) -> HttpResponse:
     columns: dict[str, Callable[[OperationRun], object]] = {
         _("Number"): lambda row: row.pk,
         _("Customer"): lambda row: row.customer.name,
-        _("Change"): lambda row: row.change.number,
+        pgettext("noun", "Change"): lambda row: row.change.number,
         _("Operation"): lambda row: said(row.words),
         _("Carried out on"): lambda row: row.target,
         _("Undoes"): lambda row: row.undoes_id or "",

@@ -19,7 +19,7 @@ from django.urls import reverse
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -272,7 +272,7 @@ def _export(page: tables.Page[TrailEvent]) -> HttpResponse:
         _("Error"): lambda row: row.error_code,
         _("Verdict"): lambda row: row.get_verdict_display(),
         _("Because"): lambda row: row.get_because_display(),
-        _("Change"): lambda row: row.change.number if row.change else "",
+        pgettext("noun", "Change"): lambda row: row.change.number if row.change else "",
         _("Incident"): lambda row: row.incident.number if row.incident else "",
         _("Decided by"): lambda row: row.decided_by,
         _("Reason"): lambda row: row.reason,
