@@ -105,7 +105,8 @@ def test_snapshots_of_every_disk_are_compared_each_day(web: Asset, server: Cloud
         assert told == 1
         assert compared(policy).state == "differs"
         assert Delivery.objects.filter(subject__contains="mall-web-01").count() == told, "told once, not every day"
-        workings(server).disks[0]["AutoSnapshotPolicyId"] = ""
+        disk = next(one for one in workings(server).disks if one["InstanceId"] == web.provider_id)
+        disk["AutoSnapshotPolicyId"] = ""
         assert compared(policy).differences == ["none_there"], "one disk without is an instance without"
         assert list(audit.verify(web.customer_id)) == []
 
