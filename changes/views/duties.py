@@ -55,7 +55,9 @@ class EvidenceForm(forms.Form):
         label=gettext_lazy("Restored within (minutes)"), min_value=1, max_value=100_000, required=False
     )
     minutes = forms.CharField(label=gettext_lazy("Minutes"), max_length=20_000, required=False, widget=LONG)
-    link = forms.URLField(label=gettext_lazy("Address of the document"), max_length=500, required=False)
+    link = forms.URLField(
+        label=gettext_lazy("Address of the document"), max_length=500, required=False, assume_scheme="https"
+    )
     change = forms.CharField(
         label=gettext_lazy("Change or restore"),
         max_length=20,
