@@ -13,7 +13,7 @@ from django.http import FileResponse, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -344,7 +344,7 @@ def _export(page: tables.Page[DutyOccurrence]) -> HttpResponse:
         _("Restored within (minutes)"): lambda row: row.restore_minutes,
         _("Minutes"): lambda row: row.minutes,
         _("Address of the document"): lambda row: row.link,
-        _("Change"): lambda row: "" if row.change is None else row.change.number,
+        pgettext("noun", "Change"): lambda row: "" if row.change is None else row.change.number,
         _("Done by"): lambda row: row.done_by,
         _("Done at"): lambda row: row.done_at,
         _("Why it was dropped"): lambda row: row.dropped_because,

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_safe
 
 from accounts import tables
@@ -76,7 +77,7 @@ def _export(page: tables.Page[ChangeAsset]) -> HttpResponse:
         _("Server"): lambda row: row.asset.name,
         _("Ports"): lambda row: row.change.fields.get("ports", ""),
         _("Why nobody needs them"): lambda row: row.change.fields.get("reason", ""),
-        _("Change"): lambda row: row.change.number,
+        pgettext("noun", "Change"): lambda row: row.change.number,
         _("State"): lambda row: row.change.get_state_display(),
         _("Confirmed by"): of_signature(lambda given: given.signer_name),
         _("Confirmed at"): of_signature(lambda given: given.at),

@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -179,7 +179,7 @@ def _export(page: tables.Page[ScriptRun]) -> HttpResponse:
         _("Customer"): lambda row: row.customer.name,
         _("Script"): lambda row: str(row.version),
         _("Name"): lambda row: said(row.version.words),
-        _("Change"): lambda row: "" if row.change is None else row.change.number,
+        pgettext("noun", "Change"): lambda row: "" if row.change is None else row.change.number,
         _("Reason"): lambda row: row.reason,
         _("State"): lambda row: row.get_state_display(),
         _("Hosts"): lambda row: getattr(row, "total", ""),

@@ -14,7 +14,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -199,7 +199,7 @@ def _export(page: tables.Page[SavingProposal]) -> HttpResponse:
         _("Done by"): lambda row: row.done_by or "",
         _("Done at"): lambda row: row.done_at,
         _("What was done"): lambda row: row.result,
-        _("Change"): lambda row: row.change.number if row.change else "",
+        pgettext("noun", "Change"): lambda row: row.change.number if row.change else "",
     }
     return tables.export_csv(page.all(), columns, "saving-proposals")
 
