@@ -465,5 +465,6 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "aliyunsdkcore": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
+        "weasyprint.progress": {"level": "INFO", "propagate": False},  # a line per page; `reports.pdf` listens to it
     },
 }

@@ -41,8 +41,6 @@ def make(html: str, *, on_progress: Progress | None = None) -> bytes:
         raise PdfError(f"WeasyPrint cannot run, Pango is missing: {_missing}")
     steps = _Steps(on_progress or (lambda _percent: None))
     logger = logging.getLogger("weasyprint.progress")
-    logger.setLevel(logging.INFO)
-    logger.propagate = False  # a line per page is nothing for the log
     logger.addHandler(steps)
     try:
         page = weasyprint.HTML(string=html, url_fetcher=NothingOutside(), media_type="print")
