@@ -33,7 +33,7 @@ from accounts import row_security, scope
 from accounts.api_access import PersonThrottle
 from accounts.models import Assignment, Customer, Role, User
 from accounts.schema import ApiSchemaGenerator
-from changes.models import ChangeFile
+from changes.models import ChangeFile, DutyFile
 from incidents.models import Attachment, IncidentAsset
 from notify import live
 from notify.models import Delivery
@@ -184,9 +184,11 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
 
     with scope.platform("test"):
         _issue(of_jia)
-        for specimens, kind in ((of_jia, Attachment), (internal, Attachment), (of_jia, ChangeFile)):
+        for specimens, kind in (
+            (of_jia, Attachment), (internal, Attachment), (of_jia, ChangeFile), (of_jia, DutyFile)
+        ):  # fmt: skip
             kept = specimens.made[kind]
-            assert isinstance(kept, Attachment | ChangeFile)
+            assert isinstance(kept, Attachment | ChangeFile | DutyFile)
             default_storage.delete(kept.stored_name)
             default_storage.save(kept.stored_name, ContentFile(specimens.marks.new("the file itself").encode()))
         texts = {name: marks["jia"].new(f"notify.Delivery.{name}") for name in ("key", "subject", "text")}
