@@ -16,7 +16,7 @@ from rdmp.embedded import lodging
 from rdmp.embedded.ports import free_port
 
 ROOT = installation.ROOT
-START_SECONDS = 300
+START_SECONDS = 400
 STOP_SECONDS = 40
 GRACE_SECONDS = 10
 """The code before the present one is taken as well."""

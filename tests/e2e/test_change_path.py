@@ -24,6 +24,8 @@ from tests.e2e.stack import Stack
 
 pytestmark = pytest.mark.e2e
 
+TRAIL_PERIOD_S = 5
+
 PM, ENGINEER, OWNER = "wang@xinghai.example", "chen@rdmp.example", "lin@rdmp.example"
 SECURITY, ADMIN = "gu@rdmp.example", "admin@rdmp.example"
 ASSET = "mall-job-01"

@@ -18,7 +18,7 @@ from rdmp.embedded.ports import free_port
 from tests.rdmp.processes import wait_until, with_environment, working_in
 
 pytestmark = pytest.mark.e2e
-START_SECONDS = 150
+START_SECONDS = 600  # two first starts side by side, on a slow machine
 KEPT = ("PATH", "HOME", "LANG", "TMPDIR")
 
 
