@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts.models import Contact, Role, User
 from changes.models import DutyOccurrence, RecurringDuty
+from changes.telling import PROJECT_MANAGERS, Text, contacts_here, tell
 from changes.words import said
 from incidents import duty as on_duty
-from notify import services as notify
-from notify.services import Message
-
-TOPIC = "change"
-Text = Callable[[], tuple[str, str]]
 
 
 def opened(occurrence: DutyOccurrence, *, now: datetime) -> None:
@@ -68,22 +64,17 @@ def _ours(occurrence: DutyOccurrence, now: datetime) -> list[User]:
 
 
 def _theirs(occurrence: DutyOccurrence) -> list[User]:
-    kinds = (Contact.Kind.FIRST_PM, Contact.Kind.SECOND_PM, Contact.Kind.PRIMARY)
-    rows = Contact.objects.filter(customer=occurrence.customer_id, kind__in=kinds, user__is_active=True)
-    return [contact.user for contact in rows.select_related("user")]
+    return contacts_here(occurrence.customer_id, (*PROJECT_MANAGERS, Contact.Kind.PRIMARY))
 
 
 def _tell(occurrence: DutyOccurrence, what: str, people: Iterable[User], text: Text, *, now: datetime) -> None:
-    notes = []
-    for person in {person.pk: person for person in people}.values():
-        with translation.override(person.language):
-            subject, body = text()
-            message = Message(
-                topic=TOPIC,
-                subject=subject,
-                text=body,
-                url=f"/changes/duties/{occurrence.pk}/",
-                about=f"duty:{occurrence.pk}",
-            )
-        notes.append(notify.Note(person, f"duty:{occurrence.pk}:{what}:{person.pk}", message, ("inbox", "email")))
-    notify.tell_many(customer=occurrence.customer, notes=notes, now=now)
+    about = f"duty:{occurrence.pk}"
+    tell(
+        occurrence.customer,
+        f"{about}:{what}",
+        people,
+        text,
+        about=about,
+        url=f"/changes/duties/{occurrence.pk}/",
+        now=now,
+    )

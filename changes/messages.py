@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
 from django.urls import reverse
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Contact, User
+from accounts.models import User
 from accounts.permissions import is_customer_pm
 from changes.links import token_of
 from changes.models import ApprovalLevel, Change, ChangeEntry, OperationRun
 from changes.run_words import problem_text
+from changes.telling import BY_MAIL, INBOX, Text, contacts_here, tell
 from incidents import duty
-from notify import services as notify
-from notify.services import Message
 
-Text = Callable[[], tuple[str, str]]
 EXCERPT = 300
-TOPIC = "change"
-INBOX, BY_MAIL = ("inbox",), ("inbox", "email")
 CALLING = ("inbox", "push", "email")
 
 
@@ -165,9 +161,7 @@ def _theirs(change: Change) -> list[User]:
     named = [one for one in (change.customer_owner, change.requester) if one is not None and not one.is_provider]
     if any(is_customer_pm(person) for person in named):
         return named
-    kinds = (Contact.Kind.FIRST_PM, Contact.Kind.SECOND_PM)
-    contacts = Contact.objects.filter(customer=change.customer_id, kind__in=kinds, user__is_active=True)
-    return [*named, *(contact.user for contact in contacts.select_related("user") if not contact.is_away)]
+    return [*named, *contacts_here(change.customer_id)]
 
 
 def _but(people: Iterable[User], actor: User) -> list[User]:
@@ -188,21 +182,17 @@ def _tell(
     channels: tuple[str, ...] = INBOX,
     url: str = "",
 ) -> None:
-    once = {person.pk: person for person in people}
-    notes = []
-    for person in once.values():
-        with translation.override(person.language):
-            subject, body = text()
-            message = Message(
-                topic=TOPIC,
-                subject=subject,
-                text=body,
-                url=url or f"/changes/{change.pk}/",
-                about=f"change:{change.pk}",
-                reference=change.number,
-            )
-        notes.append(notify.Note(person, f"{key}:{person.pk}", message, channels))
-    notify.tell_many(customer=change.customer, notes=notes, now=now)
+    tell(
+        change.customer,
+        key,
+        people,
+        text,
+        about=f"change:{change.pk}",
+        url=url or f"/changes/{change.pk}/",
+        now=now,
+        channels=channels,
+        reference=change.number,
+    )
 
 
 def _span(change: Change) -> str:

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import datetime
 
-from django.utils import timezone, translation
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from accounts.models import Contact, User
+from accounts.models import User
 from changes.models import TemporaryInstance
+from changes.telling import Text, contacts_here, tell
 from incidents import duty
-from notify import services as notify
-from notify.services import Message
-
-TOPIC = "change"
-Text = Callable[[], tuple[str, str]]
 
 
 def due(instance: TemporaryInstance, *, now: datetime) -> None:
@@ -59,23 +55,17 @@ def _ours(instance: TemporaryInstance, now: datetime) -> list[User]:
 
 
 def _theirs(instance: TemporaryInstance) -> list[User]:
-    kinds = (Contact.Kind.FIRST_PM, Contact.Kind.SECOND_PM)
-    rows = Contact.objects.filter(customer=instance.customer_id, kind__in=kinds, user__is_active=True)
-    return [contact.user for contact in rows.select_related("user")]
+    return contacts_here(instance.customer_id)
 
 
 def _tell(instance: TemporaryInstance, what: str, people: Iterable[User], text: Text, *, now: datetime) -> None:
-    notes = []
-    for person in {person.pk: person for person in people}.values():
-        with translation.override(person.language):
-            subject, body = text()
-            message = Message(
-                topic=TOPIC,
-                subject=subject,
-                text=body,
-                url=f"/changes/restores/{instance.pk}/",
-                about=f"temporary-instance:{instance.pk}",
-            )
-        key = f"temporary-instance:{instance.pk}:{what}:{person.pk}"
-        notes.append(notify.Note(person, key, message, ("inbox", "email")))
-    notify.tell_many(customer=instance.customer, notes=notes, now=now)
+    about = f"temporary-instance:{instance.pk}"
+    tell(
+        instance.customer,
+        f"{about}:{what}",
+        people,
+        text,
+        about=about,
+        url=f"/changes/restores/{instance.pk}/",
+        now=now,
+    )

@@ -8,7 +8,6 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -22,8 +21,8 @@ from changes.backup_policy import Policy, differences, of_ecs, of_rds, weakest
 from changes.models import BackupPolicy
 from changes.operations import ecs
 from changes.services import clouds
+from changes.telling import INBOX, tell
 from incidents.duty import eligible_assignees
-from notify import services as notify
 from timers import services as timers
 
 CHECK_TASK: Final = "changes.compare_backup_policy"
@@ -154,18 +153,16 @@ def _arm(policy: BackupPolicy, at: datetime) -> None:
 
 
 def _tell(policy: BackupPolicy, now: datetime) -> None:
-    notes = []
-    for person in eligible_assignees(policy.customer_id):
-        with translation.override(person.language):
-            message = notify.Message(
-                topic="change",
-                subject=_("The backup of %(name)s is not as agreed") % {"name": policy.asset},
-                text=_("%(customer)s: the cloud has something else than the recorded backup policy.")
-                % {"customer": policy.customer},
-                url="/changes/backups/?state=differs",
-                about=f"backup-policy:{policy.pk}",
-            )
-        notes.append(
-            notify.Note(person, f"backup-policy:{policy.pk}:{now:%Y%m%d%H%M}:{person.pk}", message, ("inbox",))
+    def words() -> tuple[str, str]:
+        return (
+            _("The backup of %(name)s is not as agreed") % {"name": policy.asset},
+            _("%(customer)s: the cloud has something else than the recorded backup policy.")
+            % {"customer": policy.customer},
         )
-    notify.tell_many(customer=policy.customer, notes=notes, now=now)
+
+    about = f"backup-policy:{policy.pk}"
+    key = f"{about}:{now:%Y%m%d%H%M}"
+    people = eligible_assignees(policy.customer_id)
+    tell(
+        policy.customer, key, people, words, about=about, url="/changes/backups/?state=differs", now=now, channels=INBOX
+    )
