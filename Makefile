@@ -1,4 +1,4 @@
-# make run      the whole platform on this machine (first start two or three minutes, then seconds)
+# make run      the whole platform on this machine (first start about a minute, then seconds)
 # make test     all tests · make check: lint, types, layers, catalogues · make bench: the benchmark table
 # The distribution's Python is built with optimisations; one compiled without them takes half as long again for everything.
 PYTHON ?= $(shell /usr/bin/python3.11 -c "import ensurepip" 2>/dev/null && echo /usr/bin/python3.11 \

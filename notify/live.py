@@ -33,10 +33,7 @@ def group_of_person(user_id: int) -> str:
 
 
 def publish(*, customer_id: int, topic: str, object_id: int) -> None:
-    """After commit, to every browser that may see the customer: the DOM event `live:<topic>` with `{id}`.
-
-    Topics in use: incidents, follow-ups, reports, alerts, assets, targets, inbox, deliveries, announcements.
-    """
+    """After commit, to every browser that may see the customer: what has `data-live` of the topic asks again."""
     _after_commit((group_of_customer(customer_id), EVERYTHING), topic, object_id)
 
 

@@ -216,7 +216,7 @@ def get_change(pk: int) -> Change:
 def answer(request: HttpRequest, change: Change, done: str) -> HttpResponse:
     """Back to the change; htmx gets the news as events and refreshes what it shows."""
     if is_fragment(request):
-        events: dict[str, object] = {"press:done": {}, "live:changes": {"id": change.pk}}
+        events: dict[str, object] = {"press:done": {}, "live": {"topic": "changes", "id": change.pk}}
         if done:
             events["toast"] = {"level": "success", "text": done}
         return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(events)})

@@ -13,7 +13,7 @@ from incidents.views.board import is_fragment
 def answer(request: HttpRequest, incident: Incident, done: str, *, anchor: str = "", event: str = "") -> HttpResponse:
     """Back to the incident; htmx gets the news as events and refreshes what it shows."""
     if is_fragment(request):
-        events: dict[str, object] = {"incident:changed": {"id": incident.pk}}
+        events: dict[str, object] = {"press:done": {}, "live": {"topic": "incidents", "id": incident.pk}}
         if event:
             events[event] = {"id": incident.pk}
         if done:

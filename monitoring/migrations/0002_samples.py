@@ -6,7 +6,7 @@ ROLES = """
 DO $$
 DECLARE role_name text;
 BEGIN
-    FOREACH role_name IN ARRAY ARRAY['rdmp_app', 'rdmp_ingest'] LOOP
+    FOREACH role_name IN ARRAY ARRAY['rdmp_app', 'rdmp_ingest', 'rdmp_pack'] LOOP
         BEGIN
             IF NOT EXISTS (SELECT 1 FROM pg_roles WHERE rolname = role_name) THEN
                 EXECUTE format('CREATE ROLE %I NOLOGIN NOSUPERUSER NOBYPASSRLS', role_name);
@@ -20,7 +20,7 @@ BEGIN
 END $$
 """
 
-BLOCKS = """
+TABLES = """
 CREATE SCHEMA samples;
 
 CREATE TABLE samples.block (
@@ -36,6 +36,63 @@ CREATE INDEX block_asset_ts ON samples.block (asset_id, ts);
 -- Rewritten with every batch: room in each page lets the new version stay beside the old one, without index work.
 ALTER TABLE monitoring_newest SET (fillfactor = 40);
 ALTER TABLE monitoring_newest ALTER COLUMN data SET STORAGE EXTERNAL;
+ALTER TABLE monitoring_rulestate SET (fillfactor = 50);
+
+CREATE TABLE samples.packed (
+    customer_id bigint NOT NULL,
+    asset_id bigint NOT NULL,
+    hour timestamptz NOT NULL,
+    hours smallint NOT NULL,
+    part smallint NOT NULL,
+    low_series int NOT NULL,
+    high_series int NOT NULL,
+    points int NOT NULL,
+    data bytea NOT NULL,
+    PRIMARY KEY (asset_id, hour, part)
+);
+ALTER TABLE samples.packed ALTER COLUMN data SET STORAGE EXTERNAL;
+
+CREATE TABLE samples.steps (
+    customer_id bigint NOT NULL,
+    asset_id bigint NOT NULL,
+    day timestamptz NOT NULL,
+    part smallint NOT NULL,
+    low_series int NOT NULL,
+    high_series int NOT NULL,
+    fives bytea NOT NULL,
+    hours bytea NOT NULL,
+    PRIMARY KEY (asset_id, day, part)
+);
+ALTER TABLE samples.steps ALTER COLUMN fives SET STORAGE EXTERNAL, ALTER COLUMN hours SET STORAGE EXTERNAL;
+
+-- Days with packed hours whose steps are still to be made.
+CREATE TABLE samples.open_day (
+    customer_id bigint NOT NULL,
+    asset_id bigint NOT NULL,
+    day timestamptz NOT NULL,
+    PRIMARY KEY (customer_id, asset_id, day)
+);
+
+
+-- Samples on their way to a store outside. See monitoring/services/outgoing.py.
+CREATE TABLE samples.outgoing (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    customer_id bigint NOT NULL,
+    points int NOT NULL,
+    data bytea NOT NULL,
+    at timestamptz NOT NULL DEFAULT now()
+);
+ALTER TABLE samples.outgoing ALTER COLUMN data SET STORAGE EXTERNAL;
+"""
+
+VIEWS = """
+CREATE FUNCTION samples.in_reach(customer bigint) RETURNS boolean LANGUAGE sql STABLE PARALLEL SAFE AS $$
+    SELECT CASE coalesce(current_setting('rdmp.customers', true), '')
+        WHEN '*' THEN true
+        WHEN '' THEN false
+        ELSE customer = ANY (string_to_array(current_setting('rdmp.customers', true), ',')::bigint[])
+    END
+$$;
 
 CREATE VIEW samples.readable WITH (security_barrier) AS
     SELECT customer_id, asset_id, ts, series, value FROM samples.block
@@ -48,9 +105,14 @@ CREATE VIEW samples.readable WITH (security_barrier) AS
 CREATE VIEW samples.sample WITH (security_barrier) AS
     SELECT customer_id, asset_id, series_id, ts, sample_value AS value
     FROM samples.readable, unnest(series, value) AS sample (series_id, sample_value);
+
+CREATE VIEW samples.packed_readable WITH (security_barrier) AS
+    SELECT * FROM samples.packed WHERE samples.in_reach(customer_id);
+CREATE VIEW samples.steps_readable WITH (security_barrier) AS
+    SELECT * FROM samples.steps WHERE samples.in_reach(customer_id);
 """
 
-FUNCTIONS = """
+DAYS = """
 CREATE FUNCTION samples.make_day(wanted date) RETURNS boolean
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = samples, pg_temp AS $$
 DECLARE
@@ -74,10 +136,25 @@ EXCEPTION WHEN duplicate_table THEN
     RETURN false;  -- somebody else was faster
 END $$;
 
-CREATE FUNCTION samples.drop_days_before(oldest date) RETURNS int
+-- A day that has passed is held while samples are written into it: housekeeping may drop it as soon as it is empty.
+CREATE FUNCTION samples.hold_day(wanted date) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = samples, pg_temp AS $$
+BEGIN
+    LOOP
+        PERFORM samples.make_day(wanted);
+        BEGIN
+            EXECUTE format('LOCK TABLE samples.%I IN ROW EXCLUSIVE MODE', 'block_' || to_char(wanted, 'YYYYMMDD'));
+            RETURN;
+        EXCEPTION WHEN undefined_table THEN  -- dropped between the two: once more
+        END;
+    END LOOP;
+END $$;
+
+CREATE FUNCTION samples.drop_empty_days_before(oldest date) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET search_path = samples, pg_temp SET lock_timeout = '2s' AS $$
 DECLARE
     name text;
+    is_empty boolean;
     dropped int := 0;
 BEGIN
     IF oldest > current_date - 1 THEN
@@ -88,8 +165,15 @@ BEGIN
         WHERE i.inhparent = 'samples.block'::regclass AND c.relname < 'block_' || to_char(oldest, 'YYYYMMDD')
         ORDER BY c.relname
     LOOP
-        EXECUTE format('DROP TABLE samples.%I', name);
-        dropped := dropped + 1;
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM samples.%I)', name) INTO is_empty;
+        CONTINUE WHEN NOT is_empty;
+        -- nobody writes between this look and the drop
+        EXECUTE format('LOCK TABLE samples.%I IN ACCESS EXCLUSIVE MODE', name);
+        EXECUTE format('SELECT NOT EXISTS (SELECT FROM samples.%I)', name) INTO is_empty;
+        IF is_empty THEN
+            EXECUTE format('DROP TABLE samples.%I', name);
+            dropped := dropped + 1;
+        END IF;
     END LOOP;
     RETURN dropped;
 END $$;
@@ -98,10 +182,14 @@ END $$;
 GRANTS = """
 REVOKE ALL ON SCHEMA samples FROM PUBLIC;
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA samples FROM PUBLIC;
-GRANT USAGE ON SCHEMA samples TO rdmp_app, rdmp_ingest;
-GRANT SELECT ON samples.readable, samples.sample TO rdmp_app;
-GRANT EXECUTE ON FUNCTION samples.make_day(date), samples.drop_days_before(date) TO rdmp_app;
-GRANT INSERT ON samples.block TO rdmp_ingest;
+GRANT USAGE ON SCHEMA samples TO rdmp_app, rdmp_ingest, rdmp_pack;
+GRANT SELECT ON samples.readable, samples.sample, samples.packed_readable, samples.steps_readable TO rdmp_app;
+GRANT EXECUTE ON FUNCTION
+    samples.make_day(date), samples.hold_day(date), samples.drop_empty_days_before(date), samples.in_reach(bigint)
+    TO rdmp_app;
+GRANT INSERT ON samples.block, samples.outgoing TO rdmp_ingest;
+GRANT SELECT, DELETE ON samples.block, samples.outgoing TO rdmp_pack;
+GRANT SELECT, INSERT, DELETE ON samples.packed, samples.steps, samples.open_day TO rdmp_pack;
 """
 
 
@@ -110,7 +198,5 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.RunSQL(ROLES, migrations.RunSQL.noop),
-        migrations.RunSQL(BLOCKS, "DROP SCHEMA samples CASCADE"),
-        migrations.RunSQL(FUNCTIONS, migrations.RunSQL.noop),
-        migrations.RunSQL(GRANTS, migrations.RunSQL.noop),
+        migrations.RunSQL([TABLES, VIEWS, DAYS, GRANTS], "DROP SCHEMA samples CASCADE"),
     ]

@@ -4,7 +4,7 @@ from django.db import migrations
 
 
 class Migration(migrations.Migration):
-    dependencies = [("incidents", "0014_searched")]
+    dependencies = [("incidents", "0001_initial")]
 
     operations = [
         migrations.RunSQL(
