@@ -129,7 +129,11 @@ def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         pressed.act(event=event, actor=person, now=timezone.now(), **form.cleaned_data)
         if is_fragment(request):
-            heard = {"press:done": {}, "live": {"topic": "trail"}, "toast": {"level": "success", "text": str(pressed.done)}}
+            heard = {
+                "press:done": {},
+                "live": {"topic": "trail"},
+                "toast": {"level": "success", "text": str(pressed.done)},
+            }
             return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(heard)})
         messages.success(request, str(pressed.done))
         return redirect("changes:trail-event", event.pk)

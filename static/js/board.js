@@ -1,35 +1,9 @@
-// The board and the incident's page keep themselves true: they ask again when the server says that something
-// changed, mark what is new, count in the title, and ring if wanted. Focus and selection stay: the answer is morphed in.
-// <div data-live="incidents" [data-live-id="7"] hx-get=… hx-trigger="refresh, …"> is asked again on live:incidents.
-const PAUSE_MS = 250;
+// The board and the incident's page: mark what is new, count in the title, and ring if wanted. Focus and selection stay:
+// what live.js asks for again is morphed in.
+import { refreshAll } from "./live.js";
+
 const SOUND_KEY = "rdmp.board.sound";
-const waiting = new Map();
 
-/* One request for many events: the first waits a moment, those in between are covered by it. */
-function refreshSoon(element) {
-  if (waiting.has(element)) return;
-  waiting.set(
-    element,
-    setTimeout(() => {
-      waiting.delete(element);
-      if (element.isConnected) window.htmx.trigger(element, "refresh");
-    }, PAUSE_MS),
-  );
-}
-
-function refreshAll(topic, id) {
-  for (const element of document.querySelectorAll(`[data-live~="${CSS.escape(topic)}"]`)) {
-    if (!element.dataset.liveId || !id || element.dataset.liveId === String(id)) refreshSoon(element);
-  }
-}
-
-for (const topic of ["incidents", "alerts"]) {
-  document.addEventListener(`live:${topic}`, (event) => refreshAll(topic, event.detail?.id));
-}
-document.addEventListener("incident:changed", (event) => refreshAll("incidents", event.detail?.id));
-// What happened while the laptop slept or the tab was hidden.
-document.addEventListener("live:connected", () => refreshAll("incidents"));
-window.addEventListener("online", () => refreshAll("incidents"));
 document.addEventListener("countdown:late", () => refreshAll("incidents"));
 
 /* --- new cards, title, sound ---------------------------------------------------------- */
@@ -125,7 +99,5 @@ document.addEventListener("htmx:afterSwap", (event) => {
   if (!dialog.open) dialog.showModal();
   dialog.querySelector(".is-invalid, textarea, select, input:not([type=hidden])")?.focus();
 });
-for (const done of ["incident:changed", "press:done"]) {
-  document.addEventListener(done, () => dialog?.open && dialog.close());
-}
+document.addEventListener("press:done", () => dialog?.open && dialog.close());
 dialog?.addEventListener("close", () => document.getElementById("press-body").replaceChildren());

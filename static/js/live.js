@@ -1,8 +1,8 @@
-// One WebSocket per page: `{topic, id}` from the server becomes the DOM event `live:<topic>` on body.
-// The hint says only that something changed; fragments then ask the server again.
-const TOPICS = [
-  "incidents", "alerts", "assets", "targets", "inbox", "deliveries", "announcements", "follow-ups", "reports",
-];
+// One WebSocket per page: `{topic, id}` from the server says that something changed, and what shows it asks again:
+// <div data-live="incidents alerts" [data-live-id="7"] [data-live-every="2000"] hx-get=… hx-trigger="refresh, …">
+// What a person has just done says it by the DOM event `live` with the same detail (HX-Trigger of the answer).
+const PAUSE_MS = 250;
+const EVERY_MS = 1_000;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 30_000;
 const SILENCE_MS = 50_000; // two heartbeats and a half
@@ -17,9 +17,32 @@ let silence = 0;
 let hint = 0;
 let wasOpen = false;
 
-function announce(topic, id) {
-  document.body.dispatchEvent(new CustomEvent(`live:${topic}`, { bubbles: true, detail: { id } }));
+const waiting = new Map();
+const asked = new WeakMap();
+
+/* One request for many hints: the first waits for its neighbours, later ones until the element has had its rest, and
+   the last is never lost (htmx's own throttle drops it). Who has just pressed does not wait for the rest. */
+function refreshSoon(element, isPressed = false) {
+  if (waiting.has(element) && !isPressed) return;
+  const rest = Number(element.dataset.liveEvery ?? EVERY_MS) - (performance.now() - (asked.get(element) ?? -Infinity));
+  clearTimeout(waiting.get(element));
+  waiting.set(element, setTimeout(refresh, isPressed ? 0 : Math.max(PAUSE_MS, rest), element));
 }
+
+function refresh(element) {
+  waiting.delete(element);
+  if (!element.isConnected) return;
+  asked.set(element, performance.now());
+  element.dispatchEvent(new CustomEvent("refresh")); // not for the live element around it
+}
+
+export function refreshAll(topic, id, isPressed = false) {
+  for (const element of document.querySelectorAll(`[data-live~="${CSS.escape(topic)}"]`)) {
+    if (!element.dataset.liveId || !id || element.dataset.liveId === String(id)) refreshSoon(element, isPressed);
+  }
+}
+
+document.addEventListener("live", (event) => refreshAll(event.detail.topic, event.detail.id, true));
 
 function connect() {
   clearTimeout(reconnect);
@@ -39,14 +62,14 @@ function opened() {
   document.body.classList.remove("is-offline");
   document.documentElement.dataset.live = "on";
   // What happened while nobody listened is not told again: ask for everything once.
-  if (wasOpen) for (const topic of TOPICS) announce(topic, 0);
+  if (wasOpen) for (const element of document.querySelectorAll("[data-live]")) refreshSoon(element);
   wasOpen = true;
 }
 
 function heard(event) {
   listen();
   const { topic, id } = JSON.parse(event.data);
-  if (topic !== "ping") announce(topic, id);
+  if (topic !== "ping") refreshAll(topic, id);
 }
 
 function closed(event) {

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from changes import gates
-from changes.gates import Actor, Facts, Gate, Kind, Lack, Target, Tested, Word
+from changes.gates import Actor, Facts, Gate, Kind, Lack, Target, Word
 from tests.conftest import NOW
 
 WEB = Target(1, is_production=True, backed_up_at=NOW)
@@ -19,7 +19,7 @@ PASSED = Facts(
     risk_told=True,
     confirmed=Word.YES,
     heard=False,
-    tested=Tested.PASSED,
+    tested=gates.Tested.PASSED,
     approved=Word.YES,
     has_window=True,
     backup_since=NOW - timedelta(days=7),
@@ -39,8 +39,8 @@ def test_nothing_is_missing_when_everything_is_recorded() -> None:
         ({"confirmed": Word.PENDING}, Gate.CONFIRMED, Lack.NOT_SIGNED, Actor.CUSTOMER),
         ({"confirmed": Word.NO}, Gate.CONFIRMED, Lack.DECLINED, Actor.PROVIDER),
         ({"heard": True, "confirmed": Word.PENDING}, Gate.CONFIRMED, Lack.NOT_SIGNED, Actor.CUSTOMER),
-        ({"tested": Tested.NOT}, Gate.TESTED, Lack.NOT_TESTED, Actor.PROVIDER),
-        ({"tested": Tested.FAILED}, Gate.TESTED, Lack.TEST_FAILED, Actor.PROVIDER),
+        ({"tested": gates.Tested.NOT}, Gate.TESTED, Lack.NOT_TESTED, Actor.PROVIDER),
+        ({"tested": gates.Tested.FAILED}, Gate.TESTED, Lack.TEST_FAILED, Actor.PROVIDER),
         ({"targets": (replace(WEB, backed_up_at=None),)}, Gate.BACKED_UP, Lack.NO_BACKUP, Actor.PROVIDER),
         ({"targets": (OLD,)}, Gate.BACKED_UP, Lack.OLD_BACKUP, Actor.PROVIDER),
         ({"approved": Word.NO}, Gate.APPROVED, Lack.REFUSED, Actor.PROVIDER),
@@ -60,7 +60,7 @@ def test_each_gate_says_what_is_missing_and_who_must_act(
 
 
 def test_a_waived_test_and_a_waived_backup_pass_because_the_customer_signed_them() -> None:
-    waived = replace(PASSED, tested=Tested.WAIVED, targets=(replace(WEB, backed_up_at=None, waived=True),))
+    waived = replace(PASSED, tested=gates.Tested.WAIVED, targets=(replace(WEB, backed_up_at=None, waived=True),))
     assert gates.missing(waived) == ()
 
 

@@ -22,9 +22,9 @@ ROOT = installation.ROOT
 SUPERVISE = """
 import sys
 from rdmp import supervisor as module
-module.PATIENCE_SECONDS = 1
+module.PATIENCE_SECONDS = float(sys.argv[1])
 supervisor = module.Supervisor(when_started=lambda: print("started", flush=True))
-for number, command in enumerate(sys.argv[1:]):
+for number, command in enumerate(sys.argv[2:]):
     supervisor.add_process(f"process{number}", command)
 supervisor.loop()
 print("ended first:", supervisor.ended_first, flush=True)
@@ -98,9 +98,9 @@ def test_a_full_disk_is_said_in_one_sentence(state_dir: Path, monkeypatch: pytes
         launch.run()
 
 
-def supervised(*commands: str) -> "subprocess.Popen[str]":
+def supervised(*commands: str, patience_s: float = 1) -> "subprocess.Popen[str]":
     process = subprocess.Popen(
-        [sys.executable, "-c", SUPERVISE, *commands],
+        [sys.executable, "-c", SUPERVISE, str(patience_s), *commands],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
@@ -151,11 +151,11 @@ def test_a_process_that_does_not_want_to_end_is_ended() -> None:
 def test_a_command_may_let_its_own_processes_finish_and_what_it_leaves_is_ended(tmp_path: Path) -> None:
     finishing = f"trap 'wait; exit 0' TERM; (sleep 1; echo done > {tmp_path}/done) & wait; wait"
     leaving = "trap 'exit 0' TERM; sleep 600 & wait"
-    supervisor = supervised(finishing, leaving)
+    supervisor = supervised(finishing, leaving, patience_s=30)
     wait_until(lambda: len(descendants(supervisor.pid)) >= 6, 10, "all run")
     family = descendants(supervisor.pid)
     supervisor.terminate()
-    supervisor.wait(20)
+    supervisor.wait(40)
     assert (tmp_path / "done").exists()
     wait_until(lambda: not any(map(is_alive, family)), 5, "all are gone")
 
