@@ -92,6 +92,8 @@ class Field:
     most: int | None = None
     unit: str = ""
     placeholder: str = ""
+    offers: str = ""
+    """What the page proposes for it, read from the cloud: `disks` of the chosen assets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,6 +212,7 @@ def field_of(said: Mapping[str, Any]) -> Field:
         most=said.get("max"),
         unit=said.get("unit", ""),
         placeholder=said.get("placeholder", ""),
+        offers=said.get("offers", ""),
     )
     if (field.type is Type.CHOICE) != bool(field.options):
         raise ValueError(f"{field.name}: a choice has options, and nothing else has")

@@ -10,6 +10,7 @@ from typing import Any, Final
 from django import forms
 from django.core.exceptions import ValidationError
 from django.core.validators import RegexValidator
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -49,7 +50,7 @@ def check(operation: Operation, given: dict[str, Any]) -> OperationForm:
 def form_field(field: Field) -> forms.Field:
     label = said(field.words) + (f" ({field.unit})" if field.unit else "")
     options: dict[str, Any] = {"label": label, "required": field.required}
-    hint = {"placeholder": field.placeholder} if field.placeholder else {}
+    hint = ({"placeholder": field.placeholder} if field.placeholder else {}) | _offers(field)
     if field.type is Type.BOOLEAN:
         return forms.BooleanField(label=label, required=False)
     if field.type is Type.INTEGER:
@@ -66,6 +67,20 @@ def form_field(field: Field) -> forms.Field:
     return forms.CharField(
         max_length=LONGEST_TEXT, validators=_VALIDATORS.get(field.type, []), widget=forms.TextInput(hint), **options
     )
+
+
+def _offers(field: Field) -> dict[str, str]:
+    """The browser proposes what the server finds for the assets ticked so far; anything may still be typed."""
+    if not field.offers:
+        return {}
+    return {
+        "list": f"{field.offers}-offers",
+        "autocomplete": "off",
+        "hx-get": reverse(f"changes:{field.offers}"),
+        "hx-trigger": "focus, change from:#asset-options",
+        "hx-include": "#asset-options",
+        "hx-target": f"#{field.offers}-offers",
+    }
 
 
 def _moment_field(field: Field, options: dict[str, Any]) -> forms.Field:

@@ -23,6 +23,7 @@ app_name = "changes"
 urlpatterns = [
     path("", pages.index, name="list"),
     path("catalogue/", catalogue.index, name="catalogue"),
+    path("catalogue/disks/", catalogue.disks, name="disks"),
     path("catalogue/<slug:code>/", catalogue.ask, name="ask"),
     path("new/", pages.create, name="create"),
     path("approvals/", approvals.inbox, name="approvals"),

@@ -11,8 +11,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Customer, User
 from accounts.permissions import can_write, person_of, require
+from assets.models import Asset
 from changes.catalogue import Operation, Risk, operations, route
 from changes.operation_forms import OperationForm
+from changes.services import offers
 from changes.words import said
 from incidents.forms_requests import RequestForm
 from incidents.models import Incident, ServiceRequest
@@ -20,6 +22,7 @@ from incidents.services import requests
 from incidents.services.requests import Wanted
 from incidents.views.incident import asked_customer, picker
 
+MOST_DIGITS = 19
 RISKS = {
     Risk.NONE: ServiceRequest.Risk.LOW,
     Risk.LOW: ServiceRequest.Risk.LOW,
@@ -63,6 +66,16 @@ def ask(request: HttpRequest, code: str) -> HttpResponse:
     return render(
         request, "changes/ask.html", {**context, **picker(request, customer, kinds=operation.kinds)}, status=status
     )
+
+
+@require_safe
+@require(can_write)
+def disks(request: HttpRequest) -> HttpResponse:
+    """Proposals for a disk ID: the disks of the assets that are ticked."""
+    chosen = [pk for pk in request.GET.getlist("assets") if pk.isdecimal() and len(pk) < MOST_DIGITS]
+    assets = Asset.objects.active().select_related("cloud_account").filter(pk__in=chosen)[: offers.MOST_ASSETS]
+    found = offers.disks(assets, now=timezone.now())
+    return render(request, "changes/_disk_offers.html", {"disks": found})
 
 
 def find(code: str) -> Operation:

@@ -76,6 +76,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "levels": faces.shown_levels(change),
         "details": faces.details(change.operation, change.fields),
         "verbs": set(states.verbs(change.stage, side_of(person))),
+        "is_time": change.starts_at is None or change.starts_at <= now,
         "may_decide": change.pk in {one.pk for one in approving.waiting_for(person, now=now)},
         "conflicts": scheduling.conflicts(change) if change.stage in states.OPEN else [],
         "checks": {check.code: check for check in change.checks.select_related("by")},

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from accounts import scope
 from accounts.models import Contact, Customer, User
-from assets.models import Asset
+from assets.models import Asset, CloudAccount
 from changes import tasks  # noqa: F401 - timers find them by name
 from changes.models import Change, ChangeKind
 from changes.services import approving, confirming, drafting, evidence, scheduling
 from changes.services.drafting import Content
+from demo.aliyun import CloudServer
 from incidents.models import Incident
 from incidents.services import attestations
+from tests.changes.hosts import KeyHost, Turns
+from tests.changes.runs import open_account, quick_cloud
 from tests.conftest import NOW
 from tests.incidents.conftest import make_asset, raise_incident
 from tests.portal import browser, portal, visit  # noqa: F401 - fixtures
@@ -32,8 +37,32 @@ def place(customer: Customer, name: str, environment: str, *, kind: str = "serve
 
 
 @pytest.fixture
+def server() -> Iterator[CloudServer]:
+    """A simulated cloud in which everything is done at once."""
+    with quick_cloud() as running:
+        yield running
+
+
+@pytest.fixture
+def account(jia: Customer, server: CloudServer) -> CloudAccount:
+    with scope.customer(jia):
+        return open_account(jia, server)
+
+
+@pytest.fixture
 def web(jia: Customer) -> Asset:
     return place(jia, "web-01", "production")
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[KeyHost]:
+    with KeyHost(tmp_path).running() as host:
+        yield host
+
+
+@pytest.fixture
+def turns() -> Turns:
+    return Turns()
 
 
 @pytest.fixture

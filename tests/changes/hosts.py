@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Self
 
 import psutil
 
@@ -19,7 +20,7 @@ from assets.models import AccountPurpose, Asset, Credential, SshAccess
 from assets.services import credentials
 from assets.services.credentials import Entry
 from changes.catalogue import Words
-from changes.models import HostState, ScriptRun, ScriptVersion
+from changes.models import HostState, ScriptHost, ScriptRun, ScriptVersion
 from changes.scripts import Interpreter, Script
 from changes.services import script_library, script_running, script_runs
 from changes.services.script_library import Proposal
@@ -43,7 +44,7 @@ class KeyHost:
         self.user, self.private_key = getpass.getuser(), keypairs.make()
 
     @contextmanager
-    def running(self) -> Iterator[None]:
+    def running(self) -> Iterator[Self]:
         (self.place / "bin").mkdir()
         sudo = self.place / "bin" / "sudo"
         sudo.write_text(SUDO)
@@ -62,10 +63,16 @@ class KeyHost:
         self.pid = daemon.pid
         try:
             wait_for(self.port)
-            yield
+            yield self
         finally:
             daemon.terminate()
             daemon.wait(10)
+
+    def stand_in(self, program: str, body: str) -> None:
+        """A program that this host has instead of the machine's."""
+        file = self.place / "bin" / program
+        file.write_text(f"#!/bin/sh\n{body}\n")
+        file.chmod(0o755)
 
     def break_sessions(self, once_there: Path) -> None:
         """Cut every connection when a file is there."""
@@ -161,3 +168,9 @@ def read_on(
 
 def states(run: ScriptRun) -> list[str]:
     return [HostState(host.state).value for host in run.hosts.all()]
+
+
+def only(run: ScriptRun) -> ScriptHost:
+    found: ScriptHost
+    (found,) = run.hosts.all()
+    return found

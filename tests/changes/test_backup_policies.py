@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -19,7 +18,7 @@ from changes.services import backup_policies
 from demo.aliyun import CloudServer
 from notify.models import Delivery
 from tests.changes.conftest import place
-from tests.changes.runs import open_account, own, quick_cloud, workings
+from tests.changes.runs import own, workings
 from tests.conftest import NOW, ClientFor
 from timers.models import Timer
 
@@ -61,18 +60,6 @@ def test_ecs_counts_from_monday_as_one_and_of_several_disks_the_weakest_holds() 
     assert of_ecs({}) == Policy(frozenset(), 0, 0), "what nobody understands is no backup"
     assert weakest([]) is None
     assert weakest([of_ecs(said), Policy(EVERY_DAY, 0, 7)]) == Policy(frozenset({0, 6}), 0, 7)
-
-
-@pytest.fixture
-def server() -> Iterator[CloudServer]:
-    with quick_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def account(jia: Customer, server: CloudServer) -> CloudAccount:
-    with scope.customer(jia):
-        return open_account(jia, server)
 
 
 @pytest.fixture

@@ -19,27 +19,16 @@ from changes.services import runs
 from demo.aliyun import JIA_UID, CloudServer
 from incidents.models import Incident
 from tests.changes.conftest import draft
-from tests.changes.runs import Driver, carry_out, open_account, own, quick_cloud, set_to, undo, workings
+from tests.changes.runs import Driver, carry_out, own, set_to, undo, workings
 from tests.conftest import NOW
 
 DATA_DISK = "d-d"
-
-
-@pytest.fixture
-def server() -> Iterator[CloudServer]:
-    with quick_cloud() as running:
-        yield running
 
 
 @pytest.fixture(autouse=True)
 def _scope(jia: Customer) -> Iterator[None]:
     with scope.customer(jia):
         yield
-
-
-@pytest.fixture
-def account(jia: Customer, server: CloudServer) -> CloudAccount:
-    return open_account(jia, server)
 
 
 @pytest.fixture

@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from accounts import scope
-from accounts.models import Customer, User
+from accounts.models import User
 from assets.models import Asset, CloudAccount
 from changes.models import Change, ChangeState, OperationRun
 from demo.aliyun import CloudServer
 from incidents.models import Incident
 from tests.changes.conftest import draft
-from tests.changes.runs import Driver, open_account, own, quick_cloud, set_to
+from tests.changes.runs import Driver, own, set_to
 from tests.conftest import ClientFor
 
 JSON = "application/json"
-
-
-@pytest.fixture
-def server() -> Iterator[CloudServer]:
-    with quick_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def account(jia: Customer, server: CloudServer) -> CloudAccount:
-    with scope.customer(jia):
-        return open_account(jia, server)
 
 
 @pytest.fixture

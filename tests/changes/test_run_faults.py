@@ -26,7 +26,7 @@ from demo.aliyun import JIA_UID, CloudServer
 from incidents.models import Incident
 from notify.models import Delivery
 from tests.changes.conftest import draft
-from tests.changes.runs import Driver, carry_out, log_of, open_account, own, quick_cloud, set_to, undo, workings
+from tests.changes.runs import Driver, carry_out, log_of, own, set_to, undo, workings
 from tests.conftest import NOW
 from tests.incidents.conftest import make_asset
 from timers.models import Timer
@@ -40,21 +40,10 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clouds, "READ_S", 0.5)
 
 
-@pytest.fixture
-def server() -> Iterator[CloudServer]:
-    with quick_cloud() as running_cloud:
-        yield running_cloud
-
-
 @pytest.fixture(autouse=True)
 def _scope(jia: Customer) -> Iterator[None]:
     with scope.customer(jia):
         yield
-
-
-@pytest.fixture
-def account(jia: Customer, server: CloudServer) -> CloudAccount:
-    return open_account(jia, server)
 
 
 @pytest.fixture

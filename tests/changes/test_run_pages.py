@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator
 
 import pytest
 
@@ -16,20 +15,8 @@ from changes.models import Change, ChangeState, OperationRun, RunState
 from demo.aliyun import CloudServer
 from incidents.models import Incident
 from tests.changes.conftest import draft
-from tests.changes.runs import Driver, carry_out, open_account, own, quick_cloud, set_to
+from tests.changes.runs import Driver, carry_out, own, set_to
 from tests.conftest import ClientFor
-
-
-@pytest.fixture
-def server() -> Iterator[CloudServer]:
-    with quick_cloud() as running:
-        yield running
-
-
-@pytest.fixture
-def account(jia: Customer, server: CloudServer) -> CloudAccount:
-    with scope.customer(jia):
-        return open_account(jia, server)
 
 
 @pytest.fixture

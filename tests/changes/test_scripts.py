@@ -30,12 +30,11 @@ from changes.models import (
     ChangeEntry,
     ChangeState,
     HostState,
-    ScriptHost,
     ScriptRun,
     ScriptRunState,
     ScriptVersion,
 )
-from changes.scripts import BadScript, Interpreter, check, command, given, parse, parse_values, shipped
+from changes.scripts import BadScript, Interpreter, check, command, given, parse, parse_values
 from changes.services import executing, script_library, script_runs
 from changes.services.script_library import Proposal
 from changes.services.script_runs import Pace
@@ -45,7 +44,7 @@ from notify.models import Delivery
 from tests.assets import sshd
 from tests.assets.sshd import free_port
 from tests.changes.conftest import draft
-from tests.changes.hosts import TEXT, KeyHost, Turns, approved, place_host, read_on, script, states
+from tests.changes.hosts import TEXT, KeyHost, Turns, approved, only, place_host, read_on, script, states
 from tests.changes.runs import set_to
 from tests.conftest import NOW
 from tests.incidents.conftest import make_asset
@@ -73,13 +72,6 @@ def _scope(jia: Customer) -> Iterator[None]:
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> Iterator[KeyHost]:
-    host = KeyHost(tmp_path)
-    with host.running():
-        yield host
-
-
-@pytest.fixture
 def web(jia: Customer, host: KeyHost) -> Asset:
     return place_host(jia, host, "web-1")
 
@@ -87,17 +79,6 @@ def web(jia: Customer, host: KeyHost) -> Asset:
 @pytest.fixture
 def fleet(jia: Customer, host: KeyHost) -> list[Asset]:
     return [place_host(jia, host, f"web-{number}") for number in range(1, 6)]
-
-
-@pytest.fixture
-def turns() -> Turns:
-    return Turns()
-
-
-def only(run: ScriptRun) -> ScriptHost:
-    found: ScriptHost
-    (found,) = run.hosts.all()
-    return found
 
 
 # what a script is
@@ -585,34 +566,3 @@ def test_a_killed_worker_leaves_a_host_to_be_looked_at_and_nothing_is_repeated(
     run.refresh_from_db()
     turns.to_rest(run)
     assert (run.state, states(run), mark.read_text()) == ("done", ["done"] * 3, "x\n" * 3)
-
-
-# what comes with the platform
-
-
-def test_the_scripts_that_come_along_run_nowhere_before_two_people_agree(chen: User, lin: User) -> None:
-    for code in shipped():
-        version = script_library.adopt(code=code, actor=chen, now=NOW)
-        assert not version.is_approved
-        assert script_library.approve(version=version, actor=lin, now=NOW).is_approved
-    with pytest.raises(DomainError):
-        script_library.adopt(code="disk-usage", actor=chen, now=NOW)
-
-
-@pytest.mark.parametrize(
-    ("code", "values", "shows"),
-    [
-        ("disk-usage", {"path": "/etc"}, "/etc"),
-        ("disk-usage", {}, "%"),
-        ("listening-ports", {}, "LISTEN"),
-        ("processes", {"count": 3}, "PID"),
-        ("failed-logins", {"days": 1}, "end of list"),
-    ],
-)
-def test_those_that_read_are_run(
-    web: Asset, chen: User, lin: User, turns: Turns, code: str, values: dict[str, object], shows: str
-) -> None:
-    version = script_library.approve(version=script_library.adopt(code=code, actor=chen, now=NOW), actor=lin, now=NOW)
-    done = only(turns.to_rest(read_on(version, chen, web, given=values)))
-    assert (done.state, done.stderr) == (HostState.DONE, "")
-    assert shows in done.stdout

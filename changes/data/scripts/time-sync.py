@@ -7,13 +7,14 @@ import sys
 import time
 
 SINCE_1900 = 2_208_988_800
-server = os.environ["PARAM_SERVER"]
+NTP = 123
+server, port = os.environ["PARAM_SERVER"], int(os.environ["PARAM_PORT"] or NTP)
 ask = b"\x1b" + 47 * b"\0"
 try:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         sock.settimeout(5)
         sent = time.time()
-        sock.sendto(ask, (server, 123))
+        sock.sendto(ask, (server, port))
         answer, _peer = sock.recvfrom(128)
         came = time.time()
 except OSError as problem:
