@@ -6,6 +6,7 @@ from datetime import datetime, time
 from typing import Any
 
 from django import forms
+from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
@@ -14,10 +15,11 @@ from django.utils.translation import pgettext_lazy
 from accounts.models import Customer, Role, User
 from accounts.windows import Once, Weekly, Window, WindowError
 from assets.models import Asset
-from changes.models import BackupRecord, Change, ChangeFile, ChangeRisk, ChangeWindow
+from changes.models import BackupRecord, Change, ChangeFile, ChangeRisk, ChangeTemplate, ChangeWindow
 from changes.services.facts import NOT_PRODUCTION
 from incidents.duty import eligible_assignees
 from incidents.forms import LOCAL_TIME
+from incidents.models import Incident
 
 WORDS = forms.Textarea({"rows": 3})
 WEEKDAYS = [
@@ -76,7 +78,45 @@ class ContentForm(forms.Form):
         )
 
 
-class OriginForm(forms.Form):
+class OfIncidentForm(forms.Form):
+    """Names the customer's incident or request by which a change is authorised (R83)."""
+
+    incident = forms.CharField(
+        label=_("From the incident or request"), max_length=20, required=False, help_text=_("Such as INC-000123.")
+    )
+
+    def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.customer = customer
+
+    def clean_incident(self) -> Incident | None:
+        number = self.cleaned_data["incident"].upper().removeprefix("INC-").lstrip("#")
+        if not number:
+            return None
+        known = Incident.objects.for_both_sides().filter(customer=self.customer)
+        found = known.filter(pk=int(number)).first() if number.isdecimal() and len(number) < 16 else None
+        if found is None:
+            raise ValidationError(_("This customer has no incident or request of this number."))
+        return found
+
+
+class StandardUseForm(OfIncidentForm):
+    """A standard change is used on some of its assets: signed once, but each time there is somebody who wants it."""
+
+    field_order = ("assets", "incident")
+
+    def __init__(self, *args: Any, template: ChangeTemplate, **options: Any) -> None:
+        super().__init__(*args, customer=template.customer, **options)
+        self.fields["incident"].required = True
+        self.fields["assets"] = forms.ModelMultipleChoiceField(
+            Asset.objects.active().filter(pk__in=template.assets.values("pk")),
+            label=_("On which assets?"),
+            widget=forms.CheckboxSelectMultiple,
+        )
+        self.order_fields(self.field_order)
+
+
+class OriginForm(OfIncidentForm):
     """Where a new change comes from (R88)."""
 
     origin = forms.ChoiceField(label=_("Wanted by"), choices=Change.Origin.choices)
@@ -85,9 +125,6 @@ class OriginForm(forms.Form):
         max_length=300,
         required=False,
         help_text=_("Of a vendor: number or address of the notice. It stands for the customer's request."),
-    )
-    incident = forms.CharField(
-        label=_("From the incident or request"), max_length=20, required=False, help_text=_("Such as INC-000123.")
     )
 
     def clean(self) -> dict[str, Any]:

@@ -17,8 +17,20 @@ from assets.facts import Facts
 from assets.models import Asset, Environment
 from assets.services import inventory
 from changes.models import Change, ChangeKind
-from changes.services import approving, confirming, drafting, evidence, executing, freezing, restores, scheduling
+from changes.services import (
+    approving,
+    confirming,
+    drafting,
+    evidence,
+    executing,
+    freezing,
+    restores,
+    scheduling,
+    templates,
+)
 from changes.services.drafting import Content
+from changes.services.templates import Described
+from incidents.models import Incident
 from incidents.services import attestations
 
 FILE: Final = Path(__file__).parent / "data" / "changes.json"
@@ -62,6 +74,7 @@ def write(*, customer: Customer, cast: Cast, now: datetime) -> list[Change]:
     live = inventory.Ownership(environment=Environment.PRODUCTION)
     shop = Asset.objects.active().cloud().filter(customer=customer, name__startswith="mall-")
     inventory.set_owner(assets=shop, ownership=live, actor=cast.engineer, now=now)
+    _describe_standard(customer, cast, now - timedelta(days=20))
     made = [_play(customer, entry, cast, now) for entry in json.loads(FILE.read_text(encoding="utf-8"))]
     day = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=11)
     sale = Once(day, day + timedelta(days=2))
@@ -69,6 +82,31 @@ def write(*, customer: Customer, cast: Cast, now: datetime) -> list[Change]:
         customer=customer, kind="freeze", name="双十二大促封网", windows=[sale], actor=cast.manager, now=now
     )
     return made
+
+
+def _describe_standard(customer: Customer, cast: Cast, now: datetime) -> None:
+    """A standard change in force, used once; another waits for its signature."""
+    shop = tuple(Asset.objects.active().filter(customer=customer, name__in=("mall-web-01", "mall-web-02")))
+    for name, signs in (("轮转 mall-web 的 nginx 日志", True), ("重启 mall-web 的 nginx", False)):
+        described = Described(
+            name=name,
+            operation="linux-middleware",
+            fields={"product": "nginx", "version": "1.24", "settings": name},
+            assets=shop,
+            plan="摘除一台，执行，检查后挂回，再做下一台。",
+            rollback="恢复原配置并重新加载。",
+            risk_text="逐台进行，期间容量减少一半，约 1 分钟。",
+            valid_until=timezone.localdate(now) + timedelta(days=365),
+        )
+        template = templates.create(customer=customer, said=described, actor=cast.engineer, now=now)
+        if signs and template.attestation is not None:
+            attestations.sign(attestation=template.attestation, actor=cast.customer, ip="192.0.2.10", now=now)
+            template = templates.approve(template=template, actor=cast.manager, now=now)
+            wanted = Incident.objects.for_both_sides().unsolved().filter(customer=customer).earliest("opened_at")
+            used = drafting.draft_standard(
+                template=template, assets=shop[:1], incident=wanted, actor=cast.engineer, now=now
+            )
+            drafting.submit(change=used, actor=cast.engineer, now=now)
 
 
 def _play(customer: Customer, entry: Mapping[str, Any], cast: Cast, now: datetime) -> Change:
@@ -189,6 +227,12 @@ DOES: Final[Mapping[str, Callable[[Turn], object]]] = {
         restore_minutes=41,
         actor=turn.cast.engineer,
         now=turn.now,
+    ),
+    "fail": lambda turn: executing.fail(
+        change=turn.change, reason=turn.entry["failed"], actor=turn.cast.engineer, now=turn.now
+    ),
+    "roll_back": lambda turn: executing.roll_back(
+        change=turn.change, result=turn.entry["result"], actor=turn.cast.engineer, now=turn.now
     ),
     "finish": lambda turn: executing.finish_work(
         change=turn.change, result=turn.entry["result"], actor=turn.cast.engineer, now=turn.now

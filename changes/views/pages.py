@@ -104,7 +104,7 @@ def create(request: HttpRequest) -> HttpResponse:
         return render(request, "changes/choose_operation.html", context)
     operation, posted = find(code), request.POST if request.method == "POST" else None
     form = ContentForm(posted, customer=customer, initial=_proposed(code, incident))
-    origin = OriginForm(posted, initial=_origin(incident))
+    origin = OriginForm(posted, customer=customer, initial=_origin(incident))
     questions = OperationForm(posted, operation=operation, initial=_answers(request, incident))
     if posted is not None and form.is_valid() and origin.is_valid() and questions.is_valid():
         given = origin.cleaned_data
@@ -113,7 +113,7 @@ def create(request: HttpRequest) -> HttpResponse:
             content=_content(form, questions),
             origin=given["origin"],
             vendor_notice=given["vendor_notice"],
-            incident=_named_incident(given["incident"], customer),
+            incident=given["incident"],
             actor=person_of(request),
             now=timezone.now(),
         )
@@ -238,13 +238,6 @@ def _asked_incident(request: HttpRequest) -> Incident | None:
         return None
     rows = Incident.objects.exclude(kind=IncidentKind.INTERNAL).select_related("customer", "request")
     return get_object_or_404(rows, pk=int(asked))
-
-
-def _named_incident(number: str, customer: Customer) -> Incident | None:
-    digits = number.strip().upper().removeprefix("INC-").lstrip("#")
-    if not digits.isdecimal() or len(digits) > 15:
-        return None
-    return Incident.objects.filter(customer=customer, pk=int(digits)).exclude(kind=IncidentKind.INTERNAL).first()
 
 
 def _asked_operation(request: HttpRequest, incident: Incident | None) -> str:

@@ -14,7 +14,7 @@ from accounts.models import Customer
 from accounts.permissions import is_manager, is_provider, person_of, require
 from changes import faces
 from changes.catalogue import Risk, operations
-from changes.forms import TemplateForm
+from changes.forms import StandardUseForm, TemplateForm
 from changes.models import ChangeTemplate
 from changes.operation_forms import OperationForm
 from changes.services import drafting, templates
@@ -85,18 +85,21 @@ def create(request: HttpRequest) -> HttpResponse:
 @form_view
 @require(is_provider)
 def use(request: HttpRequest, pk: int) -> HttpResponse:
-    """Make a change of it: one only chooses the assets."""
+    """Make a change of it: one only chooses the assets, and says who wants it."""
     template = _get(pk)
-    if request.method == "POST":
-        wanted = [int(pk) for pk in request.POST.getlist("assets") if pk.isdecimal() and len(pk) < 15]
+    posted = request.POST if request.method == "POST" else None
+    form = StandardUseForm(posted, template=template, initial={"incident": request.GET.get("incident", "")})
+    if posted is not None and form.is_valid():
         change = drafting.draft_standard(
             template=template,
-            assets=template.assets.filter(pk__in=wanted),
+            assets=form.cleaned_data["assets"],
+            incident=form.cleaned_data["incident"],
             actor=person_of(request),
             now=timezone.now(),
         )
         return redirect("changes:detail", change.pk)
-    return render(request, "changes/standard_use.html", {"template": template})
+    context = {"template": template, "form": form}
+    return render(request, "changes/standard_use.html", context, status=422 if posted is not None else 200)
 
 
 @require_POST

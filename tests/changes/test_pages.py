@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
+from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer, User
@@ -14,9 +16,11 @@ from accounts.windows import Once
 from assets.models import Asset
 from changes.catalogue import operations
 from changes.links import token_of
-from changes.models import ApprovalLevel, Change
-from changes.services import confirming, drafting, evidence, freezing
+from changes.models import ApprovalLevel, Change, ChangeTemplate
+from changes.services import confirming, drafting, evidence, freezing, templates
+from changes.services.templates import Described
 from incidents.models import Incident, IncidentKind
+from incidents.services import attestations
 from tests.changes.conftest import HOUR, WINDOW, approve, back_up, draft, place, sign, try_out
 from tests.conftest import NOW, ClientFor
 
@@ -39,6 +43,24 @@ def asked(change: Change, web: Asset, staging: Asset, chen: User, alice: User, l
         try_out(change, staging, chen)
         back_up(change, web, chen)
     return change
+
+
+def standard(asset: Asset, *, chen: User, alice: User, lin: User) -> ChangeTemplate:
+    """A standard change in force."""
+    described = Described(
+        name="Reload",
+        operation="linux-kernel",
+        fields={"what": "sysctl -p"},
+        assets=(asset,),
+        plan="sysctl -p",
+        rollback="sysctl -p with the old file",
+        risk_text="None",
+        valid_until=timezone.localdate() + timedelta(days=90),
+    )
+    template = templates.create(customer=asset.customer, said=described, actor=chen, now=NOW)
+    assert template.attestation is not None
+    attestations.sign(attestation=template.attestation, actor=alice, ip=None, now=NOW)
+    return templates.approve(template=template, actor=lin, now=NOW)
 
 
 def level_of(change: Change, duty: str) -> ApprovalLevel:
@@ -338,3 +360,38 @@ def test_everything_on_the_page_is_escaped(incident: Incident, web: Asset, chen:
     page = client_for(chen).get(f"/changes/{change.pk}/").content.decode()
     assert "<script>alert(1)" not in page
     assert "<img src=x>" not in page
+
+
+def test_a_standard_change_is_used_for_somebody_who_wants_it(
+    incident: Incident, web: Asset, chen: User, alice: User, lin: User, client_for: ClientFor
+) -> None:
+    with scope.customer(incident.customer):
+        template = standard(web, chen=chen, alice=alice, lin=lin)
+    client, address = client_for(chen), f"/changes/standard/{template.pk}/use/"
+    assert "web-01" in client.get(address).content.decode()
+    for number in ("", "INC-999999", "x", "9" * 19):
+        refused = client.post(address, {"assets": [web.pk], "incident": number})
+        assert refused.status_code == 422, number
+    assert client.post(address, {"incident": incident.number}).status_code == 422, "on no asset"
+    client.post(address, {"assets": [web.pk], "incident": incident.number})
+    with scope.customer(incident.customer):
+        used = Change.objects.get(template=template)
+    assert used.incident_id == incident.pk
+    assert f'href="/incidents/{incident.pk}/"' in client.get(f"/changes/{used.pk}/").content.decode()
+
+
+def test_a_mistyped_incident_is_said(incident: Incident, web: Asset, chen: User, client_for: ClientFor) -> None:
+    said = {
+        "customer": incident.customer_id,
+        "title": "T",
+        "risk": "low",
+        "lead": "provider",
+        "origin": "customer",
+        "field-what": "x",
+    }
+    address = "/changes/new/?operation=linux-kernel"
+    answer = client_for(chen).post(address, {**said, "assets": [web.pk], "incident": "INC-999999"})
+    assert answer.status_code == 422
+    assert "999999" in answer.content.decode()
+    with scope.customer(incident.customer):
+        assert not Change.objects.exists()
