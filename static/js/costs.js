@@ -42,6 +42,17 @@ function months(data) {
 
 const DRAW = { days, months };
 
+const drawn = new Set(); // {place, view, redraw, sizes}: a live swap takes a place away without a word
+
+function forgetGone() {
+  for (const one of drawn) {
+    if (one.place.isConnected) continue;
+    one.sizes.disconnect();
+    one.view.dispose();
+    drawn.delete(one);
+  }
+}
+
 async function draw(place) {
   const source = document.getElementById(place.dataset.costs);
   if (!source || place.dataset.drawn) return;
@@ -50,12 +61,20 @@ async function draw(place) {
   if (!data) return;
   const option = DRAW[place.dataset.costsKind];
   const echarts = await import(ECHARTS);
+  if (!place.isConnected) return;
   const view = echarts.init(place);
-  view.setOption(option(data));
-  new ResizeObserver(() => view.resize()).observe(place);
-  document.addEventListener("rdmp:theme", () => view.setOption(option(data), true));
+  const redraw = () => view.setOption(option(data), true);
+  const sizes = new ResizeObserver(() => view.resize());
+  redraw();
+  sizes.observe(place);
+  drawn.add({ place, view, redraw, sizes });
 }
 
-const drawAll = () => document.querySelectorAll("[data-costs]").forEach(draw);
+function drawAll() {
+  forgetGone();
+  document.querySelectorAll("[data-costs]").forEach(draw);
+}
+
 drawAll();
 document.addEventListener("htmx:afterSettle", drawAll);
+document.addEventListener("rdmp:theme", () => drawn.forEach((one) => one.redraw()));

@@ -10,6 +10,9 @@ const HINT_AFTER_MS = 4_000;
 const SIGNED_OUT = 4401;
 const REACH_CHANGED = 4403;
 
+// What somebody types or chooses in the middle of a live element is theirs: a morph leaves <… data-kept> as it is.
+if (window.Idiomorph) window.Idiomorph.defaults.callbacks.beforeNodeMorphed = (old) => !old.matches?.("[data-kept]");
+
 let socket = null;
 let wait = FIRST_WAIT_MS;
 let reconnect = 0;
@@ -17,23 +20,29 @@ let silence = 0;
 let hint = 0;
 let wasOpen = false;
 
-const waiting = new Map();
-const asked = new WeakMap();
+// A swap of the whole element puts another in its place: what has an id is known by it, whoever bears it now.
+const waiting = { byId: new Map(), byElement: new WeakMap() };
+const asked = { byId: new Map(), byElement: new WeakMap() };
+const kept = (table, element) => (element.id ? table.byId : table.byElement);
+const key = (element) => element.id || element;
 
 /* One request for many hints: the first waits for its neighbours, later ones until the element has had its rest, and
    the last is never lost (htmx's own throttle drops it). Who has just pressed does not wait for the rest. */
 function refreshSoon(element, isPressed = false) {
-  if (waiting.has(element) && !isPressed) return;
-  const rest = Number(element.dataset.liveEvery ?? EVERY_MS) - (performance.now() - (asked.get(element) ?? -Infinity));
-  clearTimeout(waiting.get(element));
-  waiting.set(element, setTimeout(refresh, isPressed ? 0 : Math.max(PAUSE_MS, rest), element));
+  const timers = kept(waiting, element);
+  if (timers.has(key(element)) && !isPressed) return;
+  const before = kept(asked, element).get(key(element)) ?? -Infinity;
+  const rest = Number(element.dataset.liveEvery ?? EVERY_MS) - (performance.now() - before);
+  clearTimeout(timers.get(key(element)));
+  timers.set(key(element), setTimeout(refresh, isPressed ? 0 : Math.max(PAUSE_MS, rest), element));
 }
 
 function refresh(element) {
-  waiting.delete(element);
-  if (!element.isConnected) return;
-  asked.set(element, performance.now());
-  element.dispatchEvent(new CustomEvent("refresh")); // not for the live element around it
+  kept(waiting, element).delete(key(element));
+  const there = element.isConnected ? element : element.id && document.getElementById(element.id);
+  if (!there?.isConnected) return;
+  kept(asked, there).set(key(there), performance.now());
+  there.dispatchEvent(new CustomEvent("refresh")); // not for the live element around it
 }
 
 export function refreshAll(topic, id, isPressed = false) {
