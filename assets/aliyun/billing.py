@@ -27,6 +27,7 @@ CHARGES: Final[Mapping[str, str]] = MappingProxyType(
     {"SubscriptionOrder": "subscription", "Refund": "refund", "Adjustment": "adjustment"}
 )
 """What kind of charge a row is, by its `Item`; all others are use that is paid as one goes."""
+CURRENCY: Final = "CNY"
 BIGGEST: Final = Decimal(10) ** 10
 
 
@@ -42,7 +43,6 @@ class BillItem:
     spec: str
     charge: str
     item: str
-    currency: str
     amount: Decimal
     gross: Decimal
 
@@ -101,7 +101,11 @@ def _listed(client: Connection, on: date) -> tuple[list[BillItem], int | None, i
 
 
 def item_of(row: Row) -> BillItem:
-    """A row as the API writes it. Raises AliyunError for an amount that is none."""
+    """A row as the API writes it. Raises AliyunError for an amount that is none, and for another currency: what is
+    added up, compared and issued is yuan."""
+    currency = _plain(row, "Currency", 3) or CURRENCY
+    if currency != CURRENCY:
+        raise AliyunError("InvalidResponse", f"The bill is in {currency}, not in {CURRENCY}.")
     return BillItem(
         product_code=_plain(row, "ProductCode", 60),
         product_name=_plain(row, "ProductName", 120) or _plain(row, "ProductCode", 120),
@@ -111,7 +115,6 @@ def item_of(row: Row) -> BillItem:
         spec=_plain(row, "InstanceSpec", 120),
         charge=CHARGES.get(text(row, "Item"), "usage"),
         item=_plain(row, "BillingItem", 120) or _plain(row, "ProductDetail", 120),
-        currency=_plain(row, "Currency", 3) or "CNY",
         amount=_money(row, "PretaxAmount"),
         gross=_money(row, "PretaxGrossAmount"),
     )

@@ -86,7 +86,6 @@ def item(
         spec="",
         charge=charge,
         item=more.get("item", "配置"),
-        currency="CNY",
         amount=figure,
         gross=figure,
     )
