@@ -9,6 +9,7 @@ import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Generic, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
@@ -214,12 +215,12 @@ def export_csv(rows: Iterable[R], columns: Mapping[str, Callable[[R], object]], 
 def cell(value: object) -> str | int | float:
     """One value as a spreadsheet may see it: text that would be read as a formula gets an apostrophe in front."""
     match value:
-        case None:
-            return ""
-        case bool():
-            return "1" if value else "0"
+        case None | bool():
+            return "" if value is None else str(int(value))
         case int() | float():
             return value
+        case Decimal():
+            return f"{value:f}"
         case datetime():
             return timezone.localtime(value).strftime("%Y-%m-%d %H:%M:%S")
         case date():

@@ -6,6 +6,7 @@ from django import template
 
 from accounts.models import Customer
 from costs.models import CostAnomaly, ProposalState
+from costs.money import cents
 from monitoring.models import metric_name
 from monitoring.rules import metric_of
 
@@ -26,11 +27,11 @@ PROPOSAL_TONES = {
 
 
 @register.filter
-def yuan(amount: Decimal | float | None) -> str:
+def yuan(amount: Decimal | float | str | None) -> str:
     """ "¥1,234.50"; a dash for what is not known."""
     if amount is None:
         return "—"
-    figure = round(Decimal(amount), 2)
+    figure = cents(Decimal(amount))
     return f"-¥{-figure:,.2f}" if figure < 0 else f"¥{figure:,.2f}"
 
 
