@@ -1,12 +1,18 @@
 """Who may do what about cost, as plain questions about a person."""
 
 from accounts.models import User
-from accounts.permissions import is_manager, is_provider
-from costs.services.anomalies import may_explain, may_set_threshold
-from costs.services.deciding import may
+from accounts.permissions import can_write, is_customer_pm, is_manager, is_provider
 from costs.states import Verb, verbs
 
-__all__ = ["may", "may_explain", "may_issue", "may_propose", "may_set_threshold", "offered"]
+
+def may(person: User, verb: Verb) -> bool:
+    """The customer's project managers decide on a proposal; the provider's people do it."""
+    return is_provider(person) if verb is Verb.FINISH else is_customer_pm(person)
+
+
+def may_explain(person: User) -> bool:
+    """Both sides may know why a day was dear: everybody but the customer's readers."""
+    return can_write(person)
 
 
 def may_issue(person: User) -> bool:
@@ -16,6 +22,10 @@ def may_issue(person: User) -> bool:
 
 def may_propose(person: User) -> bool:
     return is_provider(person)
+
+
+def may_set_threshold(person: User) -> bool:
+    return is_provider(person) or is_customer_pm(person)
 
 
 def offered(person: User, state: str) -> list[Verb]:
