@@ -64,11 +64,16 @@ def issued_at(month: Month) -> datetime:
 
 
 def days_of(month: Month) -> tuple[date, ...]:
-    return tuple(days_between(first_day(month), first_day(month.shifted(1))))
+    return tuple(days_between(*ends(month)))
 
 
 def first_day(month: Month) -> date:
     return date(month.year, month.month, 1)
+
+
+def ends(month: Month) -> tuple[date, date]:
+    """The first day of a month, and the first of the next."""
+    return first_day(month), first_day(month.shifted(1))
 
 
 def days_between(first: date, end: date) -> Iterator[date]:

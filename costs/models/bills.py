@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
-from assets.aliyun.codes import is_permission_code
 from assets.words import say
 from costs import settling
 from incidents.months import Month
+
+LEFT_READ_FOR = timedelta(days=100)
+"""So long the days of a customer that has left are read, until its last month is final and was checked."""
 
 
 class Charge(models.TextChoices):
@@ -26,8 +28,11 @@ class Charge(models.TextChoices):
 
 class BillReadingQuerySet(TenantQuerySet["BillReading"]):
     def claimable(self, now: datetime) -> Self:
+        """Due and in nobody's hands. Who has left is read on until its last month is final, so that it is issued."""
         there = self.filter(cloud_account__retired_at=None, cloud_account__is_enabled=True)
-        there = there.exclude(customer__status=Customer.Status.LEFT)
+        open_days = BillDay.objects.filter(cloud_account=OuterRef("cloud_account"), next_due_at__isnull=False)
+        is_final = ~Exists(open_days.filter(day__gt=settling.today(now) - LEFT_READ_FOR))
+        there = there.exclude(is_final, customer__status=Customer.Status.LEFT)
         return there.filter(Q(lease_until=None) | Q(lease_until__lte=now), next_due_at__lte=now)
 
 
@@ -41,9 +46,11 @@ class BillReading(TenantModel):
     read_at = models.DateTimeField(_("last read"), null=True, blank=True)
     looked_at = models.DateTimeField(_("looked for savings at"), null=True, blank=True)
     unjudged = models.JSONField(_("without figures to judge by"), default=list)
+    stopped = models.JSONField(_("found stopped, and since when"), default=dict)
     problem_code = models.CharField(max_length=80, blank=True)
     problem_detail = models.CharField(_("what Alibaba Cloud said"), max_length=400, blank=True)
     problem_since = models.DateTimeField(_("problem since"), null=True, blank=True)
+    denied_since = models.DateTimeField(_("without permission since"), null=True, blank=True)
 
     objects: ClassVar = ScopedManager.from_queryset(BillReadingQuerySet)()
 
@@ -57,8 +64,9 @@ class BillReading(TenantModel):
 
     @property
     def is_denied(self) -> bool:
-        """The AccessKey may not read bills: nothing is broken, somebody has to allow it."""
-        return is_permission_code(self.problem_code)
+        """The AccessKey may not read bills: nothing is broken, somebody has to allow it. It lasts until bills are read
+        again, whatever other trouble comes between."""
+        return self.denied_since is not None
 
     @property
     def problem(self) -> str:
@@ -73,9 +81,20 @@ class BillDayQuerySet(TenantQuerySet["BillDay"]):
     def read(self) -> Self:
         return self.exclude(read_at=None)
 
+    def served(self) -> Self:
+        """Of accounts whose bills are still to come: an account that is retired or switched off, or whose AccessKey
+        may not read bills, is waited for by nobody."""
+        there = self.filter(cloud_account__retired_at=None, cloud_account__is_enabled=True)
+        return there.exclude(cloud_account__in=BillReading.objects.exclude(denied_since=None).values("cloud_account"))
+
+    def awaited(self) -> Self:
+        """Not read yet, and to come."""
+        return self.served().filter(read_at=None)
+
     def of_month(self, month: Month) -> Self:
         """The days of a month."""
-        return self.filter(day__gte=settling.first_day(month), day__lt=settling.first_day(month.shifted(1)))
+        first, end = settling.ends(month)
+        return self.filter(day__gte=first, day__lt=end)
 
 
 class BillDay(TenantModel):
@@ -97,10 +116,6 @@ class BillDay(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.cloud_account_id} {self.day}"
-
-    @property
-    def is_settled(self) -> bool:
-        return settling.is_settled(self.day, self.read_at)
 
 
 class BillLineQuerySet(TenantQuerySet["BillLine"]):

@@ -79,7 +79,8 @@ class StatementLine(TenantModel):
 
 class BillDifferenceQuerySet(TenantQuerySet["BillDifference"]):
     def of_month(self, month: Month) -> Self:
-        return self.filter(day__gte=settling.first_day(month), day__lt=settling.first_day(month.shifted(1)))
+        first, end = settling.ends(month)
+        return self.filter(day__gte=first, day__lt=end)
 
 
 class BillDifference(TenantModel):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -13,33 +13,84 @@ from typing import Final
 from django.db.models import Count, Max, Sum
 
 from accounts.models import Customer
-from assets.models import Asset
+from assets.models import Subscription
 from costs import settling
 from costs.forecast import WEEKS, Forecast, change, forecast
-from costs.models import BillDay, BillLine, Charge
+from costs.models import BillDay, BillLine, Charge, SavingProposal, Statement
+from costs.models.anomalies import CostAnomalyQuerySet
+from costs.models.proposals import SavingProposalQuerySet
 from incidents.months import Month
 
 SHOWN_PRODUCTS: Final = 7
 """In the chart; the rest is one colour."""
 TREND_MONTHS: Final = 6
+SOON: Final = timedelta(days=30)
 HISTORY: Final = timedelta(weeks=WEEKS + 3)
 
 
-def known_days(customer_id: int, first: date, end: date) -> dict[date, bool]:
-    """Days whose bill was read, of every account that has any; True: settled, so that its figures are whole.
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of a stretch of days of a customer.
 
-    An account whose bills nobody may read is not waited for: the page says so.
+    `known`: every account that is still read was read; True: settled, so that its figures are whole. `read`: at least
+    one was, so that sums hold what is known of the day. `whole`: settled, and good for comparing with other days.
     """
-    rows = BillDay.objects.filter(customer=customer_id)
-    accounts = rows.read().values("cloud_account_id").distinct().count()
-    found: dict[date, list[bool]] = defaultdict(list)
-    for day, read_at in rows.read().filter(day__gte=first, day__lt=end).values_list("day", "read_at"):
-        found[day].append(settling.is_settled(day, read_at))
-    return {day: all(settled) for day, settled in found.items() if len(settled) >= accounts}
+
+    known: Mapping[date, bool] = field(default_factory=dict)
+    read: frozenset[date] = frozenset()
+    whole: frozenset[date] = frozenset()
+
+    def missing(self, days: Iterable[date]) -> tuple[date, ...]:
+        """Those of the days whose bill is not known, or not of every account."""
+        return tuple(day for day in days if day not in self.known)
+
+    def provisional(self, days: Iterable[date]) -> tuple[date, ...]:
+        """Those that are known and may still grow."""
+        return tuple(day for day in days if self.known.get(day) is False)
 
 
-def settled_days(customer_id: int, first: date, end: date) -> set[date]:
-    return {day for day, settled in known_days(customer_id, first, end).items() if settled}
+def ledger(customer_id: int, first: date, end: date) -> Ledger:
+    return ledgers([customer_id], first, end).get(customer_id, Ledger())
+
+
+def ledgers(customer_ids: Collection[int], first: date, end: date) -> dict[int, Ledger]:
+    """What is known of each customer's days, in as many queries for two hundred as for one.
+
+    An account that is retired or switched off, or whose bills nobody may read, is not waited for: the page says so. In
+    an issued month its statement says what is missing; an account that came later is not in its figures, and the day is
+    compared with no other.
+    """
+    rows = BillDay.objects.filter(customer__in=customer_ids).order_by()
+    there = rows.filter(day__gte=first, day__lt=end)
+    settled: dict[tuple[int, date], list[bool]] = defaultdict(list)
+    for customer_id, day, read_at in there.read().values_list("customer_id", "day", "read_at"):
+        settled[customer_id, day].append(settling.is_settled(day, read_at))
+    unread = set(there.filter(read_at=None).values_list("customer_id", "day"))
+    awaited = set(there.awaited().values_list("customer_id", "day"))
+    planned: dict[int, date] = {}
+    newest = rows.served().values("customer_id", "cloud_account_id").annotate(newest=Max("day"))
+    for row in newest:
+        planned[row["customer_id"]] = min(row["newest"], planned.get(row["customer_id"], date.max))
+    statements = Statement.objects.filter(customer__in=customer_ids, month__gte=first.replace(day=1), month__lt=end)
+    issued = {
+        (customer_id, month): set(missing)
+        for customer_id, month, missing in statements.order_by().values_list("customer_id", "month", "missing")
+    }
+    found: dict[int, tuple[dict[date, bool], set[date], set[date]]] = defaultdict(lambda: ({}, set(), set()))
+    for (customer_id, day), is_settled in settled.items():
+        known, read, whole = found[customer_id]
+        read.add(day)
+        lacking = issued.get((customer_id, day.replace(day=1)))
+        if lacking is None:
+            waits = (customer_id, day) in awaited or day > planned.get(customer_id, day)
+        else:
+            waits = day.isoformat() in lacking and (customer_id, day) in unread
+        if waits:
+            continue
+        known[day] = all(is_settled)
+        if known[day] and (customer_id, day) not in awaited:
+            whole.add(day)
+    return {pk: Ledger(known, frozenset(read), frozenset(whole)) for pk, (known, read, whole) in found.items()}
 
 
 def usage_by_product(customer_id: int, first: date, end: date) -> dict[str, dict[date, float]]:
@@ -51,10 +102,11 @@ def usage_by_product(customer_id: int, first: date, end: date) -> dict[str, dict
     return dict(found)
 
 
-def product_names(customer_id: int) -> dict[str, str]:
-    """The newest name of each product."""
-    rows = BillLine.objects.filter(customer=customer_id).order_by()
-    return dict(rows.values_list("product_code").annotate(name=Max("product_name")))
+def product_names(customer_id: int, first: date, end: date) -> dict[str, str]:
+    """The newest name of each product that was billed in a stretch of days."""
+    rows = BillLine.objects.filter(customer=customer_id).between(first, end)
+    newest = rows.order_by("product_code", "-day", "-pk").distinct("product_code")
+    return dict(newest.values_list("product_code", "product_name"))
 
 
 def filled(amounts: Mapping[date, float], days: Iterable[date]) -> dict[date, float]:
@@ -82,13 +134,18 @@ class ProductRow:
 
 @dataclass(frozen=True, slots=True)
 class MonthView:
-    """A month of a customer. `missing` are past days whose bill is not known, `provisional` those that may grow."""
+    """A month of a customer.
+
+    `missing` are past days whose bill is not known, or not of every account: the sums hold what is known of them.
+    `provisional` are those that may grow. `same_days` is what this month and the one before had cost by the last day
+    that is whole, None where there is none.
+    """
 
     month: Month
     products: tuple[ProductRow, ...]
     total: Decimal
     before: Decimal
-    before_same_days: Decimal | None
+    same_days: tuple[Decimal, Decimal] | None
     ahead: Forecast | None
     missing: tuple[date, ...]
     provisional: tuple[date, ...]
@@ -101,23 +158,22 @@ class MonthView:
     @property
     def change_so_far(self) -> float | None:
         """Against the same days of the month before; None where those are not known."""
-        return None if self.before_same_days is None else change(float(self.total), float(self.before_same_days))
+        return None if self.same_days is None else change(*map(float, self.same_days))
 
 
 def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
-    first, end = settling.first_day(month), settling.first_day(month.shifted(1))
+    first, end = settling.ends(month)
     earlier = settling.first_day(month.shifted(-1))
     today = settling.today(now)
-    past = [day for day in settling.days_of(month) if day < today]
-    known = known_days(customer.pk, first - HISTORY, end)
-    settled = {day for day, whole in known.items() if whole}
+    past = past_days(month, now)
+    known = ledger(customer.pk, first - HISTORY, end)
     usage = usage_by_product(customer.pk, first - HISTORY, end)
     now_sums, before_sums = _sums(customer.pk, first, end), _sums(customer.pk, earlier, first)
     days = settling.days_of(month)
     products = []
     for code in sorted(now_sums.keys() | before_sums.keys(), key=lambda one: -_amount(now_sums, one)):
         mine = now_sums.get(code, _Sums())
-        history = filled(usage.get(code, {}), settled)
+        history = filled(usage.get(code, {}), known.whole)
         fixed = float(mine.total - mine.usage)
         products.append(
             ProductRow(
@@ -130,19 +186,29 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
                 ahead=forecast(history, days, fixed=fixed) if history else None,
             )
         )
-    whole = {day: math.fsum(by_day.get(day, 0.0) for by_day in usage.values()) for day in settled}
+    whole = {day: math.fsum(by_day.get(day, 0.0) for by_day in usage.values()) for day in known.whole}
     fixed = float(sum((one.total - one.usage for one in now_sums.values()), Decimal(0)))
     return MonthView(
         month=month,
         products=tuple(products),
         total=sum((one.total for one in now_sums.values()), Decimal(0)),
         before=sum((one.total for one in before_sums.values()), Decimal(0)),
-        before_same_days=_same_days(customer.pk, earlier, first, past),
+        same_days=_same_days(customer.pk, earlier, first, known),
         ahead=forecast(whole, days, fixed=fixed) if whole else None,
-        missing=tuple(day for day in past if day not in known),
-        provisional=tuple(day for day in past if day in known and not known[day]),
+        missing=known.missing(past),
+        provisional=known.provisional(past),
         is_over=end <= today,
     )
+
+
+def past_days(month: Month, now: datetime) -> list[date]:
+    """The days of a month of which a bill can be expected."""
+    return [day for day in settling.days_of(month) if day < settling.today(now)]
+
+
+def missing_days(customer_id: int, month: Month, now: datetime) -> tuple[date, ...]:
+    """Past days of a month whose bill is not known, or not of every account."""
+    return ledger(customer_id, *settling.ends(month)).missing(past_days(month, now))
 
 
 @dataclass(slots=True)
@@ -171,21 +237,26 @@ def _amount(sums: Mapping[str, _Sums], code: str) -> Decimal:
     return sums[code].total if code in sums else Decimal(0)
 
 
-def _same_days(customer_id: int, earlier: date, first: date, past: Sequence[date]) -> Decimal | None:
-    """What the month before had cost by the same day; None where a day of it is not known."""
-    if not past:
+def _same_days(customer_id: int, earlier: date, first: date, known: Ledger) -> tuple[Decimal, Decimal] | None:
+    """What this month and the one before had cost by the last day before the first that is not whole; None where there
+    is none, or where a day of the month before is not known."""
+    count = 0
+    while count < (first - earlier).days and known.known.get(first + timedelta(days=count)):
+        count += 1
+    stretch = timedelta(days=count)
+    if not count or known.missing(settling.days_between(earlier, earlier + stretch)):
         return None
-    end = min(earlier + timedelta(days=past[-1].day), first)
-    known = known_days(customer_id, earlier, end)
-    if len(known) < (end - earlier).days:
-        return None
-    rows = BillLine.objects.filter(customer=customer_id).between(earlier, end)
-    return rows.aggregate(amount=Sum("amount"))["amount"] or Decimal(0)
+    rows = BillLine.objects.filter(customer=customer_id)
+    now, before = (
+        rows.between(start, start + stretch).aggregate(amount=Sum("amount"))["amount"] or Decimal(0)
+        for start in (first, earlier)
+    )
+    return now, before
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A customer beside others. `missing` counts past days of the month that were not read of some account."""
+    """A customer beside others. `missing` counts past days of the month whose bill is not known, as on its page."""
 
     customer: Customer
     total: Decimal
@@ -195,13 +266,17 @@ class Standing:
 
 def standings(customers: Sequence[Customer], month: Month, now: datetime) -> tuple[list[Standing], list[Customer]]:
     """Customers with bills, the dearest first, and those without; in as many queries for two hundred as for one."""
-    first, end = settling.first_day(month), settling.first_day(month.shifted(1))
+    first, end = settling.ends(month)
     total, before = _by_customer(first, end), _by_customer(settling.first_day(month.shifted(-1)), first)
     with_bills = set(BillDay.objects.read().order_by().values_list("customer_id", flat=True).distinct())
-    unread = BillDay.objects.of_month(month).filter(read_at=None, day__lt=settling.today(now)).order_by()
-    missing = dict(unread.values_list("customer_id").annotate(days=Count("day", distinct=True)))
+    known, past = ledgers(with_bills, first, end), past_days(month, now)
     rows = [
-        Standing(one, total.get(one.pk, Decimal(0)), before.get(one.pk, Decimal(0)), missing.get(one.pk, 0))
+        Standing(
+            one,
+            total.get(one.pk, Decimal(0)),
+            before.get(one.pk, Decimal(0)),
+            len(known.get(one.pk, Ledger()).missing(past)),
+        )
         for one in customers
         if one.pk in with_bills
     ]
@@ -213,19 +288,37 @@ def _by_customer(first: date, end: date) -> dict[int, Decimal]:
     return dict(rows.values_list("customer_id").annotate(amount=Sum("amount")))
 
 
+def counts(rows: CostAnomalyQuerySet | SavingProposalQuerySet) -> dict[int, int]:
+    """How many each customer has."""
+    return dict(rows.order_by().values_list("customer_id").annotate(count=Count("pk")))
+
+
+def open_saving(customer: Customer) -> Decimal:
+    """What open proposals would save a month, as far as that is known."""
+    rows = SavingProposal.objects.filter(customer=customer).open()
+    found: Decimal | None = rows.aggregate(monthly=Sum("monthly"))["monthly"]
+    return found or Decimal(0)
+
+
+def expiring(customer: Customer, now: datetime) -> int:
+    """Subscriptions that end soon and are not renewed by themselves."""
+    rows = Subscription.objects.filter(customer=customer, gone_at=None, ends_at__lte=now + SOON)
+    return rows.exclude(renewal=Subscription.Renewal.AUTO).count()
+
+
 # --- charts -----------------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One product as the chart stacks it; None: the day's bill is not known."""
+    """One product as the chart stacks it; None: the day's bill is not known, or not wholly and without the product."""
 
     name: str
     values: list[float | None] = field(default_factory=list)
 
 
 def daily(customer_id: int, days: Sequence[date], names: Mapping[str, str], other: str) -> list[Stack]:
-    """Every day by product, the dearest first, and the rest as one."""
+    """Every day by product, the dearest first, and the rest as one. What is known of a day is shown as it is summed."""
     if not days:
         return []
     first, end = days[0], days[-1] + timedelta(days=1)
@@ -233,13 +326,16 @@ def daily(customer_id: int, days: Sequence[date], names: Mapping[str, str], othe
     found: dict[str, dict[date, float]] = defaultdict(dict)
     for code, day, amount in rows.values_list("product_code", "day").annotate(amount=Sum("amount")):
         found[code][day] = float(amount)
-    known = known_days(customer_id, first, end)
+    known = ledger(customer_id, first, end).known
     ordered = sorted(found, key=lambda code: -math.fsum(found[code].values()))
     shown, rest = ordered[:SHOWN_PRODUCTS], ordered[SHOWN_PRODUCTS:]
 
     def values(codes: Sequence[str]) -> list[float | None]:
         return [
-            round(math.fsum(found[code].get(day, 0.0) for code in codes), 2) if day in known else None for day in days
+            round(math.fsum(found[code].get(day, 0.0) for code in codes), 2)
+            if day in known or any(day in found[code] for code in codes)
+            else None
+            for day in days
         ]
 
     stacks = [Stack(names.get(code, code), values([code])) for code in shown]
@@ -250,68 +346,16 @@ def daily(customer_id: int, days: Sequence[date], names: Mapping[str, str], othe
 class MonthSum:
     month: Month
     amount: Decimal
-    days_known: int
-    days: int
-
-    @property
-    def is_whole(self) -> bool:
-        return self.days_known >= self.days
+    days_read: int
 
 
 def months(customer_id: int, last: Month, count: int = TREND_MONTHS) -> list[MonthSum]:
     """The last months with what is known of each."""
     wanted = [last.shifted(back) for back in range(1 - count, 1)]
-    first, end = settling.first_day(wanted[0]), settling.first_day(last.shifted(1))
-    known = known_days(customer_id, first, end)
+    first, end = settling.first_day(wanted[0]), settling.ends(last)[1]
+    read = ledger(customer_id, first, end).read
     sums: dict[Month, Decimal] = defaultdict(Decimal)
     rows = BillLine.objects.filter(customer=customer_id).between(first, end).order_by()
     for day, amount in rows.values_list("day").annotate(amount=Sum("amount")):
         sums[Month.of(day)] += amount
-    return [
-        MonthSum(month, sums[month], sum(Month.of(day) == month for day in known), len(settling.days_of(month)))
-        for month in wanted
-    ]
-
-
-# --- resources --------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class AssetCost:
-    """What an asset cost: day by day, None where that is not known, this month and the one before."""
-
-    days: list[date]
-    values: list[float | None]
-    this_month: Decimal
-    month_before: Decimal
-
-
-def of_asset(asset: Asset, now: datetime, *, days: int = 60) -> AssetCost | None:
-    """None where no bill ever named it."""
-    rows = BillLine.objects.filter(asset=asset)
-    if not rows.exists():
-        return None
-    today = settling.today(now)
-    shown = list(settling.days_between(today - timedelta(days=days), today))
-    month = Month.of(today)
-    first, earlier = settling.first_day(month), settling.first_day(month.shifted(-1))
-    found: dict[date, Decimal] = dict(
-        rows.between(min(shown[0], earlier), today).order_by().values_list("day").annotate(amount=Sum("amount"))
-    )
-    known = known_days(asset.customer_id, shown[0], today)
-    return AssetCost(
-        days=shown,
-        values=[round(float(found.get(day, 0)), 2) if day in known else None for day in shown],
-        this_month=sum((amount for day, amount in found.items() if day >= first), Decimal(0)),
-        month_before=sum((amount for day, amount in found.items() if earlier <= day < first), Decimal(0)),
-    )
-
-
-def daily_cost(customer_id: int, instance_id: str, first: date, end: date) -> tuple[Decimal, int]:
-    """What a resource cost a day in a stretch, and by how many known days that is: 0 days say nothing."""
-    days = settled_days(customer_id, first, end)
-    if not days:
-        return Decimal(0), 0
-    rows = BillLine.objects.filter(customer=customer_id, instance_id=instance_id, day__in=days).usage()
-    total = rows.aggregate(amount=Sum("amount"))["amount"] or Decimal(0)
-    return total / len(days), len(days)
+    return [MonthSum(month, sums[month], sum(Month.of(day) == month for day in read)) for month in wanted]

@@ -19,6 +19,7 @@ from accounts import bulk
 from accounts.errors import DomainError
 from accounts.models import Customer
 from assets.aliyun import AliyunError, Client, billing
+from assets.aliyun.codes import is_permission_code
 from assets.models import Asset, CloudAccount
 from assets.services import client_for
 from assets.services.pacing import BUCKET, TooBusy
@@ -101,15 +102,22 @@ def read(*, reading_id: int, now: datetime, calls: int = CALLS) -> int:
     if done:
         anomalies.look(customer=account.customer, now=now)
     goes_on = (done or not code) and BillDay.objects.filter(cloud_account=account).due(now).exists()
-    _settle(reading, code, detail, now=now, goes_on=bool(goes_on))
+    _settle(reading, code, detail, now=now, done=done, goes_on=bool(goes_on))
     return done
 
 
 def plan_days(account: CloudAccount, now: datetime) -> int:
-    """A row for every day from the first of the half year before the account came up to yesterday."""
-    today = settling.today(now)
-    newest = BillDay.objects.filter(cloud_account=account).order_by("-day").values_list("day", flat=True).first()
-    first = newest + timedelta(days=1) if newest else settling.first_day(Month.of(today).shifted(-PAST_MONTHS))
+    """A row for every day from the first of the half year before the account came up to yesterday.
+
+    Of a customer that has left, up to the end of the month in which it did: that month is still issued.
+    """
+    mine = BillDay.objects.filter(cloud_account=account).order_by("-day").values_list("day", flat=True)
+    if not mine.exists():
+        _take_over(account)
+    end, newest = settling.today(now), mine.first()
+    first = newest + timedelta(days=1) if newest else settling.first_day(Month.of(end).shifted(-PAST_MONTHS))
+    if newest and account.customer.status == Customer.Status.LEFT:
+        end = min(end, settling.ends(Month.of(newest))[1])
     rows = [
         BillDay(
             customer_id=account.customer_id,
@@ -117,10 +125,28 @@ def plan_days(account: CloudAccount, now: datetime) -> int:
             day=day,
             next_due_at=settling.next_reading(day, None),
         )
-        for day in settling.days_between(first, today)
+        for day in settling.days_between(first, end)
     ]
     BillDay.objects.bulk_create(rows, ignore_conflicts=True)
     return len(rows)
+
+
+@transaction.atomic
+def _take_over(account: CloudAccount) -> None:
+    """An account that was retired and is registered again goes on where it was, or each of its days would count twice.
+    Lines of issued months stand as they are."""
+    locks.hold_customer(account.customer)
+    same = CloudAccount.objects.filter(customer=account.customer_id, account_uid=account.account_uid)
+    days = BillDay.objects.filter(cloud_account__in=same.exclude(pk=account.pk).exclude(retired_at=None))
+    before = days.order_by("-cloud_account").values_list("cloud_account", flat=True).first()
+    if before is None:
+        return
+    lines = BillLine.objects.filter(cloud_account=before)
+    for statement in Statement.objects.filter(customer=account.customer_id):
+        first, end = settling.ends(statement.period)
+        lines = lines.exclude(day__gte=first, day__lt=end)
+    lines.update(cloud_account=account)
+    BillDay.objects.filter(cloud_account=before).update(cloud_account=account)
 
 
 def _round(account: CloudAccount, client: Client, calls: int, now: datetime) -> tuple[int, AliyunError | None]:
@@ -145,18 +171,27 @@ def _round(account: CloudAccount, client: Client, calls: int, now: datetime) -> 
 
 @transaction.atomic
 def keep(*, account: CloudAccount, bill: billing.DayBill, now: datetime) -> None:
-    """Store a day as it was read: whole, once, and beside what was issued if its month is."""
+    """Store a day as it was read: whole, once, and beside what was issued if its month is.
+
+    A day that was unknown when its month was issued stays unknown: none of its lines is in the ledger.
+    """
     customer = account.customer
     locks.hold_customer(customer)
+    if not CloudAccount.objects.existing().filter(pk=account.pk).exists():
+        return  # retired while it was read: who registers it again takes its days over
     lines = lines_of(account, bill)
-    if Statement.objects.filter(customer=customer, month=bill.on.replace(day=1)).exists():
+    is_issued = Statement.objects.filter(customer=customer, month=bill.on.replace(day=1)).exists()
+    if is_issued:
         _keep_differences(account, bill.on, lines, now)
     else:
         _replace(account, bill.on, lines)
     row, _made = BillDay.objects.get_or_create(
         cloud_account=account, day=bill.on, defaults={"customer_id": account.customer_id}
     )
-    row.read_at, row.next_due_at = now, settling.next_reading(bill.on, now)
+    row.read_at = now if row.read_at or not is_issued else None
+    row.next_due_at = settling.next_reading(bill.on, now)
+    if customer.status == Customer.Status.LEFT and settling.is_final(bill.on, now):
+        row.next_due_at = None
     row.save(update_fields=["read_at", "next_due_at"])
     live.publish(customer_id=account.customer_id, topic="costs", object_id=account.pk)
 
@@ -223,9 +258,10 @@ def _differs(old: BillLine, new: BillLine) -> bool:
 
 def _keep_differences(account: CloudAccount, day: date, lines: list[BillLine], now: datetime) -> None:
     """What is said of an issued day and differs from it, once as long as it stays the same."""
-    issued = {line.key: line for line in BillLine.objects.filter(cloud_account=account, day=day)}
+    same = CloudAccount.objects.filter(customer=account.customer_id, account_uid=account.account_uid)
+    issued = {line.key: line for line in BillLine.objects.filter(cloud_account__in=same, day=day)}
     said = {line.key: line for line in lines}
-    known = {row.key: row for row in BillDifference.objects.filter(cloud_account=account, day=day).order_by("pk")}
+    known = {row.key: row for row in BillDifference.objects.filter(cloud_account__in=same, day=day).order_by("pk")}
     fresh = []
     for key in sorted(issued.keys() | said.keys() | known.keys()):
         line = said.get(key) or issued.get(key) or known[key]
@@ -250,17 +286,23 @@ def _keep_differences(account: CloudAccount, day: date, lines: list[BillLine], n
     bulk.insert(fresh)
 
 
-def _settle(reading: BillReading, code: str, detail: str, *, now: datetime, goes_on: bool) -> None:
-    """End the round. That the key may not read bills is told once, and asked again only now and then."""
+def _settle(reading: BillReading, code: str, detail: str, *, now: datetime, done: int, goes_on: bool) -> None:
+    """End the round. That the key may not read bills is told once until it may, and asked again only now and then."""
     was_denied = reading.is_denied
+    if is_permission_code(code):
+        reading.denied_since = reading.denied_since or now
+    elif done or not code:
+        reading.denied_since = None
     reading.problem_since = (reading.problem_since if code == reading.problem_code else now) if code else None
     reading.problem_code, reading.problem_detail = code[:80], detail[:400]
     reading.read_at = reading.read_at if code else now
     reading.lease_until = None
     reading.next_due_at = now if goes_on else now + (AFTER_DENIAL if reading.is_denied else EVERY)
     reading.save(
-        update_fields=["problem_code", "problem_detail", "problem_since", "read_at", "lease_until", "next_due_at"]
-    )
+        update_fields=[
+            "problem_code", "problem_detail", "problem_since", "denied_since", "read_at", "lease_until", "next_due_at",
+        ]
+    )  # fmt: skip
     if reading.is_denied and not was_denied:
         messages.denied(reading, now=now)
     live.publish(customer_id=reading.customer_id, topic="costs", object_id=reading.cloud_account_id)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date
 from decimal import Decimal
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Max, Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -20,17 +18,18 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer
 from accounts.permissions import is_provider, person_of
-from assets.models import Asset, CloudAccount, Subscription
+from assets.aliyun import billing
+from assets.models import Asset, CloudAccount
 from costs import settling
 from costs.forms import IssueForm, ThresholdForm
-from costs.models import BillDay, BillDifference, BillLine, BillReading, Charge, CostAnomaly, SavingProposal, Statement
+from costs.models import BillDay, BillDifference, BillReading, CostAnomaly, SavingProposal, Statement
+from costs.money import cents
 from costs.permissions import may_issue, may_set_threshold
 from costs.services import anomalies, figures, issuing
+from costs.services import resources as by_resource
 from incidents.months import Month
 
-MONTHS_BACK = 18
 SHOWN = 100
-SOON = timedelta(days=30)
 
 
 @require_safe
@@ -48,8 +47,8 @@ def index(request: HttpRequest) -> HttpResponse:
         "months": months_of(month),
         "rows": rows,
         "without": without,
-        "open": _counts(CostAnomaly.objects.open()),
-        "waiting": _counts(SavingProposal.objects.waiting()),
+        "open": figures.counts(CostAnomaly.objects.open()),
+        "waiting": figures.counts(SavingProposal.objects.waiting()),
     }
     return render(request, "costs/overview.html", context)
 
@@ -61,7 +60,7 @@ def customer_month(request: HttpRequest, customer_id: int) -> HttpResponse:
     view = figures.month_view(customer, month, now)
     if tables.wants_csv(request):
         return _export_products(customer, view)
-    readings = BillReading.objects.filter(customer=customer).select_related("cloud_account")
+    readings = BillReading.objects.filter(customer=customer, cloud_account__retired_at=None)
     context = {
         "customer": customer,
         "month": month,
@@ -69,14 +68,14 @@ def customer_month(request: HttpRequest, customer_id: int) -> HttpResponse:
         "view": view,
         "statement": Statement.objects.filter(customer=customer, month=settling.first_day(month)).first(),
         "differences": BillDifference.objects.filter(customer=customer).of_month(month).count(),
-        "troubled": readings.exclude(problem_code=""),
+        "troubled": readings.exclude(problem_code="").select_related("cloud_account"),
         "has_accounts": CloudAccount.objects.filter(customer=customer).existing().exists(),
-        "behind": BillDay.objects.filter(customer=customer, read_at=None, next_due_at__lte=now).count(),
-        "anomalies": CostAnomaly.objects.filter(customer=customer).order_by("state", "-last_day")[:5],
-        "proposals": SavingProposal.objects.filter(customer=customer).open().order_by("state", "-monthly")[:6],
-        "saving": _open_saving(customer),
-        "expiring": _expiring(customer),
-        "chart": _chart(customer, month, view, now.date()),
+        "behind": BillDay.objects.filter(customer=customer, next_due_at__lte=now).awaited().count(),
+        "anomalies": CostAnomaly.objects.filter(customer=customer).open_first()[:5],
+        "proposals": SavingProposal.objects.filter(customer=customer).open().dearest_first()[:6],
+        "saving": figures.open_saving(customer),
+        "expiring": figures.expiring(customer, now),
+        "chart": _chart(customer, month, view),
         "final_at": settling.final_at(month),
         "is_final": now >= settling.final_at(month),
         "may_issue": may_issue(person) and now >= settling.final_at(month),
@@ -85,29 +84,17 @@ def customer_month(request: HttpRequest, customer_id: int) -> HttpResponse:
     return render(request, "costs/month.html", context)
 
 
-@dataclass(frozen=True, slots=True)
-class ResourceRow:
-    """A resource in a month and the one before."""
-
-    product: str
-    instance_id: str
-    name: str
-    asset_id: int | None
-    amount: Decimal
-    before: Decimal
-    charges: str
-
-
 @require_safe
 def resources(request: HttpRequest, customer_id: int) -> HttpResponse:
     """The month by resource, the dearest first."""
     customer = get_object_or_404(Customer.objects, pk=customer_id)
-    month = asked_month(request)
+    month, now = asked_month(request), timezone.now()
     code, words = request.GET.get("product", "").replace("\0", ""), request.GET.get("q", "").replace("\0", "")[:100]
-    rows = _resources(customer, month, code, words)
+    rows = by_resource.in_month(customer.pk, month, code=code, words=words)
+    missing = figures.missing_days(customer.pk, month, now)
     if tables.wants_csv(request):
-        return _export_resources(customer, month, rows)
-    names = figures.product_names(customer.pk)
+        return _export_resources(customer, month, rows, missing)
+    names = figures.product_names(customer.pk, settling.first_day(month.shifted(-1)), settling.ends(month)[1])
     context = {
         "customer": customer,
         "month": month,
@@ -119,6 +106,7 @@ def resources(request: HttpRequest, customer_id: int) -> HttpResponse:
         "products": sorted(names.items(), key=lambda one: one[1]),
         "code": code,
         "words": words,
+        "missing": missing,
     }
     return render(request, "costs/resources.html", context)
 
@@ -157,7 +145,7 @@ def issue(request: HttpRequest, customer_id: int) -> HttpResponse:
         else:
             messages.success(request, _("%(month)s is issued and stands.") % {"month": month})
             return redirect("costs:statement", made.pk)
-    context = {"customer": customer, "month": month, "form": form, "missing": missing}
+    context = {"customer": customer, "month": month, "month_text": str(month), "form": form, "missing": missing}
     return render(request, "costs/issue.html", context, status=422 if form.errors else 200)
 
 
@@ -165,13 +153,20 @@ def issue(request: HttpRequest, customer_id: int) -> HttpResponse:
 def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
     """What the asset cost, day by day."""
     asset = get_object_or_404(Asset.objects, pk=asset_id)
-    cost = figures.of_asset(asset, timezone.now())
+    cost = by_resource.of_asset(asset, timezone.now())
     chart = cost and {
         "days": [day.isoformat()[5:] for day in cost.days],
         "stacks": [{"name": _("Cost, CNY"), "values": cost.values}],
     }
     proposals = SavingProposal.objects.filter(asset=asset).open()
-    context = {"asset": asset, "cost": cost, "chart": chart, "chart_id": "cost-of-asset", "proposals": proposals}
+    context = {
+        "asset": asset,
+        "cost": cost,
+        "chart": chart,
+        "chart_id": "cost-of-asset",
+        "figures": cost and [(day, amount, None) for day, amount in zip(cost.days, cost.values, strict=True)],
+        "proposals": proposals,
+    }
     return render(request, "costs/_for_asset.html", context)
 
 
@@ -201,31 +196,13 @@ def asked_month(request: HttpRequest) -> Month:
 def months_of(shown: Month) -> list[Month]:
     """The months to choose from, newest first, the shown one among them."""
     today = Month.of(settling.today(timezone.now()))
-    return sorted({shown, *(today.shifted(-back) for back in range(MONTHS_BACK))}, reverse=True)
+    return sorted({shown, *(today.shifted(-back) for back in range(billing.MONTHS_BACK))}, reverse=True)
 
 
-def _counts(rows: QuerySet[CostAnomaly] | QuerySet[SavingProposal]) -> dict[int, int]:
-    found: dict[int, int] = {}
-    for customer_id in rows.values_list("customer_id", flat=True):
-        found[customer_id] = found.get(customer_id, 0) + 1
-    return found
-
-
-def _open_saving(customer: Customer) -> Decimal:
-    rows = SavingProposal.objects.filter(customer=customer).open()
-    found: Decimal | None = rows.aggregate(monthly=Sum("monthly"))["monthly"]
-    return found or Decimal(0)
-
-
-def _expiring(customer: Customer) -> int:
-    rows = Subscription.objects.filter(customer=customer, gone_at=None, ends_at__lte=timezone.now() + SOON)
-    return rows.exclude(renewal=Subscription.Renewal.AUTO).count()
-
-
-def _chart(customer: Customer, month: Month, view: figures.MonthView, today: date) -> dict[str, object]:
+def _chart(customer: Customer, month: Month, view: figures.MonthView) -> dict[str, object]:
     """Days of the month by product, and the months before."""
     days = settling.days_of(month)
-    names = figures.product_names(customer.pk)
+    names = figures.product_names(customer.pk, *settling.ends(month))
     stacks = figures.daily(customer.pk, days, names, _("Other"))
     sums = figures.months(customer.pk, month)
     ahead = view.ahead.amount - float(view.total) if view.ahead and not view.is_over else 0
@@ -233,55 +210,18 @@ def _chart(customer: Customer, month: Month, view: figures.MonthView, today: dat
         "days": [str(day.day) for day in days],
         "stacks": [{"name": stack.name, "values": stack.values} for stack in stacks],
         "months": [str(one.month) for one in sums],
-        "sums": [round(float(one.amount), 2) if one.days_known else None for one in sums],
+        "sums": [float(cents(one.amount)) if one.days_read else None for one in sums],
         "ahead": [*(None for _one in sums[:-1]), round(max(0.0, ahead), 2)],
         "words": {"sum": _("So far"), "ahead": _("Forecast")},
     }
-
-
-def _resources(customer: Customer, month: Month, code: str, words: str) -> list[ResourceRow]:
-    first, end = settling.first_day(month), settling.first_day(month.shifted(1))
-    lines = BillLine.objects.filter(customer=customer).order_by()
-    if code:
-        lines = lines.filter(product_code=code)
-    for word in words.split()[:8]:
-        lines = lines.filter(Q(name__icontains=word) | Q(instance_id__icontains=word) | Q(product_name__icontains=word))
-    group = ("product_code", "instance_id")
-    before = {
-        key: amount
-        for *key_parts, amount in lines.between(settling.first_day(month.shifted(-1)), first)
-        .values_list(*group)
-        .annotate(amount=Sum("amount"))
-        for key in [tuple(key_parts)]
-    }
-    mine = lines.between(first, end)
-    kinds: dict[tuple[str, str], set[str]] = {}
-    for product, instance, charge in mine.values_list(*group, "charge").distinct():
-        kinds.setdefault((product, instance), set()).add(str(Charge(charge).label))
-    grouped = mine.values_list(*group).annotate(
-        amount=Sum("amount"), product=Max("product_name"), named=Max("name"), known=Max("asset_id")
-    )
-    rows = [
-        ResourceRow(
-            product=product,
-            instance_id=instance,
-            name=named or instance,
-            asset_id=known,
-            amount=amount,
-            before=before.get((product_code, instance), Decimal(0)),
-            charges=" · ".join(sorted(kinds[product_code, instance])),
-        )
-        for product_code, instance, amount, product, named, known in grouped
-    ]
-    return sorted(rows, key=lambda row: (-row.amount, row.name))
 
 
 def _export_customers(rows: Sequence[figures.Standing], month: Month) -> HttpResponse:
     columns: dict[str, Callable[[figures.Standing], object]] = {
         _("Month"): lambda _row: str(month),
         _("Customer"): lambda row: row.customer.name,
-        _("Cost, CNY"): lambda row: money(row.total),
-        _("Month before, CNY"): lambda row: money(row.before),
+        _("Cost, CNY"): lambda row: cents(row.total),
+        _("Month before, CNY"): lambda row: cents(row.before),
         _("Days without a bill"): lambda row: row.missing,
     }
     return tables.export_csv(rows, columns, f"costs-{month}")
@@ -293,29 +233,27 @@ def _export_products(customer: Customer, view: figures.MonthView) -> HttpRespons
         _("Customer"): lambda _row: customer.name,
         _("Product"): lambda row: row.name,
         _("Resources"): lambda row: row.resources,
-        _("Cost, CNY"): lambda row: money(row.amount),
-        _("Of it by use, CNY"): lambda row: money(row.usage),
-        _("Month before, CNY"): lambda row: money(row.before),
-        _("Forecast, CNY"): lambda row: money(row.ahead.amount) if row.ahead else "",
+        _("Cost, CNY"): lambda row: cents(row.amount),
+        _("Of it by use, CNY"): lambda row: cents(row.usage),
+        _("Month before, CNY"): lambda row: cents(row.before),
+        _("Forecast, CNY"): lambda row: cents(row.ahead.amount) if row.ahead else "",
         _("Days without a bill"): lambda _row: ", ".join(day.isoformat() for day in view.missing),
     }
     return tables.export_csv(view.products, columns, f"costs-{customer.code}-{view.month}")
 
 
-def _export_resources(customer: Customer, month: Month, rows: Sequence[ResourceRow]) -> HttpResponse:
-    columns: dict[str, Callable[[ResourceRow], object]] = {
+def _export_resources(
+    customer: Customer, month: Month, rows: Sequence[by_resource.ResourceRow], missing: Sequence[date]
+) -> HttpResponse:
+    columns: dict[str, Callable[[by_resource.ResourceRow], object]] = {
         _("Month"): lambda _row: str(month),
         _("Customer"): lambda _row: customer.name,
         _("Product"): lambda row: row.product,
         _("Resource"): lambda row: row.name,
         _("Instance ID"): lambda row: row.instance_id,
         _("Charge"): lambda row: row.charges,
-        _("Cost, CNY"): lambda row: money(row.amount),
-        _("Month before, CNY"): lambda row: money(row.before),
+        _("Cost, CNY"): lambda row: cents(row.amount),
+        _("Month before, CNY"): lambda row: cents(row.before),
+        _("Days without a bill"): lambda _row: ", ".join(day.isoformat() for day in missing),
     }
     return tables.export_csv(rows, columns, f"costs-resources-{customer.code}-{month}")
-
-
-def money(amount: Decimal | float) -> float:
-    """As spreadsheets take it: a figure to the cent."""
-    return round(float(amount), 2)

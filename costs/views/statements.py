@@ -10,11 +10,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts import tables
-from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of
 from costs.models import BillDifference, Statement, StatementLine
 from costs.services import issuing
-from costs.views.months import money
+from costs.views.filters import customer_filter
 
 SORT: dict[str, tables.SortBy] = {
     "month": ("month", "customer__name"),
@@ -73,19 +72,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "costs/statement.html", context)
 
 
-def customer_filter(person: User) -> dict[str, tables.Filter]:
-    """Whose rows: a choice for the provider's people."""
-    if not is_provider(person):
-        return {}
-    customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-    return {"customer": tables.Choice(_("Customer"), customers, "customer_id")}
-
-
 def _export_statements(page: tables.Page[Statement]) -> HttpResponse:
     columns: dict[str, Callable[[Statement], object]] = {
         _("Month"): lambda row: f"{row.month:%Y-%m}",
         _("Customer"): lambda row: row.customer.name,
-        _("Total, CNY"): lambda row: money(row.total),
+        _("Total, CNY"): lambda row: row.total,
         _("Issued at"): lambda row: row.issued_at,
         _("Issued by"): lambda row: row.issued_by or "",
         _("Days without a bill"): lambda row: ", ".join(row.missing),
@@ -96,6 +87,7 @@ def _export_statements(page: tables.Page[Statement]) -> HttpResponse:
 
 
 def _export_lines(statement: Statement, page: tables.Page[StatementLine]) -> HttpResponse:
+    """With every decimal, so that the lines add up to the statement."""
     columns: dict[str, Callable[[StatementLine], object]] = {
         _("Month"): lambda _row: f"{statement.month:%Y-%m}",
         _("Customer"): lambda _row: statement.customer.name,
@@ -104,9 +96,9 @@ def _export_lines(statement: Statement, page: tables.Page[StatementLine]) -> Htt
         _("Resource"): lambda row: row.name,
         _("Instance ID"): lambda row: row.instance_id,
         _("Charge"): lambda row: row.get_charge_display(),
-        _("Cost at Alibaba Cloud, CNY"): lambda row: money(row.cloud_cost),
-        _("Mark-up, CNY"): lambda row: money(row.markup),
-        _("Amount, CNY"): lambda row: money(row.amount),
-        _("Passed on at cost while leaving"): lambda row: _("yes") if row.is_offboarding else "",
+        _("Cost at Alibaba Cloud, CNY"): lambda row: row.cloud_cost,
+        _("Mark-up, CNY"): lambda row: row.markup,
+        _("Amount, CNY"): lambda row: row.amount,
+        _("Was leaving when it was issued: passed on at cost"): lambda row: _("yes") if row.is_offboarding else "",
     }
     return tables.export_csv(page.all(), columns, f"cost-statement-{statement.customer.code}-{statement.month:%Y-%m}")

@@ -138,7 +138,7 @@ def test_a_key_that_may_not_read_bills_is_told_once_and_is_no_outage(
     assert found.is_denied
     assert found.next_due_at > later() + timedelta(hours=12)
     assert Delivery.objects.filter(user=chen, medium="inbox", subject__contains="Main").count() == 1
-    assert figures.known_days(account.customer_id, yesterday() - 30 * DAY, yesterday()) == {}
+    assert figures.ledger(account.customer_id, yesterday() - 30 * DAY, yesterday()).known == {}
     owner.policies = [READ_ONLY_ACCESS]
     assert look(account, now=later() + timedelta(hours=14)) > 150
     assert not reading_now(account).problem_code
@@ -148,9 +148,9 @@ def test_yesterday_grows_until_it_is_settled_and_its_lines_stay_one(account: Clo
     day = date(2026, 2, 28)
     morning = datetime.fromisoformat("2026-03-01T09:10:00+08:00")
     bill(account, day, item(5), now=morning)
-    assert not BillDay.objects.get(day=day).is_settled
+    assert not settling.is_settled(day, BillDay.objects.get(day=day).read_at)
     bill(account, day, item(9), item(1, instance="i-2"), now=noon_after(day))
-    assert BillDay.objects.get(day=day).is_settled
+    assert settling.is_settled(day, BillDay.objects.get(day=day).read_at)
     assert {line.instance_id: line.amount for line in BillLine.objects.filter(day=day)} == {"i-1": 9, "i-2": 1}
     bill(account, day, item(9), now=noon_after(day) + 2 * DAY)
     assert list(BillLine.objects.filter(day=day).values_list("instance_id", flat=True)) == ["i-1"]
@@ -166,6 +166,32 @@ def test_items_of_a_resource_are_added_and_an_amount_that_is_none_is_refused(acc
     with pytest.raises(AliyunError):
         billing.item_of({"PretaxAmount": "NaN", "ProductCode": "ecs"})
     assert billing.item_of({"ProductCode": "e\0cs", "InstanceID": "i" * 500}).product_code == "ecs"
+
+
+def test_a_bill_in_another_currency_is_refused(account: CloudAccount) -> None:
+    assert billing.item_of({"PretaxAmount": "1", "ProductCode": "ecs", "Currency": "CNY"}).amount == 1
+    with pytest.raises(AliyunError) as caught:
+        billing.item_of({"PretaxAmount": "1", "ProductCode": "ecs", "Currency": "USD"})
+    assert caught.value.code == "InvalidResponse"
+
+
+def test_a_denial_is_told_once_although_other_trouble_comes_between(
+    account: CloudAccount, chen: User, server: CloudServer
+) -> None:
+    owner = server.cloud.accounts[YI_UID][0].user("rdmp-readonly")
+    assert owner is not None
+    owner.policies = [MONITOR_READ_ONLY]
+    look(account)
+    server.cloud.fail("throttle", 50, action="DescribeInstanceBill")
+    look(account, now=later() + timedelta(hours=7))
+    assert reading_now(account).problem_code == "Throttling.User"
+    assert reading_now(account).is_denied
+    server.cloud.heal()
+    look(account, now=later() + timedelta(hours=14))
+    assert Delivery.objects.filter(user=chen, medium="inbox", subject__contains="Main").count() == 1
+    owner.policies = [READ_ONLY_ACCESS]
+    look(account, now=later() + timedelta(hours=21))
+    assert not reading_now(account).is_denied
 
 
 def test_two_workers_claim_an_account_once(account: CloudAccount) -> None:
@@ -190,6 +216,19 @@ def test_a_month_is_issued_when_it_is_closed_and_whole(jia: Customer, account: C
     assert issuing.sweep(customer=jia, now=closed) == []
     with pytest.raises(DomainError):
         issuing.issue(customer=jia, month=month, actor=lin, now=closed, reason="once more")
+
+
+@pytest.mark.parametrize("field", ["name", "product_name", "asset_id", "amount", "charge"])
+def test_the_fingerprint_covers_everything_that_a_line_says(
+    jia: Customer, account: CloudAccount, lin: User, field: str
+) -> None:
+    bill(account, date(2026, 2, 3), item(1))
+    closed = settling.issued_at(Month(2026, 2))
+    issuing.issue(customer=jia, month=Month(2026, 2), actor=lin, now=closed, reason="x")
+    [line] = StatementLine.objects.all()
+    before = issuing.digest([line])
+    setattr(line, field, {"asset_id": 7, "amount": Decimal(2)}.get(field, "other"))
+    assert issuing.digest([line]) != before
 
 
 def test_a_month_with_a_day_missing_waits_for_a_manager_and_a_reason(
