@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import date
 from decimal import Decimal
 from typing import ClassVar, Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, Q, When
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
@@ -47,6 +48,10 @@ class CostAnomalyQuerySet(TenantQuerySet["CostAnomaly"]):
     def open(self) -> Self:
         return self.filter(state=CostAnomaly.State.OPEN)
 
+    def open_first(self) -> Self:
+        """Those that nobody has explained, then the others; the newest first."""
+        return self.order_by(Case(When(state=CostAnomaly.State.OPEN, then=0), default=1), "-last_day", "-pk")
+
     def for_lists(self) -> Self:
         return self.select_related("customer", "explained_by")
 
@@ -67,6 +72,7 @@ class CostAnomaly(TenantModel):
     asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     first_day = models.DateField(_("first day"))
     last_day = models.DateField(_("last day"))
+    days = models.JSONField(_("unusual days, as they were found"), default=list)
     amount = models.DecimalField(_("on the worst day, CNY"), max_digits=16, decimal_places=2)
     usual = models.DecimalField(_("usually, CNY"), max_digits=16, decimal_places=2)
     excess = models.DecimalField(_("above the usual in all, CNY"), max_digits=16, decimal_places=2)
@@ -97,6 +103,11 @@ class CostAnomaly(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.product_name} {self.name or self.instance_id} {self.first_day}".replace("  ", " ")
+
+    @property
+    def movers_day(self) -> date:
+        """The day on which it was found: of that one is what rose most."""
+        return date.fromisoformat(self.days[0]) if self.days else self.first_day
 
     @property
     def what(self) -> str:

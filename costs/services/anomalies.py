@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -17,10 +17,10 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_customer_pm, is_provider
-from costs import settling
+from costs import permissions, settling
 from costs.anomaly import WEEKS, Threshold, Usual, judge
 from costs.models import BillLine, CostAnomaly, CostThreshold
+from costs.money import cents
 from costs.services import figures, messages
 from incidents import locks
 from notify import live
@@ -37,6 +37,9 @@ HIGHER: Final = Decimal("1.2")
 MOVERS: Final = 5
 Subject = tuple[str, str]
 """Product code and instance id; "" for the whole product."""
+Name = tuple[str, str, int | None]
+"""Product's name, resource's name, asset."""
+Names = Mapping[Subject, Name]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +62,7 @@ def set_threshold(
     *, customer: Customer, deviations: Decimal, percent: int, amount: Decimal, actor: User, now: datetime
 ) -> CostThreshold:
     """Hear of more or of less. What was found stays found."""
-    if not may_set_threshold(actor):
+    if not permissions.may_set_threshold(actor):
         raise PermissionDenied
     if not (1 <= deviations <= 50 and 0 <= percent <= 1000 and 0 <= amount <= 10_000_000):
         raise DomainError(_("These figures are out of range. Nothing was changed."), code="threshold")
@@ -70,25 +73,32 @@ def set_threshold(
     return kept
 
 
-def may_set_threshold(person: User) -> bool:
-    return is_provider(person) or is_customer_pm(person)
-
-
-@transaction.atomic
 def look(*, customer: Customer, now: datetime) -> list[CostAnomaly]:
-    """Judge the last weeks once more; returns what was not known before. Needs the customer's scope."""
-    locks.hold_customer(customer)
+    """Judge the last weeks once more; returns what was not known before. Needs the customer's scope.
+
+    Everything is reckoned before the customer's turn is taken: its alarms do not wait for statistics.
+    """
     today = settling.today(now)
     first = today - LOOKED_AT
     start = first - timedelta(weeks=WEEKS)
-    settled = figures.settled_days(customer.pk, start, today)
+    settled = figures.ledger(customer.pk, start, today).whole
     judged = sorted(day for day in settled if day >= first)
     if not judged:
         return []
     resources = _by_resource(customer.pk, start, today)
     found = _found(resources, settled, judged, threshold_of(customer))
-    lately = _Lately(resources, settled, _Names(customer.pk, start))
-    fresh = [one for each in found if (one := _keep(customer, each, lately, now)) is not None]
+    if not found:
+        return []
+    lately = _Lately(resources, settled, _names(customer.pk, start))
+    told = [_Told(one, *_named(one.subject, lately.names), _movers(one, lately)) for one in found]
+    return _write(customer, told, now)
+
+
+@transaction.atomic
+def _write(customer: Customer, found: Sequence[_Told], now: datetime) -> list[CostAnomaly]:
+    locks.hold_customer(customer)
+    today = settling.today(now)
+    fresh = [one for each in found if (one := _keep(customer, each, now)) is not None]
     for anomaly in fresh:
         if anomaly.last_day >= today - TOLD_WITHIN and anomaly.state == CostAnomaly.State.OPEN:
             messages.unusual(anomaly, now=now)
@@ -106,7 +116,10 @@ def _by_resource(customer_id: int, start: date, end: date) -> dict[Subject, dict
 
 
 def _found(
-    resources: Mapping[Subject, Mapping[date, float]], settled: set[date], judged: Iterable[date], threshold: Threshold
+    resources: Mapping[Subject, Mapping[date, float]],
+    settled: Collection[date],
+    judged: Iterable[date],
+    threshold: Threshold,
 ) -> list[Found]:
     """Products above their limits, and resources above theirs where the product as a whole hides it. A resource that is
     new is none by itself: one takes the place of another every day."""
@@ -133,24 +146,20 @@ def _found(
     return found
 
 
-class _Names:
-    """Names and assets of what bills listed lately, read when something is found."""
+def _names(customer_id: int, start: date) -> Names:
+    """What bills lately called a product and a resource, and its asset."""
+    rows = BillLine.objects.filter(customer=customer_id, day__gte=start).order_by()
+    grouped = rows.values_list("product_code", "instance_id").annotate(
+        product=Max("product_name"), named=Max("name"), known=Max("asset_id")
+    )
+    return {(code, instance): (product, name, asset) for code, instance, product, name, asset in grouped}
 
-    def __init__(self, customer_id: int, start: date) -> None:
-        self._rows = BillLine.objects.filter(customer=customer_id, day__gte=start).order_by()
-        self._of: dict[Subject, tuple[str, str, int | None]] | None = None
 
-    def of(self, subject: Subject) -> tuple[str, str, int | None]:
-        """Product's name, resource's name, asset."""
-        if self._of is None:
-            grouped = self._rows.values_list("product_code", "instance_id").annotate(
-                product=Max("product_name"), named=Max("name"), known=Max("asset_id")
-            )
-            self._of = {(code, instance): (product, name, asset) for code, instance, product, name, asset in grouped}
-        if subject[1]:
-            return self._of.get(subject, ("", "", None))
-        products = (product for (code, _instance), (product, *_rest) in self._of.items() if code == subject[0])
-        return next(products, ""), "", None
+def _named(subject: Subject, names: Names) -> Name:
+    if subject[1]:
+        return names.get(subject, ("", "", None))
+    products = (product for (code, _instance), (product, *_rest) in names.items() if code == subject[0])
+    return next(products, ""), "", None
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,42 +167,57 @@ class _Lately:
     """What the last weeks cost, and what things are called."""
 
     resources: Mapping[Subject, Mapping[date, float]]
-    settled: set[date]
-    names: _Names
+    settled: Collection[date]
+    names: Names
 
 
-def _keep(customer: Customer, found: Found, lately: _Lately, now: datetime) -> CostAnomaly | None:
-    """The anomaly of a day if it is a new one; a day that goes on belongs to the one before it."""
-    amount, middle = round(found.amount, 2), round(Decimal(str(found.usual.middle)), 2)
-    same = CostAnomaly.objects.filter(
-        customer=customer, product_code=found.subject[0], instance_id=found.subject[1]
-    ).order_by("-last_day")
-    for known in same:
-        if known.first_day <= found.day <= known.last_day:
-            return None
-        if abs((found.day - known.last_day).days) <= SAME_WITHIN.days or (
-            abs((known.first_day - found.day).days) <= SAME_WITHIN.days
-        ):
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was found, with everything that is written of it."""
+
+    found: Found
+    product: str
+    name: str
+    asset_id: int | None
+    movers: list[dict[str, object]]
+
+
+def _keep(customer: Customer, told: _Told, now: datetime) -> CostAnomaly | None:
+    """The anomaly of a day if it is a new one. A day that goes on belongs to the one beside it, unless it is higher
+    than what somebody called expected."""
+    found = told.found
+    amount, middle = cents(found.amount), cents(found.usual.middle)
+    same = list(
+        CostAnomaly.objects.filter(
+            customer=customer, product_code=found.subject[0], instance_id=found.subject[1]
+        ).order_by("-last_day", "-pk")
+    )
+    if any(known.first_day <= found.day <= known.last_day for known in same):
+        return None
+    quiet = [known for known in same if known.state != CostAnomaly.State.EXPECTED or amount <= known.amount * HIGHER]
+    for known in quiet:
+        if known.first_day - SAME_WITHIN <= found.day <= known.last_day + SAME_WITHIN:
             _go_on(known, found, amount, middle)
             return None
+    for known in quiet:
         is_soon = timedelta(0) < found.day - known.last_day <= EXPECTED_FOR
-        if known.state == CostAnomaly.State.EXPECTED and is_soon and amount <= known.amount * HIGHER:
+        if known.state == CostAnomaly.State.EXPECTED and is_soon:
             return None
-    product, name, asset_id = lately.names.of(found.subject)
     anomaly = CostAnomaly.objects.create(
         customer=customer,
         product_code=found.subject[0],
-        product_name=product or found.subject[0],
+        product_name=told.product or found.subject[0],
         instance_id=found.subject[1],
-        name=name,
-        asset_id=asset_id,
+        name=told.name,
+        asset_id=told.asset_id,
         first_day=found.day,
         last_day=found.day,
+        days=[found.day.isoformat()],
         amount=amount,
         usual=middle,
         excess=amount - middle,
         weeks=found.usual.weeks,
-        movers=_movers(found, lately),
+        movers=told.movers,
         found_at=now,
     )
     audit.record(
@@ -205,11 +229,13 @@ def _keep(customer: Customer, found: Found, lately: _Lately, now: datetime) -> C
 
 
 def _go_on(known: CostAnomaly, found: Found, amount: Decimal, middle: Decimal) -> None:
-    if amount > known.amount:
+    """What is expected keeps the level that somebody agreed to, or it would creep up day by day."""
+    if amount > known.amount and known.state != CostAnomaly.State.EXPECTED:
         known.amount, known.usual = amount, middle
     known.excess += amount - middle
+    known.days = [*known.days, found.day.isoformat()]
     known.first_day, known.last_day = min(known.first_day, found.day), max(known.last_day, found.day)
-    known.save(update_fields=["amount", "usual", "excess", "first_day", "last_day"])
+    known.save(update_fields=["amount", "usual", "excess", "days", "first_day", "last_day"])
 
 
 def _movers(found: Found, lately: _Lately) -> list[dict[str, object]]:
@@ -225,8 +251,8 @@ def _movers(found: Found, lately: _Lately) -> list[dict[str, object]]:
     return [
         {
             "instance_id": subject[1],
-            "name": lately.names.of(subject)[1] or subject[1],
-            "asset": lately.names.of(subject)[2],
+            "name": _named(subject, lately.names)[1] or subject[1],
+            "asset": _named(subject, lately.names)[2],
             "amount": round(amount, 2),
             "usual": round(middle, 2),
         }
@@ -238,15 +264,10 @@ def _movers(found: Found, lately: _Lately) -> list[dict[str, object]]:
 # --- what people say --------------------------------------------------------------------------------------------------
 
 
-def may_explain(person: User) -> bool:
-    """Both sides may know why: everybody but the customer's readers."""
-    return can_write(person)
-
-
 @transaction.atomic
 def explain(*, anomaly: CostAnomaly, note: str, expected: bool, actor: User, now: datetime) -> CostAnomaly:
     """Say what it was. `expected`: the same level raises no other alarm in the next weeks."""
-    if not may_explain(actor):
+    if not permissions.may_explain(actor):
         raise PermissionDenied
     locks.hold_customer(anomaly.customer)
     anomaly = CostAnomaly.objects.select_for_update(of=("self",)).select_related("customer").get(pk=anomaly.pk)
@@ -266,7 +287,7 @@ def explain(*, anomaly: CostAnomaly, note: str, expected: bool, actor: User, now
 @transaction.atomic
 def reopen(*, anomaly: CostAnomaly, actor: User, now: datetime) -> CostAnomaly:
     """Take the explanation back; the log keeps it."""
-    if not may_explain(actor):
+    if not permissions.may_explain(actor):
         raise PermissionDenied
     locks.hold_customer(anomaly.customer)
     anomaly = CostAnomaly.objects.select_for_update(of=("self",)).select_related("customer").get(pk=anomaly.pk)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -20,10 +20,11 @@ from costs import anomaly as judging
 from costs import settling
 from costs.forms import ExplainForm
 from costs.models import BillLine, CostAnomaly
+from costs.money import cents
 from costs.permissions import may_explain
-from costs.services import anomalies, figures
-from costs.views.months import money
-from costs.views.statements import customer_filter
+from costs.services import anomalies
+from costs.services.figures import filled, ledger
+from costs.views.filters import customer_filter
 
 SORT: dict[str, tables.SortBy] = {
     "day": ("last_day", "product_name"),
@@ -34,6 +35,8 @@ SORT: dict[str, tables.SortBy] = {
     "state": ("state", "-last_day"),
 }
 AFTER = timedelta(days=7)
+Figure = tuple[date, float | None, float | None]
+"""A day, its amount and what is usual; None: not known."""
 
 
 @require_safe
@@ -58,7 +61,13 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     anomaly = _get(pk)
-    context = {"anomaly": anomaly, "chart": _chart(anomaly), "may_explain": may_explain(person_of(request))}
+    figures = _figures(anomaly)
+    context = {
+        "anomaly": anomaly,
+        "chart": _chart(anomaly, figures),
+        "figures": figures,
+        "may_explain": may_explain(person_of(request)),
+    }
     return render(request, "costs/anomaly.html", context)
 
 
@@ -92,8 +101,8 @@ def _get(pk: int) -> CostAnomaly:
     return found
 
 
-def _chart(anomaly: CostAnomaly) -> dict[str, object]:
-    """Its days and the weeks that it was compared with, and what is usual on each weekday."""
+def _figures(anomaly: CostAnomaly) -> list[Figure]:
+    """Its days and the weeks that it was compared with: what each cost, and what is usual on its weekday."""
     first = anomaly.first_day - timedelta(weeks=judging.WEEKS)
     end = min(anomaly.last_day + AFTER, settling.today(timezone.now()))
     lines = BillLine.objects.filter(customer=anomaly.customer, product_code=anomaly.product_code).usage()
@@ -101,16 +110,26 @@ def _chart(anomaly: CostAnomaly) -> dict[str, object]:
         lines = lines.filter(instance_id=anomaly.instance_id)
     start = first - timedelta(weeks=judging.WEEKS)
     rows = lines.between(start, end).order_by().values_list("day").annotate(amount=Sum("amount"))
-    settled = figures.settled_days(anomaly.customer_id, start, end)
-    known = figures.filled({day: float(amount) for day, amount in rows}, settled)
-    days = list(settling.days_between(first, end))
-    usual = [judging.usual(known, day) for day in days]
+    whole = ledger(anomaly.customer_id, start, end).whole
+    known = filled({day: float(amount) for day, amount in rows}, whole)
+    usual = {day: judging.usual(known, day) for day in settling.days_between(first, end)}
+    return [(day, known.get(day), round(one.middle, 2) if one else None) for day, one in usual.items()]
+
+
+def _chart(anomaly: CostAnomaly, figures: Sequence[Figure]) -> dict[str, object]:
     return {
-        "days": [day.isoformat()[5:] for day in days],
-        "stacks": [{"name": anomaly.what, "values": [known.get(day) for day in days]}],
-        "line": {"name": _("Usual"), "values": [one and round(one.middle, 2) for one in usual]},
-        "marked": [at for at, day in enumerate(days) if anomaly.first_day <= day <= anomaly.last_day],
+        "days": [day.isoformat()[5:] for day, _amount, _usual in figures],
+        "stacks": [{"name": anomaly.what, "values": [amount for _day, amount, _usual in figures]}],
+        "line": {"name": _("Usual"), "values": [usual for _day, _amount, usual in figures]},
+        "marked": [at for at, (day, *_rest) in enumerate(figures) if _is_unusual(anomaly, day)],
     }
+
+
+def _is_unusual(anomaly: CostAnomaly, day: date) -> bool:
+    """Of the days between the first and the last, those that were above the usual."""
+    if anomaly.days:
+        return day.isoformat() in anomaly.days
+    return anomaly.first_day <= day <= anomaly.last_day
 
 
 def _export(page: tables.Page[CostAnomaly]) -> HttpResponse:
@@ -120,9 +139,9 @@ def _export(page: tables.Page[CostAnomaly]) -> HttpResponse:
         _("Resource"): lambda row: row.name or row.instance_id,
         _("First day"): lambda row: row.first_day,
         _("Last day"): lambda row: row.last_day,
-        _("On the worst day, CNY"): lambda row: money(row.amount),
-        _("Usually, CNY"): lambda row: money(row.usual),
-        _("Above the usual in all, CNY"): lambda row: money(row.excess),
+        _("On the worst day, CNY"): lambda row: cents(row.amount),
+        _("Usually, CNY"): lambda row: cents(row.usual),
+        _("Above the usual in all, CNY"): lambda row: cents(row.excess),
         _("State"): lambda row: row.get_state_display(),
         _("Explanation"): lambda row: row.note,
         _("Explained by"): lambda row: row.explained_by or "",

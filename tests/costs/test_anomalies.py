@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
@@ -11,8 +12,11 @@ from django.core.exceptions import PermissionDenied
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
 from assets.models import CloudAccount
+from costs import anomaly
+from costs.anomaly import Threshold, Verdict
 from costs.models import BillDay, CostAnomaly
 from costs.services import anomalies
+from costs.views.anomalies import _chart, _figures
 from notify.models import Delivery
 from tests.costs.conftest import DAY, bill, item, noon_after
 
@@ -139,3 +143,65 @@ def test_an_old_anomaly_is_listed_and_wakes_nobody(jia: Customer, account: Cloud
         bill(account, MONDAY + at * DAY, item(100, product="cdn"))
     assert len(find(jia, noon_after(MONDAY + 24 * DAY))) == 1
     assert not Delivery.objects.filter(user=chen, key__startswith="cost-anomaly:").exists()
+
+
+def test_a_rise_right_after_what_was_expected_is_told_and_the_expected_level_does_not_creep(
+    jia: Customer, account: CloudAccount, alice: User
+) -> None:
+    history(account)
+    bill(account, MONDAY, item(400, product="cdn", instance="dl.example"))
+    [found] = find(jia)
+    anomalies.explain(anomaly=found, note="大促", expected=True, actor=alice, now=NOW)
+    for at, amount in enumerate((450, 470), start=1):
+        bill(account, MONDAY + at * DAY, item(amount, product="cdn", instance="dl.example"))
+        assert find(jia, noon_after(MONDAY + at * DAY)) == []
+    found.refresh_from_db()
+    assert (int(found.amount), found.last_day) == (400, MONDAY + 2 * DAY)
+    bill(account, MONDAY + 3 * DAY, item(900, product="cdn", instance="dl.example"))
+    [higher] = find(jia, noon_after(MONDAY + 3 * DAY))
+    assert (int(higher.amount), higher.first_day) == (900, MONDAY + 3 * DAY)
+    assert find(jia, noon_after(MONDAY + 3 * DAY)) == []
+
+
+def test_what_rose_most_names_its_day_and_the_chart_marks_the_unusual_days_alone(
+    jia: Customer, account: CloudAccount
+) -> None:
+    history(account)
+    for at, amount in enumerate((400, 100, 410)):
+        bill(account, MONDAY + at * DAY, item(amount, product="cdn", instance="dl.example"))
+    find(jia, noon_after(MONDAY + 2 * DAY))
+    found = CostAnomaly.objects.get()
+    assert (found.first_day, found.last_day) == (MONDAY, MONDAY + 2 * DAY)
+    assert found.days == ["2026-03-02", "2026-03-04"]
+    found.days = ["2026-03-04", "2026-03-02"]  # a correction came late: found on the later day
+    assert found.movers_day == MONDAY + 2 * DAY
+    shown = _figures(found)
+    marked = [shown[at][0] for at in _chart(found, shown)["marked"]]  # type: ignore[attr-defined]  # a list
+    assert marked == [MONDAY, MONDAY + 2 * DAY]
+
+
+def test_nothing_is_reckoned_while_the_customers_turn_is_held(
+    jia: Customer, account: CloudAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history(account)
+    bill(account, MONDAY, item(400, product="cdn", instance="dl.example"))
+    held: list[str] = []
+    monkeypatch.setattr("costs.services.anomalies.locks.hold_customer", lambda customer: held.append("held"))
+
+    def judged(known: Mapping[date, float], day: date, threshold: Threshold) -> Verdict:
+        assert not held
+        return anomaly.judge(known, day, threshold)
+
+    monkeypatch.setattr("costs.services.anomalies.judge", judged)
+    assert len(find(jia)) == 1
+    assert held == ["held"]
+
+
+def test_what_nobody_has_explained_comes_first(jia: Customer, account: CloudAccount, alice: User) -> None:
+    for at, state in enumerate(("open", "explained", "expected")):
+        CostAnomaly.objects.create(
+            customer=jia, product_code="cdn", product_name="CDN", first_day=MONDAY + at * DAY,
+            last_day=MONDAY + at * DAY, amount=4, usual=1, excess=3, weeks=8, found_at=NOW, state=state, note="x",
+            explained_by=alice,
+        )  # fmt: skip
+    assert CostAnomaly.objects.all().open_first()[0].state == "open"
