@@ -111,18 +111,22 @@ class StatementViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
         return Statement.objects.select_related("issued_by")
 
     @extend_schema(responses=StatementLineSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"], pagination_class=None)
+    @action(detail=True, methods=["get"])
     def lines(self, request: Request, **_kwargs: object) -> Response:
-        """Every line of the month."""
-        return Response(StatementLineSerializer(self.get_object().lines.all(), many=True).data)
+        """Every line of the month, by pages."""
+        return self._paged(self.get_object().lines.all(), StatementLineSerializer)
 
     @extend_schema(responses=DifferenceSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"], pagination_class=None)
+    @action(detail=True, methods=["get"])
     def differences(self, request: Request, **_kwargs: object) -> Response:
         """What Alibaba Cloud said later, newest first."""
         statement = self.get_object()
         rows = BillDifference.objects.filter(customer=statement.customer_id).of_month(statement.period)
-        return Response(DifferenceSerializer(rows, many=True).data)
+        return self._paged(rows, DifferenceSerializer)
+
+    def _paged(self, rows: QuerySet[Any], serializer: type[serializers.BaseSerializer[Any]]) -> Response:
+        page = self.paginate_queryset(rows)
+        return self.get_paginated_response(serializer(page, many=True).data)
 
 
 class AnomalyFilter(django_filters.FilterSet):
@@ -182,6 +186,16 @@ class ProposalFilter(django_filters.FilterSet):
     asset = django_filters.NumberFilter(field_name="asset_id")
 
 
+class _Measured(serializers.ListSerializer[Any]):
+    """What those of a page saved is read at once."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        rows = list(data)
+        context: dict[str, Any] = self.context  # type: ignore[assignment]  # the root's own dictionary
+        context["measured"] = deciding.measured(rows, timezone.now())
+        return super().to_representation(rows)
+
+
 class ProposalSerializer(serializers.ModelSerializer[SavingProposal]):
     number = serializers.CharField(read_only=True)
     proposed_by = PersonSerializer(read_only=True, allow_null=True)
@@ -197,9 +211,11 @@ class ProposalSerializer(serializers.ModelSerializer[SavingProposal]):
             "reason", "done_by", "done_at", "result", "change",
         )  # fmt: skip
         read_only_fields = fields
+        list_serializer_class = _Measured
 
     def get_realised_monthly(self, row: SavingProposal) -> float | None:
-        found = deciding.realised(row)
+        measured = self.context.get("measured")
+        found = deciding.realised(row, timezone.now()) if measured is None else measured.get(row.pk)
         return None if found is None or found.monthly is None else float(found.monthly)
 
 
@@ -276,7 +292,10 @@ class CostSummarySerializer(serializers.Serializer[figures.MonthView]):
     total = serializers.DecimalField(max_digits=18, decimal_places=2)
     before = serializers.DecimalField(max_digits=18, decimal_places=2)
     ahead = AheadSerializer(allow_null=True, help_text="At the end of the month; null where too little is known.")
-    missing = serializers.ListField(child=serializers.DateField(), help_text="Past days whose bill is not known.")
+    missing = serializers.ListField(
+        child=serializers.DateField(),
+        help_text="Past days whose bill is not known, or not of every account; the sums hold what is known of them.",
+    )
     provisional = serializers.ListField(child=serializers.DateField(), help_text="Days that may still grow.")
     products = ProductCostSerializer(many=True)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import ClassVar, Final, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
@@ -49,6 +49,10 @@ class ProposalState(models.TextChoices):
 class SavingProposalQuerySet(TenantQuerySet["SavingProposal"]):
     def open(self) -> Self:
         return self.filter(state__in=states.OPEN)
+
+    def dearest_first(self) -> Self:
+        """What waits for a decision before what is accepted, and what saves most before what nobody knows."""
+        return self.order_by("-state", F("monthly").desc(nulls_last=True), "-pk")
 
     def waiting(self) -> Self:
         """For the customer's word."""

@@ -2,43 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import is_customer_pm, is_provider
 from assets.models import Asset
 from changes.catalogue import Operation, Risk, operations
 from changes.models import Change
 from changes.services import drafting
 from costs import settling
 from costs.models import ProposalKind, ProposalState, SavingProposal
-from costs.services import figures, messages
+from costs.money import cents
+from costs.permissions import may, may_propose
+from costs.services import figures, messages, resources
 from costs.states import Verb, after
 from incidents import locks
 from incidents.models import AnnouncementCopy
 from notify import live
 
 LONGEST: Final = 1000
-CENT: Final = Decimal("0.01")
 BASE_DAYS: Final = 30
 FEWEST_DAYS: Final = 3
 """After it was done, before anything is said about what it saved."""
 DATABASES: Final = ("rds", "redis", "mongodb")
-
-
-def may(person: User, verb: Verb) -> bool:
-    """The customer's project managers decide; the provider's people do it."""
-    return is_provider(person) if verb is Verb.FINISH else is_customer_pm(person)
 
 
 @transaction.atomic
@@ -54,7 +49,7 @@ def propose(
     announcement: AnnouncementCopy | None = None,
 ) -> SavingProposal:
     """Write down what best practice or an announcement of Alibaba Cloud recommends (R136)."""
-    if not is_provider(actor):
+    if not may_propose(actor):
         raise PermissionDenied
     for thing in (asset, announcement):
         if thing is not None and thing.customer_id != customer.pk:
@@ -117,10 +112,9 @@ def finish(*, proposal: SavingProposal, result: str, actor: User, now: datetime)
         raise DomainError(_("Please say what was done. Nothing was changed."), code="result_missing")
     proposal = _moved(proposal, Verb.FINISH, actor)
     today = settling.today(now)
-    if proposal.instance_id:
-        daily, days = figures.daily_cost(
-            proposal.customer_id, proposal.instance_id, today - timedelta(days=BASE_DAYS), today
-        )
+    before = today - timedelta(days=BASE_DAYS)
+    if proposal.instance_id and resources.is_billed(proposal.customer_id, proposal.instance_id, before, today):
+        daily, days = resources.daily_cost(proposal.customer_id, proposal.instance_id, before, today)
         proposal.baseline = round(daily, 4) if days else None
     proposal.done_by, proposal.done_at, proposal.result = actor, now, result.strip()[:LONGEST]
     proposal.save(update_fields=["state", "baseline", "done_by", "done_at", "result"])
@@ -147,7 +141,7 @@ def operation_of(proposal: SavingProposal) -> Operation | None:
 @transaction.atomic
 def draft_change(*, proposal: SavingProposal, actor: User, now: datetime) -> Change:
     """The change that does it, as a draft with what is known; its gates are those of every change."""
-    if not is_provider(actor):
+    if not may_propose(actor):
         raise PermissionDenied
     locks.hold_customer(proposal.customer)
     proposal = (
@@ -185,17 +179,36 @@ class Realised:
     days: int
 
 
-def realised(proposal: SavingProposal) -> Realised | None:
+def realised(proposal: SavingProposal, now: datetime) -> Realised | None:
     """Measured, not estimated: the cost a day before, less the cost a day since. None while it is not done."""
-    if proposal.state != ProposalState.DONE or proposal.done_at is None:
-        return None
-    if proposal.baseline is None or not proposal.instance_id:
-        return Realised(None, 0)
-    first = settling.today(proposal.done_at) + timedelta(days=1)
-    since, days = figures.daily_cost(proposal.customer_id, proposal.instance_id, first, settling.today(timezone.now()))
-    if days < FEWEST_DAYS:
-        return Realised(None, days)
-    return Realised(((proposal.baseline - since) * 30).quantize(CENT, ROUND_HALF_UP), days)
+    return measured([proposal], now).get(proposal.pk)
+
+
+def measured(proposals: Iterable[SavingProposal], now: datetime) -> dict[int, Realised]:
+    """What each of those that are done saved by now, in as many queries for a page of them as for one."""
+    found: dict[int, Realised] = {}
+    asked: list[tuple[SavingProposal, date, Decimal]] = []
+    for one in proposals:
+        if one.state != ProposalState.DONE or one.done_at is None:
+            continue
+        found[one.pk] = Realised(None, 0)
+        if one.baseline is not None and one.instance_id:
+            asked.append((one, settling.today(one.done_at) + timedelta(days=1), one.baseline))
+    if not asked:
+        return found
+    first, today = min(since for _one, since, _baseline in asked), settling.today(now)
+    ledgers = figures.ledgers({one.customer_id for one, *_rest in asked}, first, today)
+    cost = resources.daily_of({(one.customer_id, one.instance_id) for one, *_rest in asked}, first, today)
+    for one, since, baseline in asked:
+        whole = ledgers.get(one.customer_id, figures.Ledger()).whole
+        days = [day for day in settling.days_between(since, today) if day in whole]
+        if len(days) < FEWEST_DAYS:
+            found[one.pk] = Realised(None, len(days))
+            continue
+        mine = cost.get((one.customer_id, one.instance_id), {})
+        daily = sum((mine.get(day, Decimal(0)) for day in days), Decimal(0)) / len(days)
+        found[one.pk] = Realised(cents((baseline - daily) * 30), len(days))
+    return found
 
 
 def _moved(proposal: SavingProposal, verb: Verb, actor: User) -> SavingProposal:

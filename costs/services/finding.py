@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import Decimal
 from typing import Final
 
 from django.db import transaction
@@ -27,7 +27,8 @@ from assets.services import client_for
 from costs import settling, waste
 from costs.models import BillDay, BillLine, BillReading, Charge, ProposalKind, ProposalState, SavingProposal
 from costs.models.proposals import HEADLINES, SavingProposalQuerySet
-from costs.services import figures, messages
+from costs.money import cents
+from costs.services import messages, resources
 from costs.services.reading import Pace
 from incidents import locks
 from monitoring import storage
@@ -40,9 +41,12 @@ ORDER_DAYS: Final = 183
 """Over which orders of subscriptions are spread out."""
 HALF: Final = Decimal("0.5")
 """One size smaller costs half."""
+STOPPED_FOR: Final = timedelta(days=7)
+"""Who stops an instance for the weekend is told nothing."""
+TAKEN_UP_WITHIN: Final = timedelta(days=90)
+"""What is found again so soon after it was not is the same proposal, and nobody is told twice."""
 REJECTED_FOR: Final = timedelta(days=90)
 DONE_FOR: Final = timedelta(days=30)
-CENT: Final = Decimal("0.01")
 MOST_UNJUDGED: Final = 200
 HOUR_S: Final = 3600
 LANGUAGE: Final = "zh-hans"
@@ -77,13 +81,15 @@ def look(*, reading_id: int, now: datetime) -> list[SavingProposal]:
     reading = BillReading.objects.select_related("cloud_account__customer").get(pk=reading_id)
     account = reading.cloud_account
     found, unjudged = judged(account, now)
+    found, reading.stopped = _long_stopped(found, reading.stopped, now)
     loose, is_complete = _loose(account, now)
     found += [_of_loose(one) for one in loose]
     sure = {ProposalKind.IDLE, ProposalKind.OVERSIZED, ProposalKind.STOPPED}
     sure |= {ProposalKind.DISK, ProposalKind.EIP} if is_complete else set()
-    new = _keep(account, found, sure, {one["asset"] for one in unjudged}, now)
+    priced = [Priced(one, monthly_cost(account.customer_id, one.instance_id, now)) for one in found]
+    new = _keep(account, priced, sure, {one["asset"] for one in unjudged}, now)
     reading.looked_at, reading.unjudged = now, unjudged[:MOST_UNJUDGED]
-    reading.save(update_fields=["looked_at", "unjudged"])
+    reading.save(update_fields=["looked_at", "unjudged", "stopped"])
     live.publish(customer_id=account.customer_id, topic="costs", object_id=account.pk)
     return new
 
@@ -117,6 +123,16 @@ def judged(account: CloudAccount, now: datetime) -> tuple[list[Finding], list[di
                 )
             )
     return found, unjudged
+
+
+def _long_stopped(
+    found: Sequence[Finding], since: Mapping[str, str], now: datetime
+) -> tuple[list[Finding], dict[str, str]]:
+    """Without what was found stopped only lately; and since when each is stopped, by instance."""
+    stopped = {one.instance_id for one in found if one.kind is ProposalKind.STOPPED}
+    kept = {name: since.get(name, now.isoformat()) for name in sorted(stopped)}
+    long = {name for name, at in kept.items() if datetime.fromisoformat(at) <= now - STOPPED_FOR}
+    return [one for one in found if one.kind is not ProposalKind.STOPPED or one.instance_id in long], kept
 
 
 def measure(assets: Sequence[Asset], now: datetime) -> dict[int, dict[str, waste.Measured]]:
@@ -178,45 +194,80 @@ def _of_loose(one: Unattached) -> Finding:
 # --- proposals --------------------------------------------------------------------------------------------------------
 
 
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """A finding and what its resource costs a month; None: the bills do not tell."""
+
+    finding: Finding
+    cost: Decimal | None
+
+    @property
+    def saving(self) -> Decimal | None:
+        return None if self.cost is None else cents(self.cost * self.finding.share)
+
+    def facts(self, account: CloudAccount) -> dict[str, object]:
+        cost = None if self.cost is None else str(self.cost)
+        return {**self.finding.facts, "name": self.finding.name, "account": account.pk, "cost": cost}
+
+
 @transaction.atomic
 def _keep(
-    account: CloudAccount, found: Sequence[Finding], sure: set[ProposalKind], unjudged: set[object], now: datetime
+    account: CloudAccount, found: Sequence[Priced], sure: set[ProposalKind], unjudged: set[object], now: datetime
 ) -> list[SavingProposal]:
-    """Propose what is new, and take back what nobody decided on and is so no longer."""
+    """Propose what is new, and take back what nobody decided on and is so no longer.
+
+    What is known of a resource is known of the customer: an account that is registered again proposes nothing twice.
+    """
     customer = account.customer
     locks.hold_customer(customer)
-    mine = SavingProposal.objects.filter(customer=customer, facts__account=account.pk)
-    still = {(one.kind.value, one.instance_id) for one in found}
+    same = CloudAccount.objects.filter(customer=customer, account_uid=account.account_uid)
+    everything = SavingProposal.objects.filter(customer=customer)
+    still = {(one.finding.kind.value, one.finding.instance_id) for one in found}
+    mine = everything.filter(facts__account__in=list(same.values_list("pk", flat=True)))
     for proposal in mine.waiting().filter(kind__in=sure):
         if (proposal.kind, proposal.instance_id) not in still and proposal.asset_id not in unjudged:
             proposal.state = ProposalState.OBSOLETE
             proposal.save(update_fields=["state"])
             audit.record(action="saving.obsolete", actor=None, customer=customer, obj=proposal, now=now)
     new = []
-    for finding in found:
-        known = mine.filter(kind=finding.kind, instance_id=finding.instance_id)
+    for one in found:
+        known = everything.filter(kind=one.finding.kind, instance_id=one.finding.instance_id)
         if known.open().update(seen_at=now):
-            _reckon_again(known.waiting(), finding, now)
-        elif not known.answered(now - REJECTED_FOR, now - DONE_FOR).exists():
-            new.append(_propose(account, finding, now))
+            _reckon_again(known.waiting(), one, account)
+        elif known.answered(now - REJECTED_FOR, now - DONE_FOR).exists():
+            continue
+        elif _taken_up(known, now):
+            _reckon_again(known.waiting(), one, account)
+        else:
+            new.append(_propose(account, one, now))
     if new:
         messages.proposed(customer, new, now=now)
     return new
 
 
-def _reckon_again(waiting: SavingProposalQuerySet, finding: Finding, now: datetime) -> None:
-    """Until somebody decides, the estimate follows the bills."""
+def _taken_up(known: SavingProposalQuerySet, now: datetime) -> bool:
+    """The same as not long ago: it is proposed again, and nobody is told once more."""
+    lately = known.filter(state=ProposalState.OBSOLETE, seen_at__gt=now - TAKEN_UP_WITHIN)
+    proposal = lately.order_by("-pk").first()
+    if proposal is None:
+        return False
+    proposal.state, proposal.seen_at = ProposalState.PROPOSED, now
+    proposal.save(update_fields=["state", "seen_at"])
+    audit.record(action="saving.again", actor=None, customer=proposal.customer, obj=proposal, now=now)
+    return True
+
+
+def _reckon_again(waiting: SavingProposalQuerySet, priced: Priced, account: CloudAccount) -> None:
+    """Until somebody decides, the estimate and the evidence follow what is found."""
     for proposal in waiting:
-        monthly = monthly_cost(proposal.customer_id, finding.instance_id, now)
-        saving = None if monthly is None else (monthly * finding.share).quantize(CENT, ROUND_HALF_UP)
-        if saving != proposal.monthly:
-            proposal.monthly = saving
-            proposal.facts = {**proposal.facts, "cost": None if monthly is None else str(monthly)}
+        facts = priced.facts(account)
+        if (priced.saving, facts) != (proposal.monthly, proposal.facts):
+            proposal.monthly, proposal.facts = priced.saving, facts
             proposal.save(update_fields=["monthly", "facts"])
 
 
-def _propose(account: CloudAccount, finding: Finding, now: datetime) -> SavingProposal:
-    monthly = monthly_cost(account.customer_id, finding.instance_id, now)
+def _propose(account: CloudAccount, priced: Priced, now: datetime) -> SavingProposal:
+    finding = priced.finding
     with translation.override(LANGUAGE):
         title = str(HEADLINES[finding.kind]) % {"name": finding.name}
     proposal = SavingProposal.objects.create(
@@ -225,13 +276,8 @@ def _propose(account: CloudAccount, finding: Finding, now: datetime) -> SavingPr
         asset=finding.asset,
         instance_id=finding.instance_id,
         title=title[:200],
-        facts={
-            **finding.facts,
-            "name": finding.name,
-            "account": account.pk,
-            "cost": None if monthly is None else str(monthly),
-        },
-        monthly=None if monthly is None else (monthly * finding.share).quantize(CENT, ROUND_HALF_UP),
+        facts=priced.facts(account),
+        monthly=priced.saving,
         proposed_at=now,
         seen_at=now,
     )
@@ -247,9 +293,9 @@ def monthly_cost(customer_id: int, instance_id: str, now: datetime) -> Decimal |
     if not rows.exists():
         return None
     today = settling.today(now)
-    daily, days = figures.daily_cost(customer_id, instance_id, today - timedelta(days=COST_DAYS), today)
+    daily, days = resources.daily_cost(customer_id, instance_id, today - timedelta(days=COST_DAYS), today)
     first = today - timedelta(days=ORDER_DAYS)
     known = BillDay.objects.filter(customer=customer_id, day__gte=first).read().values("day").distinct().count()
     orders = rows.filter(charge=Charge.SUBSCRIPTION).between(first, today).aggregate(amount=Sum("amount"))["amount"]
     spread = (orders or Decimal(0)) / known * 30 if known else Decimal(0)
-    return (daily * 30 + spread).quantize(CENT, ROUND_HALF_UP) if days or orders else None
+    return cents(daily * 30 + spread) if days or orders else None

@@ -9,6 +9,7 @@ from typing import Final
 
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Customer, Severity, User
 from costs.models import BillReading, CostAnomaly, SavingProposal
@@ -85,7 +86,10 @@ def proposed(customer: Customer, proposals: list[SavingProposal], *, now: dateti
     """New proposals of one look: one message for all of them."""
 
     def text() -> tuple[str, str]:
-        subject = _("%(count)s new proposals to save cost") % {"count": len(proposals)}
+        count = len(proposals)
+        subject = ngettext("%(count)s new proposal to save cost", "%(count)s new proposals to save cost", count) % {
+            "count": count
+        }
         lines = [f"{one.number} {one.headline}" for one in proposals[:10]]
         return subject, "\n".join(lines)
 

@@ -24,11 +24,11 @@ from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset
 from costs.forms import AcceptForm, FinishForm, ProposalForm, RejectForm
 from costs.models import BillReading, ProposalKind, ProposalState, SavingProposal
+from costs.money import cents
 from costs.permissions import may, may_propose, offered
 from costs.services import deciding
 from costs.states import Verb
-from costs.views.months import money
-from costs.views.statements import customer_filter
+from costs.views.filters import customer_filter
 from incidents.models import AnnouncementCopy
 from monitoring.panels import PANEL_OF, Panel, panel
 
@@ -92,7 +92,9 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     if tables.wants_csv(request):
         return _export(page)
-    readings = BillReading.objects.exclude(unjudged=[]).select_related("customer")
+    readings = BillReading.objects.exclude(unjudged=[]).filter(cloud_account__retired_at=None)
+    if page.filters.get("customer"):
+        readings = readings.filter(customer=int(page.filters["customer"]))
     unjudged = [one for reading in readings for one in reading.unjudged]
     context = {
         "page": page,
@@ -113,7 +115,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "proposal": proposal,
         "verbs": [(verb, PRESSES[verb]) for verb in offered(person, proposal.state)],
         "may_draft": may_draft and deciding.operation_of(proposal) is not None,
-        "realised": deciding.realised(proposal),
+        "realised": deciding.realised(proposal, timezone.now()),
         "panels": _panels(proposal),
     }
     return render(request, "costs/proposal.html", context)
@@ -183,6 +185,7 @@ def _panels(proposal: SavingProposal) -> list[Panel]:
 
 
 def _export(page: tables.Page[SavingProposal]) -> HttpResponse:
+    saved = deciding.measured(page.all().filter(state=ProposalState.DONE)[: tables.EXPORT_LIMIT], timezone.now())
     columns: dict[str, Callable[[SavingProposal], object]] = {
         _("Number"): lambda row: row.number,
         _("Customer"): lambda row: row.customer.name,
@@ -190,8 +193,8 @@ def _export(page: tables.Page[SavingProposal]) -> HttpResponse:
         _("Title"): lambda row: row.title,
         _("Instance ID"): lambda row: row.instance_id,
         _("State"): lambda row: row.get_state_display(),
-        _("Saving a month, CNY"): lambda row: "" if row.monthly is None else money(row.monthly),
-        _("Saved a month by the bills, CNY"): _saved,
+        _("Saving a month, CNY"): lambda row: "" if row.monthly is None else cents(row.monthly),
+        _("Saved a month by the bills, CNY"): lambda row: saved[row.pk].monthly if row.pk in saved else "",
         _("Proposed at"): lambda row: row.proposed_at,
         _("Decided by"): lambda row: row.decided_by or "",
         _("Decided at"): lambda row: row.decided_at,
@@ -202,8 +205,3 @@ def _export(page: tables.Page[SavingProposal]) -> HttpResponse:
         pgettext("noun", "Change"): lambda row: row.change.number if row.change else "",
     }
     return tables.export_csv(page.all(), columns, "saving-proposals")
-
-
-def _saved(row: SavingProposal) -> object:
-    found = deciding.realised(row)
-    return "" if found is None or found.monthly is None else money(found.monthly)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 from django.test import Client
@@ -12,7 +13,8 @@ from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount
 from costs import settling
 from costs.models import BillReading, CostAnomaly, SavingProposal, Statement
-from costs.services import issuing, reading
+from costs.services import figures, issuing, reading
+from costs.templatetags.cost_tags import yuan
 from incidents.months import Month
 from tests.conftest import ClientFor
 from tests.costs.conftest import DAY, bill, item, later
@@ -168,7 +170,7 @@ def test_without_permission_or_bills_the_page_says_what_is_missing(
     empty = client_for(alice).get(f"/costs/customers/{jia.pk}/").content.decode()
     assert "coin-yuan" in empty
     made = reading.reading_of(account, later())
-    BillReading.objects.filter(pk=made.pk).update(problem_code="NotAuthorized", problem_since=later())
+    BillReading.objects.filter(pk=made.pk).update(problem_code="NotAuthorized", denied_since=later())
     for page in (
         client_for(alice).get(f"/costs/customers/{jia.pk}/"), client_for(lin).get(f"/costs/for-account/{account.pk}/")
     ):  # fmt: skip
@@ -206,3 +208,81 @@ def test_the_api_decides_by_the_rules_of_the_pages(
     assert again.status_code == 409
     told = client_for(alice).post(f"/api/v1/cost-anomalies/{anomaly.pk}/explain/", {"note": "大促"}, content_type=JSON)
     assert told.json()["state"] == "explained"
+
+
+def test_a_list_of_what_cannot_be_judged_follows_the_customer_and_forgets_retired_accounts(
+    account: CloudAccount, yi: Customer, lin: User, client_for: ClientFor
+) -> None:
+    made = reading.reading_of(account, later())
+    BillReading.objects.filter(pk=made.pk).update(unjudged=[{"asset": 1, "name": "idle-or-not", "lacking": []}])
+    browser = client_for(lin)
+    assert "idle-or-not" in browser.get("/costs/proposals/").content.decode()
+    assert "idle-or-not" in browser.get(f"/costs/proposals/?customer={account.customer_id}").content.decode()
+    assert "idle-or-not" not in browser.get(f"/costs/proposals/?customer={yi.pk}").content.decode()
+    CloudAccount.objects.filter(pk=account.pk).update(retired_at=later())
+    assert "idle-or-not" not in browser.get("/costs/proposals/").content.decode()
+
+
+def test_the_lines_of_an_export_add_up_to_the_statement_refunds_included(
+    account: CloudAccount, jia: Customer, lin: User, client_for: ClientFor
+) -> None:
+    first = settling.first_day(closed())
+    lines = [item("0.004", instance=f"i-{number}") for number in range(10)]
+    bill(account, first, *lines, item("-1.5", charge="refund"), now=later())
+    statement = issuing.issue(customer=jia, month=closed(), actor=lin, now=later(), reason="test")
+    rows = client_for(lin).get(f"/costs/statements/{statement.pk}/?export=csv").content.decode().splitlines()
+    amounts = [Decimal(row.split(",")[9]) for row in rows[1:]]
+    assert Decimal("0.004000") in amounts
+    assert sum(amounts) == statement.total == Decimal("-1.46")
+
+
+def test_lines_of_a_statement_come_by_pages(
+    account: CloudAccount, jia: Customer, lin: User, client_for: ClientFor
+) -> None:
+    bill(account, settling.first_day(closed()), *(item(1, instance=f"i-{at}") for at in range(60)), now=later())
+    statement = issuing.issue(customer=jia, month=closed(), actor=lin, now=later(), reason="test")
+    found = client_for(lin).get(f"/api/v1/cost-statements/{statement.pk}/lines/").json()
+    assert len(found["results"]) == 50
+    assert found["next"]
+    assert client_for(lin).get(f"/api/v1/cost-statements/{statement.pk}/differences/").json()["results"] == []
+
+
+def test_links_keep_the_customer_and_the_month(
+    billed: CloudAccount, jia: Customer, lin: User, client_for: ClientFor
+) -> None:
+    page = client_for(lin).get(f"/costs/customers/{jia.pk}/").content.decode()
+    assert f"/monitoring/expiry/?customer={jia.pk}" in page
+    form = client_for(lin).get(f"/costs/customers/{jia.pk}/issue/?month={closed()}").content.decode()
+    assert form.count(f'href="/costs/customers/{jia.pk}/?month={closed()}"') == 2  # above the title, and to cancel
+
+
+def test_a_statement_without_a_line_does_not_speak_of_a_filter(
+    account: CloudAccount, jia: Customer, lin: User, client_for: ClientFor
+) -> None:
+    statement = issuing.issue(customer=jia, month=closed(), actor=lin, now=later(), reason="test")
+    assert "filter-off" not in client_for(lin).get(f"/costs/statements/{statement.pk}/").content.decode()
+    assert "filter-off" in client_for(lin).get(f"/costs/statements/{statement.pk}/?q=x").content.decode()
+
+
+def test_charts_have_their_figures_in_a_table(
+    billed: CloudAccount, anomaly: CostAnomaly, alice: User, client_for: ClientFor
+) -> None:
+    oa = Asset.objects.get(name="oa-01")
+    for address in (f"/costs/for-asset/{oa.pk}/", f"/costs/anomalies/{anomaly.pk}/"):
+        page = client_for(alice).get(address).content.decode()
+        assert page.index("<details") < page.index("<table") < page.index("</details>")
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"),
+    [("-0.001", "¥0.00"), ("0.005", "¥0.01"), ("0.015", "¥0.02"), ("-1234.5", "-¥1,234.50"), (None, "—")],
+)
+def test_an_amount_reads_to_the_cent_half_upwards(amount: str | None, text: str) -> None:
+    assert yuan(None if amount is None else Decimal(amount)) == text
+
+
+def test_a_product_is_called_by_its_newest_name(account: CloudAccount, jia: Customer) -> None:
+    bill(account, date(2026, 2, 1), item(1, product_name="Z old"))
+    bill(account, date(2026, 2, 2), item(1, product_name="A new"))
+    assert figures.product_names(jia.pk, date(2026, 2, 1), date(2026, 3, 1)) == {"ecs": "A new"}
+    assert figures.product_names(jia.pk, date(2026, 3, 1), date(2026, 4, 1)) == {}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -23,10 +25,12 @@ from demo.aliyun.estate import Estate
 from monitoring import registry, storage
 from notify.models import Delivery
 from tests.assets.conftest import sync
+from tests.conftest import ClientFor
 from tests.costs.conftest import DAY, bill, item, later
 
 pytestmark = pytest.mark.django_db
 HOUR_MS = 3_600_000
+Counted = Callable[[int], AbstractContextManager[object]]
 
 
 def measured(asset: Asset, metric: str, value: float, *, days: int = 15, until: datetime | None = None) -> None:
@@ -136,7 +140,9 @@ def test_disks_and_addresses_that_hang_on_nothing_are_proposed_until_they_are_go
 def test_a_stopped_instance_that_costs_is_proposed(account: CloudAccount, estate: Estate, oa: Asset) -> None:
     estate.find("oa-01")["Status"] = "Stopped"
     sync(account, later())
-    assert [one.kind for one in look(account)] == ["stopped"]
+    assert look(account) == []
+    assert look(account, later() + 6 * DAY) == []
+    assert [one.kind for one in look(account, later() + 8 * DAY)] == ["stopped"]
 
 
 def test_the_project_manager_decides_and_the_engineer_does_it(
@@ -181,12 +187,12 @@ def test_what_it_saved_is_measured_by_the_bills_after_it(
     today = settling.today(later())
     for back in range(7, 0, -1):
         bill(account, today - back * DAY, item(4, instance=oa.provider_id), now=later())
-    found = deciding.realised(done)
+    found = deciding.realised(done, later())
     assert found is not None
     assert found.days >= deciding.FEWEST_DAYS
     assert found.monthly == Decimal(180)
     done.done_at = timezone.now()
-    fresh = deciding.realised(done)
+    fresh = deciding.realised(done, later())
     assert fresh is not None
     assert fresh.monthly is None
 
@@ -228,3 +234,92 @@ def test_accounts_are_looked_through_once_a_day(account: CloudAccount) -> None:
         assert finding.claim(now=later()) == [(account.customer_id, made.pk)]
         assert finding.claim(now=later()) == []
         assert len(finding.claim(now=later() + DAY)) == 1
+
+
+def test_what_is_found_again_soon_is_taken_up_and_nobody_is_told_twice(
+    idle: SavingProposal, account: CloudAccount, oa: Asset, chen: User
+) -> None:
+    told = Delivery.objects.filter(user=chen, key__startswith="savings:").count()
+    idle.state = ProposalState.OBSOLETE
+    idle.save()
+    assert look(account) == []
+    idle.refresh_from_db()
+    assert idle.state == ProposalState.PROPOSED
+    assert Delivery.objects.filter(user=chen, key__startswith="savings:").count() == told
+    assert SavingProposal.objects.count() == 1
+    SavingProposal.objects.update(state=ProposalState.OBSOLETE, seen_at=later() - timedelta(days=100))
+    assert len(look(account)) == 1  # after a quarter of a year it is news
+
+
+def test_an_account_that_is_registered_again_proposes_nothing_twice(
+    idle: SavingProposal, account: CloudAccount
+) -> None:
+    SavingProposal.objects.update(facts={**idle.facts, "account": 0})
+    assert look(account) == []
+    idle.refresh_from_db()
+    assert idle.facts["account"] == account.pk
+
+
+def test_an_instance_that_runs_again_begins_its_week_anew(account: CloudAccount, estate: Estate) -> None:
+    server = estate.find("oa-01")
+    for days, state in ((0, "Stopped"), (5, "Running"), (6, "Stopped"), (9, "Stopped")):
+        server["Status"] = state
+        sync(account, later())
+        assert look(account, later() + days * DAY) == []
+    assert [one.kind for one in look(account, later() + 14 * DAY)] == ["stopped"]
+
+
+def test_a_saving_that_no_bill_can_show_is_not_zero(
+    account: CloudAccount, oa: Asset, alice: User, chen: User, client_for: ClientFor
+) -> None:
+    measured(oa, "ecs.cpu.util", 0.8)
+    costs(account, "i-other", 10)
+    [found] = look(account)
+    past = later() - timedelta(days=8)
+    deciding.accept(proposal=found, actor=alice, now=past)
+    done = deciding.finish(proposal=found, result="released", actor=chen, now=past)
+    assert done.baseline is None
+    assert deciding.realised(done, later()) == deciding.Realised(None, 0)
+    assert "无法测算" in client_for(alice).get(f"/costs/proposals/{done.pk}/").content.decode()
+
+
+def test_what_a_page_of_proposals_saved_takes_as_many_queries_as_one(
+    idle: SavingProposal, alice: User, chen: User, client_for: ClientFor, django_assert_max_num_queries: Counted
+) -> None:
+    past = later() - timedelta(days=8)
+    deciding.accept(proposal=idle, actor=alice, now=past)
+    done = deciding.finish(proposal=idle, result="released", actor=chen, now=past)
+    for number in range(20):
+        done.pk, done.instance_id = None, f"i-{number}"
+        done.save(force_insert=True)
+    rows = list(SavingProposal.objects.all())
+    with django_assert_max_num_queries(7):
+        assert len(deciding.measured(rows, later())) == 21
+    [shown, *_rest] = client_for(alice).get("/api/v1/saving-proposals/").json()["results"]
+    assert shown["realised_monthly"] == 300
+
+
+def test_nothing_is_priced_while_the_customers_turn_is_held(
+    account: CloudAccount, oa: Asset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured(oa, "ecs.cpu.util", 0.8)
+    held: list[str] = []
+    monkeypatch.setattr("costs.services.finding.locks.hold_customer", lambda customer: held.append("held"))
+    price = finding.monthly_cost
+
+    def priced(customer_id: int, instance_id: str, now: datetime) -> Decimal | None:
+        assert not held
+        return price(customer_id, instance_id, now)
+
+    monkeypatch.setattr(finding, "monthly_cost", priced)
+    assert len(look(account)) == 1
+    assert held
+
+
+def test_what_saves_most_comes_before_what_nobody_knows(jia: Customer, account: CloudAccount) -> None:
+    for number, monthly in enumerate((None, 5, 80)):
+        SavingProposal.objects.create(
+            customer=jia, kind="disk", instance_id=f"d-{number}", title="x", monthly=monthly, proposed_at=later(),
+            seen_at=later(),
+        )  # fmt: skip
+    assert [one.monthly for one in SavingProposal.objects.all().dearest_first()] == [80, 5, None]
