@@ -24,6 +24,8 @@ from incidents.months import Month
 SHOWN_PRODUCTS: Final = 7
 """In the chart; the rest is one colour."""
 TREND_MONTHS: Final = 6
+PLANNED_WITHIN: Final = timedelta(days=7)
+"""Before the first day asked for: an account whose days were planned until then is still read."""
 SOON: Final = timedelta(days=30)
 HISTORY: Final = timedelta(weeks=WEEKS + 3)
 
@@ -68,7 +70,8 @@ def ledgers(customer_ids: Collection[int], first: date, end: date) -> dict[int, 
     unread = set(there.filter(read_at=None).values_list("customer_id", "day"))
     awaited = set(there.awaited().values_list("customer_id", "day"))
     planned: dict[int, date] = {}
-    newest = rows.served().values("customer_id", "cloud_account_id").annotate(newest=Max("day"))
+    lately = rows.served().filter(day__gte=first - PLANNED_WITHIN)
+    newest = lately.values("customer_id", "cloud_account_id").annotate(newest=Max("day"))
     for row in newest:
         planned[row["customer_id"]] = min(row["newest"], planned.get(row["customer_id"], date.max))
     statements = Statement.objects.filter(customer__in=customer_ids, month__gte=first.replace(day=1), month__lt=end)
