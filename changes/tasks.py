@@ -37,8 +37,9 @@ def window_is_over(*, due_at: datetime, now: datetime, change_id: int) -> None:
     executing.window_is_over(change_id=change_id, now=now)
 
 
-# Every wait of a turn is bounded in seconds; the lease of `OperationRun` outlasts them all.
-@shared_task(name=runs.ADVANCE_TASK, queue="automation", soft_time_limit=100, time_limit=115)
+# The queue `automation` has a process of its own, with threads: Celery's time limits do not hold there. Every wait of a
+# turn is bounded in seconds by itself; the leases of `OperationRun` and `ScriptRun` outlast them all.
+@shared_task(name=runs.ADVANCE_TASK, queue="automation")
 def advance_run(customer_id: int, run_id: int) -> None:
     with scope.customer(customer_id):
         running.advance(run_id=run_id, clock=timezone.now)
@@ -50,7 +51,7 @@ def wake_run(*, due_at: datetime, now: datetime, run_id: int) -> None:
 
 
 # One batch of hosts; no script may take longer than `changes.scripts.LONGEST_S`.
-@shared_task(name=script_runs.ADVANCE_TASK, queue="automation", soft_time_limit=1000, time_limit=1020)
+@shared_task(name=script_runs.ADVANCE_TASK, queue="automation")
 def advance_script_run(customer_id: int, run_id: int) -> None:
     with scope.customer(customer_id):
         script_running.advance(run_id=run_id, clock=timezone.now)

@@ -1,7 +1,7 @@
 """Is the platform alive? For `make run`, which waits for it, and for the health checks of docker-compose.yml.
 
-python -m rdmp.probe web | worker | poller     one process, as a container asks about itself
-python -m rdmp.probe all --wait 60             web, workers and beat, asked until they answer
+python -m rdmp.probe web | worker | automation | poller     one process, as a container asks about itself
+python -m rdmp.probe all --wait 60                          web, workers and beat, asked until they answer
 """
 
 import argparse
@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from rdmp.celery import app
 
-# Sent by beat every second, one for each worker of the Procfile: a worker that has counted one proves beat, too.
+# Sent by beat every second, to `worker` and `poller`: who has counted one proves beat, too.
 RHYTHMS = {"timers.sweep", "monitoring.poll"}
 
 
@@ -42,8 +42,9 @@ def rhythms_arrive() -> bool:
 PROBES: Mapping[str, Callable[[], bool]] = {
     "web": web_answers,
     "worker": lambda: node_answers("worker"),
+    "automation": lambda: node_answers("automation"),
     "poller": lambda: node_answers("poller"),
-    "all": lambda: web_answers() and rhythms_arrive(),
+    "all": lambda: web_answers() and rhythms_arrive() and node_answers("automation"),
 }
 
 

@@ -49,7 +49,7 @@ def install_python(root: Path, venv: Path) -> None:
     run([*pip, "install", "--quiet", "--require-hashes", "--only-binary", "uv", "-r", scripts / "uv.lock"])
     lock, constraints = root / "requirements.lock", scripts / "build-constraints.txt"
     uv = [venv / "bin" / "uv", "pip", "sync", "--quiet", "--python", venv / "bin" / "python", "--require-hashes"]
-    # Six processes start at once, and where Python may not keep what it compiles each would do it again every time.
+    # Seven processes start at once, and where Python may not keep what it compiles each would do it again every time.
     uv.append("--compile-bytecode")
     by_uv = subprocess.run(
         [*map(str, uv), "--build-constraints", str(constraints), str(lock)],

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import yaml
+from django.conf import settings
 from honcho.environ import parse_procfile
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -53,6 +54,18 @@ def test_every_process_of_the_procfile_is_a_service_with_the_same_command(compos
             assert words(compose["services"][name]["command"]) == command.removeprefix("exec ").split(), name
 
 
+def queues_of(process: str) -> set[str]:
+    found = re.search(r"--queues (\S+)", procfile()[process])
+    return set(found[1].split(",")) if found else set()
+
+
+def test_every_queue_has_a_process_and_what_waits_for_hosts_holds_up_no_clock() -> None:
+    listened = {name: queues_of(name) for name in procfile()}
+    assert set().union(*listened.values()) == set(settings.QUEUES)
+    assert listened["automation"] == {"automation"}
+    assert "automation" not in listened["worker"]
+
+
 def test_the_images_own_command_is_that_of_web() -> None:
     line = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("CMD "))
     assert words(ast.literal_eval(line.removeprefix("CMD "))) == procfile()["web"].removeprefix("exec ").split()
@@ -79,7 +92,7 @@ def test_every_variable_that_the_product_reads_is_explained_in_env_example_and_n
 
 def test_the_product_gets_what_it_refuses_to_start_without(compose: dict[str, Any]) -> None:
     needed = {"RDMP_SECRET_KEY_FILE", "RDMP_MASTER_KEYS_FILE", "RDMP_PUBLIC_URL", "DATABASE_URL_FILE", "REDIS_URL_FILE"}
-    for name in ("web", "worker", "poller", "beat", "migrate"):
+    for name in ("web", "worker", "automation", "poller", "beat", "migrate"):
         environment = compose["services"][name]["environment"]
         assert needed <= set(environment), name
         assert environment["RDMP_PUBLIC_URL"].startswith("https://")
@@ -97,7 +110,7 @@ def test_every_secret_that_a_service_names_is_mounted_and_made_by_the_script(com
 
 def test_services_wait_for_the_servers_and_the_tables(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    for name in ("web", "worker", "poller", "beat"):
+    for name in ("web", "worker", "automation", "poller", "beat"):
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy"}
         assert services[name]["depends_on"]["redis"] == {"condition": "service_healthy"}
