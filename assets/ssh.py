@@ -5,6 +5,7 @@ It holds no Django, and no error of it holds a secret. Commands get secrets by t
 
 import io
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -100,9 +101,8 @@ class Session:
         """One command with `given` on its standard input. Raises SshError("timeout") when it does not end in time."""
         timeout_s = timeout_s or COMMAND_S
         try:
-            channel = self._transport.open_session(timeout=CONNECT_S)
+            channel = self._begin(command)
             channel.settimeout(timeout_s)
-            channel.exec_command(command)
             channel.sendall(given.encode())
             channel.shutdown_write()
             if not channel.status_event.wait(timeout_s):
@@ -119,9 +119,8 @@ class Session:
         connection broke, in both of which it may have been done, half done, or still be going on.
         """
         try:
-            channel = self._transport.open_session(timeout=CONNECT_S)
+            channel = self._begin(command)
             channel.settimeout(CONNECT_S)
-            channel.exec_command(command)
         except (paramiko.SSHException, EOFError, OSError):
             raise SshError("unreachable") from None
         try:
@@ -137,18 +136,31 @@ class Session:
             raise SshError("lost")
         return None if status < 0 else status
 
+    def _begin(self, command: str) -> paramiko.Channel:
+        """For the answer to `exec` paramiko waits for ever: whoever owes it for too long loses the connection."""
+        channel = self._transport.open_session(timeout=CONNECT_S)
+        too_long = threading.Timer(CONNECT_S, self._transport.close)
+        too_long.daemon = True
+        too_long.start()
+        try:
+            channel.exec_command(command)
+        finally:
+            too_long.cancel()
+        return channel
+
     def _follow(self, channel: paramiko.Channel, output: Output, until: float) -> None:
         ended_at: float | None = None
         while True:
+            # Asked before what is there to be read: what comes between the two questions is read in the next round.
+            if channel.exit_status_ready():
+                ended_at = ended_at or time.monotonic()
+            is_whole = ended_at is not None and (channel.eof_received or channel.closed)
             if channel.recv_ready():
                 output.stdout.add(channel.recv(_PIECE))
             elif channel.recv_stderr_ready():
                 output.stderr.add(channel.recv_stderr(_PIECE))
-            elif channel.exit_status_ready():
-                ended_at = ended_at or time.monotonic()
-                if channel.eof_received or channel.closed or time.monotonic() - ended_at > DRAIN_S:
-                    return
-                time.sleep(0.02)
+            elif is_whole or (ended_at is not None and time.monotonic() - ended_at > DRAIN_S):
+                return
             else:
                 time.sleep(0.02)
             if time.monotonic() > until:
