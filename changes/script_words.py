@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from assets.words import SSH_PROBLEMS
-from changes.models.scripts import ScriptLine
+from changes.models.scripts import HostState, ScriptLine
 
 FAULTS: Final[Mapping[str, str | Promise]] = {
     "bad_code": gettext_lazy("The code has small letters, digits and hyphens, such as service-restart."),
@@ -32,6 +32,10 @@ PROBLEMS: Final[Mapping[str, str | Promise]] = {
     "by_hand": gettext_lazy("Windows hosts are not reached over SSH: an engineer does it there."),
     "no_account": gettext_lazy("None of the accounts that the script may use is written down for this host."),
     "no_secret": gettext_lazy("No secret was entered for the account."),
+    "moved": gettext_lazy(
+        "The host or its account is not the one that the dry run showed any more. Nothing was sent: make it again."
+    ),
+    "asset_retired": gettext_lazy("The asset was retired. Nothing was sent."),
     "exit": gettext_lazy("The script ended with an error."),
     "signal": gettext_lazy("The script was killed on the host."),
     "timed_out": gettext_lazy("The host stopped it: it took longer than its time-out."),
@@ -54,6 +58,8 @@ PROBLEMS: Final[Mapping[str, str | Promise]] = {
     "retired": gettext_lazy("The script was withdrawn."),
 }
 
+HOST_STATES: Final[Mapping[str, str | Promise]] = {state.value: state.label for state in HostState}
+
 
 def fault_text(code: str, detail: str = "") -> str:
     said = str(FAULTS.get(code, code))
@@ -71,7 +77,7 @@ def line_text(line: ScriptLine) -> str:
     names = {
         "hosts": data.get("hosts", ""),
         "host": data.get("host", ""),
-        "as": data.get("as", ""),
+        "as": HOST_STATES.get(str(data.get("as", "")), ""),
         "words": data.get("words", ""),
     }
     said = _sentences()[kind] % names

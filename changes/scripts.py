@@ -32,6 +32,8 @@ MOST_OUTPUT: Final = 1_048_576
 LONGEST_S: Final = 900
 TIMED_OUT: Final = 124
 """What coreutils' `timeout` ends with."""
+KILLED: Final = 137
+"""The same when the script took no notice and was killed after `KILLED_AFTER_S` (128 + SIGKILL)."""
 INCOMPLETE: Final = 125
 """What the wrapper ends with when not all of the body arrived; nothing was run."""
 KILLED_AFTER_S: Final = 5

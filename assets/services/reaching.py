@@ -88,7 +88,11 @@ def put_behind_node(*, asset: Asset, host: str, port: int, actor: User, now: dat
 
 def door_of(asset: Asset) -> ssh.Door:
     """Raises DomainError while no host key was confirmed, and of a host behind a node."""
-    access = SshAccess.objects.filter(asset=asset).first()
+    return door(SshAccess.objects.filter(asset=asset).first())
+
+
+def door(access: SshAccess | None) -> ssh.Door:
+    """The same, of what was read already."""
     if access is not None and access.through == SshAccess.Through.NODE:
         raise DomainError(str(SSH_PROBLEMS["no_node"]), code="no_node")
     if access is None or not access.host_key:
@@ -125,11 +129,15 @@ class Root:
     given: str = field(default="", repr=False)
 
 
-def root_of(session: ssh.Session, login: ssh.Login) -> Root:
-    """Directly, by a sudo that asks nothing, or by one that gets the password on its input."""
+def root_of(session: ssh.Session, login: ssh.Login, *, probe: str = "true") -> Root:
+    """Directly, by a sudo that asks nothing, or by one that gets the password on its input.
+
+    `probe` begins as the command will: sudo may let one program pass unasked and not another, and a password that it
+    does not read is read by the command.
+    """
     if login.username == "root":
         return Root()
-    if session.run("sudo -n true").exit_code == 0:
+    if session.run(f"sudo -n {probe}").exit_code == 0:
         return Root("sudo -n ")
     return Root("sudo -S -p '' ", f"{login.password}\n")
 

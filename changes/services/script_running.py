@@ -6,28 +6,36 @@ marks it unknown: a person looks. Threads talk to the hosts; they hold no Django
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from django.db import IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, transaction
 from django.db.models import Q
 
 from accounts.errors import DomainError
+from accounts.vault import VaultError
 from assets import ssh
+from assets.models import Credential
 from assets.services import reaching
 from changes import script_messages
 from changes.models import HostState, ScriptHost, ScriptLine, ScriptRun
 from changes.models import ScriptRunState as State
-from changes.scripts import INCOMPLETE, TIMED_OUT, Script, command, given
+from changes.script_words import problem_text
+from changes.scripts import INCOMPLETE, KILLED, TIMED_OUT, Script, command, given
 from changes.services import script_runs, transports
 from changes.services.script_runs import hold_run, publish, tell_pages, wake_later, write
-from changes.services.transports import Transport
+from changes.services.transports import Direct, Transport
 from timers import services as timers
 
+log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
+Outcome = tuple[str, int | None, str]
+"""A problem's code, the exit status, and the command as it was really sent."""
 Line = ScriptLine.Kind
 SHOW_EVERY_S: Final = 1.0
 """How often what hosts say is kept while they say it."""
@@ -46,13 +54,13 @@ class _Errand:
     command: str
     output: ssh.Output
 
-    def run(self) -> tuple[str, int | None, str]:
-        """A problem's code, the exit status, and the command as it was really sent."""
+    def run(self) -> Outcome:
         said = self.command
         try:
             with self.transport.open(self.login) as session:
-                way = reaching.root_of(session, self.login) if self.script.as_root else reaching.Root()
+                way = self._root(session)
                 said = f"{way.prefix}{self.command}"
+                begun = time.monotonic()
                 status = session.execute(
                     said,
                     self.output,
@@ -61,20 +69,33 @@ class _Errand:
                 )
         except ssh.SshError as problem:
             return problem.code, None, said
-        return _problem(status, self.output), status, said
+        took_s = time.monotonic() - begun
+        return _problem(status, self.output, is_late=took_s >= self.script.timeout_s), status, said
+
+    def _root(self, session: ssh.Session) -> reaching.Root:
+        if not self.script.as_root:
+            return reaching.Root()
+        try:
+            return reaching.root_of(session, self.login, probe=PROBE)
+        except ssh.SshError:  # a time-out of this question, too: the script was not sent
+            raise ssh.SshError("unreachable") from None
 
 
-def _problem(status: int | None, output: ssh.Output) -> str:
+PROBE: Final = "env true"
+"""`env` is what the command begins with: where sudo lets that pass unasked, a password would be read by the script."""
+
+
+def _problem(status: int | None, output: ssh.Output, *, is_late: bool) -> str:
+    if status == TIMED_OUT or (is_late and status in (None, KILLED)):
+        return "timed_out"
     if status is None:
         return "signal"
-    if status == TIMED_OUT:
-        return "timed_out"
     if status == INCOMPLETE and not output.stdout.text and not output.stderr.text:
         return "incomplete"
     return "exit" if status else ""
 
 
-NOT_KNOWN: Final = frozenset({"timeout", "lost"})
+NOT_KNOWN: Final = frozenset({"timeout", "lost", "worker_lost"})
 """Something was sent, and nobody knows what came of it."""
 
 
@@ -107,6 +128,8 @@ def _begin_batch(run: ScriptRun, clock: Clock) -> list[ScriptHost]:
             script_runs.must_be_let(run, run.started_by)
         except DomainError as refused:
             script_runs.end(run, State.STOPPED, Line.STOPPED, now=now, code=refused.code)
+            script_messages.needs_person(run, now=now)
+            tell_pages(run)
             return []
         if run.wants_pause:
             _pause(run, "paused_by_person", now)
@@ -157,43 +180,83 @@ def _mark(host: ScriptHost, now: datetime) -> None:
 
 
 def _carry_out(run: ScriptRun, batch: Sequence[ScriptHost], clock: Clock) -> None:
-    """All of a batch at once; what they say is kept as they say it."""
-    working: dict[Future[tuple[str, int | None, str]], tuple[ScriptHost, _Errand]] = {}
+    """All of a batch at once; what they say is kept as they say it. Whatever goes wrong here, every outcome is kept."""
+    working: dict[Future[Outcome], tuple[ScriptHost, _Errand]] = {}
     with ThreadPoolExecutor(max_workers=len(batch)) as pool:
-        for host in batch:
-            errand = _errand(run, host, clock)
-            if errand is not None:
-                working[pool.submit(errand.run)] = (host, errand)
-        while working:
-            done, _rest = wait(working, timeout=SHOW_EVERY_S, return_when="FIRST_COMPLETED")
-            for future in done:
-                host, errand = working.pop(future)
-                _keep(host, errand, future.result(), clock())
-            for host, errand in working.values():
-                _show(host, errand)
-            tell_pages(run)
+        try:
+            for host in batch:
+                errand = _errand(run, host, clock)
+                if errand is not None:
+                    working[pool.submit(errand.run)] = (host, errand)
+            while working:
+                done, _rest = wait(working, timeout=SHOW_EVERY_S, return_when="FIRST_COMPLETED")
+                for future in done:
+                    host, errand = working.pop(future)
+                    _keep(host, errand, _outcome(future, errand), clock())
+                _show_all(run, working.values())
+        finally:
+            for future, (host, errand) in working.items():
+                _keep(host, errand, _outcome(future, errand), clock())
+
+
+def _outcome(future: Future[Outcome], errand: _Errand) -> Outcome:
+    try:
+        return future.result()
+    except Exception:  # nobody knows how far the thread had come
+        log.exception("a script's thread failed")
+        return "worker_lost", None, errand.command
 
 
 def _errand(run: ScriptRun, host: ScriptHost, clock: Clock) -> _Errand | None:
     """None, and the host has failed, when there is no way to it any more: nothing was sent."""
     script, now = run.version.content, clock()
     reason = f"{run.change.number if run.change else ''} {run.version}".strip()
+    assert host.credential is not None  # noqa: S101 - only hosts with an account are planned
     try:
-        transport = transports.through(host.asset)
-        assert host.credential is not None  # noqa: S101 - only hosts with an account are planned
+        transport = _way_shown(host, host.credential)
         login = transports.login(host.credential, reason=reason, actor=run.started_by, now=now)
     except DomainError as refused:
-        host.state, host.problem_code, host.ended_at = HostState.FAILED, refused.code, now
-        host.save(update_fields=["state", "problem_code", "ended_at"])
-        return None
-    return _Errand(transport, login, script, command(script, run.values), ssh.Output(script.output_limit))
+        code = refused.code
+    except VaultError:
+        log.exception("the secret of credential %d does not open", host.credential.pk)
+        code = "no_secret"
+    else:
+        return _Errand(transport, login, script, command(script, run.values), ssh.Output(script.output_limit))
+    host.state, host.problem_code, host.ended_at = HostState.FAILED, code, now
+    host.save(update_fields=["state", "problem_code", "ended_at"])
+    return None
 
 
-def _keep(host: ScriptHost, errand: _Errand, outcome: tuple[str, int | None, str], now: datetime) -> None:
+def _way_shown(host: ScriptHost, credential: Credential) -> Direct:
+    """The way that the dry run showed. Raises DomainError when it is another by now, or the asset is gone."""
+    if host.asset.retired_at is not None:
+        raise DomainError(problem_text("asset_retired"), code="asset_retired")
+    way = transports.through(host.asset)
+    if transports.address(credential, way) != host.address:
+        raise DomainError(problem_text("moved"), code="moved")
+    return way
+
+
+def _keep(host: ScriptHost, errand: _Errand, outcome: Outcome, now: datetime) -> None:
     problem, host.exit_status, host.command = outcome
     host.problem_code, host.ended_at = problem, now
     host.state = HostState.UNKNOWN if problem in NOT_KNOWN else HostState.FAILED if problem else HostState.DONE
-    _show(host, errand, "problem_code", "exit_status", "command", "ended_at", "state")
+    try:
+        with transaction.atomic():
+            _show(host, errand, "problem_code", "exit_status", "command", "ended_at", "state")
+    except DatabaseError:  # its row stays "running": whoever takes the run next has a person look
+        log.exception("the outcome on host %d of a run could not be kept", host.pk)
+
+
+def _show_all(run: ScriptRun, working: Iterable[tuple[ScriptHost, _Errand]]) -> None:
+    """What they have said so far, for those who watch: never a reason to lose a batch."""
+    try:
+        with transaction.atomic():
+            for host, errand in working:
+                _show(host, errand)
+            tell_pages(run)
+    except DatabaseError:
+        log.exception("what a script has said so far could not be kept")
 
 
 def _show(host: ScriptHost, errand: _Errand, *more: str) -> None:

@@ -29,6 +29,7 @@ from changes.scripts import BadScript, as_text, command, parse, parse_values
 from changes.services import script_library, transports
 from changes.services.marks import allowed, hold
 from changes.services.marks import write as write_entry
+from changes.services.transports import Ways
 from changes.states import Verb
 from changes.words import said as in_words
 from notify import live
@@ -84,11 +85,10 @@ def plan_reading(
 
 def plan_for_change(*, change: Change, pace: Pace, actor: User, now: datetime) -> ScriptRun:
     """The dry run of the script that the change names, with its parameters, on its assets. Nothing is sent."""
-    allowed(Verb.DRY_RUN, change, actor)
-    version, values = named_by(change)
     with transaction.atomic():
         change = hold(change)
         allowed(Verb.DRY_RUN, change, actor)
+        version, values = named_by(change)
         run = ScriptRun(
             customer=change.customer, version=version, change=change, revision=change.revision, values=values
         )
@@ -144,7 +144,13 @@ def _plan(run: ScriptRun, assets: Sequence[Asset], pace: Pace, actor: User, now:
     if run.change_id is not None:
         for stale in ScriptRun.objects.filter(change=run.change_id, state=State.PLANNED).exclude(pk=run.pk):
             end(stale, State.STOPPED, Line.STOPPED, now=now, code="replaced")
-    hosts = [_host(run, place, asset) for place, asset in enumerate(chosen, 1)]
+    hosts = _hosts(run, chosen)
+    if pace.canary is not None and hosts[0].state == HostState.SKIPPED:
+        raise DomainError(
+            _("The canary %(name)s cannot be reached: %(why)s Nothing was planned.")
+            % {"name": pace.canary.name, "why": problem_text(hosts[0].problem_code)},
+            code="no_canary",
+        )
     ScriptHost.objects.bulk_create(_reachable_first(hosts))
     write(run, Line.PLANNED, at=now, actor=actor, hosts=len(hosts))
     _record(run, "plan", actor, now)
@@ -153,7 +159,7 @@ def _plan(run: ScriptRun, assets: Sequence[Asset], pace: Pace, actor: User, now:
 
 
 def _reachable_first(hosts: list[ScriptHost]) -> list[ScriptHost]:
-    """Those that cannot be reached come last, so that the canary is one that can."""
+    """Those that cannot be reached come last, so that a canary that nobody chose is one that can."""
     found = sorted(hosts, key=lambda host: (host.state == HostState.SKIPPED, host.position))
     for place, host in enumerate(found, 1):
         host.position = place
@@ -173,17 +179,22 @@ def _in_order(run: ScriptRun, assets: Sequence[Asset], pace: Pace) -> list[Asset
     return sorted(chosen, key=lambda asset: (asset != pace.canary, asset.name, asset.pk))
 
 
-def _host(run: ScriptRun, place: int, asset: Asset) -> ScriptHost:
+def _hosts(run: ScriptRun, chosen: Sequence[Asset]) -> list[ScriptHost]:
+    ways = transports.ways(chosen, run.version.accounts, as_root=run.version.as_root)
+    return [_host(run, place, asset, ways) for place, asset in enumerate(chosen, 1)]
+
+
+def _host(run: ScriptRun, place: int, asset: Asset, ways: Ways) -> ScriptHost:
     host = ScriptHost(customer_id=run.customer_id, run=run, position=place, asset=asset)
     script = run.version.content
     try:
-        way = transports.through(asset)
-        host.credential = transports.account_for(asset, script.accounts, as_root=script.as_root)
+        way = ways.through(asset)
+        host.credential = ways.account_for(asset)
     except DomainError as refused:
         host.state, host.problem_code = HostState.SKIPPED, refused.code
         return host
     user = host.credential.username
-    host.address = f"{user}@{way}"
+    host.address = transports.address(host.credential, way)
     host.command = f"{'sudo -n ' if script.as_root and user != 'root' else ''}{command(script, run.values)}"
     return host
 
@@ -195,6 +206,8 @@ def start(*, run: ScriptRun, actor: User, now: datetime) -> ScriptRun:
     _may(actor)
     _must_be(run, State.PLANNED)
     must_be_let(run, actor)
+    if run.change is not None:
+        _must_be_as_signed(run, run.change)
     if not run.hosts.filter(state=HostState.PLANNED).exists():
         raise DomainError(_("None of the hosts can be reached. Nothing was sent."), code="no_hosts")
     run.state, run.started_by, run.started_at = State.RUNNING, actor, now
@@ -266,11 +279,21 @@ def judge(*, host: ScriptHost, is_done: bool, words: str, actor: User, now: date
         raise DomainError(_("Please write what you saw there."), code="text_missing")
     host.state = HostState.DONE if is_done else HostState.FAILED
     host.save(update_fields=["state"])
-    seen = {"host": host.asset.name, "as": str(host.get_state_display()), "words": words.strip()[:300]}
+    if is_done and _was_forgiven(run, host):
+        run.forgiven -= 1
+        run.save(update_fields=["forgiven"])
+    seen = {"host": host.asset.name, "as": HostState(host.state).value, "words": words.strip()[:300]}
     write(run, Line.JUDGED, at=now, actor=actor, **seen)
     _record(run, "judge", actor, now, **seen)
     tell_pages(run)
     return host
+
+
+def _was_forgiven(run: ScriptRun, host: ScriptHost) -> bool:
+    """It counted as a failure when somebody last went on; a success must not forgive another host's failure."""
+    went_on = run.lines.filter(kind=Line.WENT_ON).order_by("pk").last()
+    is_older = went_on is not None and host.ended_at is not None and host.ended_at <= went_on.at
+    return run.forgiven > 0 and is_older
 
 
 @transaction.atomic
@@ -303,6 +326,17 @@ def must_be_let(run: ScriptRun, actor: User | None) -> None:
         raise DomainError(problem_text("not_executing"), code="not_executing")
     if run.revision != run.change.revision:
         raise DomainError(problem_text("rewritten"), code="rewritten")
+
+
+def _must_be_as_signed(run: ScriptRun, change: Change) -> None:
+    """The dry run may be older than the risk that was told; and one run at a time. The caller holds the change."""
+    if named_by(change) != (run.version, run.values):
+        raise DomainError(
+            _("The change names another version or other values than this dry run showed. Make the dry run again."),
+            code="rewritten",
+        )
+    if ScriptRun.objects.filter(change=change, state__in=ScriptRun.OPEN).exists():
+        raise DomainError(_("Another run of this change is not over yet. Nothing was sent."), code="busy")
 
 
 def must_have_ended(change: Change) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +11,7 @@ from typing import Protocol
 from accounts.errors import DomainError
 from accounts.models import User
 from assets import ssh
-from assets.models import Asset, Credential, CredentialKind
+from assets.models import Asset, Credential, CredentialKind, SshAccess
 from assets.services import reaching
 from changes.script_words import problem_text
 
@@ -36,23 +36,48 @@ class Direct:
         return f"{self.door.host}:{self.door.port}"
 
 
-def through(asset: Asset) -> Direct:
-    """How this host is reached. Raises DomainError: `host_key_unknown`, or `no_node` of a host behind a node."""
-    if asset.os == Asset.Os.WINDOWS:
-        raise DomainError(problem_text("by_hand"), code="by_hand")
-    return Direct(reaching.door_of(asset))
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How some hosts are reached, and by which accounts: read together."""
+
+    doors: Mapping[int, SshAccess]
+    accounts: Mapping[int, Credential]
+
+    def through(self, asset: Asset) -> Direct:
+        """Raises DomainError: `host_key_unknown`, `no_node` of a host behind a node, or `by_hand`."""
+        if asset.os == Asset.Os.WINDOWS:
+            raise DomainError(problem_text("by_hand"), code="by_hand")
+        return Direct(reaching.door(self.doors.get(asset.pk)))
+
+    def account_for(self, asset: Asset) -> Credential:
+        """Raises DomainError."""
+        found = self.accounts.get(asset.pk)
+        if found is None:
+            raise DomainError(problem_text("no_account"), code="no_account")
+        return found
 
 
-def account_for(asset: Asset, purposes: Collection[str], *, as_root: bool) -> Credential:
-    """The account that logs in: one of these purposes, by key before password. Raises DomainError."""
-    rows = Credential.objects.in_use().joined().filter(asset=asset, purpose__in=purposes).exclude(secret_set_at=None)
+def ways(assets: Collection[Asset], purposes: Collection[str], *, as_root: bool) -> Ways:
+    """The account that logs in has one of these purposes; a key comes before a password."""
+    rows = Credential.objects.in_use().joined().filter(asset__in=assets, purpose__in=purposes)
+    rows = rows.exclude(secret_set_at=None)
     if as_root:
         rows = rows.exclude(has_sudo=False)
-    by_key = rows.filter(kind=CredentialKind.KEY_PAIR).first()
-    found: Credential | None = by_key or rows.filter(kind=CredentialKind.HOST).first()
-    if found is None:
-        raise DomainError(problem_text("no_account"), code="no_account")
-    return found
+    accounts: dict[int, Credential] = {}
+    for kind in (CredentialKind.KEY_PAIR, CredentialKind.HOST):
+        for one in rows.filter(kind=kind):
+            accounts.setdefault(one.asset_id or 0, one)
+    return Ways({access.asset_id: access for access in SshAccess.objects.filter(asset__in=assets)}, accounts)
+
+
+def through(asset: Asset) -> Direct:
+    """How this one is reached now. Raises DomainError, see `Ways`."""
+    return ways([asset], (), as_root=False).through(asset)
+
+
+def address(credential: Credential, way: Direct) -> str:
+    """Who logs in, and where: what a dry run shows."""
+    return f"{credential.username}@{way}"
 
 
 def login(credential: Credential, *, reason: str, actor: User | None, now: datetime) -> ssh.Login:
