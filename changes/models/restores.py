@@ -24,6 +24,9 @@ class TemporaryInstanceQuerySet(TenantQuerySet["TemporaryInstance"]):
 class TemporaryInstance(TenantModel):
     """R159: made from a backup set or a point in time, for some days."""
 
+    RELEASED_BY: ClassVar[str] = "temporary-release"
+    """The operation of the catalogue that releases it."""
+
     class State(models.TextChoices):
         IN_USE = "in_use", _("In use")
         EXPIRED = "expired", _("To be released")

@@ -17,6 +17,7 @@ from changes.models import (
     ChangeFile,
     ChangeKind,
     ChangeState,
+    TemporaryInstance,
 )
 from changes.services import windows
 from incidents.models import AttestationAnswer, IncidentKind, RequestPhase
@@ -102,7 +103,12 @@ def _targets(change: Change) -> tuple[Target, ...]:
 
 
 def _is_authorised(change: Change) -> bool:
-    """By an incident of the customer's (R83), a request that was accepted, or a vendor's notice on record (R88)."""
+    """By an incident of the customer's (R83), a request that was accepted, or a vendor's notice on record (R88).
+
+    The release of a temporary instance was authorised with the day that the request gave the instance.
+    """
+    if change.operation == TemporaryInstance.RELEASED_BY and change.releases.exists():
+        return True
     if change.origin in VENDORS and change.vendor_notice:
         return True
     incident = change.incident

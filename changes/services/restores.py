@@ -12,7 +12,7 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -20,7 +20,7 @@ from accounts.errors import DomainError
 from accounts.models import User
 from accounts.permissions import can_write, is_provider
 from assets.models import Asset
-from changes import restore_messages
+from changes import restore_messages, states
 from changes.models import Change, ChangeEntry, ChangeRisk, ChangeState, TemporaryExtension, TemporaryInstance
 from changes.services import drafting
 from changes.services.drafting import Content
@@ -33,7 +33,7 @@ OVERWRITE, BACKUP_SET = "restore-overwrite", "restore-backup-set"
 POINT_IN_TIME, FILES = "restore-point-in-time", "restore-files"
 KINDS: Final = (OVERWRITE, BACKUP_SET, POINT_IN_TIME, FILES)
 TEMPORARY: Final = (BACKUP_SET, POINT_IN_TIME)
-RELEASE: Final = "temporary-release"
+RELEASE: Final = TemporaryInstance.RELEASED_BY
 POINT: Final = "expiry"
 """Of the checklist: it cannot be ticked before the instance is written down."""
 TASK: Final = "changes.watch_temporary_instance"
@@ -44,6 +44,7 @@ LONGEST_LIFE: Final = timedelta(days=180)
 DEFAULT_DAYS: Final = 7
 State = TemporaryInstance.State
 BEGUN: Final = (ChangeState.EXECUTING, ChangeState.CUSTOMER_TEST, ChangeState.CLOSED)
+GIVEN_UP: Final = (ChangeState.CANCELLED, ChangeState.ROLLED_BACK)
 
 
 @transaction.atomic
@@ -92,7 +93,7 @@ def record(
 
 @transaction.atomic
 def extend(*, instance: TemporaryInstance, days: int, reason: str, actor: User, now: datetime) -> TemporaryInstance:
-    """It is needed for longer: either side may say so, with the reason."""
+    """It is needed for longer: either side may say so, with the reason. A release that was prepared is cancelled."""
     if not can_write(actor):
         raise PermissionDenied
     instance = _hold(instance)
@@ -122,10 +123,29 @@ def extend(*, instance: TemporaryInstance, days: int, reason: str, actor: User, 
     )
     instance.expires_at, instance.state = until, State.IN_USE
     instance.save(update_fields=["expires_at", "state"])
+    _cancel_release(instance, reason, actor, now)
     _record(instance, "extend", actor, now, {"until": until.isoformat(), "reason": reason})
     _arm(instance, now)
     restore_messages.extended(instance, actor, reason, now=now)
     return instance
+
+
+def _cancel_release(instance: TemporaryInstance, reason: str, actor: User, now: datetime) -> None:
+    release = instance.release
+    if release is None or release.stage not in states.PENDING:
+        return
+    with translation.override(instance.customer.language):
+        said = _("The temporary instance %(name)s is kept for longer: %(reason)s") % {
+            "name": instance.name,
+            "reason": reason,
+        }
+    drafting.cancel(change=release, reason=said, actor=actor, now=now)
+
+
+def may_draft_release(instance: TemporaryInstance) -> bool:
+    """It stands, and no release of it is on its way."""
+    is_free = instance.release is None or instance.release.state in GIVEN_UP
+    return instance.state != State.RELEASED and is_free
 
 
 @transaction.atomic
@@ -135,11 +155,28 @@ def draft_release(*, instance: TemporaryInstance, actor: User, now: datetime) ->
         raise PermissionDenied
     instance = _hold(instance)
     _must_stand(instance)
-    known = instance.release
-    if known is not None and known.state not in (ChangeState.CANCELLED, ChangeState.ROLLED_BACK):
-        return known
+    if instance.release is not None and not may_draft_release(instance):
+        return instance.release
+    with translation.override(instance.customer.language):
+        content = _release(instance)
+    change = drafting.draft(
+        customer=instance.change.customer,
+        content=content,
+        origin=Change.Origin.PROVIDER,
+        incident=instance.change.incident,
+        actor=actor,
+        now=now,
+    )
+    instance.release = change
+    instance.save(update_fields=["release"])
+    _record(instance, "draft_release", actor, now, {"change": change.pk})
+    return change
+
+
+def _release(instance: TemporaryInstance) -> Content:
+    """What the customer reads and signs, in its language."""
     names = {"name": instance.name, "source": instance.source.name}
-    content = Content(
+    return Content(
         title=(_("Release the temporary instance %(name)s") % names)[:200],
         operation=RELEASE,
         fields={"name": instance.name, "reason": _("Restored from %(source)s; its time is over.") % names},
@@ -155,18 +192,6 @@ def draft_release(*, instance: TemporaryInstance, actor: User, now: datetime) ->
         test_waiver=_("A temporary instance is released; there is nothing to try before."),
         backup_waiver=_("It is a copy; the backup from which it was restored stays."),
     )
-    change = drafting.draft(
-        customer=instance.change.customer,
-        content=content,
-        origin=Change.Origin.PROVIDER,
-        incident=instance.change.incident,
-        actor=actor,
-        now=now,
-    )
-    instance.release = change
-    instance.save(update_fields=["release"])
-    _record(instance, "draft_release", actor, now, {"change": change.pk})
-    return change
 
 
 @transaction.atomic

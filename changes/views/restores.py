@@ -98,6 +98,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "is_overdue": instance.is_overdue(timezone.now()),
         "may_extend": can_write(person) and instance.state != TemporaryInstance.State.RELEASED,
         "may_release": is_provider(person) and instance.state != TemporaryInstance.State.RELEASED,
+        "may_draft": is_provider(person) and restores.may_draft_release(instance),
         "release_begun": instance.release is not None and instance.release.state in restores.BEGUN,
     }
     return render(request, "changes/temporary_instance.html", context)
@@ -198,9 +199,13 @@ def _export(page: tables.Page[Change]) -> HttpResponse:
         _("Backup or moment"): lambda row: row.fields.get("backup") or row.fields.get("moment") or "",
         _("State"): lambda row: row.get_state_display(),
         _("Temporary instance"): names,
-        _("Expires at"): lambda row: ", ".join(f"{one.expires_at:%Y-%m-%d}" for one in row.temporary_instances.all()),
+        _("Expires at"): lambda row: ", ".join(
+            f"{timezone.localtime(one.expires_at):%Y-%m-%d}" for one in row.temporary_instances.all()
+        ),
         _("Released at"): lambda row: ", ".join(
-            f"{one.released_at:%Y-%m-%d}" for one in row.temporary_instances.all() if one.released_at
+            f"{timezone.localtime(one.released_at):%Y-%m-%d}"
+            for one in row.temporary_instances.all()
+            if one.released_at
         ),
         _("Restored within (minutes)"): lambda row: ", ".join(
             str(one.restore_minutes) for one in row.temporary_instances.all() if one.restore_minutes

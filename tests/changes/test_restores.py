@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.utils import translation
 
 from accounts import scope
 from accounts.errors import DomainError
@@ -17,12 +18,13 @@ from accounts.models import Customer, User
 from assets.models import Asset
 from changes import tasks
 from changes.catalogue import operations
+from changes.gates import Gate
 from changes.models import Change, ChangeEntry, ChangeState, TemporaryExtension, TemporaryInstance
-from changes.services import evidence, restores
+from changes.services import confirming, drafting, evidence, executing, restores, scheduling
 from changes.timeline import sentence
-from incidents.models import Incident
+from incidents.models import Incident, IncidentKind, RequestPhase
 from notify.models import Delivery
-from tests.changes.conftest import draft, place
+from tests.changes.conftest import WINDOW, approve, draft, place, sign
 from tests.changes.runs import set_to
 from tests.conftest import NOW, ClientFor
 from timers import services as timers
@@ -195,6 +197,71 @@ def test_a_release_that_was_given_up_is_drafted_anew(copy: TemporaryInstance, ch
     first = restores.draft_release(instance=copy, actor=chen, now=NOW)
     set_to(first, ChangeState.CANCELLED)
     assert restores.draft_release(instance=copy, actor=chen, now=NOW) != first
+
+
+@pytest.mark.parametrize("state", [ChangeState.CANCELLED, ChangeState.ROLLED_BACK])
+def test_the_page_offers_another_release_when_one_was_given_up(
+    copy: TemporaryInstance, chen: User, alice: User, client_for: ClientFor, state: ChangeState
+) -> None:
+    page, button = f"/changes/restores/{copy.pk}/", f'action="/changes/restores/{copy.pk}/release/"'
+    assert button in client_for(chen).get(page).content.decode()
+    first = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    assert button not in client_for(chen).get(page).content.decode()
+    set_to(first, state)
+    assert button in client_for(chen).get(page).content.decode()
+    assert button not in client_for(alice).get(page).content.decode()
+
+
+@pytest.mark.usefixtures("contacts")
+def test_its_release_passes_the_gates_though_the_request_is_done(
+    change: Change, copy: TemporaryInstance, chen: User, alice: User, lin: User
+) -> None:
+    """The request that asked for the restore authorised the release with its day."""
+    done = {"kind": IncidentKind.REQUEST, "phase": RequestPhase.DONE}
+    Incident.objects.filter(pk=change.incident_id).update(**done)
+    copy.refresh_from_db()
+    release = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    drafting.submit(change=release, actor=chen, now=NOW)
+    confirming.tell_risk(change=release, text="The copy is gone", actor=chen, now=NOW)
+    release.refresh_from_db()
+    sign(release, alice)
+    approve(release, lin, alice)
+    scheduling.schedule(change=release, starts_at=WINDOW[0], ends_at=WINDOW[1], actor=chen, now=NOW)
+    release = executing.begin(change=release, actor=chen, now=WINDOW[0])
+    assert release.state == ChangeState.EXECUTING
+    other = draft(change.incident, chen, operation=restores.RELEASE, fields={"name": "rm-2", "reason": "x"})  # type: ignore[arg-type]
+    drafting.submit(change=other, actor=chen, now=NOW)
+    other.refresh_from_db()
+    assert other.gate == Gate.AUTHORISED, "what no instance asks for is authorised by nobody"
+
+
+def test_a_release_that_was_prepared_is_cancelled_when_it_is_kept_for_longer(
+    copy: TemporaryInstance, chen: User, alice: User
+) -> None:
+    release = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    set_to(release, ChangeState.READY)
+    restores.extend(instance=copy, days=3, reason="Audit goes on", actor=alice, now=NOW)
+    release.refresh_from_db()
+    assert release.state == ChangeState.CANCELLED
+    entry = ChangeEntry.objects.get(change=release, kind="cancelled")
+    assert "Audit goes on" in entry.body
+    assert entry.actor == alice
+
+
+def test_a_release_is_written_in_the_customers_language(copy: TemporaryInstance, chen: User) -> None:
+    with translation.override("en"):
+        release = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    assert "释放" in release.title
+    assert "释放" in release.plan
+
+
+def test_days_in_the_export_are_those_of_the_calendar_on_the_wall(
+    copy: TemporaryInstance, chen: User, client_for: ClientFor
+) -> None:
+    TemporaryInstance.objects.filter(pk=copy.pk).update(expires_at=datetime(2026, 3, 9, 17, 30, tzinfo=UTC))
+    answer = client_for(chen).get("/changes/restores/?export=csv")
+    (row,) = csv.DictReader(io.StringIO(b"".join(answer).decode("utf-8-sig")))
+    assert "2026-03-10" in row.values()
 
 
 def test_pages(
