@@ -173,3 +173,23 @@ def test_a_file_that_is_not_there_rotates_nothing(bench: Bench) -> None:
     done = bench.run("logrotate-now", name="no-such-file")
     assert done.state == HostState.FAILED
     assert "/etc/logrotate.d/no-such-file is not there" in done.stderr
+
+
+SSHD_SAID = """\
+Mar 01 10:00:00 web-1 sshd[7]: Invalid user admin from 10.0.0.9 port 4000
+Mar 01 10:00:01 web-1 sshd[7]: Failed password for invalid user admin from 10.0.0.9 port 4000 ssh2
+Mar 01 10:00:02 web-1 sshd[7]: Failed password for invalid user admin from 10.0.0.9 port 4000 ssh2
+Mar 01 10:00:03 web-1 sshd[8]: Invalid user oracle from 10.0.0.9 port 4001
+Mar 01 10:00:04 web-1 sshd[8]: Connection closed by invalid user oracle 10.0.0.9 port 4001 [preauth]
+Mar 01 10:00:05 web-1 sshd-session[9]: Failed password for root from 10.0.0.7 port 4002 ssh2
+Mar 01 10:00:06 web-1 sshd[10]: Accepted publickey for root from 10.0.0.7 port 4003 ssh2
+"""
+
+
+def test_a_failed_log_in_counts_once(bench: Bench, host: KeyHost) -> None:
+    """sshd speaks of an account that is not there twice, and the journal's lines stand in a file as well."""
+    host.stand_in("journalctl", f"cat <<'SAID'\n{SSHD_SAID}SAID")
+    said = bench.run("failed-logins", days=1).stdout.splitlines()
+    assert [line.split() for line in said[:1]] == [["2", "admin", "10.0.0.9"]]
+    assert sorted(line.split() for line in said[1:3]) == [["1", "oracle", "10.0.0.9"], ["1", "root", "10.0.0.7"]]
+    assert said[3:] == ["end of list"]
