@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django import forms
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.errors import DomainError
@@ -111,33 +112,45 @@ class ParameterForm(forms.Form):
             self.fields[field.name] = form_field(field)
 
 
-class PaceForm(forms.Form):
+class CareForm(forms.Form):
+    """How careful one goes; how the canary is said is up to the form."""
+
     batch_size = forms.IntegerField(
         label=_("Hosts at a time"), min_value=1, max_value=MOST_AT_A_TIME, initial=5, help_text=_("After the canary.")
     )
     max_failures = forms.IntegerField(
         label=_("Failures allowed"), min_value=0, max_value=500, initial=0, help_text=_("With one more it pauses.")
     )
-    canary = forms.CharField(
-        label=_("Canary"), max_length=200, required=False, help_text=_("Name of the first host; empty: any of them.")
-    )
     waits_after_canary = forms.BooleanField(
         label=_("Wait after the canary until somebody has looked"), required=False, initial=True
     )
 
     def pace(self, assets: Sequence[Asset]) -> Pace:
-        """Raises DomainError when the canary is none of the assets."""
+        """Raises DomainError when the canary is none of the assets, or not one alone."""
         said = self.cleaned_data
-        canary = next((asset for asset in assets if asset.name == said["canary"]), None)
-        if said["canary"] and canary is None:
-            raise DomainError(str(_("The canary is not one of the servers.")), code="no_canary")
+        canary = self.canary_of(assets, said["canary"]) if said["canary"] else None
         return Pace(said["batch_size"], said["max_failures"], said["waits_after_canary"], canary)
 
+    def canary_of(self, assets: Sequence[Asset], said: object) -> Asset:
+        raise NotImplementedError
 
-class UseForm(PaceForm):
+
+class PaceForm(CareForm):
+    """Of a change: its servers are known."""
+
+    canary = forms.IntegerField(label=_("Canary"), required=False)
+
+    def canary_of(self, assets: Sequence[Asset], said: object) -> Asset:
+        return _the_one([asset for asset in assets if asset.pk == said])
+
+
+class UseForm(CareForm):
     """On which hosts, and what for."""
 
     reason = forms.CharField(label=_("What for"), max_length=300, required=False)
+    canary = forms.CharField(
+        label=_("Canary"), max_length=200, required=False, help_text=_("Name of the first host; empty: any of them.")
+    )
 
     def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -146,6 +159,18 @@ class UseForm(PaceForm):
             label=_("Servers"),
             error_messages={"required": _("Please choose at least one server.")},
         )
+
+    def canary_of(self, assets: Sequence[Asset], said: object) -> Asset:
+        """By its name: which servers are ticked is known to the browser alone while it is typed."""
+        return _the_one([asset for asset in assets if asset.name == said])
+
+
+def _the_one(found: Sequence[Asset]) -> Asset:
+    if not found:
+        raise DomainError(gettext("The canary is not one of the servers."), code="no_canary")
+    if len(found) > 1:
+        raise DomainError(gettext("Several of the servers have the canary's name."), code="no_canary")
+    return found[0]
 
 
 class JudgementForm(forms.Form):

@@ -7,9 +7,10 @@ from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from assets.words import SSH_PROBLEMS
+from changes.catalogue import Type
 from changes.models.scripts import HostState, ScriptLine
 
 FAULTS: Final[Mapping[str, str | Promise]] = {
@@ -58,12 +59,28 @@ PROBLEMS: Final[Mapping[str, str | Promise]] = {
     "retired": gettext_lazy("The script was withdrawn."),
 }
 
+TYPES: Final[Mapping[Type, str | Promise]] = {
+    Type.NAME: gettext_lazy("one word"),
+    Type.TEXT: pgettext_lazy("parameter", "text"),
+    Type.INTEGER: gettext_lazy("a whole number"),
+    Type.BOOLEAN: gettext_lazy("yes or no"),
+    Type.CHOICE: gettext_lazy("one of a list"),
+    Type.IP: gettext_lazy("an IP address"),
+    Type.CIDR: gettext_lazy("a range of addresses"),
+    Type.DOMAIN: gettext_lazy("a domain name"),
+    Type.PATH: gettext_lazy("a path"),
+}
 HOST_STATES: Final[Mapping[str, str | Promise]] = {state.value: state.label for state in HostState}
 
 
 def fault_text(code: str, detail: str = "") -> str:
     said = str(FAULTS.get(code, code))
     return f"{said} ({detail})" if detail else said
+
+
+def type_text(kind: Type) -> str:
+    """What a parameter takes."""
+    return str(TYPES.get(kind, kind.value))
 
 
 def problem_text(code: str) -> str:

@@ -125,8 +125,25 @@ def fields_of(parameters: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
             raise BadScript("bad_name", str(field.name)[:80])
         if field.type not in TYPES:
             raise BadScript("bad_type", field.type.value)
+        if not _is_plain(field):
+            raise BadScript("bad_parameter", field.name)
         found[field.name] = field
     return tuple(found.values())
+
+
+def _is_plain(field: Field) -> bool:
+    """Each attribute is of the sort that forms and commands take: the data may say anything."""
+    words = [field.words, *(one.words for one in field.options)]
+    texts = [text for pair in words for text in (pair.en, pair.zh)] + [one.value for one in field.options]
+    bounds = [bound for bound in (field.least, field.most) if bound is not None]
+    return (
+        all(isinstance(text, str) and text.strip() and text.isprintable() for text in texts)
+        and all(isinstance(text, str) for text in (field.unit, field.placeholder))
+        and isinstance(field.required, bool)
+        and all(type(bound) is int for bound in bounds)
+        and bounds == sorted(bounds)
+        and field.offers == ""
+    )
 
 
 def as_text(value: object) -> str:

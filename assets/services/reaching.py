@@ -69,18 +69,19 @@ def pin(*, asset: Asset, host: str, port: int, host_key: str, actor: User, now: 
 
 @transaction.atomic
 def put_behind_node(*, asset: Asset, host: str, port: int, actor: User, now: datetime) -> SshAccess:
-    """The host answers a node in the customer's network alone: the platform itself sends nothing to it."""
+    """The host answers a node in the customer's network alone: the platform itself sends nothing to it.
+
+    The host key that somebody confirmed stays: the way to a host says nothing about who it is.
+    """
     _may_manage(actor)
     try:
         host = clean_host(host)
     except AddressError:
         raise DomainError(str(SSH_PROBLEMS["forbidden"]), code="forbidden") from None
     audit.hold(asset.customer_id)
-    said = {"customer_id": asset.customer_id, "host": host, "port": port, "host_key": "", "fingerprint": ""}
-    access, _made = SshAccess.objects.update_or_create(
-        asset=asset,
-        defaults={**said, "through": SshAccess.Through.NODE, "pinned_at": now, "pinned_by": actor},
-    )
+    said = {"host": host, "port": port, "through": SshAccess.Through.NODE}
+    first = {"customer_id": asset.customer_id, "pinned_at": now, "pinned_by": actor}
+    access, _made = SshAccess.objects.update_or_create(asset=asset, defaults=said, create_defaults=said | first)
     detail = {"host": host, "port": port}
     audit.record(action="ssh.behind_node", actor=actor, customer=asset.customer, obj=asset, detail=detail, now=now)
     return access

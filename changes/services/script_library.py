@@ -41,6 +41,7 @@ def propose(*, customer: Customer | None, said: Proposal, actor: User, now: date
     _check(said)
     with _writing(customer):
         audit.hold(None if customer is None else customer.pk)
+        _must_be_one_owners(said.code, customer)
         last = ScriptVersion.objects.filter(code=said.code, customer=customer).order_by("-number").first()
         if last is not None and last.sha256 == digest(said.script) and last.retired_at is None:
             raise DomainError(_("Version %(number)d says the same already.") % {"number": last.number}, code="same")
@@ -115,6 +116,17 @@ def find(code: str, number: int | None, *, customer_id: int, told_at: datetime |
         name = code if number is None else f"{code}@{number}"
         raise DomainError(_("No approved script is called “%(name)s”.") % {"name": name}, code="no_script")
     return found
+
+
+def _must_be_one_owners(code: str, customer: Customer | None) -> None:
+    """`code@2` in a change means one script: never a customer's own and everybody's, withdrawn ones included."""
+    if ScriptVersion.objects.filter(code=code, customer__isnull=customer is not None).exists():
+        raise DomainError(
+            _("A script for all customers has this code already. Please choose another.")
+            if customer is not None
+            else _("A customer's own script has this code already. Please choose another."),
+            code="code_taken",
+        )
 
 
 def _check(said: Proposal) -> None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext
 from accounts.windows import Once
 from assets.models import AccountPurpose
 from changes.backup_words import days_text, difference_text
-from changes.catalogue import Operation, Risk, Words, operations
+from changes.catalogue import Operation, Risk, Type, Words, operations
 from changes.forms import WEEKDAYS
 from changes.matching import Verdict
 from changes.models import (
@@ -31,6 +31,7 @@ from changes.models import (
 from changes.run_words import line_text, problem_text
 from changes.script_words import line_text as script_line_text
 from changes.script_words import problem_text as script_problem_text
+from changes.script_words import type_text
 from changes.states import State
 from changes.words import said as in_words
 
@@ -160,6 +161,11 @@ def run_line(line: RunLine) -> str:
 @register.filter
 def script_run_tone(state: str) -> str:
     return SCRIPT_RUN_TONES[ScriptRunState(state)]
+
+
+@register.filter
+def parameter_type(kind: Type) -> str:
+    return type_text(kind)
 
 
 @register.filter

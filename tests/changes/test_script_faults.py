@@ -18,6 +18,7 @@ from assets.models import Asset, SshAccess
 from assets.services import reaching
 from changes import scripts
 from changes.models import Change, ChangeState, HostState, ScriptRun
+from changes.script_forms import UseForm
 from changes.script_words import line_text
 from changes.scripts import Interpreter, command
 from changes.services import script_library, script_running, script_runs, transports
@@ -108,6 +109,28 @@ def test_a_canary_that_cannot_be_reached_is_not_replaced_by_another(
         read_on(version, chen, *fleet, canary=fleet[2])
     assert refused.value.code == "no_canary"
     assert not ScriptRun.objects.exists()
+
+
+def test_a_canary_whose_name_two_servers_have_is_refused(fleet: list[Asset], jia: Customer) -> None:
+    Asset.objects.filter(pk=fleet[1].pk).update(name="web-1", kind="ecs")
+    given = {"assets": [one.pk for one in fleet], "batch_size": 5, "max_failures": 0, "canary": "web-1"}
+    form = UseForm(given, customer=jia)
+    assert form.is_valid(), form.errors
+    with pytest.raises(DomainError):
+        form.pace(list(Asset.objects.all()))
+
+
+def test_a_host_key_that_was_confirmed_stays_when_the_way_changes(web: Asset, root: User) -> None:
+    before = SshAccess.objects.get(asset=web)
+    reaching.put_behind_node(asset=web, host="10.1.1.1", port=22, actor=root, now=LATER)
+    after = SshAccess.objects.get(asset=web)
+    assert (after.host_key, after.fingerprint, after.pinned_at) == (
+        before.host_key, before.fingerprint, before.pinned_at,
+    )  # fmt: skip
+    assert (after.through, after.host) == ("node", "10.1.1.1")
+    with pytest.raises(DomainError) as refused:
+        transports.through(web)
+    assert refused.value.code == "no_node"
 
 
 def test_planning_asks_the_database_no_more_of_many_hosts_than_of_few(

@@ -94,6 +94,7 @@ def test_it_is_filled_in_looked_at_carried_out_and_read(
     planned = client.post(address, given)
     assert planned.status_code == 302
     page = planned["Location"]
+    assert "文本" in client.get(f"/changes/scripts/{version.pk}/").content.decode()
     shown = client.get(page).content.decode()
     assert "PARAM_WORD=" in shown
     assert "every 3s" not in shown
@@ -148,6 +149,10 @@ def test_a_change_that_names_a_script_offers_its_dry_run(
     planned = client_for(chen).post(f"{address}script/", pace)
     assert planned.status_code == 302
     assert planned["Location"] in client_for(alice).get(address).content.decode()
+    assert f'<option value="{web.pk}">web-1' in client_for(chen).get(address).content.decode()
+    client_for(chen).post(f"{address}script/", {**pace, "canary": 999_999})
+    assert latest(jia).pk == int(planned["Location"].split("/")[-2]), "a canary that is none of them plans nothing"
+    planned = client_for(chen).post(f"{address}script/", {**pace, "canary": web.pk})
     assert client_for(chen).post(f"{planned['Location']}start/").status_code == 302
     run = latest(jia)
     tasks.advance_script_run.run(jia.pk, run.pk)

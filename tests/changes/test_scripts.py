@@ -136,6 +136,22 @@ def named(number: int | None = None, told_at: datetime | None = None) -> ScriptV
         ({"body": "true", "parameters": (TEXT, TEXT)}, "bad_name"),
         ({"body": "true", "parameters": ({**TEXT, "type": "long_text"},)}, "bad_type"),
         ({"body": "true", "parameters": ({**TEXT, "type": "choice"},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "en": 5},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "zh": " "},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "required": "no"},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "type": "integer", "min": "1"},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "type": "integer", "max": True},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "type": "integer", "min": 5, "max": 1},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "unit": 3},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "placeholder": ["x"]},)}, "bad_parameter"),
+        ({"body": "true", "parameters": ({**TEXT, "offers": "index"},)}, "bad_parameter"),
+        (
+            {
+                "body": "true",
+                "parameters": ({**TEXT, "type": "choice", "choices": [{"value": 1, "en": "A", "zh": "甲"}]},),
+            },
+            "bad_parameter",
+        ),
         ({"body": "true", "parameters": tuple({**TEXT, "name": f"p{n}"} for n in range(13))}, "too_many_parameters"),
     ],
 )
@@ -526,6 +542,24 @@ def test_a_customers_own_script_stays_there(
         with pytest.raises(DomainError):
             script_library.find("of-yi", None, customer_id=jia.pk, told_at=None)
     assert not ScriptVersion.objects.filter(code="of-yi").exists(), "not in reach of the first customer"
+
+
+def test_a_code_is_a_customers_own_or_everybodys(jia: Customer, yi: Customer, chen: User) -> None:
+    """A change that names `mark-it@2` means one script."""
+
+    def propose(customer: Customer | None, code: str, body: str = "true") -> None:
+        said = Proposal(code, Words("Mark", "标记"), script(body))
+        script_library.propose(customer=customer, said=said, actor=chen, now=NOW)
+
+    with scope.user(chen):
+        propose(None, "for-all")
+        propose(jia, "of-one")
+        propose(yi, "of-one")
+        for customer, code in ((jia, "for-all"), (None, "of-one")):
+            with pytest.raises(DomainError) as refused:
+                propose(customer, code)
+            assert refused.value.code == "code_taken"
+        propose(None, "for-all", "echo 2")
 
 
 # what a killed worker leaves
