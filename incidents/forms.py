@@ -273,5 +273,6 @@ class TriageForm(forms.Form):
 
 
 def chosen_assets(raw: Iterable[str]) -> list[int]:
-    """Asset numbers out of an address, whatever else stands there."""
-    return [int(value) for value in raw if value.isdecimal() and len(value) < 15]
+    """Asset numbers out of an address, one by one or with commas between them, whatever else stands there."""
+    parts = (part for value in raw for part in value.split(","))
+    return list(dict.fromkeys(int(part) for part in parts if part.isdecimal() and len(part) < 15))

@@ -18,7 +18,6 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
-from assets.models import Asset
 from changes.models import ScriptRun, ScriptVersion
 from changes.script_forms import ParameterForm, UseForm, VersionForm
 from changes.scripts import as_lines, digest, shipped
@@ -125,9 +124,7 @@ def use(request: HttpRequest, pk: int) -> HttpResponse:
             return redirect("changes:script-run", _plan(version, customer, form, questions, person_of(request)).pk)
         except DomainError as refused:  # what was typed stays
             form.add_error(None, refused.message)
-    shown = picker(request, customer)
-    if not shown["asset_query"]:
-        shown["matches"] = Asset.objects.active().filter(customer=customer, kind__in=script_runs.KINDS)[:OFFERED]
+    shown = picker(request, customer, kinds=script_runs.KINDS, offered=OFFERED)
     context = {"version": version, "form": form, "questions": questions, **shown}
     return render(request, "changes/script_use.html", context, status=422 if posted is not None else 200)
 
@@ -150,14 +147,17 @@ def _plan(
 
 def _draft_url(version: ScriptVersion, customer: Customer, form: UseForm, questions: ParameterForm) -> str:
     values = script_runs.checked(version, questions.cleaned_data)
+    chosen = [str(asset.pk) for asset in form.cleaned_data["assets"]]
+    if len(chosen) > script_runs.MOST_HOSTS:
+        raise DomainError(_("At most %(most)d servers at once.") % {"most": script_runs.MOST_HOSTS}, code="too_many")
     said = {
         "customer": customer.pk,
         "operation": script_runs.OPERATION,
         "script": str(version),
         "parameters": as_lines(values),
-        "assets": [asset.pk for asset in form.cleaned_data["assets"]],
+        "assets": ",".join(chosen),
     }
-    return f"{reverse('changes:create')}?{urlencode(said, doseq=True)}"
+    return f"{reverse('changes:create')}?{urlencode(said, safe=',')}"
 
 
 def _visible(person: User) -> QuerySet[ScriptVersion]:

@@ -31,6 +31,9 @@ from incidents.views.signatures import Signatures
 from incidents.views.timeline import shown
 
 MATCHES = 20
+"""As many are offered; what was chosen stays, up to `CHOSEN`."""
+CHOSEN = 500
+"""As many as one change or script run takes: with each search they stand in an address of less than 8 KiB."""
 KINDS = 40
 """As many kinds of asset may be asked for at once."""
 TALK = {Verb.COMMENT, Verb.NOTE, Verb.ATTACH, Verb.REPLY, Verb.EXPLAIN}
@@ -229,18 +232,24 @@ def _asked_for(request: HttpRequest) -> dict[str, object]:
 
 
 def picker(
-    request: HttpRequest, customer: Customer, *, preset: Iterable[int] = (), kinds: Collection[str] = ()
+    request: HttpRequest,
+    customer: Customer,
+    *,
+    preset: Iterable[int] = (),
+    kinds: Collection[str] = (),
+    offered: int = MATCHES,
 ) -> dict[str, object]:
     """What the picker of assets shows: the chosen ones, `preset` while nobody has chosen, and what fits the search.
 
-    `kinds`: of these alone; empty: of any.
+    `kinds`: of these alone; empty: of any. `offered`: as many while nobody searches.
     """
     raw = request.POST.getlist("assets") or [*request.GET.getlist("assets"), *request.GET.getlist("asset")]
-    wanted = chosen_assets(raw)[:MATCHES] if raw or request.method == "POST" else list(preset)
+    wanted = chosen_assets(raw) if raw or request.method == "POST" else list(preset)
+    wanted, left_out = wanted[:CHOSEN], len(wanted[CHOSEN:])
     chosen = Asset.objects.active().filter(customer=customer, pk__in=wanted)
     query = request.GET.get("asset_q", "").replace("\x00", "").strip()[:100]
     matches = Asset.objects.active().filter(customer=customer).exclude(pk__in=chosen)
     matches = matches.filter(name__icontains=query) if query else matches
     matches = matches.filter(kind__in=kinds) if kinds else matches
-    shown = {"chosen": chosen, "matches": matches[:MATCHES], "customer": customer, "asset_query": query}
-    return {**shown, "asset_kinds": sorted(kinds)}
+    shown = {"chosen": chosen, "matches": matches[: MATCHES if query else offered], "customer": customer}
+    return {**shown, "asset_query": query, "asset_kinds": sorted(kinds), "most_chosen": CHOSEN, "left_out": left_out}

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 
@@ -17,7 +19,7 @@ from changes.models import Change, ChangeState, ScriptHost, ScriptRun, ScriptVer
 from changes.services import script_runs
 from changes.services.script_runs import Pace
 from incidents.models import Incident
-from tests.changes.conftest import draft
+from tests.changes.conftest import draft, place
 from tests.changes.hosts import TEXT, KeyHost, Turns, approved, place_host, read_on, script
 from tests.changes.runs import set_to
 from tests.conftest import NOW, ClientFor
@@ -127,6 +129,40 @@ def test_what_changes_something_leads_to_a_change(
     assert "try-out@1" in form
     assert "word=a b" in form
     assert f'value="{web.pk}"' in form
+
+
+def ticked(page: str) -> int:
+    return len(re.findall(r'name="assets" value="\d+" checked', page))
+
+
+def test_sixty_servers_stay_sixty_on_every_page(jia: Customer, chen: User, lin: User, client_for: ClientFor) -> None:
+    client = client_for(chen)
+    with scope.customer(jia):
+        writes = approved(script("true", only_reads=False), chen, lin)
+        many = [place(jia, f"web-{number:02}", "production").pk for number in range(60)]
+    given = {"customer": jia.pk, "assets": many, "batch_size": 5, "max_failures": 0}
+    address = f"/changes/scripts/{writes.pk}/use/"
+    refused = client.post(address, {**given, "batch_size": 0, "draft": "1"}).content.decode()
+    assert ticked(refused) == 60
+    assert refused.count('name="assets"') == 60, "none is offered a second time"
+    drafted = client.post(address, {**given, "draft": "1"})["Location"]
+    assert len(drafted) < 60 * 8 + 200
+    assert ticked(client.get(drafted).content.decode()) == 60
+    assert ticked(client.post(drafted, {**given, "title": ""}).content.decode()) == 60
+    search = urlencode({"customer": jia.pk, "assets": many, "asset_q": "web"}, doseq=True)
+    assert ticked(client.get(f"/incidents/raise/assets/?{search}").content.decode()) == 60
+
+
+def test_more_than_fit_are_said_to_be_left_out(
+    jia: Customer, chen: User, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("incidents.views.incident.CHOSEN", 2)
+    with scope.customer(jia):
+        many = [place(jia, f"web-{number}", "production").pk for number in range(3)]
+    asked = urlencode({"customer": jia.pk, "assets": many}, doseq=True)
+    page = client_for(chen).get(f"/incidents/raise/assets/?{asked}").content.decode()
+    assert ticked(page) == 2
+    assert "已选择超过 2 项" in page
 
 
 def test_a_change_that_names_a_script_offers_its_dry_run(
