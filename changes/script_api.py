@@ -4,7 +4,7 @@ from typing import Any
 
 import django_filters
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Prefetch, QuerySet
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
@@ -13,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from accounts.api import TenantViewSet, own_customer
+from accounts.api_access import CursorPagination
 from assets.models import AccountPurpose, Asset
 from changes.catalogue import Words
 from changes.models import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState, ScriptVersion
@@ -155,6 +156,14 @@ class ScriptHostSerializer(serializers.ModelSerializer[ScriptHost]):
         return problem_text(host.problem_code)
 
 
+class HostPages(CursorPagination):
+    """What a host said may be long: `page_size` up to 100."""
+
+    ordering = "position"
+    page_size = 20
+    max_page_size = 100
+
+
 class ScriptLineSerializer(serializers.ModelSerializer[ScriptLine]):
     actor = PersonSerializer(read_only=True, allow_null=True)
     text = serializers.SerializerMethodField(help_text="What happened, as a sentence in the caller's language.")
@@ -215,8 +224,9 @@ class ScriptRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
     lookup_value_converter = "int"
 
     def rows(self) -> QuerySet[ScriptRun]:
-        rows: QuerySet[ScriptRun] = ScriptRun.objects.for_lists().prefetch_related("hosts").distinct()
-        return rows
+        states = Prefetch("hosts", ScriptHost.objects.only("run", "state").order_by())  # not what they said
+        rows: QuerySet[ScriptRun] = ScriptRun.objects.for_lists().defer("version__body").prefetch_related(states)
+        return rows.distinct()
 
     @extend_schema(request=NewScriptRunSerializer, responses={201: ScriptRunSerializer})
     def create(self, request: Request) -> Response:
@@ -269,10 +279,12 @@ class ScriptRunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantV
         return self.shown(run)
 
     @extend_schema(responses=ScriptHostSerializer(many=True), filters=False)
-    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=HostPages)
     def hosts(self, request: Request, **_kwargs: object) -> Response:
-        """Each host with its command, its state and what it said."""
-        return Response(ScriptHostSerializer(self.get_object().hosts.all(), many=True).data)
+        """Each host with its command, its state and what it said, some at a time."""
+        pages, rows = HostPages(), ScriptHost.objects.filter(run=self.get_object())
+        shown = pages.paginate_queryset(rows, request, view=self) or []
+        return pages.get_paginated_response(ScriptHostSerializer(shown, many=True).data)
 
     @extend_schema(responses=ScriptLineSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)

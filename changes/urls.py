@@ -44,6 +44,7 @@ urlpatterns = [
     path("script-runs/<int:pk>/", script_runs.detail, name="script-run"),
     path("script-runs/<int:pk>/hosts/<int:host_id>/judge/", script_runs.judge, name="script-host-judge"),
     path("script-runs/<int:pk>/hosts/<int:host_id>/again/", script_runs.again, name="script-host-again"),
+    path("script-runs/<int:pk>/hosts/<int:host_id>/<slug:name>/", script_runs.output, name="script-host-output"),
     path("script-runs/<int:pk>/<slug:name>/", script_runs.press, name="script-run-press"),
     path("duties/", duties.index, name="duties"),
     path("duties/new/", duties.create, name="duty-create"),

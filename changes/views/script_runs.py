@@ -9,6 +9,8 @@ from typing import Final, Protocol
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Length, Right
+from django.db.models.lookups import GreaterThan
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -30,6 +32,9 @@ from changes.views.pages import answer, get_change
 from changes.words import said
 from incidents.views.board import is_fragment
 
+SHOWN: Final = 4000
+"""Of what a host said so many characters, the last ones, stand on the page."""
+OUTPUTS: Final = ("stdout", "stderr")
 SORT: dict[str, tables.SortBy] = {
     "planned": "planned_at",
     "script": ("version__code", "-planned_at"),
@@ -71,9 +76,10 @@ def index(request: HttpRequest) -> HttpResponse:
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One run with its hosts and what they said; follows while it runs."""
     run, person = _get(pk), person_of(request)
+    rows = run.hosts.select_related("asset", "credential")
     hosts = tables.page(
         request,
-        run.hosts.select_related("asset", "credential"),
+        rows if tables.wants_csv(request) else _last_words(rows),
         sort={"place": "position", "name": "asset__name", "state": ("state", "position")},
         default="place",
         search=("asset__name", "stdout", "stderr"),
@@ -92,6 +98,22 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_press": may_ever(person, Verb.RUN),
     }
     return render(request, "changes/_script_run.html" if is_fragment(request) else "changes/script_run.html", context)
+
+
+def _last_words(rows: QuerySet[ScriptHost]) -> QuerySet[ScriptHost]:
+    """Without all that the hosts said, which may be megabytes."""
+    ends = {f"{name}_end": Right(name, SHOWN) for name in OUTPUTS}
+    longer = {f"{name}_is_longer": GreaterThan(Length(name), SHOWN) for name in OUTPUTS}
+    return rows.defer(*OUTPUTS).annotate(**ends, **longer)
+
+
+@require_safe
+def output(request: HttpRequest, pk: int, host_id: int, name: str) -> HttpResponse:
+    """All that one host said, as it was kept."""
+    if name not in OUTPUTS:
+        raise Http404
+    host = get_object_or_404(ScriptHost.objects.filter(run__in=ScriptRun.objects.all()), pk=host_id, run=pk)
+    return HttpResponse(getattr(host, name), content_type="text/plain; charset=utf-8")
 
 
 @require_POST

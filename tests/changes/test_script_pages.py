@@ -10,6 +10,8 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts import scope
 from accounts.models import Customer, User
@@ -264,7 +266,7 @@ def test_the_api_proposes_plans_runs_and_follows(
     assert engineer.post(f"{address}go-on/").status_code == 409
     tasks.advance_script_run.run(jia.pk, run["id"])
     assert engineer.get(address).json()["state"] == "done"
-    (host,) = client_for(alice).get(f"{address}hosts/").json()
+    (host,) = client_for(alice).get(f"{address}hosts/").json()["results"]
     assert (host["state"], host["stdout"], host["exit_status"]) == ("done", "x\n", 0)
     assert [line["kind"] for line in engineer.get(f"{address}log/").json()] == ["planned", "started", "batch", "done"]
     assert engineer.post(f"{address}again/", {"host": host["id"]}, json).status_code == 409
@@ -291,6 +293,56 @@ def test_an_unknown_host_is_judged_on_its_page(
         host.refresh_from_db()
     assert host.state == "failed"
     assert "Not there" in client_for(chen).get(f"/changes/script-runs/{run.pk}/").content.decode()
+
+
+def test_of_long_output_the_end_is_shown_and_all_of_it_is_a_link_away(
+    jia: Customer, web: Asset, version: ScriptVersion, chen: User, vera: User, eve: User, client_for: ClientFor
+) -> None:
+    with scope.customer(jia):
+        run = Turns().to_rest(read_on(version, chen, web, given={"word": "x"}))
+        host = run.hosts.get()
+        run.hosts.update(stdout="first words\n" + "x" * 4000 + "\nlast words", stderr="<b>short</b>")
+    page, whole = f"/changes/script-runs/{run.pk}/", f"/changes/script-runs/{run.pk}/hosts/{host.pk}/stdout/"
+    shown = client_for(vera).get(page).content.decode()
+    assert ("last words" in shown, "first words" in shown, whole in shown) == (True, False, True)
+    assert whole.replace("stdout", "stderr") not in shown
+    answer = client_for(vera).get(whole)
+    assert answer["Content-Type"] == "text/plain; charset=utf-8"
+    assert answer.content.decode().startswith("first words")
+    assert client_for(eve).get(whole).status_code == 404
+    assert client_for(chen).get(whole.replace("stdout", "password")).status_code == 404
+    assert "first words" in b"".join(client_for(chen).get(f"{page}?export=csv")).decode()
+
+
+def test_a_page_follows_its_own_run_while_it_may_still_move(
+    jia: Customer, web: Asset, version: ScriptVersion, chen: User, client_for: ClientFor
+) -> None:
+    with scope.customer(jia):
+        run = read_on(version, chen, web, given={"word": "x"})
+    for state, follows, asks in (
+        ("planned", True, False),
+        ("running", True, True),
+        ("paused", True, False),
+        ("done", False, False),
+    ):
+        with scope.customer(jia):
+            ScriptRun.objects.filter(pk=run.pk).update(state=state)
+        shown = client_for(chen).get(f"/changes/script-runs/{run.pk}/").content.decode()
+        assert (f'data-live-id="{run.pk}"' in shown, "every 3s" in shown) == (follows, asks), state
+
+
+def test_lists_do_not_read_what_hosts_said(
+    jia: Customer, web: Asset, version: ScriptVersion, chen: User, client_for: ClientFor
+) -> None:
+    with scope.customer(jia):
+        run = Turns().to_rest(read_on(version, chen, web, given={"word": "x"}))
+    client = client_for(chen)
+    with CaptureQueriesContext(connection) as queries:
+        (row,) = client.get("/api/v1/script-runs/").json()["results"]
+        client.get(f"/changes/script-runs/{run.pk}/")
+    assert row["hosts"]["done"] == 1
+    selected = [one["sql"].partition(" FROM ")[0] for one in queries]
+    assert not [sql for sql in selected if '"stdout", "changes' in sql]
 
 
 def test_planned_runs_of_a_change_replace_each_other(
