@@ -13,7 +13,7 @@ from decimal import Decimal
 from typing import Generic, TypeVar
 
 from django.core.exceptions import FieldDoesNotExist, ValidationError
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Min, Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import OrderBy
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.utils import timezone
@@ -251,7 +251,7 @@ def _searched(queryset: QuerySet[M], query: str, fields: Sequence[str]) -> Query
     for word in query.split()[:8]:
         anywhere = Q()
         for name in fields:
-            anywhere |= Q(**{f"{name}__icontains": word})
+            anywhere |= _of_row(queryset.model, name, Q(**{f"{name}__icontains": word}))
         queryset = queryset.filter(anywhere)
     return queryset
 
@@ -260,7 +260,8 @@ def _filtered(queryset: QuerySet[M], rule: Filter, value: str) -> QuerySet[M] | 
     """The narrowed rows, or None when the value does not fit the field."""
     lookup = rule.lookup if isinstance(rule, Choice) else rule
     try:
-        return queryset.filter(lookup(value) if callable(lookup) else Q(**{lookup: value}))
+        said = lookup(value) if callable(lookup) else _of_row(queryset.model, lookup, Q(**{lookup: value}))
+        return queryset.filter(said)
     except (ValueError, TypeError, ValidationError):
         return None
 
@@ -278,8 +279,37 @@ def _order_by(model: type[Model], fields: SortBy, descending: bool) -> list[Orde
         down = name.startswith("-") != descending
         path = name.removeprefix("-")
         nulls_last = True if _may_be_empty(model, path) else None
-        orders.append(F(path).desc(nulls_last=nulls_last) if down else F(path).asc(nulls_last=nulls_last))
+        by = _least(model, path) if _has_many(model, path) else F(path)
+        orders.append(by.desc(nulls_last=nulls_last) if down else by.asc(nulls_last=nulls_last))
     return orders
+
+
+def _of_row(model: type[Model], path: str, said: Q) -> Q:
+    """Where a row has many of what a path leads to, it is one row all the same, however many of them fit: a join would
+    show, count and export it as often."""
+    return Q(pk__in=model._default_manager.filter(said).values("pk")) if _has_many(model, path) else said
+
+
+def _least(model: type[Model], path: str) -> Subquery:
+    """The first of many, to sort by."""
+    rows = model._default_manager.filter(pk=OuterRef("pk")).order_by().values("pk")
+    return Subquery(rows.annotate(least_of_many=Min(path)).values("least_of_many"))
+
+
+def _has_many(model: type[Model], path: str) -> bool:
+    """Whether a path crosses a relation to many rows; what is no field of the model does not."""
+    at: type[Model] | None = model
+    for name in path.split("__"):
+        if at is None or name == "pk":
+            return False
+        try:
+            field = at._meta.get_field(name)
+        except FieldDoesNotExist:
+            return False
+        if field.many_to_many or field.one_to_many:
+            return True
+        at = field.related_model if isinstance(field.related_model, type) else None
+    return False
 
 
 def _may_be_empty(model: type[Model], path: str) -> bool:

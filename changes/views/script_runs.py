@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Final, Protocol
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
-from django.db.models.functions import Length, Right
+from django.db.models import Count, OuterRef, Q, QuerySet, Subquery
+from django.db.models.functions import Coalesce, Length, Right
 from django.db.models.lookups import GreaterThan
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -60,7 +60,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        _counted(),
+        ScriptRun.objects.for_lists().defer("version__body"),
         sort=SORT,
         default="-planned",
         search=("version__code", "version__name_zh", "version__name_en", "customer__name", "hosts__asset__name"),
@@ -69,6 +69,7 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     if tables.wants_csv(request):
         return _export(page)
+    _count(page.rows)
     return render(request, "changes/script_runs.html", {"page": page, "shows_customer": is_provider(person)})
 
 
@@ -168,7 +169,9 @@ def again(request: HttpRequest, pk: int, host_id: int) -> HttpResponse:
 
 
 def _get(pk: int) -> ScriptRun:
-    return get_object_or_404(_counted(), pk=pk)
+    run = get_object_or_404(ScriptRun.objects.for_lists(), pk=pk)
+    _count([run])
+    return run
 
 
 def _host(request: HttpRequest, pk: int, host_id: int) -> ScriptHost:
@@ -178,9 +181,19 @@ def _host(request: HttpRequest, pk: int, host_id: int) -> ScriptHost:
     return get_object_or_404(rows, pk=host_id, run=pk)
 
 
-def _counted() -> QuerySet[ScriptRun]:
-    counts = {one: Count("hosts", filter=Q(hosts__state=one), distinct=True) for one in HostState.values}
-    return ScriptRun.objects.for_lists().annotate(**counts, total=Count("hosts", distinct=True))
+def _count(runs: Sequence[ScriptRun]) -> None:
+    """Each gets how many of its hosts are in which state, all by one query."""
+    rows = ScriptHost.objects.filter(run__in=runs).order_by().values_list("run", "state").annotate(Count("pk"))
+    counted = {(run, state): count for run, state, count in rows}
+    for run in runs:
+        counts = {state: counted.get((run.pk, state), 0) for state in HostState.values}
+        vars(run).update(counts, total=sum(counts.values()))
+
+
+def _number(**which: object) -> Coalesce:
+    """How many hosts a row has, for an export of many rows."""
+    hosts = ScriptHost.objects.filter(run=OuterRef("pk"), **which).order_by().values("run")
+    return Coalesce(Subquery(hosts.annotate(count=Count("pk")).values("count")), 0)
 
 
 def _filters(person: User) -> dict[str, tables.Filter]:
@@ -211,7 +224,8 @@ def _export(page: tables.Page[ScriptRun]) -> HttpResponse:
         _("Started at"): lambda row: row.started_at,
         _("Ended at"): lambda row: row.ended_at,
     }
-    return tables.export_csv(page.all(), columns, "script-runs")
+    rows = page.all().annotate(total=_number(), failed=_number(state=HostState.FAILED))
+    return tables.export_csv(rows, columns, "script-runs")
 
 
 def _export_hosts(page: tables.Page[ScriptHost]) -> HttpResponse:

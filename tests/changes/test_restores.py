@@ -264,6 +264,44 @@ def test_days_in_the_export_are_those_of_the_calendar_on_the_wall(
     assert "2026-03-10" in row.values()
 
 
+@pytest.mark.parametrize("address", ["/changes/restores/", "/changes/"])
+def test_a_change_is_listed_once_however_much_of_it_fits(
+    address: str,
+    change: Change,
+    copy: TemporaryInstance,
+    orders: Asset,
+    jia: Customer,
+    chen: User,
+    client_for: ClientFor,
+) -> None:
+    change.assets.add(place(jia, "mall-user", "production", kind="rds"), through_defaults={"customer": jia})
+    said = {"name": "rm-tmp-2", "address": "", "restore_minutes": None}
+    restores.record(change=change, source=orders, **said, actor=chen, now=NOW + DAY)  # type: ignore[arg-type]
+    client = client_for(chen)
+    for query in ("?q=mall", "?q=rm-tmp&sort=expires", "?sort=expires", "?sort=-expires"):
+        if address == "/changes/" and "expires" in query:
+            continue
+        shown = client.get(f"{address}{query}")
+        assert (shown.context["page"].total, len(shown.context["page"].rows)) == (1, 1), query
+        rows = csv.DictReader(io.StringIO(b"".join(client.get(f"{address}{query}&export=csv")).decode("utf-8-sig")))
+        assert len(list(rows)) == 1, query
+
+
+def test_restores_are_sorted_by_what_expires_first(
+    incident: Incident, change: Change, copy: TemporaryInstance, orders: Asset, chen: User, client_for: ClientFor
+) -> None:
+    said = {"address": "", "restore_minutes": None, "actor": chen}
+    fields = {"moment": "2026-03-01T10:00:00+08:00", "keep_days": 2}
+    soon = set_to(
+        draft(incident, chen, orders, operation="restore-point-in-time", fields=fields), ChangeState.EXECUTING
+    )
+    restores.record(change=soon, source=orders, name="rm-soon", now=NOW, **said)  # type: ignore[arg-type]
+    restores.record(change=soon, source=orders, name="rm-late", now=NOW + 9 * DAY, **said)  # type: ignore[arg-type]
+    for query, first in (("expires", soon), ("-expires", change)):
+        rows = client_for(chen).get(f"/changes/restores/?sort={query}").context["page"].rows
+        assert rows[0] == first, query
+
+
 def test_pages(
     change: Change, orders: Asset, chen: User, alice: User, vera: User, eve: User, client_for: ClientFor
 ) -> None:

@@ -345,6 +345,30 @@ def test_lists_do_not_read_what_hosts_said(
     assert not [sql for sql in selected if '"stdout", "changes' in sql]
 
 
+def test_the_list_of_runs_counts_the_hosts_of_a_page_in_one_query(
+    jia: Customer, host: KeyHost, web: Asset, version: ScriptVersion, chen: User, client_for: ClientFor
+) -> None:
+    client, asked = client_for(chen), []
+    with scope.customer(jia):
+        others = [place_host(jia, host, f"web-{number}") for number in range(2, 5)]
+    for assets in ([web], [web, *others]):
+        with scope.customer(jia):
+            run = read_on(version, chen, *assets, given={"word": "x"})
+            run.hosts.filter(asset__in=others[:1]).update(state="failed")
+        with CaptureQueriesContext(connection) as queries:
+            listed = client.get("/changes/script-runs/?q=web")
+        asked.append(len(queries))
+        newest = listed.context["page"].rows[0]
+        assert (newest.pk, newest.total, newest.failed) == (run.pk, len(assets), len(assets) // 2 and 1)
+        assert listed.context["page"].total == len(asked)
+    assert asked[0] >= asked[1]
+    joins = [one["sql"].count('JOIN "changes_scripthost"') for one in queries]
+    assert max(joins) <= 1
+    text = b"".join(client.get("/changes/script-runs/?q=web&export=csv")).decode("utf-8-sig")
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [(row["主机"], row["失败"]) for row in rows] == [("4", "1"), ("1", "0")]
+
+
 def test_planned_runs_of_a_change_replace_each_other(
     jia: Customer, incident: Incident, web: Asset, version: ScriptVersion, chen: User
 ) -> None:
