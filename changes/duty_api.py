@@ -65,6 +65,10 @@ class RecurringDutyViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Ten
     filterset_class = RecurringDutyFilter
     lookup_value_converter = "int"
 
+    def rows(self) -> QuerySet[RecurringDuty]:
+        rows: QuerySet[RecurringDuty] = RecurringDuty.objects.with_last_due()
+        return rows
+
     @extend_schema(request=NewDutySerializer, responses={201: RecurringDutySerializer})
     def create(self, request: Request) -> Response:
         """One more than the contract's own set."""

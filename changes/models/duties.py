@@ -6,7 +6,7 @@ from datetime import date
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -37,6 +37,13 @@ class DutyRhythm(models.TextChoices):
     YEARLY = recurrence.Rhythm.YEARLY, _("every year")
 
 
+class RecurringDutyQuerySet(TenantQuerySet["RecurringDuty"]):
+    def with_last_due(self) -> Self:
+        """`last_due_on`: the last day that was opened."""
+        days = DutyOccurrence.objects.filter(duty=OuterRef("pk")).order_by("-due_on").values("due_on")
+        return self.annotate(last_due_on=Subquery(days[:1]))
+
+
 class RecurringDuty(TenantModel):
     """What is owed again and again, from a first day, and how many days ahead one begins."""
 
@@ -58,6 +65,11 @@ class RecurringDuty(TenantModel):
     created_at = models.DateTimeField(_("created at"))
     ended_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
+
+    last_due_on: date | None
+    """Of a row of `with_last_due` alone."""
+
+    objects: ClassVar = ScopedManager.from_queryset(RecurringDutyQuerySet)()
 
     class Meta:
         ordering = ("kind", "pk")

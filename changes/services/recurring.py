@@ -24,7 +24,7 @@ from accounts.models import Contract, Customer, User
 from accounts.permissions import is_manager, is_provider
 from changes import duty_messages
 from changes.catalogue import Words
-from changes.duties import Evidence, Kind, Need, lacks, standard_set
+from changes.duties import Evidence, Kind, Need, Standard, lacks, standard_set
 from changes.models import Change, DutyFile, DutyOccurrence, RecurringDuty
 from changes.recurrence import Rhythm, first_day, following
 from changes.services.marks import required
@@ -38,6 +38,7 @@ MORNING: Final = time(9)
 DAY: Final = timedelta(days=1)
 LATE_EVERY: Final = timedelta(days=3)
 LONGEST_LEAD: Final = 90
+IN_SERVICE: Final = Customer.Status.IN_SERVICE
 NEED_WORDS: Final[Mapping[Need, Promise]] = {
     Need.MINUTES: gettext_lazy("the minutes"),
     Need.TOLD: gettext_lazy("telling the customer"),
@@ -105,10 +106,10 @@ def end(*, duty: RecurringDuty, actor: User, now: datetime) -> RecurringDuty:
 
 
 def follow_contracts(*, now: datetime) -> int:
-    """Every customer with a contract in force has the contract's own set; returns how many duties were made."""
+    """Every customer in service with a contract in force has the contract's own set; returns how many were made."""
     today, made = timezone.localdate(now), 0
     with scope.platform("duties of contracts"):
-        running = Contract.objects.filter(starts_on__lte=today, ends_on__gte=today)
+        running = Contract.objects.filter(starts_on__lte=today, ends_on__gte=today, customer__status=IN_SERVICE)
         newest = {contract.customer_id: contract for contract in running.order_by("starts_on", "pk")}
     for customer_id, contract in newest.items():
         with scope.customer(customer_id):
@@ -120,9 +121,10 @@ def follow_contracts(*, now: datetime) -> int:
 def create_standard_set(*, contract: Contract, now: datetime) -> int:
     """What the customer lacks of the set; a duty that somebody has ended stays ended."""
     customer = Customer.objects.get(pk=contract.customer_id)
+    if not _missing(customer):
+        return 0  # as on nearly every day: nobody is held up
     audit.hold(customer.pk)
-    known = set(RecurringDuty.objects.filter(customer=customer).values_list("code", flat=True))
-    today, missing = timezone.localdate(now), [one for one in standard_set() if one.code not in known]
+    today, missing = timezone.localdate(now), _missing(customer)
     for one in missing:
         first = first_day(contract.starts_on, one.rhythm, month=one.month, day=one.day)
         said = Described(
@@ -140,16 +142,25 @@ def create_standard_set(*, contract: Contract, now: datetime) -> int:
     return len(missing)
 
 
+def _missing(customer: Customer) -> list[Standard]:
+    known = set(RecurringDuty.objects.filter(customer=customer).values_list("code", flat=True))
+    return [one for one in standard_set() if one.code not in known]
+
+
 @transaction.atomic
 def open_due(*, duty_id: int, now: datetime) -> DutyOccurrence | None:
-    """The timer rang: the next occurrence is opened, once, and the timer of the one after it is armed."""
+    """The timer rang: the next occurrence is opened, once, and the timer of the one after it is armed.
+
+    Nothing is owed on a day that no contract covers. It is looked for again every day: a contract that is signed late
+    covers the days since it began.
+    """
     duty = RecurringDuty.objects.select_related("customer").filter(pk=duty_id, ended_at=None).first()
     if duty is None:
         return None
     audit.hold(duty.customer_id)
-    due_on = _next_due(duty)
-    if _opens_at(duty, due_on) > now:
-        _arm_opening(duty)
+    due_on = _owed(duty, now)
+    if due_on is None:
+        _arm_opening(duty, now=now)
         return None
     occurrence, is_new = DutyOccurrence.objects.get_or_create(
         duty=duty, due_on=due_on, defaults={"customer": duty.customer, "opened_at": now, "agenda": duty.agenda}
@@ -296,23 +307,41 @@ def _make(
 
 def _next_due(duty: RecurringDuty) -> date:
     """The first day that was not opened yet."""
-    last = duty.occurrences.order_by("-due_on").values_list("due_on", flat=True).first()
+    return _after(duty, duty.occurrences.order_by("-due_on").values_list("due_on", flat=True).first())
+
+
+def _after(duty: RecurringDuty, last: date | None) -> date:
     return duty.first_due_on if last is None else following(duty.first_due_on, Rhythm(duty.rhythm), last)
 
 
+def _owed(duty: RecurringDuty, now: datetime) -> date | None:
+    """The first day that was not opened yet, is to be opened by now, and is covered by a contract."""
+    if duty.customer.status != IN_SERVICE:
+        return None
+    terms = Contract.objects.filter(customer=duty.customer_id).values_list("starts_on", "ends_on")
+    contracts, due_on = list(terms), _next_due(duty)
+    while _opens_at(duty, due_on) <= now:
+        if any(starts_on <= due_on <= ends_on for starts_on, ends_on in contracts):
+            return due_on
+        due_on = following(duty.first_due_on, Rhythm(duty.rhythm), due_on)
+    return None
+
+
 def next_due(duty: RecurringDuty) -> date | None:
-    """None: it has ended."""
-    return None if duty.ended_at is not None else _next_due(duty)
+    """Of a row of `with_last_due`. None: it has ended."""
+    return None if duty.ended_at is not None else _after(duty, duty.last_due_on)
 
 
 def _opens_at(duty: RecurringDuty, due_on: date) -> datetime:
     return _morning(due_on - timedelta(days=duty.lead_days))
 
 
-def _arm_opening(duty: RecurringDuty) -> None:
+def _arm_opening(duty: RecurringDuty, *, now: datetime | None = None) -> None:
+    """`now`: it was looked at just now, so not again before tomorrow."""
+    opens_at = _opens_at(duty, _next_due(duty))
     timers.set(
         key=_duty_key(duty),
-        due_at=_opens_at(duty, _next_due(duty)),
+        due_at=opens_at if now is None else max(opens_at, _morning(timezone.localdate(now) + DAY)),
         task=OPEN_TASK,
         args={"duty_id": duty.pk},
         customer=duty.customer_id,

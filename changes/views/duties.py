@@ -153,7 +153,7 @@ def plan(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        RecurringDuty.objects.select_related("customer", "created_by", "ended_by"),
+        RecurringDuty.objects.with_last_due().select_related("customer", "created_by", "ended_by"),
         sort={"customer": ("customer__name", "kind"), "kind": ("kind", "customer__name")},
         default="customer",
         search=("name_zh", "name_en", "customer__name"),

@@ -10,6 +10,8 @@ from datetime import date, datetime, time, timedelta
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts import scope
@@ -96,6 +98,60 @@ def test_an_old_contract_begins_with_what_lies_ahead(jia: Customer) -> None:
     Contract.objects.filter(customer=jia).update(starts_on=date(2025, 3, 5), ends_on=date(2027, 1, 1))
     recurring.follow_contracts(now=NOW)
     assert all(NOW.date() <= duty.first_due_on <= date(2026, 7, 1) for duty in RecurringDuty.objects.all())
+
+
+@pytest.mark.parametrize("status", ["onboarding", "leaving", "left"])
+def test_who_is_not_in_service_is_owed_nothing(jia: Customer, review: RecurringDuty, status: str) -> None:
+    with scope.platform("test"):
+        assert Customer.objects.filter(pk=jia.pk).update(status=status)
+    recurring.follow_contracts(now=NOW)
+    assert list(RecurringDuty.objects.all()) == [review]
+    assert recurring.open_due(duty_id=review.pk, now=at(date(2026, 3, 22))) is None
+    assert Timer.objects.get(key=f"duty:{review.pk}:").due_at == at(date(2026, 3, 23)), "it is asked again"
+
+
+def test_duties_do_not_outlive_the_contract(jia: Customer, review: RecurringDuty) -> None:
+    Contract.objects.filter(customer=jia).update(starts_on=date(2025, 1, 1), ends_on=date(2026, 3, 31))
+    key = f"duty:{review.pk}:"
+    assert ring(key) == at(date(2026, 3, 22))
+    assert ring(key) == at(date(2026, 3, 23))
+    assert not review.occurrences.exists()
+    Contract.objects.filter(customer=jia).update(ends_on=date(2026, 4, 1))
+    ring(key)
+    assert [one.due_on for one in review.occurrences.all()] == [date(2026, 4, 1)], "prolonged, though late"
+
+
+def test_what_lies_between_two_contracts_is_left_out(jia: Customer, review: RecurringDuty) -> None:
+    Contract.objects.filter(customer=jia).update(starts_on=date(2026, 7, 1), ends_on=date(2026, 12, 31))
+    found = recurring.open_due(duty_id=review.pk, now=at(date(2026, 6, 25)))
+    assert found is not None
+    assert found.due_on == date(2026, 7, 1)
+
+
+def test_a_set_that_is_complete_holds_nobody_up(jia: Customer, monkeypatch: pytest.MonkeyPatch) -> None:
+    recurring.follow_contracts(now=NOW)
+
+    def held(_customer_id: int) -> None:
+        raise AssertionError("the customer was held")
+
+    monkeypatch.setattr("accounts.audit.hold", held)
+    assert recurring.follow_contracts(now=NOW) == 0
+
+
+def test_the_plan_asks_no_more_of_many_duties_than_of_few(
+    jia: Customer, review: RecurringDuty, chen: User, client_for: ClientFor
+) -> None:
+    client, asked = client_for(chen), []
+    opened(review)
+    for _ in range(2):
+        for address in ("/changes/duties/plan/", "/api/v1/recurring-duties/"):
+            with CaptureQueriesContext(connection) as queries:
+                text = client.get(address).content.decode()
+            assert "2026-07-01" in text
+            asked.append(len(queries))
+        recurring.follow_contracts(now=NOW)
+    assert asked[2] <= asked[0]
+    assert asked[3] <= asked[1]
 
 
 def test_each_occurrence_is_opened_once_by_its_timer(review: RecurringDuty, chen: User) -> None:
