@@ -10,9 +10,12 @@ import "./search.js";
 // The menu is longer than a low screen: where one is, is in sight.
 document.querySelector(".navbar-vertical .nav-link.active")?.scrollIntoView({ block: "nearest" });
 
-// A fold that somebody has closed stays closed when what is around it is brought up to date.
-Idiomorph.defaults.callbacks.beforeAttributeUpdated = (name, element) =>
-  !(name === "open" && element.tagName === "DETAILS");
+// A fold that somebody has closed stays closed when what is around it is brought up to date. Pages of the entrance have no
+// Idiomorph.
+if (globalThis.Idiomorph) {
+  const isFold = (name, element) => name === "open" && element.tagName === "DETAILS";
+  globalThis.Idiomorph.defaults.callbacks.beforeAttributeUpdated = (...said) => !isFold(...said);
+}
 
 document.addEventListener("click", (event) => {
   const closer = event.target.closest("[data-dismiss-alert]");
