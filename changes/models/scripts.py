@@ -131,8 +131,9 @@ class ScriptRunQuerySet(TenantQuerySet["ScriptRun"]):
 class ScriptRun(TenantModel):
     """One version with its values on some hosts: a canary first, then batches."""
 
-    SLACK: ClassVar[timedelta] = timedelta(seconds=90)
-    """What logging in and writing down take beside the script's own time-out: whoever held a run longer is dead."""
+    SLACK: ClassVar[timedelta] = timedelta(seconds=150)
+    """What logging in, asking sudo and writing down take at most beside the script's own time-out, each wait of
+    `assets.ssh` at its longest: whoever held a run longer is dead."""
     OPEN: ClassVar[tuple[str, ...]] = (ScriptRunState.RUNNING, ScriptRunState.PAUSED)
 
     version = models.ForeignKey(ScriptVersion, on_delete=models.PROTECT, related_name="runs")

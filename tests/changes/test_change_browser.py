@@ -1,16 +1,16 @@
 """The change's page and the approver's inbox without a mouse, in headless Chromium."""
 
-
 import pytest
 from playwright.sync_api import Page, expect
 
 from accounts import scope
 from accounts.models import User
 from assets.models import Asset
-from changes.models import Change
+from changes.models import Change, ScriptHost, ScriptRun
 from changes.services import confirming, drafting
 from incidents.models import Incident
 from tests.changes.conftest import approve, back_up, draft, sign, try_out
+from tests.changes.hosts import approved, script
 from tests.conftest import NOW
 from tests.portal import Visit, elsewhere
 
@@ -91,3 +91,31 @@ def test_the_inbox_is_worked_through_by_keyboard(
     page.keyboard.press("y")
     expect(card).to_have_count(0)
     expect(page.locator("main")).to_contain_text(change.number)
+
+
+@pytest.fixture
+def talking(incident: Incident, web: Asset, chen: User, lin: User) -> ScriptHost:
+    with scope.customer(incident.customer_id):
+        version = approved(script("true"), chen, lin)
+        said = {"state": "paused", "reason": "Look", "planned_by": chen, "planned_at": NOW}
+        run = ScriptRun.objects.create(customer=incident.customer, version=version, **said)
+        return ScriptHost.objects.create(
+            customer=incident.customer, run=run, position=1, asset=web, state="running", stdout="first words"
+        )
+
+
+def test_a_fold_that_was_closed_stays_closed_when_more_is_said(talking: ScriptHost, chen: User, visit: Visit) -> None:
+    page = visit(chen, f"/changes/script-runs/{talking.run_id}/")
+    fold = page.locator(f"#stdout-{talking.pk}")
+    expect(fold.locator("pre")).to_be_visible()
+    fold.locator("summary").click()
+    expect(fold.locator("pre")).to_be_hidden()
+    elsewhere(lambda: _says_more(talking.customer_id, talking.pk))
+    page.evaluate("document.querySelector('#script-run').dispatchEvent(new CustomEvent('refresh'))")
+    expect(fold.locator("pre")).to_have_text("more words")
+    expect(fold.locator("pre")).to_be_hidden()
+
+
+def _says_more(customer_id: int, pk: int) -> None:
+    with scope.customer(customer_id):
+        ScriptHost.objects.filter(pk=pk).update(stdout="more words")
