@@ -35,6 +35,7 @@ from incidents.views.board import is_fragment
 SHOWN: Final = 4000
 """Of what a host said so many characters, the last ones, stand on the page."""
 OUTPUTS: Final = ("stdout", "stderr")
+PLAIN: Final = "text/plain; charset=utf-8"
 SORT: dict[str, tables.SortBy] = {
     "planned": "planned_at",
     "script": ("version__code", "-planned_at"),
@@ -109,12 +110,18 @@ def _last_words(rows: QuerySet[ScriptHost]) -> QuerySet[ScriptHost]:
 
 
 @require_safe
-def output(request: HttpRequest, pk: int, host_id: int, name: str) -> HttpResponse:
+def stdout(request: HttpRequest, pk: int, host_id: int) -> HttpResponse:
     """All that one host said, as it was kept."""
-    if name not in OUTPUTS:
-        raise Http404
-    host = get_object_or_404(ScriptHost.objects.filter(run__in=ScriptRun.objects.all()), pk=host_id, run=pk)
-    return HttpResponse(getattr(host, name), content_type="text/plain; charset=utf-8")
+    return HttpResponse(_said_by(pk, host_id).stdout, content_type=PLAIN)
+
+
+@require_safe
+def stderr(request: HttpRequest, pk: int, host_id: int) -> HttpResponse:
+    return HttpResponse(_said_by(pk, host_id).stderr, content_type=PLAIN)
+
+
+def _said_by(pk: int, host_id: int) -> ScriptHost:
+    return get_object_or_404(ScriptHost.objects.filter(run__in=ScriptRun.objects.all()), pk=host_id, run=pk)
 
 
 @require_POST
