@@ -9,6 +9,7 @@ from typing import Any, Final
 from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.errors import DomainError
 from accounts.models import Customer
@@ -38,7 +39,7 @@ class VersionForm(forms.Form):
         label=_("What it is for, and what is new"), max_length=2000, required=False, widget=forms.Textarea({"rows": 2})
     )
     interpreter = forms.ChoiceField(label=_("Interpreter"), choices=[(one.value, one.value) for one in Interpreter])
-    body = forms.CharField(label=_("Body"), max_length=LONGEST_BODY, strip=False, widget=CODE)
+    body = forms.CharField(label=pgettext_lazy("script", "Body"), max_length=LONGEST_BODY, strip=False, widget=CODE)
     parameters = forms.CharField(
         label=_("Parameters"),
         max_length=8000,
