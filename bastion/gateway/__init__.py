@@ -1,0 +1,1 @@
+"""The node program: SSH fronts, recorder, and the channel to the portal. It knows no Django and has no database."""
