@@ -29,13 +29,11 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "host_key_first": (
         "{name} 的主机密钥尚未确认 ({fingerprint}). 已上报, 请管理员确认后重试.",
-        "The host key of {name} is not confirmed yet ({fingerprint}). It was reported; try again once an "
-        "administrator has confirmed it.",
+        "The host key of {name} is not confirmed yet ({fingerprint}). Reported: an administrator must confirm it.",
     ),
     "host_key_changed": (
         "{name} 的主机密钥已改变 ({fingerprint}). 可能有人冒充该主机: 连接已阻断并告警.",
-        "The host key of {name} has changed ({fingerprint}). Somebody may pose as it: the connection was blocked "
-        "and an alarm raised.",
+        "The host key of {name} has changed ({fingerprint}): it may be an impostor. Blocked, and an alarm was raised.",
     ),
     "own_needed": (
         "该资源需要您自己的账号密码, 请使用终端登录.",
