@@ -47,6 +47,7 @@ INSTALLED_APPS = [
     "incidents",
     "changes",
     "monitoring",
+    "bastion",
     "costs",
     "reports",
     "rdmp",
