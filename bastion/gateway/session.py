@@ -28,12 +28,12 @@ from bastion.gateway.contract import (
     Refused,
     Say,
     Unreachable,
-    Verdict,
     Watch,
 )
 from bastion.gateway.recording.reader import plain_from
 from bastion.gateway.recording.writer import RecordingFailed
 from bastion.gateway.ssh.words import duration, say
+from bastion.policy import Judgement
 
 log = logging.getLogger(__name__)
 
@@ -73,17 +73,6 @@ class Opening:
     cols: int = 80
     rows: int = 24
     has_terminal: bool = True
-
-
-class Judgement(Protocol):
-    @property
-    def verdict(self) -> Verdict: ...
-
-    @property
-    def rule(self) -> CommandRule | None: ...
-
-    @property
-    def piece(self) -> str: ...
 
 
 class CommandReader(Protocol):

@@ -10,10 +10,12 @@ from collections.abc import Callable
 
 from bastion.gateway.contract import CommandRule, Verdict
 from bastion.gateway.redaction import HIDDEN
-from bastion.gateway.session import CommandReader, Judgement, Session
+from bastion.gateway.session import CommandReader, Session
+from bastion.policy import Judgement
 
 SETTLE_S = 0.15
 QUIET_S = 0.02
+CANCEL_S, CANCEL_QUIET_S = 0.5, 0.05
 MOST_PASTED = 1024 * 1024
 CTRL_C = b"\x03"
 PASTE_BEGINS, PASTE_ENDS = b"\x1b[200~", b"\x1b[201~"
@@ -115,8 +117,14 @@ class Guard:
             self._sent_at = self._loop.time()
             self._send(key)
         else:
-            self._reader.key(CTRL_C)
-            self._send(CTRL_C)
+            await self._cancel()
+
+    async def _cancel(self) -> None:
+        """Ctrl-C, and wait for the prompt: a shell throws away what is typed until it has dealt with that."""
+        self._reader.key(CTRL_C)
+        self._sent_at = self._loop.time()
+        self._send(CTRL_C)
+        await self._settle(CANCEL_S, CANCEL_QUIET_S)
 
     async def _paste(self) -> None:
         """All lines of a bracketed paste are judged before any of it is passed on."""
@@ -131,14 +139,14 @@ class Guard:
                 return
         self._pass(pasted)
 
-    async def _settle(self) -> None:
+    async def _settle(self, most_s: float = SETTLE_S, quiet_s: float = QUIET_S) -> None:
         """Until the echo of what was sent is there and the screen is quiet, or too long has passed."""
-        until = self._loop.time() + SETTLE_S
+        until = self._loop.time() + most_s
         while (now := self._loop.time()) < until:
-            if self._output_at > self._sent_at and now - self._output_at >= QUIET_S:
+            if self._output_at > self._sent_at and now - self._output_at >= quiet_s:
                 return
             self._output.clear()
-            wait = until - now if self._output_at <= self._sent_at else QUIET_S - (now - self._output_at)
+            wait = until - now if self._output_at <= self._sent_at else quiet_s - (now - self._output_at)
             try:
                 await asyncio.wait_for(self._output.wait(), max(0.001, wait))
             except TimeoutError:

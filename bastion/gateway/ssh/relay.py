@@ -6,10 +6,11 @@ from typing import Protocol
 import asyncssh
 
 from bastion.gateway.contract import Action
-from bastion.gateway.session import Judgement, Opening, Session
+from bastion.gateway.session import Opening, Session
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
+from bastion.policy import Judgement
 
 EXEC_KEPT = 8 * 1024 * 1024  # Of a command's data, per stream; the rest is counted. Archives are no reading matter.
 REFUSED, DENIED, CUT = 255, 126, 255  # Exit statuses; 255 is what ssh itself uses when a connection fails.
@@ -255,8 +256,8 @@ class Relay(asyncssh.SSHClientSession[bytes]):
     def show(self, words: str) -> None:
         if self.ask.terminal is not None:
             text = "".join(f"\r\n*** {line} ***" for line in words.splitlines()) + "\r\n"
-            if self.session.keep("output", text.encode()):
-                self.screen.output(text.encode())
+            self.session.keep("output", text.encode())  # Shown in any case: it may say that nothing can be kept.
+            self.screen.output(text.encode())
         else:
             self.screen.error("".join(f"*** {line} ***\n" for line in words.splitlines()).encode())
 

@@ -23,6 +23,8 @@ from bastion.gateway.ssh.words import say
 
 log = logging.getLogger(__name__)
 
+asyncssh.set_log_level(logging.WARNING)  # Its INFO has user names (a ticket is one) and command lines.
+
 LOGIN_S: Final = 20.0
 SIGN_IN_WAIT_S: Final = 15.0
 KEEPALIVE_S, KEEPALIVE_COUNT = 30, 3
@@ -45,6 +47,14 @@ def host_keys(state: Path) -> list[asyncssh.SSHKey]:
             _write(path, asyncssh.generate_private_key(kind, comment="", **options).export_private_key("openssh"))
         keys.append(asyncssh.read_private_key(path))
     return keys
+
+
+def _modern(keys: list[asyncssh.SSHKey]) -> list[asyncssh.SSHKeyPair]:
+    """Without SHA-1, which asyncssh would offer for the RSA key."""
+    pairs = list(asyncssh.load_keypairs(keys))
+    for pair in pairs:
+        pair.host_key_algorithms = [name for name in pair.host_key_algorithms if name.decode() in algorithms.SIGNATURES]
+    return pairs
 
 
 def _write(path: Path, data: bytes) -> None:
@@ -102,7 +112,7 @@ async def serve(
         backlog=512,
         config=None,
         server_factory=lambda: Knock(gateway),
-        server_host_keys=keys,
+        server_host_keys=_modern(keys),
         server_version="RDMP",
         encoding=None,
         line_editor=False,
@@ -195,6 +205,7 @@ class Knock(asyncssh.SSHServer):
         """Asked for each key that a client offers, and again for the one with which it signs."""
         self._count("key")
         self._key = ""
+        key.all_sig_algorithms = {name.encode() for name in algorithms.SIGNATURES}  # It verifies with no other.
         if self._login is None:
             return False
         line = " ".join(key.export_public_key("openssh").decode().split()[:2])
