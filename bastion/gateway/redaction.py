@@ -38,6 +38,12 @@ def asks_for_secret(prompt: str) -> bool:
     return _ASKS.search(prompt[-400:]) is not None
 
 
+def _holds(text: str, run: str) -> bool:
+    """Whether the characters stand in this order, whatever is between: a program draws its line anew for each."""
+    rest = iter(text)
+    return all(char in rest for char in run)
+
+
 @dataclass(slots=True)
 class _Key:
     text: str
@@ -164,6 +170,8 @@ class Redactor:
                 both = zip(self._echo, run, strict=False)
                 count = next((n for n, (shown, typed) in enumerate(both) if shown != typed), len(self._echo))
                 self._echo = self._echo[count:]
+            elif not self._endings and len(run) > 1 and _holds(self._echo, run):
+                count, self._echo = len(run), ""
             elif hidden := self._passed_over():
                 said += hidden
                 continue

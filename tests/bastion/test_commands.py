@@ -1,5 +1,6 @@
 """Commands are read off real shells' screens, whatever the person does to the line and the target to the screen."""
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,6 +168,23 @@ def test_in_vim_the_keys_say_what_was_entered(shell: Shell) -> None:
     shell.run(b"vim -u NONE -n x", then=b"\x1b[?1049h")
     assert [e.text for e in shell.run(b":set number", then=b"")] == [":set number"]
     shell.run(b":q!", then=PROMPT)
+    assert shell.run(b"echo back") == screen("echo back")
+
+
+def test_in_less_the_keys_say_what_was_entered(shell: Shell) -> None:
+    shell.run(b"less interesting-file", then=b"\x1b[?1049h")
+    assert [e.text for e in shell.run(b"/", b"inside", then=b"")] == ["/inside"]
+    shell.press(b"q", then=PROMPT)
+    assert shell.run(b"echo back") == screen("echo back")
+
+
+@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
+def test_in_tmux_commands_are_seen_and_secrets_are_not(shell: Shell, tmp_path: Path) -> None:
+    shell.run(f"tmux -S {tmp_path}/s -f /dev/null new 'PS1=in:\\$\\  bash --norc'".encode(), then=b"in:")
+    assert shell.run(b"echo inside", then=b"inside") == [Entered("echo inside", "keys")]
+    shell.run(b"read -s x", then=b"")
+    assert shell.run(b"hunter2", then=PROMPT) == [Entered(HIDDEN, "keys")]
+    shell.run(b"exit", then=b"[exited]")
     assert shell.run(b"echo back") == screen("echo back")
 
 
