@@ -49,7 +49,8 @@ async def test_a_denied_command_does_not_run(b: Bench, tmp_path: Path) -> None:
         assert "not allowed" in await shell.says(f"touch {tmp_path}/denied\n", "^C\r\n" + PROMPT)
         assert "Never reboot here." in await shell.says("reboot\n", "^C\r\n" + PROMPT)
         await shell.says(f"touch {tmp_path}/allowed\n", "\r\n" + PROMPT)
-    assert sorted(path.name for path in tmp_path.glob("*ed")) == ["allowed"]
+    assert (tmp_path / "allowed").exists()
+    assert not (tmp_path / "denied").exists()
     assert [verdict for _, verdict in verdicts(b)] == ["deny", "deny", "allow"]
     assert [told["rule"] for told in b.portal.told("command") if told["text"] == "reboot"] == [1]
 
@@ -58,7 +59,7 @@ async def test_what_was_completed_and_edited_is_judged_as_it_stands(b: Bench, tm
     async with b.connect() as conn:
         shell = await Shell.open(conn)
         await shell.says(f"touch {tmp_path}/denieX\x7fd\r", "^C\r\n" + PROMPT)
-        await shell.says(f"reboo\x01\x05t\r", "^C\r\n" + PROMPT)
+        await shell.says("reboo\x01\x05t\r", "^C\r\n" + PROMPT)
     assert not (tmp_path / "denied").exists()
 
 
