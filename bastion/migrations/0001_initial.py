@@ -94,7 +94,7 @@ class Migration(migrations.Migration):
                         ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                         ('number', models.PositiveIntegerField(verbose_name='number')),
                         ('file', models.CharField(max_length=200, verbose_name='file')),
-                        ('link', models.JSONField(verbose_name='line of the chain')),
+                        ('link', models.JSONField(default=dict, verbose_name='line of the chain')),
                         ('signature', models.CharField(max_length=128, verbose_name='signature of the node')),
                         ('countersignature', models.CharField(max_length=128, verbose_name='signature of the portal')),
                         ('first_s', models.FloatField(verbose_name='begins at')),

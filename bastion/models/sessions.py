@@ -199,7 +199,7 @@ class RecordingPiece(TenantModel):
     session = models.ForeignKey(BastionSession, on_delete=models.PROTECT, related_name="pieces")
     number = models.PositiveIntegerField(_("number"))
     file = models.CharField(_("file"), max_length=200)
-    link = models.JSONField(_("line of the chain"))
+    link = models.JSONField(_("line of the chain"), default=dict)
     signature = models.CharField(_("signature of the node"), max_length=128)
     countersignature = models.CharField(_("signature of the portal"), max_length=128)
     first_s = models.FloatField(_("begins at"))
