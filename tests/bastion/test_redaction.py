@@ -110,6 +110,11 @@ def test_words_of_the_answer_are_no_echo_of_a_secret() -> None:
     assert said == f"{HIDDEN}\r"
 
 
+def test_nor_is_a_word_that_begins_as_the_secret_does() -> None:
+    redactor = Redactor()
+    assert redactor.typed(b"good\r", 0.0) + redactor.shown(b"got it\r\n$ ", 0.1) == f"{HIDDEN}\r"
+
+
 def test_a_background_line_is_no_echo_of_a_secret() -> None:
     redactor = Redactor()
     said = redactor.typed(b"hu", 0.0)

@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 from bastion.gateway.recording.screen import Screen
 from bastion.gateway.recording.terminal import Terminal
 
-NUMBERS = st.lists(
-    st.sampled_from(["", "0", "1", "2", "3", "7", "24", "38;5;9", "48;2;1;2;3", "99999", "1049"]), max_size=4
-)
+COLOURS = ["38", "48;2", "38;5;9", "38;5;999", "48;2;1;2;3", "38;2;999;0;0"]
+NUMBERS = st.lists(st.sampled_from(["", *"012345679", "20", "24", "47", "1049", "99999", *COLOURS]), max_size=4)
 SEQUENCE = st.builds(
     lambda private, numbers, between, final: f"\x1b[{private}{';'.join(numbers)}{between}{final}",
     st.sampled_from(["", "", "", "?", ">", "<", "="]),
@@ -33,7 +32,7 @@ def shown(terminal: Terminal) -> list[str]:
     return [terminal.text(terminal.scrolled + y, terminal.scrolled + y) for y in range(terminal.lines)]
 
 
-@settings(max_examples=300)
+@settings(max_examples=150)
 @given(SOUP, st.integers(1, 40), st.integers(1, 12), st.lists(st.integers(1, 9), max_size=9))
 def test_soup_neither_raises_nor_depends_on_its_cuts(soup: str, cols: int, rows: int, cuts: list[int]) -> None:
     whole, cut, rest = Screen(cols, rows), Screen(cols, rows), soup.encode()
@@ -51,7 +50,7 @@ def test_soup_neither_raises_nor_depends_on_its_cuts(soup: str, cols: int, rows:
     assert len(shown(terminal)) == terminal.lines
 
 
-@settings(max_examples=200)
+@settings(max_examples=150)
 @given(SOUP)
 def test_a_redraw_gives_the_same_screen(soup: str) -> None:
     screen, redrawn = Screen(20, 6), Screen(20, 6)
@@ -61,6 +60,18 @@ def test_a_redraw_gives_the_same_screen(soup: str) -> None:
     redrawn.catch_up()
     assert shown(redrawn.terminal) == shown(screen.terminal)
     assert redrawn.is_alternate == screen.is_alternate
+
+
+def test_parameters_that_pyte_does_not_know() -> None:
+    screen = Screen(20, 6)
+    for final in map(chr, range(0x40, 0x7F)):
+        for private in ("", "?"):
+            for number in ("", "5", "9", "99999", "38;5;999", "1;2;3;4;5"):
+                screen.feed(f"\x1b[{private}{number}{final}".encode())
+                screen.catch_up()
+    screen.feed(b"\x1bcfine")
+    screen.catch_up()
+    assert shown(screen.terminal)[0] == "fine"
 
 
 def test_a_flood_costs_the_screen_a_bounded_share() -> None:

@@ -4,6 +4,7 @@ Small outputs are drawn at once, within a share of the time; more of them wait, 
 switches and its last screenfuls are drawn when somebody looks.
 """
 
+import contextlib
 import re
 import time
 from collections import deque
@@ -139,7 +140,10 @@ class Screen:
             if match[3] == "b" and not match[1]:
                 self._text(self._last * min(params[0] or 1, self.terminal.columns))
             else:
-                self.terminal.csi(match[3], params, is_private=bool(match[1]))
+                with contextlib.suppress(
+                    LookupError, NameError, TypeError, ValueError
+                ):  # pyte's, over a hostile target
+                    self.terminal.csi(match[3], params, is_private=bool(match[1]))
         elif len(piece) == 2:
             self.terminal.escape(piece[1])
         elif piece == "\x1b#8":

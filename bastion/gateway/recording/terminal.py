@@ -1,11 +1,13 @@
 """pyte's screen with what it lacks: the alternate screen, wrapped lines, a scroll-back, a redraw of itself."""
 
+import unicodedata
 from collections import deque
 from typing import Final
 
 import pyte
 from pyte import graphics, modes
 from pyte.screens import Char, Cursor, Margins, StaticDefaultDict
+from wcwidth import wcwidth
 
 SCROLLED: Final = 200
 """Lines that have left the screen and can still be read, as a long command's beginning may have."""
@@ -75,8 +77,12 @@ class Terminal(pyte.Screen):
         """Draw one character of any width. pyte leaves half of a wide one outside, and stops at one without width."""
         if width == 2 and self.cursor.x == self.columns - 1 and modes.DECAWM in self.mode:
             self.cursor.x = self.columns
-        if width or (char.isprintable() and (self.cursor.x or self.cursor.y)):
+        if width:
             self.draw(char)
+        elif unicodedata.combining(char) and self.cursor.x:
+            line, x = self.buffer[self.cursor.y], self.cursor.x - 1
+            x -= line[x].data == "" and x > 0
+            line[x] = line[x]._replace(data=unicodedata.normalize("NFC", line[x].data + char))
 
     def draw(self, data: str) -> None:
         if self.cursor.x + len(data) < self.columns:
@@ -99,6 +105,8 @@ class Terminal(pyte.Screen):
         del self.savepoints[:-1]
 
     def erase_in_display(self, how: int = 0, *args: object, **kwargs: object) -> None:
+        if how not in {0, 1, 2, 3}:
+            return
         super().erase_in_display(how)
         if how in {2, 3}:
             self.wrapped.clear()
@@ -107,6 +115,8 @@ class Terminal(pyte.Screen):
             self.wrapped = {number for number in self.wrapped if number < below}
 
     def erase_in_line(self, how: int = 0, private: bool = False) -> None:
+        if how not in {0, 1, 2}:
+            return
         super().erase_in_line(how)
         if how == 2 or (how == 0 and self.cursor.x == 0):
             self.wrapped.discard(self.number)
@@ -202,9 +212,19 @@ class Terminal(pyte.Screen):
         if line is None:
             return " " * until
         filled = max((x for x in line if x < until), default=-1) + 1
-        text = "".join([line[x].data for x in range(filled)])
+        text = "".join([self._whole(line, x) for x in range(filled)])
         is_wide_cut = filled < until and filled == self.columns - 1 and number + 1 in self.wrapped
         return text if is_wide_cut else text + " " * (until - filled)
+
+    def _whole(self, line: Line, x: int) -> str:
+        """What stands in a column; a blank for either half of a wide character whose other half is gone."""
+        char = line[x].data
+        if char.isascii() and char:
+            return char
+        if not char:
+            return "" if x and wcwidth(line[x - 1].data[:1] or " ") == 2 else " "
+        is_half = wcwidth(char[0]) == 2 and (x + 1 >= self.columns or line[x + 1].data != "")
+        return " " if is_half else char
 
     def redraw(self) -> str:
         """What draws this screen on one that shows anything."""
@@ -236,7 +256,7 @@ class Terminal(pyte.Screen):
                 if char[1:] != before[1:]:
                     said.append(_rendition(char))
                     before = char
-                said.append(char.data)
+                said.append(self._whole(line, x))
             said.append("\x1b[m" if before[1:] != _PLAIN[1:] else "")
         return said
 
