@@ -113,7 +113,7 @@ class Hop:
 
 @dataclass(frozen=True)
 class Limits:
-    """`ends_at`: when the grant's date or weekly window closes; `warn_s` before it the person is told, with a countdown."""
+    """`ends_at`: when the grant's date or weekly window closes; `warn_s` before it the person is told."""
 
     idle_s: float
     total_s: float
@@ -161,7 +161,7 @@ class Access:
 
 @dataclass(frozen=True)
 class Wish:
-    """What somebody asks for. `resource` is a name, an address or a number; `work` as `INC-000123`, `CHG-…` or a reason."""
+    """What somebody asks for. `resource` is a name, an address or a number; `work` a code or a reason."""
 
     person: Person
     client: Client
@@ -184,7 +184,7 @@ class WorkNeeded(Refused):
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that happened in a session. `number` counts from 1 per session without holes: nothing twice, nothing lost.
+    """Something that happened in a session. `number` counts from 1 without holes: nothing twice, nothing lost.
 
     kinds and their data:
       opened      {"cols", "rows", "term", "channel": "shell|exec|sftp|scp|forward"}
@@ -195,8 +195,8 @@ class Fact:
       forward     {"host", "port", "result", "sent", "received"}
       host_key    {"hop": id, "key", "fingerprint", "result": "first|changed"}
       refused     {"what", "code"}
-      ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node", "exit": int or None,
-                   "sent", "received", "by": user id or None}
+      ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node",
+                   "exit": int or None, "sent", "received", "by": user id or None}
     """
 
     session_id: str
@@ -216,7 +216,7 @@ class Piece:
     link: dict[str, object]
 
 
-# --- what the portal tells a session ------------------------------------------------------------------------------------
+# --- what the portal tells a session ----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)

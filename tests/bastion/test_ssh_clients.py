@@ -259,6 +259,7 @@ async def test_rsync_runs_as_a_command_and_minds_the_rights(b: Bench, tmp_path: 
     command = [
         "rsync",
         "-a",
+        f"--rsync-path={shutil.which('rsync')}",
         "-e",
         " ".join(b.ssh(user="chen#web-01")[:-3]),
         f"{source}/",

@@ -122,11 +122,17 @@ async def test_a_lock_stops_what_is_typed_and_a_message_is_shown(b: Bench) -> No
         await shell.says("echo $((6*7))\n", "42\r\n")
 
 
+def now_has(b: Bench, **changes: object) -> None:
+    """New terms for the session that runs."""
+    [visit] = b.gateway.visits
+    [session] = visit.sessions
+    b.portal.order(NewTerms(replace(session.access, **changes)))  # type: ignore[arg-type]
+
+
 async def test_new_terms_hold_at_once(b: Bench) -> None:
     async with b.connect() as conn:
         shell = await Shell.open(conn)
-        access = next(iter(b.gateway.visits)).sessions.copy().pop().access
-        b.portal.order(NewTerms(replace(access, actions=EVERYTHING - {Action.CONNECT})))
+        now_has(b, actions=EVERYTHING - {Action.CONNECT})
         assert "revoked" in await shell.rest()
     assert b.portal.told("ended")[0]["reason"] == "revoked"
 
@@ -135,25 +141,26 @@ async def test_new_terms_hold_at_once(b: Bench) -> None:
     ("limits", "reason"),
     [
         (lambda: Limits(idle_s=0.4, total_s=60), "idle"),
-        (lambda: Limits(idle_s=60, total_s=0.8), "total"),
-        (lambda: Limits(idle_s=60, total_s=60, ends_at=time.time() + 1.5, warn_s=1), "window"),
+        (lambda: Limits(idle_s=60, total_s=0.1), "total"),
+        (lambda: Limits(idle_s=60, total_s=60, ends_at=time.time() + 1.6, warn_s=1), "window"),
     ],
 )
 async def test_a_session_ends_by_its_limits(b: Bench, limits: Callable[[], Limits], reason: str) -> None:
-    b.portal.change("web-01", limits=limits())
     async with b.connect() as conn:
-        shown = await asyncio.wait_for((await Shell.open(conn)).rest(), 5)
+        shell = await Shell.open(conn)
+        now_has(b, limits=limits())
+        shown = await shell.rest()
     assert "The session ended" in shown
     assert ("The granted time ends in 1 seconds" in shown) == (reason == "window")
     assert b.portal.told("ended")[0]["reason"] == reason
 
 
 async def test_use_keeps_a_session_awake(b: Bench) -> None:
-    b.portal.change("web-01", limits=Limits(idle_s=0.6, total_s=60))
     async with b.connect() as conn:
         shell = await Shell.open(conn)
-        for _ in range(5):
-            await asyncio.sleep(0.3)
+        now_has(b, limits=Limits(idle_s=1.2, total_s=60))
+        for _ in range(3):
+            await asyncio.sleep(0.6)
             await shell.says("\n", PROMPT)
         assert not b.portal.told("ended")
 

@@ -12,7 +12,8 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
 from bastion.policy import Judgement
 
-EXEC_KEPT = 8 * 1024 * 1024  # Of a command's data, per stream; the rest is counted. Archives are no reading matter.
+# Of a command's data, per stream; the rest is counted. What begins with a NUL byte somewhere is nothing to read.
+TEXT_KEPT, BINARY_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 4096
 REFUSED, DENIED, CUT = 255, 126, 255  # Exit statuses; 255 is what ssh itself uses when a connection fails.
 STDERR = asyncssh.EXTENDED_DATA_STDERR
 
@@ -76,6 +77,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._exit = Exit()
         self._kept = {"input": 0, "output": 0, "error": 0}
+        self._kept_most = dict.fromkeys(self._kept, TEXT_KEPT)
         self._judgement: Judgement | None = None
         self._guard: Guard | None = None
 
@@ -244,12 +246,15 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if self.ask.terminal is not None:
             return self.session.keep(kind, data)
         kept = self._kept[kind]
+        if kept < LOOKED_AT and b"\0" in data[: LOOKED_AT - kept]:
+            self._kept_most[kind] = BINARY_KEPT
         self._kept[kind] += len(data)
-        if kept >= EXEC_KEPT:
+        most = self._kept_most[kind]
+        if kept >= most:
             return not self.session.is_over
-        if kept + len(data) >= EXEC_KEPT:
-            self.session.mark(f"{kind}: only the first {EXEC_KEPT} bytes are kept")
-        return self.session.keep(kind, data[: EXEC_KEPT - kept])
+        if kept + len(data) >= most:
+            self.session.mark(f"{kind}: only the first {most} bytes are kept")
+        return self.session.keep(kind, data[: most - kept])
 
     # --- as a part of the session -----------------------------------------------------------------------------------
 

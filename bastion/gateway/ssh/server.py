@@ -19,6 +19,7 @@ from bastion.gateway.ssh import algorithms, names
 from bastion.gateway.ssh.channel import Channel
 from bastion.gateway.ssh.forward import Forwards
 from bastion.gateway.ssh.visit import Visit
+from bastion.gateway.ssh.wire import quicken
 from bastion.gateway.ssh.words import say
 
 log = logging.getLogger(__name__)
@@ -152,6 +153,7 @@ class Knock(asyncssh.SSHServer):
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._conn = conn
+        quicken(conn)
         address, port = conn.get_extra_info("peername")[:2]
         self._client = Client(address, port)
         self._is_at_door = self._gateway.doorstep.enter(address)

@@ -9,6 +9,7 @@ import asyncssh
 from bastion.gateway.contract import Hop
 from bastion.gateway.session import Session
 from bastion.gateway.ssh import algorithms
+from bastion.gateway.ssh.wire import quicken
 
 CONNECT_S = 10.0
 SIGN_IN_S = 15.0
@@ -29,6 +30,9 @@ class _Pin(asyncssh.SSHClient):
 
     def __init__(self, hop: Hop, on_strange: Callable[[Hop, str, str, str], bool]) -> None:
         self._hop, self._on_strange = hop, on_strange
+
+    def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
+        quicken(conn, has_cbc=self._hop.legacy_algorithms)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         line = public_line(key)
