@@ -177,7 +177,9 @@ class Session:
     # --- its life ---------------------------------------------------------------------------------------------------
 
     def attach(self, part: Part) -> None:
+        """In place of the one before. The person can be told now what is due already."""
         self._part = part
+        self._arm()
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """A task that ends with the session."""
@@ -289,7 +291,8 @@ class Session:
         due = [self._used + limits.idle_s - now, self._began + limits.total_s - now, LONGEST_SLEEP_S]
         if limits.ends_at is not None:
             left = limits.ends_at - time.time()
-            due += [left, *(left - at for at in self._warnings()[self._next_warning :][:1])]
+            warnings = self._warnings()[self._next_warning :] if self._part is not None else []
+            due += [left, *(left - at for at in warnings[:1])]
         self._timer = self._loop.call_later(max(0.01, min(due)), self._on_time)
 
     def _on_time(self) -> None:
@@ -310,7 +313,7 @@ class Session:
 
     def _warn(self) -> None:
         ends_at = self.access.limits.ends_at
-        if ends_at is None:
+        if ends_at is None or self._part is None:
             return
         left, is_due = ends_at - time.time(), False
         warnings = self._warnings()

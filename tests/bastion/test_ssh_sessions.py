@@ -9,10 +9,13 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action, End, Limits, Lock, NewTerms, Say, Watch
+from bastion.gateway.contract import Action, Client, End, Front, Limits, Lock, NewTerms, Say, Watch, Wish
 from bastion.gateway.recording import reader
 from bastion.gateway.recording.writer import RecordingFailed
-from bastion.gateway.session import Node, Opening, Recording
+from bastion.gateway.session import Node, Opening, Recording, Session
+from bastion.gateway.ssh.pressure import Valve
+from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal, run
+from bastion.gateway.ssh.target import Links
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench, KeyTarget, bench, key_target
 
@@ -270,3 +273,47 @@ async def test_one_who_looks_on_gets_all_of_it_once(b: Bench, tmp_path: Path) ->
             text += rows
         assert plain.startswith(text)
     assert len(b"".join(rows for _, rows in b.portal.shown["late"])) > len(plain) - 2000
+
+
+class Web:
+    """A screen that is no SSH channel, as a web terminal will be one."""
+
+    def __init__(self) -> None:
+        self.shown, self.exit = bytearray(), asyncio.get_running_loop().create_future()
+
+    def output(self, data: bytes) -> None:
+        self.shown += data
+
+    error = output
+
+    def eof(self) -> None:
+        """Nothing more is shown."""
+
+    def hold_input(self, is_held: bool) -> None:
+        """It types little."""
+
+    def mind(self, valve: Valve) -> None:
+        """It keeps up."""
+
+    def done(self, how: Exit) -> None:
+        self.exit.set_result(how)
+
+
+async def test_another_front_attaches_to_a_session(b: Bench) -> None:
+    person, client = b.portal.people["chen"].person, Client("192.0.2.1", 1)
+    access = await b.portal.authorise(Wish(person, client, Front.WEB, "web-01"))
+    session, web, links = Session(b.node, access, person, client), Web(), Links()
+    relay = Relay(session, web, Ask("shell", terminal=Terminal("xterm", 80, 24)))
+    running = asyncio.ensure_future(run(relay, links))
+    relay.input(b"echo $((6*7)); exit 4\n")
+    assert (await asyncio.wait_for(web.exit, 10)).status == 4
+    await running
+    assert b"42\r\n" in web.shown
+    links.cut()
+
+
+async def test_a_warning_that_is_due_at_the_start_is_said(b: Bench) -> None:
+    b.portal.change("web-01", limits=Limits(idle_s=60, total_s=60, ends_at=time.time() + 50, warn_s=300))
+    async with b.connect() as conn:
+        process = await conn.create_process(term_type="xterm")
+        await asyncio.wait_for(process.stdout.readuntil("The granted time ends in"), 5)
