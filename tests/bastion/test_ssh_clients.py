@@ -59,6 +59,11 @@ async def test_input_of_100_kilobytes_and_its_end_pass(b: Bench) -> None:
     assert ran.err == "done\n"
 
 
+async def test_keys_are_renewed_in_the_middle(b: Bench) -> None:
+    ran = await b.run("cat", given=DATA * 4, options=["-oRekeyLimit=1M"])
+    assert ran.out == DATA * 4
+
+
 async def test_eof_of_the_target_does_not_close_the_persons_side(b: Bench) -> None:
     ran = await b.run("exec 1>&-; cat >/dev/null; exit 3", given=b"x" * 50_000)
     assert ran.status == 3

@@ -189,6 +189,16 @@ async def test_a_slow_handshake_holds_up_nobody_and_is_ended(tmp_path: Path, tar
             writer.close()
 
 
+async def test_whoever_is_asked_for_a_code_has_time(tmp_path: Path, target: KeyTarget, keys: Path) -> None:
+    class Slow(Typing):
+        async def kbdint_challenge_received(self, *said: object) -> list[str]:  # type: ignore[override]
+            await asyncio.sleep(1.2)
+            return list(self.answers)
+
+    async with bench(tmp_path, [target.hop()], keys=keys, login_s=0.8) as b:
+        assert await signs_in(b, Slow("word", "123456"))
+
+
 async def test_unauthenticated_connections_are_capped(tmp_path: Path, target: KeyTarget, keys: Path) -> None:
     door = Doorstep(most=9, most_per_address=3)
     async with bench(tmp_path, [target.hop()], keys=keys, doorstep=door) as b, b.connect() as conn:

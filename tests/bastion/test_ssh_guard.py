@@ -139,9 +139,10 @@ async def test_a_command_may_be_reviewed_without_a_terminal(b: Bench, tmp_path: 
     assert not (tmp_path / "review-no").exists()
 
 
-async def test_a_shell_fed_by_a_pipe_is_judged_line_by_line(b: Bench, tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", [(), ("bash -s",), ("/bin/sh",)])
+async def test_a_shell_fed_by_a_pipe_is_judged_line_by_line(b: Bench, tmp_path: Path, command: tuple[str]) -> None:
     given = f"echo one\ntouch {tmp_path}/denied\necho two\n"
-    ran = await b.run(given=given.encode(), options=["-T"])
+    ran = await b.run(*command, given=given.encode(), options=["-T"])
     assert not (tmp_path / "denied").exists()
     assert b"one" in ran.out
 

@@ -96,8 +96,8 @@ async def test_the_portal_ends_a_session_within_a_second(b: Bench) -> None:
 async def test_whoever_is_ended_reads_why(b: Bench) -> None:
     async with b.connect() as conn:
         shell = await Shell.open(conn)
-        b.portal.order(End("killed", "Maintenance begins."))
-        assert "Maintenance begins." in await shell.rest()
+        b.portal.order(End("killed", "Maintenance\x1b[2J begins."))
+        assert "Maintenance[2J begins." in await shell.rest()
 
 
 async def test_one_who_does_not_read_is_ended_as_fast(b: Bench) -> None:

@@ -15,7 +15,7 @@ import asyncssh
 
 from bastion.gateway.contract import Account, Ambiguous, Front, Hop, Language, Refused, Unreachable, Wish, WorkNeeded
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.console import Console, Left
+from bastion.gateway.ssh.console import Console, Left, clean
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import REFUSED, STDERR, Ask, Exit, Relay, Terminal
@@ -397,4 +397,4 @@ def _explain(language: Language, refusal: Refused) -> str:
     elif isinstance(refusal, WorkNeeded):
         lines += [f"  {code}  {title}" for code, title in refusal.offers]
         lines.append(say(language, "work_hint"))
-    return "\n".join(lines)
+    return "\n".join(clean(line) for text in lines for line in text.splitlines())

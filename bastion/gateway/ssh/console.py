@@ -26,9 +26,14 @@ def _width(char: str) -> int:
     return 2 if unicodedata.east_asian_width(char) in {"W", "F"} else 1
 
 
+def clean(line: str) -> str:
+    """Without control characters: words of others must not move this person's cursor."""
+    return "".join(char for char in line if unicodedata.category(char) not in {"Cc", "Cf"})
+
+
 def fit(text: str, columns: int) -> str:
     """Exactly so many columns: cut with an ellipsis or filled with blanks. Control characters go."""
-    text = "".join(char for char in text if unicodedata.category(char) not in {"Cc", "Cf"})
+    text = clean(text)
     if width(text) > columns:
         while text and width(text) > columns - 1:
             text = text[:-1]

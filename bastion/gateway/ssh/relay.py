@@ -1,5 +1,6 @@
 """A shell or a command on the target, byte for byte: what the person sends, what the target answers, both recorded."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -7,13 +8,16 @@ import asyncssh
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Opening, Session
+from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
 from bastion.gateway.ssh.pressure import Valve
-from bastion.gateway.ssh.target import Link, TargetFailed
+from bastion.gateway.ssh.target import Link, Links, TargetFailed
 from bastion.policy import Judgement
 
 # Of a command's data, per stream; the rest is counted. What begins with a NUL byte somewhere is nothing to read.
 TEXT_KEPT, BINARY_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 4096
+MOST_EARLY = 4096
+SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
 REFUSED, DENIED, CUT = 255, 126, 255  # Exit statuses; 255 is what ssh itself uses when a connection fails.
 STDERR = asyncssh.EXTENDED_DATA_STDERR
 
@@ -76,6 +80,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self.input_valve = Valve(screen.hold_input)
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._exit = Exit()
+        self._is_open, self._early = False, bytearray()
         self._kept = {"input": 0, "output": 0, "error": 0}
         self._kept_most = dict.fromkeys(self._kept, TEXT_KEPT)
         self._judgement: Judgement | None = None
@@ -112,13 +117,16 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             )
         except (asyncssh.Error, OSError):
             raise TargetFailed("channel", self.session.say("no_shell")) from None
+        self._is_open, early = True, bytes(self._early)
+        if early:
+            self.input(early)
 
     def _make_guard(self) -> Guard | None:
-        """Where lines are typed: in a terminal, and into a shell without one. The input of a command is its own."""
+        """Where lines are typed: in a terminal, and into a shell without one. A command's input is its own affair."""
         recording = self.session.recording
         if recording is not None and recording.reader is not None:
             reader = recording.reader
-        elif self.ask.kind == "shell":
+        elif self.ask.kind == "shell" or is_bare_shell(self.ask.command):
             reader = LineReader()
         else:
             return None
@@ -143,7 +151,9 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if session.is_locked or session.is_over:
             return
         session.used()
-        if self._guard is not None:
+        if not self._is_open:
+            self._early += data[: MOST_EARLY - len(self._early)]
+        elif self._guard is not None:
             self._guard.input(data)
         else:
             self.to_target(data)
@@ -259,12 +269,13 @@ class Relay(asyncssh.SSHClientSession[bytes]):
     # --- as a part of the session -----------------------------------------------------------------------------------
 
     def show(self, words: str) -> None:
+        lines = [clean(line) for line in words.splitlines()]
         if self.ask.terminal is not None:
-            text = "".join(f"\r\n*** {line} ***" for line in words.splitlines()) + "\r\n"
+            text = "".join(f"\r\n*** {line} ***" for line in lines) + "\r\n"
             self.session.keep("output", text.encode())  # Shown in any case: it may say that nothing can be kept.
             self.screen.output(text.encode())
         else:
-            self.screen.error("".join(f"*** {line} ***\n" for line in words.splitlines()).encode())
+            self.screen.error("".join(f"*** {line} ***\n" for line in lines).encode())
 
     def lock(self, is_locked: bool) -> None:
         """`input` looks for itself: keys typed meanwhile are gone."""
@@ -279,6 +290,37 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if how == Exit():
             how = Exit(status=exit_status if exit_status is not None else CUT)
         self.screen.done(how)
+
+
+async def run(relay: Relay, links: Links) -> None:
+    """A whole session for a front that asks nothing in between, as a web terminal: until it is over.
+
+    The front calls `relay.input`, `resize` and `end_input` (what comes before the target has a shell waits), turns
+    `relay.output_valve` when it cannot keep up, and ends the session (`end("client")`) when the person has gone.
+    """
+    session, hops = relay.session, relay.session.access.hops
+    session.attach(relay)
+    try:
+        link = await links.get(session, hops)
+    except TargetFailed as failure:
+        session.refused("target", failure.code)
+        session.end("lost", failure.words)
+        return
+    try:
+        if not session.is_over:
+            await relay.open(link)
+        await session.over.wait()
+    except TargetFailed as failure:
+        session.refused("target", failure.code)
+        session.end("lost", failure.words)
+    finally:
+        links.release(hops)
+
+
+def is_bare_shell(command: str) -> bool:
+    """`ssh host bash -s` reads its commands as a login shell does."""
+    program, *words = command.split() or [""]
+    return program.rpartition("/")[2] in SHELLS and all(re.fullmatch(r"-[a-bd-z]*|--\w+", word) for word in words)
 
 
 def file_right(command: str) -> Action | None:

@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 
 asyncssh.set_log_level(logging.WARNING)  # Its INFO has user names (a ticket is one) and command lines.
 
-LOGIN_S: Final = 20.0
+LOGIN_S: Final = 20.0  # Until somebody has signed in, or is asked for password and code:
+ANSWER_S: Final = 90.0  # whoever must fetch a telephone for a code needs longer.
 SIGN_IN_WAIT_S: Final = 15.0
 KEEPALIVE_S, KEEPALIVE_COUNT = 30, 3
 MOST_KEYS, MOST_PASSWORDS, MOST_TICKETS = 12, 4, 2  # Tries of one connection.
@@ -112,7 +113,7 @@ async def serve(
         port,
         backlog=512,
         config=None,
-        server_factory=lambda: Knock(gateway),
+        server_factory=lambda: Knock(gateway, login_s),
         server_host_keys=_modern(keys),
         server_version="RDMP",
         encoding=None,
@@ -123,7 +124,7 @@ async def serve(
         gss_host=None,
         host_based_auth=False,
         password_auth=False,
-        login_timeout=login_s,
+        login_timeout=ANSWER_S,
         keepalive_interval=KEEPALIVE_S,
         keepalive_count_max=KEEPALIVE_COUNT,
         signature_algs=algorithms.SIGNATURES,
@@ -135,7 +136,9 @@ async def serve(
 class Knock(asyncssh.SSHServer):
     """One connection, from its first byte on. Answers are the same for people who do not exist."""
 
-    def __init__(self, gateway: Gateway) -> None:
+    def __init__(self, gateway: Gateway, login_s: float) -> None:
+        self._patience: asyncio.TimerHandle | None = None
+        self._login_s = login_s
         self._gateway, self._portal = gateway, gateway.node.portal
         self._conn: asyncssh.SSHServerConnection | None = None
         self._client = Client("", 0)
@@ -159,6 +162,8 @@ class Knock(asyncssh.SSHServer):
         self._is_at_door = self._gateway.doorstep.enter(address)
         if not self._is_at_door or self._gateway.is_draining:
             conn.abort()
+        else:
+            self._patience = asyncio.get_running_loop().call_later(self._login_s, conn.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._leave_door()
@@ -169,7 +174,12 @@ class Knock(asyncssh.SSHServer):
         else:
             self._visit.cancel()
 
+    def _be_patient(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+
     def _leave_door(self) -> None:
+        self._be_patient()
         if self._is_at_door:
             self._is_at_door = False
             self._gateway.doorstep.leave(self._client.address)
@@ -225,6 +235,7 @@ class Knock(asyncssh.SSHServer):
         return True
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> KbdIntChallenge:
+        self._be_patient()
         return "", "", "", PROMPTS
 
     async def validate_kbdint_response(self, username: str, responses: KbdIntResponse) -> KbdIntChallenge:

@@ -5,6 +5,7 @@ to the kernel by itself. Both are done in methods that it calls on itself, hence
 """
 
 import asyncio
+import contextlib
 from typing import Any
 
 import asyncssh
@@ -49,4 +50,5 @@ class _Outbox:
 
     def _flush(self) -> None:
         parts, self._parts = self._parts, []
-        self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+        with contextlib.suppress(OSError):  # Through a hop, the transport is a channel that may be closed.
+            self._transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
