@@ -14,8 +14,9 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, Links, TargetFailed
 from bastion.policy import Judgement
 
-# Of a command's data, per stream; the rest is counted. What begins with a NUL byte somewhere is nothing to read.
-TEXT_KEPT, BINARY_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 4096
+# Of a command's data, per stream; the rest is counted. What has a NUL byte near its beginning is nothing to read, and
+# input without a terminal has no echo: the recorder takes it for secrets, one character at a time.
+TEXT_KEPT, BINARY_KEPT, INPUT_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 64 * 1024, 4096
 MOST_EARLY = 4096
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
 REFUSED, DENIED, CUT = 255, 126, 255  # Exit statuses; 255 is what ssh itself uses when a connection fails.
@@ -82,7 +83,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._exit = Exit()
         self._is_open, self._early = False, bytearray()
         self._kept = {"input": 0, "output": 0, "error": 0}
-        self._kept_most = dict.fromkeys(self._kept, TEXT_KEPT)
+        self._kept_most = {"input": INPUT_KEPT, "output": TEXT_KEPT, "error": TEXT_KEPT}
         self._judgement: Judgement | None = None
         self._guard: Guard | None = None
 
@@ -257,7 +258,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             return self.session.keep(kind, data)
         kept = self._kept[kind]
         if kept < LOOKED_AT and b"\0" in data[: LOOKED_AT - kept]:
-            self._kept_most[kind] = BINARY_KEPT
+            self._kept_most[kind] = min(self._kept_most[kind], BINARY_KEPT)
         self._kept[kind] += len(data)
         most = self._kept_most[kind]
         if kept >= most:
