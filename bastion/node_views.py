@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from functools import wraps
 from typing import Final
 
 from django.contrib.auth.decorators import login_not_required
-from django.core.cache import cache
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.views.decorators.csrf import csrf_exempt
@@ -20,10 +18,10 @@ from accounts.models import User
 from bastion.gateway import wire
 from bastion.gateway.contract import Language, Person
 from bastion.models import Node
-from bastion.services import enrolling, facts, letting_in, signing_in
+from bastion.services import enrolling, facts, letting_in, recordings, signing_in
+from bastion.services.recognising import node_of
 
 LONGEST_BODY: Final = 4 * 1024 * 1024
-NONCES_FOR_S: Final = int(2 * wire.SKEW_S) + 1
 JSON: Final = "application/json"
 Handler = Callable[[Node, bytes], object]
 
@@ -123,24 +121,14 @@ def tell(node: Node, body: bytes) -> wire.Taken:
     return wire.Taken(facts.take(node=node, told=said.facts, now=timezone.now()))
 
 
+@answered
+def piece(node: Node, body: bytes) -> int:
+    link, data = wire.link_of(body)
+    return recordings.take(node=node, link=link, data=data, now=timezone.now()).number
+
+
 def _node_of(request: HttpRequest) -> Node | None:
-    """The enrolled node that signed this request, which came for the first time."""
-    number = request.headers.get(wire.NODE, "")
-    if not number.isdecimal() or len(number) > 15:
-        return None
-    node: Node | None = Node.objects.filter(pk=int(number), state=Node.State.ENROLLED).first()
-    if node is None:
-        return None
-    is_signed = wire.is_signed(
-        node.public_key,
-        request.headers,
-        method=request.method or "",
-        path=request.get_full_path(),
-        body=_body(request),
-        now=time.time(),
-    )
-    is_first = is_signed and cache.add(f"node-nonce:{node.pk}:{request.headers[wire.NONCE][:64]}", 1, NONCES_FOR_S)
-    return node if is_first else None
+    return node_of(request.headers, method=request.method or "", path=request.get_full_path(), body=_body(request))
 
 
 def _body(request: HttpRequest) -> bytes:

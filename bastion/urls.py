@@ -15,4 +15,5 @@ urlpatterns = [
     path("node/resources/", node_views.resources, name="node-resources"),
     path("node/access/", node_views.access, name="node-access"),
     path("node/tell/", node_views.tell, name="node-tell"),
+    path("node/piece/", node_views.piece, name="node-piece"),
 ]

@@ -9,18 +9,34 @@ from __future__ import annotations
 import base64
 import hashlib
 import secrets
+import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from bastion.gateway.contract import Client, Fact, Front, Person, Resource
+from bastion.gateway.contract import (
+    Client,
+    End,
+    Fact,
+    Front,
+    Judged,
+    Lock,
+    NewTerms,
+    Order,
+    Person,
+    Resource,
+    Say,
+    Watch,
+)
 
 T = TypeVar("T")
 SKEW_S: Final = 60.0
+LONGEST_LINK: Final = 8192
+ORDERS: Final[Mapping[str, Any]] = {kind.__name__: kind for kind in (End, Lock, Say, NewTerms, Judged, Watch)}
 NODE, MOMENT, NONCE, SIGNATURE = "X-Rdmp-Node", "X-Rdmp-Moment", "X-Rdmp-Nonce", "X-Rdmp-Signature"
 
 
@@ -125,6 +141,42 @@ class No:
     words: str
     choices: tuple[Resource, ...] = ()
     offers: tuple[tuple[str, str], ...] = ()
+
+
+# --- pieces and orders ------------------------------------------------------------------------------------------------
+
+
+def with_link(link: Mapping[str, object], data: bytes) -> bytes:
+    """A piece on its way: the length of its signed link (four bytes, big endian), the link, the bytes."""
+    head = encode(link)
+    return struct.pack("!I", len(head)) + head + data
+
+
+def link_of(body: bytes) -> tuple[bytes, bytes]:
+    """The signed link and the bytes. Raises Malformed."""
+    if len(body) < 4:
+        raise Malformed("no link")
+    (length,) = struct.unpack("!I", body[:4])
+    if length > LONGEST_LINK or len(body) < 4 + length:
+        raise Malformed("no link")
+    return body[4 : 4 + length], body[4 + length :]
+
+
+def order_said(session_id: str, order: Order) -> dict[str, object]:
+    """What the portal says to a node over the WebSocket."""
+    return {"kind": "order", "session": session_id, "order": type(order).__name__, "said": msgspec.to_builtins(order)}
+
+
+def order_from(said: Mapping[str, object]) -> Order:
+    """Raises Malformed."""
+    kind = ORDERS.get(str(said.get("order")))
+    if kind is None:
+        raise Malformed("no such order")
+    try:
+        order: Order = msgspec.convert(said.get("said"), type=kind)
+    except msgspec.ValidationError as problem:
+        raise Malformed(str(problem)) from None
+    return order
 
 
 # --- signatures -------------------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from bastion.access import Protocol
 from bastion.gateway.contract import Action
 from bastion.models import Grant, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
+from bastion.services import living
 from notify import live
 
 ZONE = "Asia/Shanghai"
@@ -76,6 +77,7 @@ def end(*, grant: Grant, actor: User, now: datetime) -> Grant:
         grant.ended_at, grant.ended_by = now, actor
         grant.save(update_fields=["ended_at", "ended_by"])
         _write(grant, "bastion.grant.end", actor, now)
+        living.ask_again(customer_id=grant.customer_id, now=now)
     return grant
 
 
