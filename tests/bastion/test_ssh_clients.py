@@ -279,7 +279,8 @@ async def test_rsync_runs_as_a_command_and_minds_the_rights(b: Bench, tmp_path: 
 
 @pytest.mark.skipif(shutil.which("ansible") is None, reason="no ansible")
 async def test_ansible_runs(b: Bench, tmp_path: Path) -> None:
-    about = f"ansible_host=127.0.0.1 ansible_port={b.gateway.port} ansible_user='chen#web-01' ansible_python_interpreter={sys.executable}"
+    about = f"ansible_host=127.0.0.1 ansible_port={b.gateway.port} ansible_user='chen#web-01'"
+    about += f" ansible_python_interpreter={sys.executable}"
     (tmp_path / "hosts").write_text(f"web {about} ansible_ssh_common_args='{' '.join(b.options()[4:])}'\n")
     env = {"HOME": str(tmp_path), "ANSIBLE_REMOTE_TMP": str(tmp_path / "remote"), "LC_ALL": "C.UTF-8"}
     module = ["-m", "copy", "-a", f"content=hello dest={tmp_path}/out"]
