@@ -10,10 +10,10 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Account
+from bastion.gateway.contract import Account, Lock
 from bastion.gateway.ssh.target import public_line
 from tests.assets import sshd
-from tests.bastion.targets import Bench, KeyTarget, bench, fake_target, key_target
+from tests.bastion.targets import Bench, Fake, KeyTarget, bench, fake_target, key_target
 
 OTHER = public_line(asyncssh.generate_private_key("ssh-ed25519"))
 
@@ -196,6 +196,46 @@ async def test_a_target_that_never_greets_is_given_up(
         assert (await b.run("echo in")).status == 255
         assert time.monotonic() - began < 5
     server.close()
+
+
+@pytest.mark.parametrize(
+    "answer", [b"\xff" * 64, b"\0\0\0\x05\x66\0\0\0\x63", b"\0\0\0\x01\x66"], ids=["length", "number", "short"]
+)
+async def test_a_target_that_answers_nonsense_over_sftp_ends_the_session(
+    tmp_path: Path, keys: Path, answer: bytes
+) -> None:
+    class Nonsense(asyncssh.SSHServerSession[bytes]):
+        def connection_made(self, chan: "asyncssh.SSHServerChannel[bytes]") -> None:
+            self.chan = chan
+
+        def subsystem_requested(self, subsystem: str) -> bool:
+            return True
+
+        def session_started(self) -> None:
+            self.chan.write(b"\0\0\0\x05\x02\0\0\0\x03" + answer)
+
+    class Speaks(Fake):
+        def session_requested(self) -> asyncssh.SSHServerSession[bytes]:
+            return Nonsense()
+
+    async with fake_target(server_factory=Speaks) as hop, bench(tmp_path, [hop], keys=keys) as b:
+        ran = await b.copy("sftp", "-b", "-", "@:", given=b"ls\n")
+        assert ran.status != 0
+        [told] = await b.portal.until("refused")
+        assert told == {"what": "sftp", "code": "bad_answer"}
+
+
+async def test_a_locked_session_moves_no_files(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn, conn.start_sftp_client() as sftp:
+        await sftp.mkdir(str(tmp_path / "before"))
+        b.portal.order(Lock(True))
+        await asyncio.sleep(0.3)
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await sftp.mkdir(str(tmp_path / "after"))
+        b.portal.order(Lock(False))
+        await asyncio.sleep(0.3)
+        await sftp.mkdir(str(tmp_path / "later"))
+    assert [told["result"] for told in b.portal.told("file")] == ["done", "refused", "done"]
 
 
 class _Quiet(asyncssh.SSHClientSession[bytes]):
