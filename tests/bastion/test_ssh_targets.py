@@ -238,6 +238,28 @@ async def test_a_locked_session_moves_no_files(b: Bench, tmp_path: Path) -> None
     assert [told["result"] for told in b.portal.told("file")] == ["done", "refused", "done"]
 
 
+async def test_a_link_is_kept_while_it_is_used_and_a_little_longer(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bastion.gateway.ssh.target.LINGER_S", 0.2)
+    async with b.connect() as conn:
+        lasting = await conn.create_process("cat")
+        await conn.run("true")
+        [visit] = b.gateway.visits
+        [first] = visit.links._links.values()
+        first.cut()
+        await asyncio.wait_for(lasting.wait(), 5)
+        lasting = await conn.create_process("cat")
+        await asyncio.sleep(0.5)
+        lasting.stdin.write("still\n")
+        assert await asyncio.wait_for(lasting.stdout.readline(), 5) == "still\n"
+        [second] = visit.links._links.values()
+        assert second is not first
+        lasting.stdin.write_eof()
+        await lasting.wait()
+        await asyncio.sleep(0.5)
+        assert not visit.links._links
+        assert not second.is_open
+
+
 class _Quiet(asyncssh.SSHClientSession[bytes]):
     """Throws away what it gets."""
 

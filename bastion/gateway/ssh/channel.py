@@ -334,7 +334,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             session.refused("target", failure.code)
             session.end("lost", failure.words)
         finally:
-            self._visit.links.release(given)
+            self._visit.links.release(link)
 
     def _feed(self, sink: Sink) -> None:
         """What came early, in order, then let the rest come."""

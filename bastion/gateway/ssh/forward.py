@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import asyncssh
 
-from bastion.gateway.contract import Action, Hop, Refused, Unreachable
+from bastion.gateway.contract import Action, Refused, Unreachable
 from bastion.gateway.session import Session
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
@@ -199,7 +199,6 @@ class Forwards:
         self._open: set[Forward] = set()
         self._lock = asyncio.Lock()
         self._link: Link | None = None
-        self._hops: tuple[Hop, ...] = ()
 
     async def open(self, host: str, port: int) -> asyncssh.SSHTCPSession[bytes]:
         """Raises ChannelOpenError; nothing was connected then."""
@@ -268,12 +267,11 @@ class Forwards:
             if self._link is None or not self._link.is_open:
                 self._release()
                 self._link = await self._visit.links.get(session, hops)
-                self._hops = hops
             return self._link
 
     def _release(self) -> None:
         if self._link is not None:
-            self._visit.links.release(self._hops)
+            self._visit.links.release(self._link)
             self._link = None
 
     # --- as a part of the session -----------------------------------------------------------------------------------

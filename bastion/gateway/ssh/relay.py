@@ -315,7 +315,7 @@ async def run(relay: Relay, links: Links) -> None:
         session.refused("target", failure.code)
         session.end("lost", failure.words)
     finally:
-        links.release(hops)
+        links.release(link)
 
 
 def is_bare_shell(command: str) -> bool:

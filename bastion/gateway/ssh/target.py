@@ -55,6 +55,7 @@ class Link:
     """A signed-in connection to a target."""
 
     connections: list[asyncssh.SSHClientConnection] = field(default_factory=list)
+    users: int = 0
 
     @property
     def connection(self) -> asyncssh.SSHClientConnection:
@@ -156,7 +157,6 @@ class Links:
 
     def __init__(self) -> None:
         self._links: dict[tuple[Hop, ...], Link] = {}
-        self._users: dict[tuple[Hop, ...], int] = {}
         self._locks: dict[tuple[Hop, ...], asyncio.Lock] = {}
         self._is_closed = False
 
@@ -170,17 +170,17 @@ class Links:
                     link.cut()
                     raise TargetFailed("client", "")
                 self._links[hops] = link
-                self._users[hops] = 0
-            self._users[hops] += 1
+            link.users += 1
             return link
 
-    def release(self, hops: tuple[Hop, ...]) -> None:
-        self._users[hops] -= 1
-        if self._users[hops] == 0 and not self._is_closed:
-            asyncio.get_running_loop().call_later(LINGER_S, self._drop_unused, hops)
+    def release(self, link: Link) -> None:
+        link.users -= 1
+        if link.users == 0 and not self._is_closed:
+            asyncio.get_running_loop().call_later(LINGER_S, self._drop_unused, link)
 
-    def _drop_unused(self, hops: tuple[Hop, ...]) -> None:
-        if self._users.get(hops) == 0 and (link := self._links.pop(hops, None)) is not None:
+    def _drop_unused(self, link: Link) -> None:
+        if link.users == 0:
+            self._links = {hops: kept for hops, kept in self._links.items() if kept is not link}
             link.cut()
 
     def cut(self) -> None:
