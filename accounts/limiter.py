@@ -4,6 +4,8 @@ django-allauth counts wrong passwords and codes as `login_failed` (`ACCOUNT_RATE
 counted here under the same name, so that an address which fails in one way is soon held up in every other.
 """
 
+from collections.abc import Iterable
+
 from allauth.core.internal import ratelimit  # the public module lets every GET pass
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
@@ -16,6 +18,27 @@ def failed(request: HttpRequest, what: str) -> bool:
     """Count a failure of this address at `what`; True when it was one too many, to be answered with `too_many`."""
     key = f"{what}:{ratelimit.get_ip(request)}"
     return ratelimit.consume(request, app=ALLAUTH, action=FAILURE, key=key, limit_get=True) is None
+
+
+def is_held_up(address: str, keys: Iterable[str]) -> bool:
+    """Whether an address, or somebody under one of the keys, has failed too often: for doors that are no web page."""
+    request = _from(address)
+    return any(
+        ratelimit.consume(request, app=ALLAUTH, action=FAILURE, key=key, dry_run=True, limit_get=True) is None
+        for key in keys
+    )
+
+
+def count_failure(address: str, keys: Iterable[str]) -> None:
+    request = _from(address)
+    for key in keys:
+        ratelimit.consume(request, app=ALLAUTH, action=FAILURE, key=key, limit_get=True)
+
+
+def _from(address: str) -> HttpRequest:
+    request = HttpRequest()
+    request.META["REMOTE_ADDR"] = request.META["HTTP_X_FORWARDED_FOR"] = address
+    return request
 
 
 def too_many(request: HttpRequest) -> HttpResponse:

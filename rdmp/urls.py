@@ -32,6 +32,7 @@ urlpatterns = [
     path("assets/", include("assets.urls")),
     path("changes/", include("changes.urls")),
     path("monitoring/", include("monitoring.urls")),
+    path("bastion/", include("bastion.urls")),
     path("costs/", include("costs.urls")),
     path("notify/", include("notify.urls")),
     path("reports/", include("reports.urls")),

@@ -13,6 +13,7 @@ from functools import cache
 from typing import Any, Final, TypeAlias
 
 from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.search import SearchVectorField
 from django.core.exceptions import ValidationError
 from django.db import models
@@ -258,6 +259,7 @@ PLAIN: "Sequence[tuple[type[Field], Callable[[Specimens, Field], object]]]" = (
         models.JSONField,
         lambda specimens, field: {"note": specimens.mark(field)} if field.default is dict else field.get_default(),
     ),
+    (ArrayField, lambda specimens, field: [specimens.mark(field)[:3]]),  # of trigrams
     (models.BooleanField, _default_or(False)),
     (models.DateTimeField, lambda _specimens, field: None if field.null else NOW),
     (models.TimeField, lambda _specimens, _field: NOW.time()),

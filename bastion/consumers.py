@@ -1,0 +1,69 @@
+"""The WebSocket that a node opens: its heartbeats come up, orders go down."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.utils import timezone
+
+from accounts import scope
+from bastion.models import Node
+from bastion.services import living
+from bastion.services.recognising import node_of
+
+UNKNOWN_NODE = 4401
+PATH = "/ws/node/"
+
+
+class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
+    """Opened by an enrolled node with a signed request; closed when it is revoked."""
+
+    node: Node | None = None
+
+    async def connect(self) -> None:
+        headers = {name.decode().title(): value.decode("latin-1") for name, value in self.scope["headers"]}
+        self.node = await database_sync_to_async(_node_of)(headers)
+        if self.node is None:
+            await self.close(code=UNKNOWN_NODE)
+            return
+        await self.channel_layer.group_add(living.group_of(self.node.pk), self.channel_name)
+        await self.accept()
+
+    async def disconnect(self, code: int) -> None:
+        if self.node is not None:
+            await self.channel_layer.group_discard(living.group_of(self.node.pk), self.channel_name)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        try:
+            said = json.loads(text_data or "{}")
+        except ValueError:
+            return
+        if isinstance(said, dict) and said.get("kind") == "beat" and not await database_sync_to_async(self._beat)(said):
+            await self.close(code=UNKNOWN_NODE)
+
+    async def node_said(self, event: dict[str, Any]) -> None:
+        await self.send(text_data=json.dumps(event["said"]))
+
+    def _beat(self, said: dict[str, Any]) -> bool:
+        """False: the node is no longer enrolled."""
+        assert self.node is not None  # noqa: S101 - nobody else is let in
+        with scope.platform("a node's heartbeat"):
+            node = Node.objects.filter(pk=self.node.pk, state=Node.State.ENROLLED).first()
+            if node is None or node.public_key != self.node.public_key:
+                return False
+            sessions, load = said.get("sessions"), said.get("load")
+            living.beat(
+                node=node,
+                sessions=sessions if isinstance(sessions, list) else [],
+                load=load if isinstance(load, dict) else {},
+                now=timezone.now(),
+            )
+            return True
+
+
+def _node_of(headers: dict[str, str]) -> Node | None:
+    with scope.platform("a node connects"):
+        return node_of(headers, method="GET", path=PATH, body=b"")

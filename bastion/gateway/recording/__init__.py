@@ -1,0 +1,1 @@
+"""What a session said and was told, kept as asciicast v2 in signed pieces."""

@@ -1,0 +1,309 @@
+"""The portal as a node reaches it: signed requests over HTTP, one WebSocket that it opens itself, and two spools.
+
+Nothing is listened on for the portal's sake: a node works behind any router that lets it out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import random
+import struct
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import aiohttp
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from bastion.gateway import wire
+from bastion.gateway.contract import (
+    Access,
+    Ambiguous,
+    Client,
+    Fact,
+    Order,
+    Person,
+    Piece,
+    Refused,
+    Resource,
+    Unreachable,
+    Wish,
+    WorkNeeded,
+)
+from bastion.gateway.spool import FactSpool, PieceSpool
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+ANSWER_S: Final = 10.0
+UPLOAD_S: Final = 120.0
+BEAT_S: Final = 10.0
+FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
+TOLD_AT_MOST_AFTER_S: Final = 0.05
+"""Facts that come close together go up in one request."""
+
+
+class RemotePortal:
+    """Satisfies `contract.Portal`. `run` must be running for anything to be told and for orders to come."""
+
+    def __init__(self, url: str, node: int, key: Ed25519PrivateKey, state: Path) -> None:
+        self._url, self._node, self._key = url.rstrip("/"), node, key
+        self._facts, self._pieces = FactSpool(state / "facts"), PieceSpool(state / "pieces")
+        self._something = asyncio.Event()
+        self._orders: dict[str, asyncio.Queue[Order]] = defaultdict(asyncio.Queue)
+        self._followed: set[str] = set()
+        self._reviews: dict[tuple[str, int], asyncio.Future[bool]] = {}
+        self._socket: aiohttp.ClientWebSocketResponse | None = None
+        self._connected = asyncio.Event()
+        self._http: aiohttp.ClientSession | None = None
+        self.emptied = asyncio.Event()
+        """Nothing waits to be told."""
+        self.load: Callable[[], dict[str, object]] = dict
+        self.on_drain: Callable[[], None] = lambda: None
+        self._something.set()
+
+    def end_interrupted(self) -> None:
+        """Tell the end of what ran when this program was last killed. Before any session begins."""
+        for session_id, last in self._facts.interrupted().items():
+            self.tell(Fact(session_id, last + 1, time.time(), "ended", {"reason": "node"}))
+
+    @property
+    def waiting(self) -> int:
+        """Facts and pieces that the portal does not have yet."""
+        return len(self._facts) + len(self._pieces)
+
+    @property
+    def is_connected(self) -> bool:
+        return self._socket is not None
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        async with aiohttp.ClientSession(trust_env=True) as self._http, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._send_facts())
+            tasks.create_task(self._send_pieces())
+            tasks.create_task(self._keep_connected())
+
+    # --- questions --------------------------------------------------------------------------------------------------
+
+    async def is_known_key(self, login: str, public_key: str, client: Client) -> bool:
+        return await self._ask("known-key", wire.ByKey(login, public_key, client), bool)
+
+    async def sign_in_by_key(self, login: str, public_key: str, client: Client) -> Person:
+        return await self._ask("by-key", wire.ByKey(login, public_key, client), Person)
+
+    async def sign_in_by_password(self, login: str, password: str, code: str, client: Client) -> Person:
+        return await self._ask("by-password", wire.ByPassword(login, password, code, client), Person)
+
+    async def sign_in_by_ticket(self, ticket: str, client: Client) -> tuple[Person, Wish]:
+        came = await self._ask("by-ticket", wire.ByTicket(ticket, client), wire.Ticketed)
+        said = came.wish
+        return came.person, Wish(came.person, client, said.front, said.resource, said.account, said.work)
+
+    async def resources(self, person: Person, query: str, limit: int) -> Sequence[Resource]:
+        return await self._ask("resources", wire.ForResources(person.token, query, limit), list[Resource])
+
+    async def authorise(self, wish: Wish) -> Access:
+        said = wire.ForAccess(wish.person.token, wish.client, wish.front, wish.resource, wish.account, wish.work)
+        return await self._ask("access", said, Access)
+
+    async def _ask(self, what: str, question: object, kind: type[T]) -> T:
+        """Raises Refused and Unreachable."""
+        status, body = await self._post(f"/bastion/node/{what}/", wire.encode(question), ANSWER_S)
+        try:
+            if status == 200:
+                return wire.decode(kind, body)
+            no = wire.decode(wire.No, body)
+        except wire.Malformed:
+            raise Unreachable(f"{what}: answer {status}") from None
+        if no.code == "ambiguous":
+            raise Ambiguous(no.words, no.choices)
+        if no.code == "work_needed":
+            raise WorkNeeded(no.words, no.offers)
+        raise Refused(no.code, no.words)
+
+    async def _post(self, path: str, body: bytes, timeout_s: float) -> tuple[int, bytes]:
+        if self._http is None:
+            raise Unreachable("not running")
+        headers = wire.sign(self._key, node=self._node, method="POST", path=path, body=body, now=time.time())
+        try:
+            async with asyncio.timeout(timeout_s):
+                async with self._http.post(
+                    self._url + path, data=body, headers=headers, allow_redirects=False
+                ) as answer:
+                    return answer.status, await answer.read()
+        except (aiohttp.ClientError, TimeoutError, OSError) as problem:
+            raise Unreachable(type(problem).__name__) from None
+
+    # --- what is told -----------------------------------------------------------------------------------------------
+
+    def tell(self, fact: Fact) -> None:
+        self._facts.add(fact)
+        self.emptied.clear()
+        self._something.set()
+
+    def deliver(self, piece: Piece) -> None:
+        self._pieces.add(piece)
+        self.emptied.clear()
+
+    async def _send_facts(self) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            await self._something.wait()
+            await asyncio.sleep(TOLD_AT_MOST_AFTER_S)
+            facts = self._facts.next()
+            if not facts:
+                self._something.clear()
+                self._note_emptied()
+                continue
+            try:
+                status, body = await self._post("/bastion/node/tell/", wire.encode(wire.Facts(tuple(facts))), UPLOAD_S)
+                if status != 200:
+                    raise Unreachable(f"tell: answer {status}")
+                upto = wire.decode(wire.Taken, body).upto
+            except (Unreachable, wire.Malformed) as problem:
+                log.warning("facts wait: %s", problem)
+                wait = await _pause(wait)
+                continue
+            wait = FIRST_WAIT_S
+            for session_id in {fact.session_id for fact in facts} - upto.keys():
+                log.warning("the portal knows no session %s", session_id)
+                self._facts.forget(session_id)
+            self._facts.taken(upto)
+
+    async def _send_pieces(self) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            piece = self._pieces.next()
+            if piece is None:
+                self._note_emptied()
+                await asyncio.sleep(FIRST_WAIT_S)
+                continue
+            try:
+                data = await asyncio.to_thread(Path(piece.path).read_bytes)
+                status, answer = await self._post("/bastion/node/piece/", wire.with_link(piece.link, data), UPLOAD_S)
+            except (Unreachable, OSError) as problem:
+                log.warning("a piece waits: %s", problem)
+                wait = await _pause(wait)
+                continue
+            wait = FIRST_WAIT_S
+            if status == 200:
+                self._pieces.taken(piece)
+            else:
+                log.error("piece %s of %s is refused: %s", piece.number, piece.session_id, answer[:200])
+                self._pieces.put_last(piece)
+                await asyncio.sleep(LONGEST_WAIT_S)
+
+    def _note_emptied(self) -> None:
+        if not self.waiting:
+            self.emptied.set()
+
+    # --- the WebSocket ----------------------------------------------------------------------------------------------
+
+    async def orders(self, session_id: str) -> AsyncIterator[Order]:
+        """Raises Unreachable as soon as there is no connection."""
+        self._followed.add(session_id)
+        queue = self._orders[session_id]
+        try:
+            while True:
+                if not self.is_connected:
+                    raise Unreachable("no connection")
+                try:
+                    yield await asyncio.wait_for(queue.get(), 0.5)
+                except TimeoutError:
+                    continue
+        finally:
+            self._followed.discard(session_id)
+            self._orders.pop(session_id, None)
+
+    async def review(self, session_id: str, command: int, text: str, timeout_s: float) -> bool:
+        if self._socket is None:
+            raise Unreachable("no connection")
+        await self._socket.send_str(
+            json.dumps({"kind": "review", "session": session_id, "command": command, "text": text})
+        )
+        await asyncio.sleep(timeout_s)  # the answer comes as an order, `Judged`
+        return False
+
+    def show(self, session_id: str, watcher: str, offset: int, rows: bytes) -> None:
+        if self._socket is not None:
+            head = json.dumps({"session": session_id, "watcher": watcher, "offset": offset}).encode()
+            frame = struct.pack("!I", len(head)) + head + rows
+            asyncio.ensure_future(self._socket.send_bytes(frame))  # noqa: RUF006 - what a watcher misses it asks for again
+
+    async def _keep_connected(self) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                await self._converse()
+                wait = FIRST_WAIT_S
+            except (aiohttp.ClientError, OSError, TimeoutError) as problem:
+                log.warning("no connection to the portal: %s", type(problem).__name__)
+            finally:
+                self._socket = None
+                self._connected.clear()
+            wait = await _pause(wait)
+
+    async def _converse(self) -> None:
+        assert self._http is not None  # noqa: S101 - `run` has opened it
+        path = "/ws/node/"
+        headers = wire.sign(self._key, node=self._node, method="GET", path=path, body=b"", now=time.time())
+        url = "ws" + self._url.removeprefix("http") + path
+        async with self._http.ws_connect(url, headers=headers, heartbeat=BEAT_S, max_msg_size=1 << 20) as socket:
+            self._socket = socket
+            self._connected.set()
+            beating = asyncio.ensure_future(self._beat(socket))
+            try:
+                async for message in socket:
+                    if message.type is aiohttp.WSMsgType.TEXT:
+                        self._hear(json.loads(message.data))
+            finally:
+                beating.cancel()
+
+    async def _beat(self, socket: aiohttp.ClientWebSocketResponse) -> None:
+        while True:
+            said = {
+                "kind": "beat",
+                "sessions": sorted(self._followed),
+                "load": {**self.load(), "spooled": self.waiting},
+            }
+            await socket.send_str(json.dumps(said))
+            await asyncio.sleep(BEAT_S)
+
+    def _hear(self, said: Mapping[str, object]) -> None:
+        if said.get("kind") == "drain":
+            self.on_drain()
+        elif said.get("kind") == "order":
+            try:
+                order = wire.order_from(said)
+            except wire.Malformed as problem:
+                log.error("an order that cannot be read: %s", problem)
+                return
+            self._orders[str(said.get("session"))].put_nowait(order)
+
+
+async def _pause(wait_s: float) -> float:
+    """Sleep about so long; the next wait is longer."""
+    await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 - to spread nodes, not to be secret
+    return min(wait_s * 2, LONGEST_WAIT_S)
+
+
+async def enrol(url: str, said: wire.Enrol) -> int:
+    """Bring the token and the public key; the node's number. Raises Refused and Unreachable."""
+    address = f"{url.rstrip('/')}/bastion/node/enrol/"
+    try:
+        async with (
+            asyncio.timeout(ANSWER_S),
+            aiohttp.ClientSession(trust_env=True) as http,
+            http.post(address, data=wire.encode(said)) as answer,
+        ):
+            body = await answer.read()
+            if answer.status == 200:
+                return wire.decode(wire.Enrolled, body).node
+            no = wire.decode(wire.No, body)
+    except (aiohttp.ClientError, TimeoutError, OSError, wire.Malformed) as problem:
+        raise Unreachable(type(problem).__name__) from None
+    raise Refused(no.code, no.words)

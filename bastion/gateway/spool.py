@@ -1,0 +1,117 @@
+"""What a node has still to tell: facts and pieces wait on disk until the portal has them, in order, across restarts."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from bastion.gateway import wire
+from bastion.gateway.contract import Fact, Piece
+
+MOST_AT_ONCE: Final = 500
+SUFFIX: Final = ".facts"
+
+
+class FactSpool:
+    """One file per session, a line per fact. A line that a crash cut in half is the last one, and was never told."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+        self._waiting: dict[str, list[Fact]] = {}
+        self._over: set[str] = set()
+        for path in sorted(directory.glob(f"*{SUFFIX}")):
+            self._waiting[path.stem] = list(self._read(path))
+            self._note_end(path.stem)
+
+    def add(self, fact: Fact) -> None:
+        """Raises OSError when it cannot be kept: then the session must end."""
+        with self._path(fact.session_id).open("ab") as file:
+            file.write(wire.encode(fact) + b"\n")
+        self._waiting.setdefault(fact.session_id, []).append(fact)
+        self._note_end(fact.session_id)
+
+    def interrupted(self) -> dict[str, int]:
+        """Sessions that have begun and not ended, with the number of their last fact: asked before any begins."""
+        return {key: facts[-1].number for key, facts in self._waiting.items() if facts and key not in self._over}
+
+    def next(self) -> list[Fact]:
+        """The oldest that wait, of all sessions together."""
+        found = (fact for facts in self._waiting.values() for fact in facts)
+        return [fact for fact, _number in zip(found, range(MOST_AT_ONCE), strict=False)]
+
+    def taken(self, upto: dict[str, int]) -> None:
+        """Forget what has arrived; the file goes with the last fact of a session that is over."""
+        for session_id, number in upto.items():
+            self._waiting[session_id] = [fact for fact in self._waiting.get(session_id, []) if fact.number > number]
+            if not self._waiting[session_id]:
+                del self._waiting[session_id]
+                if session_id in self._over:
+                    self._over.discard(session_id)
+                    self._path(session_id).unlink(missing_ok=True)
+
+    def forget(self, session_id: str) -> None:
+        """The portal knows no such session: nobody will ever take these."""
+        self._waiting.pop(session_id, None)
+        self._over.discard(session_id)
+        self._path(session_id).unlink(missing_ok=True)
+
+    def __len__(self) -> int:
+        return sum(len(facts) for facts in self._waiting.values())
+
+    def _note_end(self, session_id: str) -> None:
+        facts = self._waiting.get(session_id)
+        if facts and facts[-1].kind == "ended":
+            self._over.add(session_id)
+
+    def _path(self, session_id: str) -> Path:
+        return self._directory / f"{session_id}{SUFFIX}"
+
+    @staticmethod
+    def _read(path: Path) -> Iterator[Fact]:
+        for line in path.read_bytes().splitlines():
+            try:
+                yield wire.decode(Fact, line)
+            except wire.Malformed:
+                return
+
+
+class PieceSpool:
+    """Closed pieces whose bytes the portal does not have yet. The mark of one that has arrived is a file beside it."""
+
+    def __init__(self, directory: Path) -> None:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._directory = directory
+        self._waiting = [Piece(**json.loads(path.read_text())) for path in sorted(directory.glob("*.json"))]
+
+    def add(self, piece: Piece) -> None:
+        """Raises OSError."""
+        path = self._path(piece)
+        draft = path.with_suffix(".new")
+        draft.write_text(json.dumps(piece.__dict__))
+        draft.replace(path)
+        self._waiting.append(piece)
+
+    def next(self) -> Piece | None:
+        return self._waiting[0] if self._waiting else None
+
+    def taken(self, piece: Piece) -> None:
+        """The portal has it: the bytes go from this machine."""
+        self._waiting.remove(piece)
+        self._path(piece).unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            Path(piece.path).unlink(missing_ok=True)
+
+    def put_last(self, piece: Piece) -> None:
+        """It was refused, and others should not wait behind it."""
+        self._waiting.remove(piece)
+        self._waiting.append(piece)
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def _path(self, piece: Piece) -> Path:
+        return self._directory / f"{piece.session_id}-{piece.number:06d}.json"

@@ -1,0 +1,102 @@
+"""What is noted of files that pass: transfers with size and SHA-256, and whatever else changes a file system.
+
+SFTP and scp share it, so that both leave the same trail.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+
+from bastion.gateway.contract import Action
+from bastion.gateway.session import Session
+
+MOST_OPEN = 256  # OpenSSH's own server stops at 100 handles by default.
+
+
+@dataclass
+class Transfer:
+    """One open file in one direction. The hash holds while the data comes in order, from the start."""
+
+    path: str
+    direction: str
+    size: int = 0
+    is_failed: bool = False
+    _next: int = 0
+    _hash: "hashlib._Hash | None" = field(default_factory=hashlib.sha256)
+
+    def passed(self, offset: int, data: bytes | memoryview) -> None:
+        self.size += len(data)
+        if self._hash is None:
+            return
+        if offset == self._next:
+            self._hash.update(data)
+            self._next += len(data)
+        elif data:
+            self._hash = None
+
+    @property
+    def sha256(self) -> str | None:
+        return self._hash.hexdigest() if self._hash is not None else None
+
+
+class Ledger:
+    """`tool` is "sftp" or "scp"."""
+
+    def __init__(self, session: Session, tool: str) -> None:
+        self._session, self._tool = session, tool
+        self._open: list[Transfer] = []
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._open) < MOST_OPEN
+
+    def may(self, action: Action) -> bool:
+        return self._session.access.may(action) and not self._session.is_locked
+
+    @property
+    def may_change(self) -> bool:
+        return self.may(Action.UPLOAD)
+
+    def begin(self, path: bytes | str, direction: str) -> Transfer:
+        transfer = Transfer(text(path), direction)
+        self._open.append(transfer)
+        return transfer
+
+    def passed(self, transfer: Transfer, offset: int, data: bytes | memoryview) -> None:
+        """Bytes count towards the session and keep it awake."""
+        transfer.passed(offset, data)
+        self._session.used()
+
+    def finish(self, transfer: Transfer, *, is_cut: bool = False) -> None:
+        if transfer not in self._open:
+            return
+        self._open.remove(transfer)
+        result = "failed" if transfer.is_failed else "cut" if is_cut else "done"
+        self._tell(transfer, result)
+
+    def finish_all(self) -> None:
+        """Whatever is still open was cut off."""
+        for transfer in list(self._open):
+            self.finish(transfer, is_cut=True)
+
+    def refused(self, path: bytes | str, direction: str) -> None:
+        self._tell(Transfer(text(path), direction, _hash=None), "refused")
+
+    def changed(self, action: str, path: bytes | str, other: bytes | str = "", *, result: str) -> None:
+        """`result` is done, failed or refused."""
+        self._session.tell("file", action=action, path=text(path), other=text(other), result=result)
+
+    def _tell(self, transfer: Transfer, result: str) -> None:
+        self._session.tell(
+            "transfer",
+            path=transfer.path,
+            direction=transfer.direction,
+            bytes=transfer.size,
+            sha256=transfer.sha256 if result == "done" else None,
+            result=result,
+            tool=self._tool,
+            copy=None,
+        )
+
+
+def text(path: bytes | str) -> str:
+    return path if isinstance(path, str) else path.decode("utf-8", "replace")

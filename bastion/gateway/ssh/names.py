@@ -1,0 +1,70 @@
+"""What the user name of an SSH login says: who, to where, with which account. Pure.
+
+Read from the right, since a person's login may be an e-mail address while accounts and resources hold neither `@` nor
+`#`:
+
+    name     = ticket | person "#" resource | person "@" account "@" resource | person
+    person   = word | word "@" word
+    ticket   = "ticket-" and at least 22 of A-Z a-z 0-9 _ -
+
+So one `@` alone belongs to an e-mail address (a person, who gets the menu); two or three end in account and resource.
+"""
+
+import re
+from dataclasses import dataclass
+
+TICKET = re.compile(r"ticket-[A-Za-z0-9_-]{22,200}")
+WORD = re.compile(r"[^\s@#\x00-\x1f\x7f]{1,200}")
+
+
+class BadName(ValueError):
+    """No name of this grammar."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    value: str
+
+
+@dataclass(frozen=True)
+class Login:
+    """Without resource: the menu. An account only ever with a resource."""
+
+    person: str
+    resource: str = ""
+    account: str = ""
+
+    def __post_init__(self) -> None:
+        parts = self.person.split("@")
+        is_good = len(parts) <= 2 and all(WORD.fullmatch(part) for part in parts) and not _is_ticket(self.person)
+        for part in (self.resource, self.account):
+            is_good = is_good and (not part or WORD.fullmatch(part) is not None)
+        if not is_good or (self.account and not self.resource):
+            raise BadName(self.person)
+
+    def __str__(self) -> str:
+        if self.account:
+            return f"{self.person}@{self.account}@{self.resource}"
+        return f"{self.person}#{self.resource}" if self.resource else self.person
+
+
+def parse(name: str) -> Login | Ticket:
+    """Raises BadName."""
+    if _is_ticket(name):
+        return Ticket(name)
+    person, mark, resource = name.rpartition("#")
+    if mark:
+        if not resource:
+            raise BadName(name)
+        return Login(person, resource)
+    parts = name.split("@")
+    if len(parts) <= 2:
+        return Login(name)
+    person, account, resource = "@".join(parts[:-2]), parts[-2], parts[-1]
+    if not account or not resource:
+        raise BadName(name)
+    return Login(person, resource, account)
+
+
+def _is_ticket(name: str) -> bool:
+    return TICKET.fullmatch(name) is not None

@@ -1,0 +1,87 @@
+"""Resource groups, what is in them, and who administers them (SOW 附件一 1.2)."""
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.tenancy import TenantModel
+from assets.models import Asset
+
+
+class ResourceGroup(TenantModel):
+    """A set of resources that people are let to together. A network's group takes in whatever joins that network."""
+
+    class Kind(models.TextChoices):
+        NORMAL = "normal", _("Normal")
+        NETWORK = "network", _("Default of a network")
+
+    kind = models.CharField(_("kind"), max_length=8, choices=Kind, default=Kind.NORMAL)
+    name = models.CharField(_("name"), max_length=80)
+    network = models.CharField(_("network"), max_length=128, blank=True, help_text=_("The ID of the VPC."))
+    description = models.CharField(_("description"), max_length=300, blank=True)
+    trusts_first_sight = models.BooleanField(
+        _("accept host keys at first sight"),
+        default=False,
+        help_text=_("Otherwise nobody gets in before an administrator has confirmed the server's key."),
+    )
+    created_at = models.DateTimeField(_("created at"))
+    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True)
+
+    class Meta:
+        ordering = ("customer", "name")
+        verbose_name = _("resource group")
+        verbose_name_plural = _("resource groups")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "name"),
+                condition=Q(retired_at=None),
+                name="group_named_once",
+                violation_error_message=_("There is a group of this name already."),
+            ),
+            models.UniqueConstraint(
+                fields=("customer", "network"), condition=Q(kind="network"), name="one_group_per_network"
+            ),
+            models.CheckConstraint(
+                condition=Q(kind="network", retired_at=None) & ~Q(network="") | Q(kind="normal", network=""),
+                name="network_group_names_its_network",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class GroupAsset(TenantModel):
+    """A resource in a group."""
+
+    group = models.ForeignKey(ResourceGroup, on_delete=models.CASCADE, related_name="members")
+    asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+")
+    added_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True)
+    added_at = models.DateTimeField(_("added at"))
+
+    class Meta:
+        ordering = ("group", "asset")
+        verbose_name = _("resource of a group")
+        verbose_name_plural = _("resources of groups")
+        constraints = (models.UniqueConstraint(fields=("group", "asset"), name="in_a_group_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.group} / {self.asset}"
+
+
+class GroupAdministrator(TenantModel):
+    """Puts resources into the group and takes them out, watches and ends its sessions, judges its commands."""
+
+    group = models.ForeignKey(ResourceGroup, on_delete=models.CASCADE, related_name="administrators")
+    person = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
+    named_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True)
+    named_at = models.DateTimeField(_("named at"))
+
+    class Meta:
+        ordering = ("group", "person")
+        verbose_name = _("group administrator")
+        verbose_name_plural = _("group administrators")
+        constraints = (models.UniqueConstraint(fields=("group", "person"), name="administers_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.group} / {self.person}"

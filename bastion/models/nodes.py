@@ -1,0 +1,69 @@
+"""Control nodes (管控节点): the programs through which every connection goes."""
+
+from datetime import datetime, timedelta
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from accounts.tenancy import TenantOrProviderModel
+
+SILENT_AFTER = timedelta(seconds=30)
+"""Three missed heartbeats."""
+
+
+class Node(TenantOrProviderModel):
+    """One node program. Without a customer it stands beside the portal and serves all of them."""
+
+    class State(models.TextChoices):
+        WAITING = "waiting", _("Waiting for its enrolment")
+        ENROLLED = "enrolled", _("Enrolled")
+        REVOKED = "revoked", _("Revoked")
+
+    name = models.CharField(_("name"), max_length=80)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    enrolment_digest = models.CharField(max_length=64, blank=True)
+    enrolment_until = models.DateTimeField(_("enrolment until"), null=True, blank=True)
+    public_key = models.CharField(_("public key"), max_length=64, blank=True)
+    version = models.CharField(_("version"), max_length=40, blank=True)
+    ssh_host = models.CharField(_("address for SSH clients"), max_length=253, blank=True)
+    ssh_port = models.PositiveIntegerField(_("port for SSH clients"), default=2222)
+    host_keys = models.JSONField(_("host keys"), default=list, blank=True)
+    is_draining = models.BooleanField(
+        _("draining"), default=False, help_text=_("Running sessions go on, new ones are refused.")
+    )
+    seen_at = models.DateTimeField(_("last contact"), null=True, blank=True)
+    load = models.JSONField(
+        _("load"),
+        default=dict,
+        blank=True,
+        help_text="cpu and memory in percent, disk_free in bytes, sessions, spooled",
+    )
+    created_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True)
+    created_at = models.DateTimeField(_("created at"))
+    enrolled_at = models.DateTimeField(_("enrolled at"), null=True, blank=True)
+    revoked_at = models.DateTimeField(_("revoked at"), null=True, blank=True)
+
+    class Meta:
+        ordering = ("customer", "name")
+        verbose_name = _("node")
+        verbose_name_plural = _("nodes")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "name"),
+                condition=Q(revoked_at=None),
+                nulls_distinct=False,
+                name="node_named_once",
+            ),
+            models.UniqueConstraint(fields=("public_key",), condition=~Q(public_key=""), name="node_key_once"),
+            models.CheckConstraint(
+                condition=~Q(state="enrolled") | (~Q(public_key="") & Q(enrolled_at__isnull=False)),
+                name="enrolled_node_has_a_key",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name
+
+    def is_silent(self, now: datetime) -> bool:
+        return self.seen_at is None or now - self.seen_at > SILENT_AFTER

@@ -1,0 +1,151 @@
+"""What a node asks over HTTPS. Each request is signed with the node's key; nothing else opens these addresses."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Final
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone, translation
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_POST
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import User
+from bastion.gateway import wire
+from bastion.gateway.contract import Language, Person
+from bastion.models import Node
+from bastion.services import enrolling, facts, letting_in, recordings, signing_in
+from bastion.services.recognising import node_of
+
+LONGEST_BODY: Final = 4 * 1024 * 1024
+JSON: Final = "application/json"
+Handler = Callable[[Node, bytes], object]
+
+
+def answered(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
+    """The view of a handler: signed by an enrolled node, within the platform's scope, refusals as `wire.No`."""
+
+    @csrf_exempt
+    @login_not_required
+    @require_POST
+    @wraps(handler)
+    def view(request: HttpRequest) -> HttpResponse:
+        with scope.platform("a node asks"):
+            node = _node_of(request)
+            if node is None:
+                return _say(wire.No("unknown_node", ""), 401)
+            try:
+                return _say(handler(node, request.body), 200)
+            except wire.Malformed as problem:
+                return _say(wire.No("malformed", str(problem)[:300]), 400)
+            except letting_in.NotYet as no:
+                return _say(no.answer, 403)
+            except DomainError as refusal:
+                return _say(wire.No(refusal.code, refusal.message), 403)
+
+    return view
+
+
+@csrf_exempt
+@login_not_required
+@require_POST
+def enrol(request: HttpRequest) -> HttpResponse:
+    """The one request that no key signs: it brings the key, and the token that vouches for it."""
+    with scope.platform("a node enrols"):
+        try:
+            said = wire.decode(wire.Enrol, _body(request))
+            node = enrolling.enrol(said=said, address=request.META.get("REMOTE_ADDR", ""), now=timezone.now())
+        except wire.Malformed as problem:
+            return _say(wire.No("malformed", str(problem)[:300]), 400)
+        except DomainError as refusal:
+            return _say(wire.No(refusal.code, refusal.message), 403)
+        return _say(wire.Enrolled(node.pk), 200)
+
+
+@answered
+def known_key(_node: Node, body: bytes) -> bool:
+    said = wire.decode(wire.ByKey, body)
+    return signing_in.is_known_key(login=said.login, public_key=said.public_key)
+
+
+@answered
+def by_key(node: Node, body: bytes) -> Person:
+    said = wire.decode(wire.ByKey, body)
+    person = signing_in.by_key(login=said.login, public_key=said.public_key, client=said.client, now=timezone.now())
+    return _person(person, node)
+
+
+@answered
+def by_password(node: Node, body: bytes) -> Person:
+    said = wire.decode(wire.ByPassword, body)
+    person = signing_in.by_password(
+        login=said.login, password=said.password, code=said.code, client=said.client, now=timezone.now()
+    )
+    return _person(person, node)
+
+
+@answered
+def by_ticket(node: Node, body: bytes) -> object:
+    said = wire.decode(wire.ByTicket, body)
+    ticket = signing_in.by_ticket(ticket=said.ticket, client=said.client, now=timezone.now())
+    wish = wire.ForAccess(
+        token="", client=said.client, front=letting_in.FRONT, resource=f"#{ticket.asset_id}",
+        account=ticket.account, work=ticket.work,
+    )  # fmt: skip
+    return wire.Ticketed(_person(ticket.person, node), wish)
+
+
+@answered
+def resources(node: Node, body: bytes) -> object:
+    said = wire.decode(wire.ForResources, body)
+    person = signing_in.person_of(said.token, node)
+    with _as(person):
+        return letting_in.resources(person, node=node, query=said.query, limit=said.limit, now=timezone.now())
+
+
+@answered
+def access(node: Node, body: bytes) -> object:
+    said = wire.decode(wire.ForAccess, body)
+    person = signing_in.person_of(said.token, node)
+    with _as(person):
+        return letting_in.let_in(person, node=node, said=said, now=timezone.now())
+
+
+@answered
+def tell(node: Node, body: bytes) -> wire.Taken:
+    said = wire.decode(wire.Facts, body)
+    return wire.Taken(facts.take(node=node, told=said.facts, now=timezone.now()))
+
+
+@answered
+def piece(node: Node, body: bytes) -> int:
+    link, data = wire.link_of(body)
+    return recordings.take(node=node, link=link, data=data, now=timezone.now()).number
+
+
+def _node_of(request: HttpRequest) -> Node | None:
+    return node_of(request.headers, method=request.method or "", path=request.get_full_path(), body=_body(request))
+
+
+def _body(request: HttpRequest) -> bytes:
+    """Raises Malformed for more than a node ever says at once."""
+    if int(request.headers.get("Content-Length") or 0) > LONGEST_BODY:
+        raise wire.Malformed("too long")
+    return request.body
+
+
+def _as(person: User) -> translation.override:
+    return translation.override(person.language or None)
+
+
+def _person(person: User, node: Node) -> Person:
+    language = Language.EN if (person.language or "").startswith("en") else Language.ZH
+    return Person(person.pk, person.name, language, signing_in.token_for(person, node))
+
+
+def _say(answer: object, status: int) -> HttpResponse:
+    return HttpResponse(wire.encode(answer), status=status, content_type=JSON)

@@ -1,0 +1,209 @@
+"""The one question: may this person do that, now? Asked at every connect, live view, replay, download and disconnect.
+
+Whoever is not let in learns no more than that: a resource out of reach is unknown, whatever its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import User
+from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind
+from bastion import access
+from bastion.access import FULL, Decision, Denial, Protocol, Terms
+from bastion.gateway.contract import Client, Front
+from bastion.models import BastionSession, Grant, GroupAdministrator, Node
+from bastion.permissions import administers, works_for
+from changes.models import Change
+from incidents.models import Incident
+
+REACHED = {
+    Protocol.SSH: (Kind.ECS, Kind.SERVER),
+    Protocol.SFTP: (Kind.ECS, Kind.SERVER),
+}
+"""What each protocol leads to."""
+PURPOSES = {
+    True: (AccountPurpose.OPERATIONS, AccountPurpose.OTHER),
+    False: (AccountPurpose.CUSTOMER, AccountPurpose.APPLICATION, AccountPurpose.OTHER),
+}
+"""Whose account is whose, by whether somebody is the provider's; the first one offered is the usual one (R121)."""
+SHORTEST_REASON = 5
+MOST_DIGITS = 12
+DENIED = {
+    Denial.NO_GRANT: gettext_lazy("You have no access to it."),
+    Denial.ENDED: gettext_lazy("Your access to it has ended."),
+    Denial.NOT_YET: gettext_lazy("Your access to it has not begun."),
+    Denial.OTHER_PROTOCOL: gettext_lazy("Your access to it is not by this protocol."),
+    Denial.OTHER_ACCOUNT: gettext_lazy("Your access to it is not by this account."),
+    Denial.OUTSIDE_WINDOW: gettext_lazy("Your access to it is at other hours."),
+    Denial.NO_CONNECT: gettext_lazy("You may not connect to it."),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a session is for; a reason alone is not matched with anything."""
+
+    incident: Incident | None = None
+    change: Change | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    asset: Asset
+    credential: Credential
+    protocol: Protocol
+    work: str
+    front: Front
+    client: Client
+
+
+def terms(person: User, asset: Asset, *, now: datetime) -> list[Terms]:
+    """What leads this person to this asset, as it is judged."""
+    if not works_for(person, asset.customer):
+        return []
+    if administers(person, asset.customer_id):
+        return [FULL]
+    rows = Grant.objects.in_force(now).filter(person=person, customer=asset.customer_id).leading_to(asset)
+    return [row.terms for row in rows]
+
+
+def decide(person: User, asset: Asset, *, account: str, protocol: Protocol, now: datetime) -> Decision:
+    return access.decide(terms(person, asset, now=now), protocol=protocol, account=account, at=now)
+
+
+def reachable(person: User, *, protocol: Protocol, now: datetime) -> list[Asset]:
+    """What somebody may try to connect to, a window that is shut for now apart. Within their scope."""
+    rows = Asset.objects.active().filter(kind__in=REACHED[protocol]).select_related("customer")
+    grants = Grant.objects.in_force(now).filter(person=person)
+    granted = Q(pk__in=grants.exclude(asset=None).values("asset")) | Q(
+        pk__in=grants.filter(group__retired_at=None).values("group__members__asset")
+    )
+    if not administers(person, 0 if person.customer_id is None else person.customer_id):
+        rows = rows.filter(granted)
+    return list(rows.order_by("name", "pk"))
+
+
+def accounts_of(person: User, asset: Asset, *, protocol: Protocol, now: datetime) -> list[Credential]:
+    """The accounts by which somebody may connect now, the usual one of their side first."""
+    kinds = (CredentialKind.HOST, CredentialKind.KEY_PAIR)
+    known = Credential.objects.in_use().filter(asset=asset, kind__in=kinds).exclude(secret_set_at=None)
+    order = PURPOSES[person.is_provider]
+    mine = sorted((row for row in known if row.purpose in order), key=lambda row: (order.index(row.purpose), row.pk))
+    names = [row.username for row in mine]
+    usable = set(access.usable_accounts(terms(person, asset, now=now), names, protocol=protocol, at=now))
+    return [row for row in mine if row.username in usable]
+
+
+def authorise(*, person: User, wish: Wish, node: Node, now: datetime) -> BastionSession:
+    """Let one session begin: its row, with what it may do and until when, is the permission.
+
+    Raises DomainError with a code of `Denial`, or unknown_resource, unknown_account, no_work, node. Each no is audited.
+    """
+    try:
+        return _begin(person, wish, node, now)
+    except DomainError as refusal:
+        detail = {"account": wish.credential.username, "code": refusal.code, "address": wish.client.address}
+        audit.record(
+            action="bastion.denied", actor=person, customer=wish.asset.customer, obj=wish.asset, detail=detail, now=now
+        )
+        raise
+
+
+@transaction.atomic
+def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSession:
+    asset, credential = wish.asset, wish.credential
+    audit.hold(asset.customer_id)
+    if not person.is_active or node.state != Node.State.ENROLLED or node.is_draining:
+        raise DomainError(_("This node takes no new sessions."), code="node")
+    is_served = node.customer_id in (None, asset.customer_id) and asset.kind in REACHED[wish.protocol]
+    if not is_served or asset.retired_at is not None:
+        raise DomainError(_("There is no such resource."), code="unknown_resource")
+    if credential.asset_id != asset.pk or credential.purpose not in PURPOSES[person.is_provider]:
+        raise DomainError(_("There is no such account."), code="unknown_account")
+    decision = decide(person, asset, account=credential.username, protocol=wish.protocol, now=now)
+    if decision.denial is not None:
+        raise DomainError(str(DENIED[decision.denial]), code=decision.denial)
+    work = work_of(person, asset, wish.work)
+    return BastionSession.objects.create(
+        customer_id=asset.customer_id,
+        node=node,
+        person=person,
+        asset=asset,
+        account=credential.username,
+        protocol=wish.protocol,
+        front=wish.front,
+        client_address=wish.client.address,
+        client_software=wish.client.software[:120],
+        actions=sorted(decision.actions),
+        incident=work.incident,
+        change=work.change,
+        reason=work.reason,
+        allowed_at=now,
+        ends_at=decision.ends_at,
+    )
+
+
+def work_of(person: User, asset: Asset, said: str) -> Work:
+    """The incident or change that was named. The provider's people must name one, or write down why there is none."""
+    said = " ".join(said.split())[:300]
+    number = said.upper()
+    incidents = Incident.objects.unsolved().filter(customer=asset.customer_id)
+    if incident := incidents.filter(pk=_id_of(number, "INC-")).first():
+        return Work(incident=incident)
+    changes = Change.objects.filter(customer=asset.customer_id, assets=asset).unfinished()
+    if change := changes.filter(pk=_id_of(number, "CHG-")).first():
+        return Work(change=change)
+    if person.is_provider and (len(said) < SHORTEST_REASON or number.startswith(("INC-", "CHG-"))):
+        raise DomainError(
+            _("Please say what you work on: an open incident, a change of this resource, or the reason."),
+            code="no_work",
+        )
+    return Work(reason=said)
+
+
+def may_watch(person: User, session: BastionSession) -> bool:
+    """See it live, play it back, read its commands: administrators, the group's administrators, and one's own."""
+    if session.person_id == person.pk or administers(person, session.customer_id):
+        return True
+    return _administers_a_group_of(person, session.asset_id)
+
+
+def may_end(person: User, session: BastionSession) -> bool:
+    """Disconnect, lock or warn it: whoever may watch somebody else's, and one's own."""
+    return may_watch(person, session)
+
+
+def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[BastionSession, Decision]:
+    """What each live session may do now: asked when a grant changes, and every half a minute."""
+    return {
+        session: decide(
+            session.person,
+            session.asset,
+            account=session.account,
+            protocol=Protocol(session.protocol),
+            now=now,
+        )
+        for session in sessions
+    }
+
+
+def _administers_a_group_of(person: User, asset_id: int) -> bool:
+    named = GroupAdministrator.objects.filter(person=person, group__retired_at=None)
+    return named.filter(group__members__asset=asset_id).exists()
+
+
+def _id_of(number: str, prefix: str) -> int:
+    """0, which nothing has, for what is no such number."""
+    digits = number.removeprefix(prefix)
+    return int(digits) if digits != number and digits.isdecimal() and len(digits) <= MOST_DIGITS else 0

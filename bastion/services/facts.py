@@ -1,0 +1,144 @@
+"""What nodes tell of their sessions, taken once and in order: a fact that is missing holds back those after it."""
+
+from __future__ import annotations
+
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.db import transaction
+
+from bastion.gateway.contract import Fact
+from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
+from bastion.models.sessions import LEASE
+from bastion.trigrams import trigrams
+from notify import live
+
+LONGEST_COMMAND: Final = 100_000
+LONGEST_PATH: Final = 8_000
+ENDINGS: Final = frozenset(BastionSession.Ending.values)
+STATES: Final = BastionSession.State
+
+
+def take(*, node: Node, told: Sequence[Fact], now: datetime) -> dict[str, int]:
+    """Up to which number each session's facts are kept now. What this node may not speak of is passed over."""
+    by_session: dict[str, list[Fact]] = defaultdict(list)
+    for fact in told:
+        by_session[fact.session_id].append(fact)
+    upto = {}
+    for session_id, facts in by_session.items():
+        kept = _take(node, session_id, sorted(facts, key=lambda fact: fact.number), now)
+        if kept is not None:
+            upto[session_id] = kept
+    return upto
+
+
+@transaction.atomic
+def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> int | None:
+    session = _session(node, session_id)
+    if session is None:
+        return None
+    for fact in facts:
+        if fact.number != session.last_fact + 1:
+            if fact.number <= session.last_fact:
+                continue
+            break
+        _keep(session, fact)
+        session.last_fact = fact.number
+    if session.state == STATES.UNKNOWN:
+        session.state = STATES.OPEN
+    if session.state == STATES.OPEN:
+        session.leased_until = now + LEASE
+    session.save()
+    live.publish(customer_id=session.customer_id, topic="bastion", object_id=0)
+    return session.last_fact
+
+
+def _session(node: Node, session_id: str) -> BastionSession | None:
+    try:
+        key = uuid.UUID(session_id)
+    except ValueError:
+        return None
+    rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node)
+    found: BastionSession | None = rows.filter(pk=key).first()
+    return found
+
+
+def _keep(session: BastionSession, fact: Fact) -> None:
+    at = datetime.fromtimestamp(fact.at, tz=UTC)
+    if fact.kind == "command":
+        _command(session, fact, at)
+    elif fact.kind == "transfer":
+        _transfer(session, fact, at)
+    else:
+        row = SessionFact(
+            customer_id=session.customer_id, session=session, number=fact.number, at=at, kind=fact.kind[:20]
+        )
+        row.data = {str(key)[:40]: _plain(value) for key, value in fact.data.items()}
+        row.save()
+    if fact.kind == "opened" and session.state == STATES.ALLOWED:
+        session.state, session.opened_at = STATES.OPEN, at
+    elif fact.kind == "ended" and session.state != STATES.ENDED:
+        _end(session, fact.data, at)
+
+
+def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
+    text = _text(fact.data.get("text"), LONGEST_COMMAND)
+    SessionCommand.objects.create(
+        customer_id=session.customer_id,
+        session=session,
+        asset_id=session.asset_id,
+        person_id=session.person_id,
+        number=fact.number,
+        at=at,
+        text=text,
+        trigrams=trigrams(text),
+        at_s=_number(fact.data.get("at_s")),
+        verdict=_text(fact.data.get("verdict"), 8),
+        rule=_whole(fact.data.get("rule")),
+        exit_status=_whole(fact.data.get("exit")),
+    )
+
+
+def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
+    FileTransfer.objects.create(
+        customer_id=session.customer_id,
+        session=session,
+        number=fact.number,
+        at=at,
+        path=_text(fact.data.get("path"), LONGEST_PATH),
+        direction=_text(fact.data.get("direction"), 4),
+        tool=_text(fact.data.get("tool"), 8),
+        size=_whole(fact.data.get("bytes")) or 0,
+        sha256=_text(fact.data.get("sha256"), 64),
+        result=_text(fact.data.get("result"), 8),
+        kept_as=_text(fact.data.get("copy"), 100),
+    )
+
+
+def _end(session: BastionSession, data: dict[str, Any], at: datetime) -> None:
+    reason = _text(data.get("reason"), 10)
+    session.state, session.ended_at, session.leased_until = STATES.ENDED, at, None
+    session.ending = reason if reason in ENDINGS else BastionSession.Ending.NODE
+    session.exit_status = _whole(data.get("exit"))
+    session.sent, session.received = _whole(data.get("sent")) or 0, _whole(data.get("received")) or 0
+
+
+def _text(value: object, longest: int) -> str:
+    """What a database can keep of a text; nothing of what is none."""
+    return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest] if isinstance(value, str) else ""
+
+
+def _whole(value: object) -> int | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+    return int(value) if is_number else None  # type: ignore[call-overload]
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) and abs(value) < 10**9 else 0.0
+
+
+def _plain(value: object) -> object:
+    return _text(value, LONGEST_PATH) if isinstance(value, str) else value

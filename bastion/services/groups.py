@@ -1,0 +1,152 @@
+"""Resource groups: made, filled, administered. A network's own group fills itself (R102)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import Customer, User
+from assets.models import Asset
+from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
+from bastion.permissions import administers, administers_group, works_for
+
+NETWORK_FACT = "VpcId"
+"""Under which Alibaba Cloud's listing of a resource names its network (`Asset.details`)."""
+
+
+@transaction.atomic
+def create(*, customer: Customer, name: str, description: str, actor: User, now: datetime) -> ResourceGroup:
+    if not administers(actor, customer.pk):
+        raise PermissionDenied
+    if not name.strip():
+        raise DomainError(_("Please give it a name."), code="no_name")
+    try:
+        with transaction.atomic():
+            group = ResourceGroup.objects.create(
+                customer=customer, name=name.strip()[:80], description=description.strip()[:300], created_at=now
+            )
+    except IntegrityError:
+        raise DomainError(_("There is a group of this name already."), code="name_taken") from None
+    audit.record(action="bastion.group.create", actor=actor, customer=customer, obj=group, now=now)
+    return group
+
+
+@transaction.atomic
+def retire(*, group: ResourceGroup, actor: User, now: datetime) -> ResourceGroup:
+    """Its grants lead nowhere from now on; what was done through them stays on record."""
+    if not administers(actor, group.customer_id):
+        raise PermissionDenied
+    group = _hold(group)
+    if group.kind == ResourceGroup.Kind.NETWORK:
+        raise DomainError(_("A network's own group stays as long as the network has resources."), code="network_group")
+    if group.retired_at is None:
+        group.retired_at = now
+        group.save(update_fields=["retired_at"])
+        audit.record(action="bastion.group.retire", actor=actor, customer=group.customer, obj=group, now=now)
+    return group
+
+
+@transaction.atomic
+def add(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: datetime) -> None:
+    """Put resources of the same customer into it."""
+    group = _changeable(group, actor)
+    chosen = list(Asset.objects.active().filter(customer=group.customer_id, pk__in=[asset.pk for asset in assets]))
+    GroupAsset.objects.bulk_create(
+        [
+            GroupAsset(customer_id=group.customer_id, group=group, asset=asset, added_by=actor, added_at=now)
+            for asset in chosen
+        ],
+        ignore_conflicts=True,
+    )
+    _write(group, "bastion.group.add", [asset.name for asset in chosen], actor, now)
+
+
+@transaction.atomic
+def remove(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: datetime) -> None:
+    group = _changeable(group, actor)
+    rows = GroupAsset.objects.filter(group=group, asset__in=[asset.pk for asset in assets])
+    names = list(rows.values_list("asset__name", flat=True))
+    rows.delete()
+    _write(group, "bastion.group.remove", names, actor, now)
+
+
+@transaction.atomic
+def name_administrator(*, group: ResourceGroup, person: User, actor: User, now: datetime) -> None:
+    if not administers(actor, group.customer_id) or not works_for(person, group.customer):
+        raise PermissionDenied
+    group = _hold(group)
+    GroupAdministrator.objects.get_or_create(
+        group=group, person=person, defaults={"customer": group.customer, "named_by": actor, "named_at": now}
+    )
+    _write(group, "bastion.group.administrator", [person.name], actor, now)
+
+
+@transaction.atomic
+def dismiss_administrator(*, group: ResourceGroup, person: User, actor: User, now: datetime) -> None:
+    if not administers(actor, group.customer_id):
+        raise PermissionDenied
+    group = _hold(group)
+    GroupAdministrator.objects.filter(group=group, person=person).delete()
+    _write(group, "bastion.group.dismiss", [person.name], actor, now)
+
+
+@transaction.atomic
+def follow_networks(*, customer: Customer, now: datetime) -> int:
+    """Every network has its group, and in it what is in the network now. How many rows changed."""
+    audit.hold(customer.pk)
+    placed = dict(
+        Asset.objects.active()
+        .filter(customer=customer, details__has_key=NETWORK_FACT)
+        .values_list("pk", f"details__{NETWORK_FACT}")
+    )
+    networks = {network for network in placed.values() if network}
+    known = {group.network: group for group in _network_groups(customer)}
+    for network in sorted(networks - known.keys()):
+        known[network] = ResourceGroup.objects.create(
+            customer=customer, kind=ResourceGroup.Kind.NETWORK, name=network, network=network, created_at=now
+        )
+    there = set(GroupAsset.objects.filter(group__in=known.values()).values_list("group__network", "asset_id"))
+    wanted = {(network, asset_id) for asset_id, network in placed.items() if network}
+    GroupAsset.objects.bulk_create(
+        GroupAsset(customer=customer, group=known[network], asset_id=asset_id, added_at=now)
+        for network, asset_id in sorted(wanted - there)
+    )
+    for network, asset_id in there - wanted:
+        GroupAsset.objects.filter(group=known[network], asset_id=asset_id).delete()
+    return len(wanted ^ there)
+
+
+def _network_groups(customer: Customer) -> Iterable[ResourceGroup]:
+    return ResourceGroup.objects.filter(customer=customer, kind=ResourceGroup.Kind.NETWORK)
+
+
+def _changeable(group: ResourceGroup, actor: User) -> ResourceGroup:
+    group = _hold(group)
+    if not administers_group(actor, group):
+        raise PermissionDenied
+    if group.kind == ResourceGroup.Kind.NETWORK:
+        raise DomainError(
+            _("What is in a network's own group follows from the network. Make a group for other sets."),
+            code="network_group",
+        )
+    if group.retired_at is not None:
+        raise DomainError(_("This group is no longer in use."), code="retired")
+    return group
+
+
+def _hold(group: ResourceGroup) -> ResourceGroup:
+    audit.hold(group.customer_id)
+    rows = ResourceGroup.objects.select_for_update(no_key=True, of=("self",)).select_related("customer")
+    return rows.get(pk=group.pk)
+
+
+def _write(group: ResourceGroup, action: str, names: list[str], actor: User, now: datetime) -> None:
+    if names:
+        detail = {"names": names}
+        audit.record(action=action, actor=actor, customer=group.customer, obj=group, detail=detail, now=now)

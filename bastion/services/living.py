@@ -1,0 +1,97 @@
+"""Which sessions are known to run: nodes say so every ten seconds, and what they are silent about is not believed."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Final
+
+from asgiref.sync import async_to_sync
+from channels.layers import get_channel_layer
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+
+from accounts import audit
+from accounts.models import User
+from bastion.gateway import wire
+from bastion.gateway.contract import End, Lock, Order, Say
+from bastion.models import BastionSession, Node
+from bastion.models.sessions import LEASE
+from bastion.services import authorising
+
+STATES: Final = BastionSession.State
+ENDINGS: Final = BastionSession.Ending
+UNUSED_AFTER: Final = timedelta(minutes=2)
+SILENT_AFTER: Final = timedelta(hours=1)
+MOST_LOAD: Final = 12
+
+
+def group_of(node_id: int) -> str:
+    """The channel group in which a node's WebSocket listens."""
+    return f"node.{node_id}"
+
+
+def beat(*, node: Node, sessions: Iterable[str], load: Mapping[str, object], now: datetime) -> None:
+    """A node is there and carries these sessions."""
+    numbers = {str(key)[:20]: value for key, value in list(load.items())[:MOST_LOAD] if isinstance(value, int | float)}
+    Node.objects.filter(pk=node.pk).update(seen_at=now, load=numbers)
+    rows = BastionSession.objects.filter(node=node, pk__in=[key for key in map(_uuid, sessions) if key is not None])
+    rows.exclude(state=STATES.ENDED).update(leased_until=now + LEASE)
+    rows.filter(state=STATES.UNKNOWN).update(state=STATES.OPEN)
+
+
+def sweep(*, now: datetime) -> None:
+    """Mark what nobody has heard of: unknown at first, and over when nothing comes for an hour."""
+    lost = BastionSession.objects.filter(state=STATES.OPEN, leased_until__lt=now)
+    lost.update(state=STATES.UNKNOWN)
+    silent = BastionSession.objects.filter(state=STATES.UNKNOWN, leased_until__lt=now - SILENT_AFTER)
+    silent.update(state=STATES.ENDED, ended_at=now, ending=ENDINGS.SILENT)
+    unused = BastionSession.objects.filter(state=STATES.ALLOWED, allowed_at__lt=now - UNUSED_AFTER)
+    unused.filter(leased_until=None).update(state=STATES.ENDED, ended_at=now, ending=ENDINGS.UNUSED)
+
+
+def disconnect(*, session: BastionSession, words: str, actor: User, now: datetime) -> None:
+    """The node ends it within a second; of a node that is silent the row stays until it is heard of again."""
+    _order(session, End("killed", words.strip()[:300], actor.pk), "bastion.session.disconnect", actor, now)
+
+
+def lock(*, session: BastionSession, is_locked: bool, actor: User, now: datetime) -> None:
+    action = "bastion.session.lock" if is_locked else "bastion.session.unlock"
+    _order(session, Lock(is_locked), action, actor, now)
+
+
+def say(*, session: BastionSession, words: str, actor: User, now: datetime) -> None:
+    """A sentence on the person's screen."""
+    _order(session, Say(words.strip()[:500], actor.name), "bastion.session.say", actor, now)
+
+
+def ask_again(*, customer_id: int, now: datetime) -> None:
+    """A grant has changed: whoever may no longer be connected is cut off."""
+    live = BastionSession.objects.online().filter(customer=customer_id).select_related("person", "asset__customer")
+    for session, decision in authorising.still_allowed(live, now=now).items():
+        if not decision.is_allowed:
+            _send(session, End("revoked"))
+
+
+@transaction.atomic
+def _order(session: BastionSession, order: Order, action: str, actor: User, now: datetime) -> None:
+    if not authorising.may_end(actor, session):
+        raise PermissionDenied
+    audit.record(action=action, actor=actor, customer=session.customer, obj=session, now=now)
+    _send(session, order)
+
+
+def _send(session: BastionSession, order: Order) -> None:
+    """After commit."""
+    said = {"type": "node.said", "said": wire.order_said(str(session.pk), order)}
+    layer = get_channel_layer()
+    transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)
+
+
+def _uuid(text: object) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(str(text))
+    except ValueError:
+        return None

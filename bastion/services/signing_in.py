@@ -1,0 +1,153 @@
+"""Signing in at a node: by SSH key, by password and code, by a ticket. One limiter with the portal's own sign-in."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Final
+
+from allauth.mfa.models import Authenticator
+from django.contrib.auth.hashers import check_password, make_password
+from django.core import signing
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit, limiter
+from accounts.errors import DomainError
+from accounts.models import User
+from assets.models import Asset
+from bastion.gateway.contract import Client
+from bastion.models import LoginTicket, Node, SshKey
+from bastion.services.ssh_keys import fingerprint
+
+SALT: Final = "bastion.login"
+LOGIN_LIFE_S: Final = 12 * 3600
+WHAT: Final = "bastion"
+NOBODY: Final = make_password(secrets.token_hex(16))
+"""Checked when there is no such person, so that the answer takes as long."""
+
+
+def is_known_key(*, login: str, public_key: str) -> bool:
+    """Whether it is worth proving to have this key: the proof itself is the SSH protocol's."""
+    return _key_of(login, public_key) is not None
+
+
+@transaction.atomic
+def by_key(*, login: str, public_key: str, client: Client, now: datetime) -> User:
+    """Of whoever has proven to the node to have the key. Raises DomainError("refused")."""
+    _not_too_often(client)
+    key = _key_of(login, public_key)
+    if key is None:
+        raise _refused(client)
+    key.used_at, key.used_from = now, client.address
+    key.save(update_fields=["used_at", "used_from"])
+    return _welcomed(key.person, "key", client, now)
+
+
+def by_password(*, login: str, password: str, code: str, client: Client, now: datetime) -> User:
+    """Password and code of the second factor together. Raises DomainError("refused"), whatever was wrong."""
+    _not_too_often(client, login)
+    person = _person(login)
+    is_right = check_password(password, NOBODY if person is None else person.password)
+    if person is None or not is_right or not _proves(person, code):
+        raise _refused(client, login)
+    return _welcomed(person, "password", client, now)
+
+
+def make_ticket(
+    *, person: User, asset: Asset, account: str, work: str, address: str, now: datetime
+) -> tuple[LoginTicket, str]:
+    """For somebody who is signed in to the portal: a name to give to an SSH client, once, from the same address."""
+    ticket = secrets.token_urlsafe(24)
+    made = LoginTicket.objects.create(
+        customer=person.customer,
+        digest=_digest(ticket),
+        person=person,
+        asset=asset,
+        account=account,
+        work=work[:300],
+        address=address,
+        made_at=now,
+    )
+    return made, ticket
+
+
+@transaction.atomic
+def by_ticket(*, ticket: str, client: Client, now: datetime) -> LoginTicket:
+    """Raises DomainError("refused") for one that is unknown, used, old, or came from another address."""
+    _not_too_often(client)
+    rows = LoginTicket.objects.select_for_update(of=("self",)).select_related("person__customer", "asset__customer")
+    found = rows.filter(digest=_digest(ticket)).first()
+    if found is None or not found.is_good(client.address, now) or not found.person.is_active:
+        raise _refused(client)
+    found.used_at = now
+    found.save(update_fields=["used_at"])
+    _welcomed(found.person, "ticket", client, now)
+    return found
+
+
+def token_for(person: User, node: Node) -> str:
+    """By which the node speaks for somebody who has signed in there: good at this node alone, for half a day."""
+    return signing.dumps({"person": person.pk, "node": node.pk}, salt=SALT)
+
+
+def person_of(token: str, node: Node) -> User:
+    """Raises DomainError("refused")."""
+    try:
+        said = signing.loads(token, salt=SALT, max_age=LOGIN_LIFE_S)
+    except signing.BadSignature:
+        said = {}
+    person = None
+    if said.get("node") == node.pk:
+        person = User.objects.select_related("customer").filter(pk=said.get("person"), is_active=True).first()
+    if person is None:
+        raise DomainError(_("Please sign in again."), code="refused")
+    return person
+
+
+def _key_of(login: str, public_key: str) -> SshKey | None:
+    rows = SshKey.objects.select_related("person__customer").filter(fingerprint=fingerprint(public_key))
+    key: SshKey | None = rows.filter(person__is_active=True).first()
+    person = _person(login)
+    return key if key is not None and person is not None and key.person_id == person.pk else None
+
+
+def _person(login: str) -> User | None:
+    """By e-mail address, or by what stands before its @ where that is one person's alone."""
+    login = login.strip()
+    active = User.objects.select_related("customer").filter(is_active=True)
+    if "@" in login:
+        return active.filter(email__iexact=login).first()
+    found = list(active.filter(email__istartswith=f"{login}@")[:2]) if login else []
+    return found[0] if len(found) == 1 else None
+
+
+def _proves(person: User, code: str) -> bool:
+    """A code of the app, each of them once. Somebody without one signs in by key or ticket."""
+    factor = Authenticator.objects.filter(user=person, type=Authenticator.Type.TOTP).first()
+    return factor is not None and factor.wrap().validate_code(code)
+
+
+def _welcomed(person: User, by: str, client: Client, now: datetime) -> User:
+    detail = {"by": by, "address": client.address, "software": client.software[:120]}
+    audit.record(action="bastion.sign_in", actor=person, customer=person.customer, obj=person, detail=detail, now=now)
+    return person
+
+
+def _not_too_often(client: Client, login: str = "") -> None:
+    if limiter.is_held_up(client.address, _keys(client, login)):
+        raise DomainError(_("Too many wrong attempts came from here. Please try again in some minutes."), code="often")
+
+
+def _refused(client: Client, login: str = "") -> DomainError:
+    limiter.count_failure(client.address, _keys(client, login))
+    return DomainError(_("Sign-in refused."), code="refused")
+
+
+def _keys(client: Client, login: str) -> tuple[str, ...]:
+    return (f"{WHAT}:{client.address}", *([f"{WHAT}:{login.lower()}"] if login else []))
+
+
+def _digest(ticket: str) -> str:
+    return hashlib.sha256(ticket.encode()).hexdigest()

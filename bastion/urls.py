@@ -1,0 +1,19 @@
+"""Addresses of the bastion: `node/` is for node programs, the rest for people."""
+
+from django.urls import path
+
+from bastion import node_views
+
+app_name = "bastion"
+
+urlpatterns = [
+    path("node/enrol/", node_views.enrol, name="node-enrol"),
+    path("node/known-key/", node_views.known_key, name="node-known-key"),
+    path("node/by-key/", node_views.by_key, name="node-by-key"),
+    path("node/by-password/", node_views.by_password, name="node-by-password"),
+    path("node/by-ticket/", node_views.by_ticket, name="node-by-ticket"),
+    path("node/resources/", node_views.resources, name="node-resources"),
+    path("node/access/", node_views.access, name="node-access"),
+    path("node/tell/", node_views.tell, name="node-tell"),
+    path("node/piece/", node_views.piece, name="node-piece"),
+]

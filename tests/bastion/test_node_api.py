@@ -1,0 +1,447 @@
+"""What a node asks the portal, over the addresses that nodes use, signed as nodes sign."""
+
+from __future__ import annotations
+
+import base64
+import time
+from collections.abc import Mapping
+from datetime import timedelta
+from itertools import count
+from typing import TypeVar
+
+import pytest
+from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.test import Client as Browser
+from django.utils import timezone
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import AuditEntry, Customer, User
+from assets import keypairs
+from assets.models import Asset, Credential, SshAccess
+from assets.services import credentials
+from assets.services.credentials import Entry
+from bastion.gateway import wire
+from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
+from bastion.models import BastionSession, Node, ResourceGroup, SessionCommand
+from bastion.services import enrolling, granting, groups, signing_in, ssh_keys
+from bastion.services.granting import Wanted
+from incidents.models import IncidentAsset
+from tests.bastion.conftest import CONNECT, SSH, server
+from tests.conftest import NOW, PASSWORD
+from tests.incidents.conftest import raise_incident
+
+CLIENT = Client("192.0.2.7", 50022, "OpenSSH_9.2")
+T = TypeVar("T")
+SECRET = "JBSWY3DPEHPK3PXP"
+_addresses = count(1)
+
+
+class Speaker:
+    """A node as the portal meets it."""
+
+    def __init__(self) -> None:
+        self.key, self.number = Ed25519PrivateKey.generate(), 0
+        self.browser = Browser()
+
+    @property
+    def public_key(self) -> str:
+        return base64.b64encode(self.key.public_key().public_bytes_raw()).decode()
+
+    def enrol(self, token: str) -> object:
+        said = wire.Enrol(token, self.public_key, "1.0", 2222, ("ssh-ed25519 AAAA",))
+        answer = self.post("enrol", wire.encode(said), {})
+        if answer[0] == 200:
+            self.number = wire.decode(wire.Enrolled, answer[1]).node
+        return answer[0]
+
+    def ask(self, what: str, question: object, kind: type[T]) -> T:
+        status, body = self.signed(what, wire.encode(question))
+        assert status == 200, body
+        return wire.decode(kind, body)
+
+    def refused(self, what: str, question: object) -> wire.No:
+        status, body = self.signed(what, wire.encode(question))
+        assert status in (400, 401, 403), body
+        return wire.decode(wire.No, body)
+
+    def signed(self, what: str, body: bytes, *, now: float | None = None, path: str = "") -> tuple[int, bytes]:
+        moment = time.time() if now is None else now
+        headers = wire.sign(
+            self.key, node=self.number, method="POST", path=path or f"/bastion/node/{what}/", body=body, now=moment
+        )
+        return self.post(what, body, headers)
+
+    def post(self, what: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
+        answer = self.browser.post(f"/bastion/node/{what}/", body, "application/json", headers=headers)
+        return answer.status_code, answer.content
+
+
+@pytest.fixture
+def speaker(db: None) -> Speaker:
+    made = Speaker()
+    with scope.platform("test"):
+        _node, token = enrolling.announce(name="one", customer=None, actor=None, now=timezone.now())
+    assert made.enrol(token) == 200
+    return made
+
+
+@pytest.fixture
+def client() -> Client:
+    """Each test fails from an address of its own: failures are counted."""
+    return Client(f"198.51.100.{next(_addresses) % 250}", 50022, "OpenSSH_9.2")
+
+
+@pytest.fixture
+def web(jia: Customer) -> Asset:
+    asset = server(jia, "web-01")
+    with scope.customer(jia):
+        Credential.objects.filter(asset=asset).delete()
+        for username, purpose in (("trops", "operations"), ("xxadmin", "customer")):
+            entry = Entry("host", username, purpose, f"pw-{username}")
+            credentials.add(where=asset, entry=entry, actor=None, now=NOW)
+        SshAccess.objects.create(
+            customer=jia,
+            asset=asset,
+            host="10.0.0.5",
+            port=22,
+            host_key="ssh-ed25519 KEY",
+            fingerprint="f",
+            pinned_at=NOW,
+        )
+    return asset
+
+
+@pytest.fixture
+def key(chen: User) -> str:
+    line = keypairs.public_half(keypairs.make())
+    with scope.platform("test"):
+        ssh_keys.add(person=chen, name="laptop", public_key=f"{line} chen@laptop", now=NOW)
+    return line
+
+
+def signed_in(speaker: Speaker, person: User, key: str) -> Person:
+    return speaker.ask("by-key", wire.ByKey(person.email, key, CLIENT), Person)
+
+
+def give(person: User, asset: Asset, root: User) -> None:
+    with scope.platform("test"):
+        granting.grant(person=person, to=asset, wanted=Wanted(CONNECT, SSH), actor=root, now=NOW)
+
+
+def want(person: Person, resource: str, **changes: str) -> wire.ForAccess:
+    return wire.ForAccess(person.token, CLIENT, Front.SSH, resource, **{"work": "look at the disk", **changes})
+
+
+# --- the node itself ----------------------------------------------------------------------------------------------
+
+
+def test_a_token_enrols_once(db: None) -> None:
+    with scope.platform("test"):
+        node, token = enrolling.announce(name="one", customer=None, actor=None, now=timezone.now())
+    assert Speaker().enrol("guess") == 403
+    first, second = Speaker(), Speaker()
+    assert first.enrol(token) == 200
+    assert second.enrol(token) == 403
+    with scope.platform("test"):
+        node.refresh_from_db()
+        assert (node.state, node.public_key, node.ssh_port) == ("enrolled", first.public_key, 2222)
+        assert token not in str(Node.objects.values())
+
+
+def test_a_token_ages(db: None) -> None:
+    with scope.platform("test"):
+        _node, token = enrolling.announce(
+            name="one", customer=None, actor=None, now=timezone.now() - enrolling.TOKEN_LIFE - timedelta(seconds=1)
+        )
+    assert Speaker().enrol(token) == 403
+
+
+def test_nothing_is_answered_to_whoever_does_not_sign_as_the_node(speaker: Speaker, chen: User, key: str) -> None:
+    question = wire.encode(wire.ByKey(chen.email, key, CLIENT))
+    assert speaker.signed("by-key", question)[0] == 200
+    assert speaker.post("by-key", question, {})[0] == 401
+    stranger = Speaker()
+    stranger.number = speaker.number
+    assert stranger.signed("by-key", question)[0] == 401
+    assert speaker.signed("by-key", question, now=time.time() - 120)[0] == 401, "too old"
+    assert speaker.signed("by-key", question, path="/bastion/node/access/")[0] == 401, "signed for something else"
+    headers = wire.sign(
+        speaker.key, node=speaker.number, method="POST", path="/bastion/node/by-key/", body=question, now=time.time()
+    )
+    assert speaker.post("by-key", question + b" ", headers)[0] == 401, "another body"
+    assert speaker.post("by-key", question, headers)[0] == 200
+    assert speaker.post("by-key", question, headers)[0] == 401, "a second time"
+
+
+def test_a_revoked_node_is_deaf(speaker: Speaker, root: User, chen: User, key: str) -> None:
+    with scope.platform("test"):
+        enrolling.revoke(node=Node.objects.get(pk=speaker.number), actor=root, now=NOW)
+    assert speaker.refused("by-key", wire.ByKey(chen.email, key, CLIENT)).code == "unknown_node"
+
+
+@pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"login": 1}', b"\xff", b"null", b'{"facts": [{"number": "x"}]}'])
+def test_what_is_not_what_was_agreed_is_said(speaker: Speaker, body: bytes) -> None:
+    for what in ("by-key", "by-password", "by-ticket", "resources", "access", "tell"):
+        status, answer = speaker.signed(what, body)
+        assert (status, wire.decode(wire.No, answer).code) == (400, "malformed"), what
+
+
+# --- people -------------------------------------------------------------------------------------------------------
+
+
+def test_a_key_signs_in_its_owner_alone(speaker: Speaker, chen: User, lin: User, key: str) -> None:
+    assert speaker.ask("known-key", wire.ByKey(chen.email, key, CLIENT), bool)
+    assert not speaker.ask("known-key", wire.ByKey(lin.email, key, CLIENT), bool)
+    person = signed_in(speaker, chen, key)
+    assert (person.id, person.name) == (chen.pk, chen.name)
+    assert speaker.refused("by-key", wire.ByKey(lin.email, key, CLIENT)).code == "refused"
+
+
+def test_what_stands_before_the_at_is_enough_where_it_is_one_persons(speaker: Speaker, chen: User, key: str) -> None:
+    assert speaker.ask("by-key", wire.ByKey(chen.email.partition("@")[0], key, CLIENT), Person).id == chen.pk
+    for login in ("", "@", "%", "nobody"):
+        assert speaker.refused("by-key", wire.ByKey(login, key, CLIENT)).code == "refused"
+
+
+def code_now(ahead: int = 0) -> str:
+    return str(format_hotp_value(hotp_value(SECRET, list(yield_hotp_counters_from_time())[1] + ahead)))
+
+
+def test_password_and_code_sign_in_once_per_code(speaker: Speaker, chen: User, client: Client) -> None:
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    code = code_now()
+    said = wire.ByPassword(chen.email, PASSWORD, code, client)
+    assert speaker.ask("by-password", said, Person).id == chen.pk
+    assert speaker.refused("by-password", said).code == "refused", "the same code again"
+
+
+def test_wrong_password_wrong_code_and_nobody_look_the_same(speaker: Speaker, chen: User, client: Client) -> None:
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    tries = [(chen.email, PASSWORD, "000000"), (chen.email, "wrong", code_now()), ("nobody@example.com", PASSWORD, "1")]
+    found = {speaker.refused("by-password", wire.ByPassword(*said, client)) for said in tries}
+    assert len(found) == 1
+
+
+def test_whoever_guesses_is_held_up_and_with_him_the_right_password(
+    speaker: Speaker, chen: User, client: Client
+) -> None:
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    codes = [
+        speaker.refused("by-password", wire.ByPassword(chen.email, f"guess{number}", "000000", client)).code
+        for number in range(8)
+    ]
+    assert codes[0] == "refused"
+    assert codes[-1] == "often"
+    assert speaker.refused("by-password", wire.ByPassword(chen.email, PASSWORD, code_now(), client)).code == "often"
+
+
+def test_without_a_second_factor_a_password_is_not_enough(speaker: Speaker, chen: User, client: Client) -> None:
+    assert speaker.refused("by-password", wire.ByPassword(chen.email, PASSWORD, "", client)).code == "refused"
+
+
+def test_a_ticket_is_good_once_from_its_own_address(
+    speaker: Speaker, web: Asset, chen: User, root: User, client: Client
+) -> None:
+    give(chen, web, root)
+    with scope.platform("test"):
+        _made, ticket = signing_in.make_ticket(
+            person=chen, asset=web, account="trops", work="a look", address=CLIENT.address, now=timezone.now()
+        )
+    assert speaker.refused("by-ticket", wire.ByTicket(ticket, client)).code == "refused", "from elsewhere"
+    came = speaker.ask("by-ticket", wire.ByTicket(ticket, CLIENT), wire.Ticketed)
+    assert (came.person.id, came.wish.resource, came.wish.account) == (chen.pk, f"#{web.pk}", "trops")
+    assert speaker.refused("by-ticket", wire.ByTicket(ticket, CLIENT)).code == "refused"
+
+
+def test_a_login_is_good_at_its_own_node_and_while_its_person_is(
+    speaker: Speaker, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+    other = Speaker()
+    with scope.platform("test"):
+        _node, token = enrolling.announce(name="two", customer=None, actor=None, now=timezone.now())
+    other.enrol(token)
+    assert other.refused("resources", wire.ForResources(person.token)).code == "refused"
+    with scope.platform("test"):
+        User.objects.filter(pk=chen.pk).update(is_active=False)
+    assert speaker.refused("access", want(person, "web-01")).code == "refused"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "ssh-rsa",
+        "ssh-ed25519 !!!",
+        "-----BEGIN OPENSSH PRIVATE KEY-----",
+        "ssh-rsa AAAAB3NzaC1yc2EAAAADAQAB",
+        "x" * 9000,
+    ],
+)
+def test_what_is_no_public_key_is_said(chen: User, text: str) -> None:
+    with scope.platform("test"), pytest.raises(DomainError) as refusal:
+        ssh_keys.add(person=chen, name="", public_key=text, now=NOW)
+    assert refusal.value.code == "no_key"
+
+
+def test_a_key_is_one_persons(chen: User, lin: User, key: str) -> None:
+    with scope.platform("test"), pytest.raises(DomainError) as refusal:
+        ssh_keys.add(person=lin, name="", public_key=key, now=NOW)
+    assert refusal.value.code == "in_use"
+
+
+# --- resources and access -----------------------------------------------------------------------------------------
+
+
+def test_the_menu_shows_what_one_may_reach(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    person = signed_in(speaker, chen, key)
+    assert speaker.ask("resources", wire.ForResources(person.token), list[Resource]) == []
+    with scope.platform("test"):
+        group = groups.create(customer=jia, name="Shop", description="", actor=root, now=NOW)
+        groups.add(group=group, assets=[web], actor=root, now=NOW)
+    give(chen, web, root)
+    [found] = speaker.ask("resources", wire.ForResources(person.token), list[Resource])
+    assert (found.name, found.group, found.accounts) == ("web-01", "Shop", ("trops",))
+    assert speaker.ask("resources", wire.ForResources(person.token, "nothing"), list[Resource]) == []
+    assert len(speaker.ask("resources", wire.ForResources(person.token, "WEB"), list[Resource])) == 1
+
+
+def test_access_brings_the_way_and_the_secret_and_is_audited(
+    speaker: Speaker, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    access = speaker.ask("access", want(signed_in(speaker, chen, key), "WEB-01"), Access)
+    [hop] = access.hops
+    assert (hop.host, hop.port, hop.host_keys) == ("10.0.0.5", 22, ("ssh-ed25519 KEY",))
+    assert (hop.account.name, hop.account.password) == ("trops", "pw-trops")
+    assert not hop.trusts_first_sight
+    with scope.platform("test"):
+        session = BastionSession.objects.get(pk=access.session_id)
+        used = AuditEntry.objects.filter(actor=chen, detail__purpose=f"bastion session {session.pk}")
+        assert used.count() == 1
+        assert "pw-trops" not in str(list(AuditEntry.objects.values()))
+
+
+def test_by_address_by_number_and_not_by_a_name_out_of_reach(
+    speaker: Speaker, jia: Customer, yi: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+    with scope.platform("test"):
+        Asset.objects.filter(pk=web.pk).update(private_ip="10.0.0.5")
+    for name in ("10.0.0.5", f"#{web.pk}", "web-01"):
+        assert speaker.ask("access", want(person, name), Access).resource.id == web.pk
+    foreign = server(yi, "secret-of-yi")
+    for name in ("secret-of-yi", f"#{foreign.pk}", "", "#", "#999999999999999", "' OR 1=1"):
+        assert speaker.refused("access", want(person, name)).code == "unknown_resource", name
+
+
+def test_of_two_by_one_name_the_person_chooses(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    twin = server(jia, "web-02")
+    with scope.customer(jia):
+        Asset.objects.filter(pk=twin.pk).update(name="WEB-01")
+        SshAccess.objects.create(customer=jia, asset=twin, host="10.0.0.6", port=22, pinned_at=NOW)
+    for asset in (web, twin):
+        give(chen, asset, root)
+    no = speaker.refused("access", want(signed_in(speaker, chen, key), "web-01"))
+    assert (no.code, {one.id for one in no.choices}) == ("ambiguous", {web.pk, twin.pk})
+
+
+def test_whoever_says_no_work_is_offered_what_is_open(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, alice: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    with scope.customer(jia):
+        incident = raise_incident(alice, customer=jia)
+        IncidentAsset.objects.create(customer=jia, incident=incident, asset=web)
+    no = speaker.refused("access", want(signed_in(speaker, chen, key), "web-01", work=""))
+    assert (no.code, [number for number, _title in no.offers]) == ("work_needed", [incident.number])
+
+
+def test_an_unknown_host_key_is_taken_at_first_sight_only_where_the_group_says_so(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+    with scope.platform("test"):
+        SshAccess.objects.update(host_key="", fingerprint="")
+    assert not speaker.ask("access", want(person, "web-01"), Access).hops[0].trusts_first_sight
+    with scope.platform("test"):
+        group = groups.create(customer=jia, name="Shop", description="", actor=root, now=NOW)
+        groups.add(group=group, assets=[web], actor=root, now=NOW)
+        ResourceGroup.objects.update(trusts_first_sight=True)
+    assert speaker.ask("access", want(person, "web-01"), Access).hops[0].trusts_first_sight
+
+
+# --- what happened ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def running(speaker: Speaker, web: Asset, chen: User, root: User, key: str) -> str:
+    give(chen, web, root)
+    return speaker.ask("access", want(signed_in(speaker, chen, key), "web-01"), Access).session_id
+
+
+def fact(session: str, number: int, kind: str, **data: object) -> Fact:
+    return Fact(session, number, NOW.timestamp() + number, kind, data)
+
+
+def tell(speaker: Speaker, *facts: Fact) -> dict[str, int]:
+    return speaker.ask("tell", wire.Facts(facts), wire.Taken).upto
+
+
+def test_a_session_is_told_from_its_beginning_to_its_end(speaker: Speaker, running: str) -> None:
+    opened = fact(running, 1, "opened", channel="shell", cols=80, rows=24)
+    typed = fact(running, 2, "command", text="rm -rf /tmp/x", at_s=3.5, verdict="allow", rule=None, exit=0)
+    sent = fact(
+        running, 3, "transfer", path="/tmp/a\0b", direction="up", bytes=9, sha256="ab", result="done", tool="scp"
+    )
+    assert tell(speaker, opened, typed, sent) == {running: 3}
+    with scope.platform("test"):
+        session = BastionSession.objects.get(pk=running)
+        assert (session.state, session.opened_at) == ("open", NOW + timedelta(seconds=1))
+        assert session.is_known_to_run(timezone.now())
+        assert SessionCommand.objects.get().text == "rm -rf /tmp/x"
+    assert tell(speaker, fact(running, 4, "ended", reason="exit", exit=3, sent=10, received=20)) == {running: 4}
+    with scope.platform("test"):
+        session.refresh_from_db()
+        assert (session.state, session.ending, session.exit_status) == ("ended", "exit", 3)
+        assert (session.sent, session.received) == (10, 20)
+
+
+def test_nothing_twice_and_nothing_before_what_is_missing(speaker: Speaker, running: str) -> None:
+    first, second, third = (fact(running, number, "command", text=f"c{number}") for number in (1, 2, 3))
+    assert tell(speaker, first, third) == {running: 1}
+    assert tell(speaker, first, first, second) == {running: 2}
+    assert tell(speaker, third, second, first) == {running: 3}
+    with scope.platform("test"):
+        assert list(SessionCommand.objects.order_by("number").values_list("text", flat=True)) == ["c1", "c2", "c3"]
+
+
+def test_a_node_speaks_of_its_own_sessions_alone(speaker: Speaker, running: str) -> None:
+    other = Speaker()
+    with scope.platform("test"):
+        _node, token = enrolling.announce(name="two", customer=None, actor=None, now=timezone.now())
+    other.enrol(token)
+    assert tell(other, fact(running, 1, "ended", reason="exit")) == {}
+    assert tell(speaker, fact("no-uuid", 1, "opened")) == {}
+    with scope.platform("test"):
+        assert BastionSession.objects.get(pk=running).state == "allowed"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"text": 5}, {"text": "a\0b"}, {"at_s": "x"}, {"rule": 10**30}, {"exit": True}, {"text": "x" * 200_000}],
+)
+def test_a_fact_of_any_shape_is_kept_as_far_as_it_goes(speaker: Speaker, running: str, data: dict[str, object]) -> None:
+    assert tell(speaker, fact(running, 1, "command", **data)) == {running: 1}

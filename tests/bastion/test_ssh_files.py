@@ -1,0 +1,160 @@
+"""Readers of SFTP and scp on their way: any cuts, any garbage, and what they note."""
+
+import itertools
+import struct
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bastion.gateway.contract import Action
+from bastion.gateway.ssh import sftp
+from bastion.gateway.ssh.files import Transfer
+from bastion.gateway.ssh.relay import file_right
+from bastion.gateway.ssh.scp import BadRecord, Copy, Watch, read_command
+from bastion.gateway.ssh.sftp import BadPacket, Packets, framed
+
+
+class Noted:
+    """A ledger that only remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, int, bool]] = []
+        self.folders: list[str] = []
+
+    def begin(self, path: str, direction: str) -> Transfer:
+        return Transfer(path, direction)
+
+    def passed(self, transfer: Transfer, offset: int, data: bytes) -> None:
+        transfer.passed(offset, data)
+
+    def finish(self, transfer: Transfer) -> None:
+        self.told.append((transfer.path, transfer.size, not transfer.is_failed))
+
+    def changed(self, action: str, path: str, *, result: str) -> None:
+        self.folders.append(path)
+
+
+def watch(noted: Noted, path: str = "/to") -> Watch:
+    return Watch(noted, Copy(is_upload=True, path=path))  # type: ignore[arg-type]
+
+
+def cut(data: bytes, places: Sequence[int]) -> list[bytes]:
+    marks = sorted({min(place, len(data)) for place in places} | {0, len(data)})
+    return [data[a:b] for a, b in itertools.pairwise(marks)]
+
+
+@given(st.lists(st.binary(min_size=1, max_size=50), max_size=5), st.lists(st.integers(0, 300), max_size=8))
+def test_packets_come_out_whole_however_they_were_cut(packets: list[bytes], places: list[int]) -> None:
+    reader = Packets()
+    read = [packet for part in cut(b"".join(map(framed, packets)), places) for packet in reader.feed(part)]
+    assert read == packets
+
+
+@pytest.mark.parametrize("length", [0, sftp.LONGEST_PACKET + 1, 1 << 31])
+def test_a_packet_of_no_sense_is_refused_before_it_is_kept(length: int) -> None:
+    with pytest.raises(BadPacket):
+        Packets().feed(struct.pack(">I", length))
+
+
+def test_a_transfer_out_of_order_has_no_hash() -> None:
+    in_order, jumps = Transfer("a", "up"), Transfer("b", "up")
+    for transfer, offsets in ((in_order, (0, 3)), (jumps, (3, 0))):
+        for offset in offsets:
+            transfer.passed(offset, b"abc")
+    assert in_order.sha256 is not None
+    assert jumps.sha256 is None
+    assert (in_order.size, jumps.size) == (6, 6)
+
+
+UPLOAD = b"T1 0 2 0\nD0755 0 sub\nC0644 5 a b\nhello\0C0600 0 empty\n\0E\n"
+ANSWERED_AT = [9, 21, 33, 39, 53, 54, 56]
+
+
+@given(st.lists(st.integers(0, len(UPLOAD)), max_size=8))
+def test_scp_is_read_however_it_was_cut(places: list[int]) -> None:
+    noted = Noted()
+    watching = watch(noted)
+    watching.sink(b"\0")
+    at = 0
+    for part in cut(UPLOAD, [*places, *ANSWERED_AT]):
+        watching.source(part)
+        at += len(part)
+        if at in ANSWERED_AT:
+            watching.sink(b"\0")
+    assert noted.told == [("/to/sub/a b", 5, True), ("/to/sub/empty", 0, True)]
+    assert noted.folders == ["/to/sub"]
+
+
+def test_a_file_that_the_sink_refuses_has_no_data() -> None:
+    noted = Noted()
+    watching = watch(noted)
+    watching.sink(b"\0")
+    watching.source(b"C0644 5 secret\n")
+    watching.sink(b"\x01scp: /to/secret: Permission denied\n")
+    watching.source(b"C0644 2 ok\n")
+    watching.sink(b"\0")
+    watching.source(b"ok\0")
+    watching.sink(b"\0")
+    assert noted.told == [("/to/secret", 0, False), ("/to/ok", 2, True)]
+
+
+def test_data_before_the_answer_is_refused() -> None:
+    watching = watch(Noted())
+    watching.source(b"C0644 5 a\n")
+    with pytest.raises(BadRecord):
+        watching.source(b"hello\0")
+
+
+@pytest.mark.parametrize("record", [b"C0644 5 a/b\n", b"X\n", b"C0644 -1 a\n", b"D\n", b"a" * 9000])
+def test_records_of_no_sense_are_refused(record: bytes) -> None:
+    with pytest.raises(BadRecord):
+        watch(Noted()).source(record)
+
+
+@given(st.lists(st.tuples(st.booleans(), st.binary(max_size=40)), max_size=10))
+def test_garbage_is_read_or_refused(parts: list[tuple[bool, bytes]]) -> None:
+    watching = watch(Noted())
+    try:
+        for is_source, data in parts:
+            (watching.source if is_source else watching.sink)(data)
+    except BadRecord:
+        return
+
+
+@pytest.mark.parametrize(
+    ("command", "means"),
+    [
+        ("scp -t /tmp/x", Copy(True, "/tmp/x")),
+        ("scp -v -r -p -d -t -- -odd", Copy(True, "-odd")),
+        ("/usr/bin/scp -rf '/a b'", Copy(False, "/a b")),
+        (r"scp -f a\ \(1\)", Copy(False, "a (1)")),
+        ("scp -f ~/*.log", Copy(False, "~/*.log")),
+        ("scp -t x; true", None),
+        ("scp -t $(id)", None),
+        ('scp -t "`id`"', None),
+        ("scp -t x > y", None),
+        ("scp a b", None),
+        ("scp -t -f x", None),
+        ("scp -t", None),
+        ("rscp -t x", None),
+        ("scp -t 'x", None),
+    ],
+)
+def test_only_what_is_plainly_scp_is_read_as_such(command: str, means: Copy | None) -> None:
+    assert read_command(command) == means
+
+
+@pytest.mark.parametrize(
+    ("command", "right"),
+    [
+        ("rsync --server -logDtpre.iLsfxC . /x", Action.UPLOAD),
+        ("/usr/bin/rsync --server --sender -vlogDtpre.iLsfxC . /x", Action.DOWNLOAD),
+        ("rsync -a a b", None),
+        ("ls", None),
+        ("", None),
+    ],
+)
+def test_rsync_needs_the_right_of_its_direction(command: str, right: Action | None) -> None:
+    assert file_right(command) == right

@@ -1,0 +1,170 @@
+"""Forwarding: off without a grant, never to loopback or metadata, and the bytes that went are told."""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import asyncssh
+import pytest
+
+from bastion.gateway.contract import Action, End
+from bastion.gateway.ssh import forward
+from tests.bastion.memory_portal import EVERYTHING
+from tests.bastion.targets import Bench, KeyTarget, bench, key_target
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
+    with key_target(tmp_path_factory.mktemp("target")) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture
+async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
+    async with bench(tmp_path, [target.hop()], keys=keys) as made:
+        made.portal.change("web-01", forwards=("*:*",))
+        yield made
+
+
+@pytest.fixture
+async def echo(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """A service that answers with what it gets; this machine may have no address but loopback, so it stands in."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+        writer.write(b"!")
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    monkeypatch.setattr(forward, "is_forbidden", lambda address: False)
+    yield server.sockets[0].getsockname()[1]
+    server.close()
+
+
+async def test_a_granted_destination_is_reached_and_counted(b: Bench, echo: int) -> None:
+    data = bytes(range(256)) * 4000
+    async with b.connect() as conn:
+        reader, writer = await conn.open_connection("127.0.0.1", echo, encoding=None)
+        writer.write(data)
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 10) == data + b"!"
+        writer.close()
+        [told] = await b.portal.until("forward")
+    assert told == {
+        "host": "127.0.0.1",
+        "port": echo,
+        "result": "done",
+        "sent": len(data),
+        "received": len(data) + 1,
+    }
+    [ended] = await b.portal.until("ended")
+    assert (ended["sent"], ended["received"]) == (len(data), len(data) + 1)
+    assert b.portal.told("opened")[0]["channel"] == "forward"
+
+
+async def test_openssh_forwards_too(b: Bench, echo: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = b.ssh(options=["-N", "-L", f"{port}:127.0.0.1:{echo}"])
+    process = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
+        writer.write(b"hello")
+        writer.write_eof()
+        assert await asyncio.wait_for(reader.read(), 5) == b"hello!"
+        writer.close()
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def test_forwards_of_one_connection_are_one_session_that_can_be_ended(b: Bench, echo: int) -> None:
+    async with b.connect() as conn:
+        pairs = [await conn.open_connection("127.0.0.1", echo, encoding=None) for _ in range(3)]
+        assert len(b.portal.told("opened")) == 1
+        b.portal.order(End("killed"))
+        for reader, _ in pairs:
+            assert await asyncio.wait_for(reader.read(), 2) == b""
+    assert [told["result"] for told in b.portal.told("forward")] == ["cut"] * 3
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "::1", "0.0.0.0", "169.254.169.254", "100.100.100.200", "::ffff:127.0.0.1", "127.1"],
+)
+async def test_loopback_and_metadata_are_never_reached(b: Bench, host: str) -> None:
+    async with b.connect() as conn:
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await conn.open_connection(host, 80)
+    assert b.portal.told("refused")[0]["code"] == "forbidden_address"
+
+
+async def test_without_the_right_or_a_destination_nothing_is_forwarded(b: Bench, echo: int) -> None:
+    b.portal.change("web-01", actions=EVERYTHING - {Action.FORWARD})
+    async with b.connect() as conn:
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await conn.open_connection("127.0.0.1", echo)
+    b.portal.change("web-01", actions=EVERYTHING, forwards=("127.0.0.2:*", f"127.0.0.1:{echo + 1}"))
+    async with b.connect() as conn:
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await conn.open_connection("127.0.0.1", echo)
+    assert [told["code"] for told in b.portal.told("refused")] == ["no_forward", "no_destination"]
+
+
+async def test_from_the_menu_nothing_is_forwarded(b: Bench, echo: int) -> None:
+    async with b.connect("chen") as conn:
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await conn.open_connection("127.0.0.1", echo)
+
+
+@pytest.mark.parametrize(
+    ("address", "is_forbidden"),
+    [
+        ("127.8.8.8", True),
+        ("169.254.1.1", True),
+        ("fe80::1", True),
+        ("::", True),
+        ("224.0.0.1", True),
+        ("64:ff9b::7f00:1", True),
+        ("64:ff9b::6464:64c8", True),
+        ("2002:7f00:1::", True),
+        ("10.0.0.1", False),
+        ("100.100.100.201", False),
+        ("2001:db8::1", False),
+    ],
+)
+def test_which_addresses_are_forbidden(address: str, is_forbidden: bool) -> None:
+    assert forward.is_forbidden(ipaddress.ip_address(address)) == is_forbidden
+
+
+@pytest.mark.parametrize(
+    ("rules", "is_granted"),
+    [
+        (("db.example:3306",), True),
+        (("DB.example:*",), True),
+        (("10.0.0.0/8:3306",), True),
+        (("*:3306",), True),
+        (("10.0.0.9:3306",), True),
+        (("db.example:3307",), False),
+        (("10.1.0.0/16:3306",), False),
+        (("other.example:*",), False),
+        ((), False),
+    ],
+)
+def test_which_destinations_a_grant_covers(rules: tuple[str, ...], is_granted: bool) -> None:
+    assert forward.is_granted("db.example", ipaddress.ip_address("10.0.0.9"), 3306, rules) == is_granted

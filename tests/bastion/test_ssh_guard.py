@@ -1,0 +1,155 @@
+"""Commands that are denied, warned of or held for review: typed, pasted, chained, and as `ssh host command`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bastion.gateway.contract import CommandRule, Judged, Verdict
+from tests.bastion.targets import Bench, KeyTarget, bench, key_target
+from tests.bastion.test_ssh_sessions import PROMPT, Shell
+
+RULES = (
+    CommandRule(1, r"^reboot", Verdict.DENY, "Never reboot here."),
+    CommandRule(2, r"^touch .*/denied", Verdict.DENY),
+    CommandRule(3, r"^touch .*/warned", Verdict.WARN),
+    CommandRule(4, r"^touch .*/review", Verdict.REVIEW),
+)
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
+    with key_target(tmp_path_factory.mktemp("target")) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture
+async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
+    async with bench(tmp_path, [target.hop()], keys=keys, change=lambda node: replace(node, review_s=1.0)) as made:
+        made.portal.change("web-01", rules=RULES)
+        yield made
+
+
+def verdicts(b: Bench) -> list[tuple[str, object]]:
+    """Without those of `Shell.open`."""
+    told = [(str(told["text"]), told["verdict"]) for told in b.portal.told("command")]
+    return [(text, verdict) for text, verdict in told if not text.startswith(("exec env", "bind"))]
+
+
+async def test_a_denied_command_does_not_run(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        assert "not allowed" in await shell.says(f"touch {tmp_path}/denied\n", "^C\r\n" + PROMPT)
+        assert "Never reboot here." in await shell.says("reboot\n", "^C\r\n" + PROMPT)
+        await shell.says(f"touch {tmp_path}/allowed\n", "\r\n" + PROMPT)
+    assert (tmp_path / "allowed").exists()
+    assert not (tmp_path / "denied").exists()
+    assert [verdict for _, verdict in verdicts(b)] == ["deny", "deny", "allow"]
+    assert [told["rule"] for told in b.portal.told("command") if told["text"] == "reboot"] == [1]
+
+
+async def test_what_was_completed_and_edited_is_judged_as_it_stands(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        await shell.says(f"touch {tmp_path}/denieX\x7fd\r", "^C\r\n" + PROMPT)
+        await shell.says("reboo\x01\x05t\r", "^C\r\n" + PROMPT)
+    assert not (tmp_path / "denied").exists()
+
+
+async def test_pasted_lines_are_judged_one_by_one(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        pasted = f"touch {tmp_path}/a\rtouch {tmp_path}/denied\rtouch {tmp_path}/b\r"
+        await shell.says(pasted + "echo $((6*7))\r", "42\r\n")
+    assert (tmp_path / "a").exists()
+    assert (tmp_path / "b").exists()
+    assert not (tmp_path / "denied").exists()
+
+
+async def test_a_bracketed_paste_is_judged_before_any_of_it_passes(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        paste = f"\x1b[200~touch {tmp_path}/a\rtouch {tmp_path}/denied\r\x1b[201~"
+        await shell.says(paste, "not allowed")
+        await shell.says("\recho $((6*7))\r", "42\r\n")
+    assert not (tmp_path / "a").exists()
+    assert not (tmp_path / "denied").exists()
+
+
+@pytest.mark.parametrize("line", ["true; {}", "true && {}", "true | {}", "echo $({})", "echo `{}`", "(true; {})"])
+async def test_chained_commands_are_judged_piece_by_piece(b: Bench, tmp_path: Path, line: str) -> None:
+    ran = await b.run(line.format(f"touch {tmp_path}/denied"))
+    assert ran.status == 126
+    assert "not allowed" in ran.err
+    assert not (tmp_path / "denied").exists()
+    [told] = b.portal.told("command")
+    assert (told["verdict"], told["exit"]) == ("deny", 126)
+
+
+async def test_a_warned_command_runs(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        assert "recorded and reported" in await shell.says(f"touch {tmp_path}/warned\n", "\r\n" + PROMPT)
+        await shell.says("echo $((6*7))\n", "42\r\n")
+    assert (tmp_path / "warned").exists()
+    assert verdicts(b)[0][1] == "warn"
+    ran = await b.run(f"touch {tmp_path}/warned2; echo out")
+    assert (ran.status, ran.out) == (0, b"out\n")
+    assert "recorded and reported" in ran.err
+
+
+async def test_a_command_under_review_waits_for_the_answer(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        await shell.says(f"touch {tmp_path}/review\r", "waits for approval")
+        assert not (tmp_path / "review").exists()
+        number, text = b.portal.reviews[0]
+        assert text == f"touch {tmp_path}/review"
+        b.portal.order(Judged(number, True, "lin"))
+        await shell.until("was approved")
+        await shell.says("echo $((6*7))\r", "42\r\n")
+        assert (tmp_path / "review").exists()
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+async def test_a_review_that_nobody_grants_cancels_the_command(b: Bench, tmp_path: Path, leaves: bool) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        await shell.says(f"touch {tmp_path}/review\r", "waits for approval")
+        began = asyncio.get_running_loop().time()
+        await shell.says("\x03" if leaves else "", "not approved")
+        assert (asyncio.get_running_loop().time() - began < 0.8) == leaves
+        await shell.until(PROMPT)
+    assert not (tmp_path / "review").exists()
+    assert verdicts(b)[-1][1] == "review"
+
+
+async def test_a_command_may_be_reviewed_without_a_terminal(b: Bench, tmp_path: Path) -> None:
+    b.portal.reviewer = lambda text: "yes" in text
+    assert (await b.run(f"touch {tmp_path}/review-yes")).status == 0
+    assert (await b.run(f"touch {tmp_path}/review-no")).status == 126
+    assert (tmp_path / "review-yes").exists()
+    assert not (tmp_path / "review-no").exists()
+
+
+@pytest.mark.parametrize("command", [(), ("bash -s",), ("/bin/sh",)])
+async def test_a_shell_fed_by_a_pipe_is_judged_line_by_line(b: Bench, tmp_path: Path, command: tuple[str]) -> None:
+    given = f"echo one\ntouch {tmp_path}/denied\necho two\n"
+    ran = await b.run(*command, given=given.encode(), options=["-T"])
+    assert not (tmp_path / "denied").exists()
+    assert b"one" in ran.out
+
+
+async def test_a_password_is_no_command(b: Bench) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        await shell.says("read -s -p 'Password: ' x; echo =$x=\r", "Password: ")
+        await shell.says("hunter2\r", "=hunter2=\r\n")
+    assert "hunter2" not in str(b.portal.told("command"))
