@@ -1,6 +1,9 @@
-"""A server with accounts, and an enrolled node."""
+"""A server with accounts, an enrolled node, and a bench: a gateway in front of a real sshd, its portal in memory."""
 
 from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +14,7 @@ from bastion.access import Protocol
 from bastion.gateway.contract import Action, Client, Front
 from bastion.models import Node
 from bastion.services.authorising import Wish
+from tests.bastion.targets import Bench, KeyTarget, bench, key_target
 from tests.conftest import NOW
 from tests.incidents.conftest import make_asset
 
@@ -64,3 +68,20 @@ def node(root: User) -> Node:
             created_at=NOW,
             enrolled_at=NOW,
         )
+
+
+@pytest.fixture(scope="module")
+def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
+    with key_target(tmp_path_factory.mktemp("target")) as target:
+        yield target
+
+
+@pytest.fixture(scope="module")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("keys")
+
+
+@pytest.fixture
+async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
+    async with bench(tmp_path, [target.hop()], keys=keys) as made:
+        yield made

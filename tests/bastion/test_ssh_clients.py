@@ -3,7 +3,6 @@
 import asyncio
 import shutil
 import sys
-from collections.abc import AsyncIterator, Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,29 +11,12 @@ import pytest
 
 from bastion.gateway.contract import Action
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import Bench, KeyTarget, bench, fake_target, key_target, run
+from tests.bastion.targets import Bench, bench, fake_target, run
 
 DATA = bytes(range(251)) * 5000
 SHA256 = sha256(DATA).hexdigest()
 
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture
-async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
-    async with bench(tmp_path, [target.hop()], keys=keys) as made:
-        yield made
 
 
 async def test_a_command_runs_with_its_status_and_its_errors_apart(b: Bench) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import stat
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import asyncssh
@@ -13,26 +13,9 @@ from bastion.gateway.contract import Language
 from bastion.gateway.limits import Doorstep
 from bastion.gateway.ssh.server import host_keys
 from bastion.gateway.ssh.target import public_line
-from tests.bastion.targets import Bench, KeyTarget, bench, key_target
+from tests.bastion.targets import Bench, KeyTarget, bench
 
 TICKET = "ticket-" + "x" * 32
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture
-async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
-    async with bench(tmp_path, [target.hop()], keys=keys) as made:
-        yield made
 
 
 class Typing(asyncssh.SSHClient):

@@ -3,7 +3,7 @@
 import asyncio
 import ipaddress
 import socket
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncssh
@@ -12,18 +12,7 @@ import pytest
 from bastion.gateway.contract import Action, End
 from bastion.gateway.ssh import forward
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import Bench, KeyTarget, bench, key_target
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
+from tests.bastion.targets import Bench, KeyTarget, bench
 
 
 @pytest.fixture

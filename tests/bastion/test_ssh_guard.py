@@ -1,14 +1,14 @@
 """Commands that are denied, warned of or held for review: typed, pasted, chained, and as `ssh host command`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bastion.gateway.contract import CommandRule, Judged, Verdict
-from tests.bastion.targets import Bench, KeyTarget, bench, key_target
+from tests.bastion.targets import Bench, KeyTarget, bench
 from tests.bastion.test_ssh_sessions import PROMPT, Shell
 
 RULES = (
@@ -17,17 +17,6 @@ RULES = (
     CommandRule(3, r"^touch .*/warned", Verdict.WARN),
     CommandRule(4, r"^touch .*/review", Verdict.REVIEW),
 )
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
 
 
 @pytest.fixture

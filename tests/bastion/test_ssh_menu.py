@@ -1,7 +1,7 @@
 """The text menu: find, choose, say what one works on, and come back."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncssh
@@ -14,18 +14,7 @@ from bastion.gateway.contract import Language
 from bastion.gateway.ssh.console import fit, width
 from bastion.gateway.ssh.menu import ordered
 from tests.bastion.memory_portal import Grant, resource
-from tests.bastion.targets import Bench, KeyTarget, bench, key_target
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
+from tests.bastion.targets import Bench, KeyTarget, bench
 
 
 @pytest.fixture

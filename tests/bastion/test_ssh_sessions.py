@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,26 +17,9 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal, run
 from bastion.gateway.ssh.target import Links
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import Bench, KeyTarget, bench, key_target
+from tests.bastion.targets import Bench, KeyTarget, bench
 
 PROMPT = "ready> "
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture
-async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
-    async with bench(tmp_path, [target.hop()], keys=keys) as made:
-        yield made
 
 
 class Shell:

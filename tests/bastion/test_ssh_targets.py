@@ -3,7 +3,6 @@
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,26 +12,9 @@ import pytest
 from bastion.gateway.contract import Account, Lock
 from bastion.gateway.ssh.target import public_line
 from tests.assets import sshd
-from tests.bastion.targets import Bench, Fake, KeyTarget, bench, fake_target, key_target
+from tests.bastion.targets import Bench, Fake, KeyTarget, bench, fake_target
 
 OTHER = public_line(asyncssh.generate_private_key("ssh-ed25519"))
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[KeyTarget]:
-    with key_target(tmp_path_factory.mktemp("target")) as target:
-        yield target
-
-
-@pytest.fixture(scope="module")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("keys")
-
-
-@pytest.fixture
-async def b(tmp_path: Path, target: KeyTarget, keys: Path) -> AsyncIterator[Bench]:
-    async with bench(tmp_path, [target.hop()], keys=keys) as made:
-        yield made
 
 
 async def test_a_changed_host_key_blocks_and_is_told(b: Bench, target: KeyTarget) -> None:
