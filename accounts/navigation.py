@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
-from accounts.permissions import can_write, is_customer_pm, is_manager, is_provider
+from accounts.permissions import can_write, is_admin, is_customer_pm, is_manager, is_provider
 
 Allowed = Callable[[User], bool]
 
@@ -109,6 +109,8 @@ MENU = (
             Place("changes:restores", _("Restores"), "restore"),
             Place("changes:ports", _("Closed ports"), "door-off"),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
+            Place("bastion:sessions", _("Sessions"), "terminal", can_write),
+            Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("costs:index", _("Cost"), "coin-yuan"),
             Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),

@@ -3,10 +3,23 @@
 from django.urls import path
 
 from bastion import node_views
+from bastion.views import keys, nodes, sessions
 
 app_name = "bastion"
 
 urlpatterns = [
+    path("sessions/", sessions.index, name="sessions"),
+    path("sessions/<int:pk>/", sessions.detail, name="session"),
+    *(
+        path(f"sessions/<int:pk>/{name}/", sessions.press, {"name": name}, name=f"session-{name}")
+        for name in sessions.PRESSES
+    ),
+    path("nodes/", nodes.index, name="nodes"),
+    path("nodes/new/", nodes.announce, name="node-announce"),
+    path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),
+    *(path(f"nodes/<int:pk>/{name}/", nodes.press, {"name": name}, name=f"node-{name}") for name in nodes.PRESSES),
+    path("keys/", keys.index, name="keys"),
+    path("keys/<int:pk>/remove/", keys.remove, name="key-remove"),
     path("node/enrol/", node_views.enrol, name="node-enrol"),
     path("node/known-key/", node_views.known_key, name="node-known-key"),
     path("node/by-key/", node_views.by_key, name="node-by-key"),

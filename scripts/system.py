@@ -63,6 +63,7 @@ FOR_TESTS = (
     Need("libtomcat9-java", file="usr/share/java/tomcat9-catalina.jar"),
     Need("libjolokia-core-java", file="usr/share/java/jolokia-core.jar"),
     Need("dovecot-imapd", program="dovecot"),  # the mailbox that incidents come in by
+    Need("rsync", program="rsync"),  # goes through the bastion as a command
 )
 NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 """Debian asks this program before it starts a service after installing it; 101 means: do not."""

@@ -7,6 +7,7 @@ with `<int:pk>` finds the customer's object whatever kind it wants.
 
 import random
 import re
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from functools import cache
@@ -260,6 +261,7 @@ PLAIN: "Sequence[tuple[type[Field], Callable[[Specimens, Field], object]]]" = (
         lambda specimens, field: {"note": specimens.mark(field)} if field.default is dict else field.get_default(),
     ),
     (ArrayField, lambda specimens, field: [specimens.mark(field)[:3]]),  # of trigrams
+    (models.UUIDField, lambda specimens, _field: uuid.UUID(int=specimens.pk)),
     (models.BooleanField, _default_or(False)),
     (models.DateTimeField, lambda _specimens, field: None if field.null else NOW),
     (models.TimeField, lambda _specimens, _field: NOW.time()),

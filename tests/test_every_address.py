@@ -83,7 +83,13 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "monitoring/shared/": "takes the secret of a link to a dashboard",
     "monitoring/shared/knock/": "a link to a dashboard",
     "reports/accidents/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",
+    "bastion/node/enrol/": "a node brings its token: it is the secret (tests/bastion/test_node_api.py)",
 }
+
+REFUSED_TO_PEOPLE: Final = (*REFUSED, HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHORIZED)
+FOR_NODES: Final = "bastion/node/"
+"""Answered to programs that sign with a node's key: to people all of them say 401, or 400 to what has no shape."""
+NODE_SOCKET: Final = "/ws/node/"
 
 REACHED_BY_THEIR_OWN_TESTS: Final[dict[str, str]] = {
     "roster/notices/<int:pk>/send/": "only while it is a draft (test_responders, test_pages_duty)",
@@ -112,6 +118,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
 
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "following the link of a mail signs out",
+    "bastion/sessions/<int:pk>/": "who looks at somebody's session is written down",
 }
 
 FOREIGN_FILTERS: Final = urlencode(
@@ -301,7 +308,8 @@ def as_reader(visitor: Visitor, marks: dict[str, Marks]) -> Iterator[str]:
             answer = visitor.ask(address, method)
             what = f"{method} {address.pattern}"
             yield from (f"{what} shows {place} ({answer.status})" for place in _seen(answer, marks, "inside", "yi"))
-            if method not in READING and not is_own and (answer.status not in REFUSED or answer.written):
+            refused = REFUSED_TO_PEOPLE if address.pattern.startswith(FOR_NODES) else REFUSED
+            if method not in READING and not is_own and (answer.status not in refused or answer.written):
                 yield f"{what} answers {answer.status} to a read-only user and writes to {sorted(answer.written)}"
             yield from _faults(address, method, answer)
         yield from _kept_back(visitor, address, marks)
@@ -509,10 +517,13 @@ def _forms_of(answer: Answer, page: Address) -> dict[str, dict[str, object]]:
 
 def _socket_routes(application: Any) -> list[str]:
     """The paths of the WebSockets, however the application is wrapped."""
-    while not isinstance(application, URLRouter):
+    while application is not None and not isinstance(application, URLRouter):
         inner = getattr(application, "inner", None) or getattr(application, "application", None)
-        application = inner or application.application_mapping["websocket"]
-    return ["/" + filled(str(route.pattern), JIAS) for route in application.routes]
+        application = inner or getattr(application, "application_mapping", {}).get("websocket")
+    found = []
+    for route in [] if application is None else application.routes:
+        found += _socket_routes(route.callback) or ["/" + filled(str(route.pattern), JIAS)]
+    return found
 
 
 @pytest.mark.django_db(transaction=True)
@@ -521,7 +532,8 @@ def test_no_socket_opens_to_nobody_or_tells_of_another_customer(
 ) -> None:
     application = import_module("rdmp.asgi").application  # here, because it looks into the database when it is loaded
     paths = _socket_routes(application)
-    assert paths
+    assert NODE_SOCKET in paths
+    assert len(paths) > 1
     cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in client_for(eve).cookies.items())
     open_socket: Any = ApplicationCommunicator
 
@@ -543,6 +555,9 @@ def test_no_socket_opens_to_nobody_or_tells_of_another_customer(
 
     for where in paths:
         assert async_to_sync(listen)(where, "") == [{"type": "websocket.close", "code": 4401}]
+        if where == NODE_SOCKET:
+            assert async_to_sync(listen)(where, cookies) == [{"type": "websocket.close", "code": 4401}]
+            continue
         accepted, event = async_to_sync(listen)(where, cookies)
         assert accepted["type"] == "websocket.accept"
         assert str(YIS) in event["text"]

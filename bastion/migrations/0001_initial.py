@@ -53,7 +53,8 @@ class Migration(migrations.Migration):
                 migrations.CreateModel(
                     name='BastionSession',
                     fields=[
-                        ('id', models.UUIDField(default=uuid.uuid4, editable=False, primary_key=True, serialize=False)),
+                        ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                        ('uid', models.UUIDField(default=uuid.uuid4, editable=False, help_text='What nodes and recordings call it.', unique=True, verbose_name='identifier')),
                         ('account', models.CharField(max_length=128, verbose_name='account')),
                         ('protocol', models.CharField(max_length=8, verbose_name='protocol')),
                         ('front', models.CharField(max_length=8, verbose_name='came by')),

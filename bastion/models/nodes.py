@@ -6,14 +6,14 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.tenancy import TenantOrProviderModel
+from accounts.tenancy import SharedModel
 
 SILENT_AFTER = timedelta(seconds=30)
 """Three missed heartbeats."""
 
 
-class Node(TenantOrProviderModel):
-    """One node program. Without a customer it stands beside the portal and serves all of them."""
+class Node(SharedModel):
+    """One node program. Without a customer it stands beside the portal and serves all of them, who may all read it."""
 
     class State(models.TextChoices):
         WAITING = "waiting", _("Waiting for its enrolment")

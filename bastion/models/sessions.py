@@ -23,10 +23,6 @@ class BastionSessionQuerySet(TenantQuerySet["BastionSession"]):
     def online(self) -> Self:
         return self.filter(state__in=(BastionSession.State.OPEN, BastionSession.State.UNKNOWN))
 
-    def unmatched(self) -> Self:
-        """The provider's, for which nobody named an incident or a change."""
-        return self.filter(incident=None, change=None, person__customer=None)
-
     def joined(self) -> Self:
         return self.select_related("customer", "node", "person", "asset", "incident", "change")
 
@@ -57,7 +53,13 @@ class BastionSession(TenantModel):
         SILENT = "silent", _("the node was never heard of again")
         UNUSED = "unused", _("it was allowed and never begun")
 
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    uid = models.UUIDField(
+        _("identifier"),
+        unique=True,
+        default=uuid.uuid4,
+        editable=False,
+        help_text=_("What nodes and recordings call it."),
+    )
     node = models.ForeignKey(Node, on_delete=models.PROTECT, related_name="+")
     person = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     asset = models.ForeignKey(Asset, on_delete=models.PROTECT, related_name="+")
@@ -107,6 +109,13 @@ class BastionSession(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.account}@{self.asset} {self.allowed_at:%F %T}"
+
+    @property
+    def work(self) -> str:
+        """What it was for."""
+        if self.incident is not None:
+            return self.incident.number
+        return self.change.number if self.change is not None else self.reason
 
     def is_known_to_run(self, now: datetime) -> bool:
         return self.state == self.State.OPEN and self.leased_until is not None and self.leased_until > now
@@ -214,4 +223,4 @@ class RecordingPiece(TenantModel):
         constraints = (models.UniqueConstraint(fields=("session", "number"), name="recording_piece_once"),)
 
     def __str__(self) -> str:
-        return f"{self.session_id} {self.number}"
+        return f"{self.session} {self.number}"

@@ -17,11 +17,12 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
+from accounts.permissions import is_admin, is_customer_pm
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind
 from bastion import access
 from bastion.access import FULL, Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
-from bastion.models import BastionSession, Grant, GroupAdministrator, Node
+from bastion.models import BastionSession, BastionSessionQuerySet, Grant, GroupAdministrator, GroupAsset, Node
 from bastion.permissions import administers, works_for
 from changes.models import Change
 from incidents.models import Incident
@@ -170,6 +171,20 @@ def work_of(person: User, asset: Asset, said: str) -> Work:
             code="no_work",
         )
     return Work(reason=said)
+
+
+def watchable(person: User) -> BastionSessionQuerySet:
+    """The sessions that somebody may see. Within their scope."""
+    rows: BastionSessionQuerySet = BastionSession.objects.all()
+    if is_admin(person) or is_customer_pm(person):
+        return rows
+    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
+    return rows.filter(Q(person=person) | Q(asset__in=GroupAsset.objects.filter(group__in=groups).values("asset")))
+
+
+def unmatched() -> Q:
+    """What the provider's people did without naming an incident or a change."""
+    return Q(incident=None, change=None, person__customer=None)
 
 
 def may_watch(person: User, session: BastionSession) -> bool:

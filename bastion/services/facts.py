@@ -62,7 +62,7 @@ def _session(node: Node, session_id: str) -> BastionSession | None:
     except ValueError:
         return None
     rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node)
-    found: BastionSession | None = rows.filter(pk=key).first()
+    found: BastionSession | None = rows.filter(uid=key).first()
     return found
 
 

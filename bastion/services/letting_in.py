@@ -70,13 +70,13 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     session = authorising.authorise(person=person, wish=wish, node=node, now=now)
     account = _with_secret(credential, person, session, now)
     return contract.Access(
-        session_id=str(session.pk),
+        session_id=str(session.uid),
         customer_id=session.customer_id,
         resource=_listed(found, None),
         hops=(_hop(access, account, found.asset),),
         actions=frozenset(Action(action) for action in session.actions),
         limits=contract.Limits(IDLE_S, TOTAL_S, None if session.ends_at is None else session.ends_at.timestamp()),
-        work=_work(session),
+        work="" if session.incident is None and session.change is None else session.work,
     )
 
 
@@ -121,7 +121,7 @@ def _way_to(asset: Asset) -> SshAccess:
 
 
 def _with_secret(credential: Credential, person: User, session: BastionSession, now: datetime) -> contract.Account:
-    secret = credentials.use(credential=credential, reason=f"bastion session {session.pk}", actor=person, now=now)
+    secret = credentials.use(credential=credential, reason=f"bastion session {session.uid}", actor=person, now=now)
     if credential.kind == CredentialKind.KEY_PAIR:
         return contract.Account(credential.username, private_key=secret)
     return contract.Account(credential.username, password=secret)
@@ -170,9 +170,3 @@ def _offers(asset: Asset) -> tuple[tuple[str, str], ...]:
     incidents = Incident.objects.unsolved().filter(touching).order_by("-pk")[:MOST_OFFERS]
     found = [(one.number, one.title) for one in (*changes, *incidents)]
     return tuple(found[:MOST_OFFERS])
-
-
-def _work(session: BastionSession) -> str:
-    if session.incident is not None:
-        return session.incident.number
-    return session.change.number if session.change is not None else ""

@@ -37,7 +37,7 @@ def beat(*, node: Node, sessions: Iterable[str], load: Mapping[str, object], now
     """A node is there and carries these sessions."""
     numbers = {str(key)[:20]: value for key, value in list(load.items())[:MOST_LOAD] if isinstance(value, int | float)}
     Node.objects.filter(pk=node.pk).update(seen_at=now, load=numbers)
-    rows = BastionSession.objects.filter(node=node, pk__in=[key for key in map(_uuid, sessions) if key is not None])
+    rows = BastionSession.objects.filter(node=node, uid__in=[key for key in map(_uuid, sessions) if key is not None])
     rows.exclude(state=STATES.ENDED).update(leased_until=now + LEASE)
     rows.filter(state=STATES.UNKNOWN).update(state=STATES.OPEN)
 
@@ -85,7 +85,7 @@ def _order(session: BastionSession, order: Order, action: str, actor: User, now:
 
 def _send(session: BastionSession, order: Order) -> None:
     """After commit."""
-    said = {"type": "node.said", "said": wire.order_said(str(session.pk), order)}
+    said = {"type": "node.said", "said": wire.order_said(str(session.uid), order)}
     layer = get_channel_layer()
     transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)
 

@@ -50,7 +50,7 @@ def _session(node: Node, session_id: str) -> BastionSession:
         key = uuid.UUID(session_id)
     except ValueError:
         raise DomainError(_("There is no such session."), code="unknown_session") from None
-    found = BastionSession.objects.filter(node=node, pk=key).first()
+    found = BastionSession.objects.filter(node=node, uid=key).first()
     if found is None:
         raise DomainError(_("There is no such session."), code="unknown_session")
     return found
@@ -72,7 +72,7 @@ def _keep(session: BastionSession, signed: Signed, data: bytes, now: datetime) -
     if link.number != expected[0] or (before is not None and link.previous != expected[1]):
         raise _bad("chain")
     name = default_storage.save(
-        f"recordings/{session.customer_id}/{session.pk}/{link.number:06d}.cast.zst", ContentFile(data)
+        f"recordings/{session.customer_id}/{session.uid}/{link.number:06d}.cast.zst", ContentFile(data)
     )
     piece = RecordingPiece(
         customer_id=session.customer_id,

@@ -14,7 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import User
 from assets import keypairs
@@ -25,14 +25,20 @@ MOST_KEYS: Final = 20
 LONGEST: Final = 8000
 
 
+def of(person: User) -> list[SshKey]:
+    """Somebody's keys: a row of the provider's people belongs to no customer."""
+    with scope.platform("a person's own keys"):
+        return list(SshKey.objects.filter(person=person))
+
+
 @transaction.atomic
 def add(*, person: User, name: str, public_key: str, now: datetime) -> SshKey:
     """A key of one's own. Raises DomainError for what is no public key, a weak one, or somebody's already."""
     line = checked(public_key)
-    if SshKey.objects.filter(person=person).count() >= MOST_KEYS:
+    if len(of(person)) >= MOST_KEYS:
         raise DomainError(_("Twenty keys are enough: remove one first."), code="too_many")
     try:
-        with transaction.atomic():
+        with scope.platform("a person's own key"), transaction.atomic():
             key = SshKey.objects.create(
                 customer=person.customer,
                 person=person,
@@ -52,7 +58,8 @@ def remove(*, key: SshKey, actor: User, now: datetime) -> None:
     if key.person_id != actor.pk:
         raise PermissionDenied
     _write(key, "bastion.key.remove", actor, now)
-    key.delete()
+    with scope.platform("a person's own key"):
+        key.delete()
 
 
 def checked(text: str) -> str:

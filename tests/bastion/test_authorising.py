@@ -129,7 +129,7 @@ def test_the_providers_people_say_what_they_work_on(
     assert (session.incident_id, session.reason) == (incident.pk, "")
     unmatched = let_in(chen, node, web, work="nightly look at the logs")
     with scope.platform("test"):
-        assert list(BastionSession.objects.unmatched()) == [unmatched]
+        assert list(BastionSession.objects.filter(authorising.unmatched())) == [unmatched]
 
 
 def test_work_of_another_customer_is_no_work(

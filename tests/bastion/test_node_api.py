@@ -324,8 +324,8 @@ def test_access_brings_the_way_and_the_secret_and_is_audited(
     assert (hop.account.name, hop.account.password) == ("trops", "pw-trops")
     assert not hop.trusts_first_sight
     with scope.platform("test"):
-        session = BastionSession.objects.get(pk=access.session_id)
-        used = AuditEntry.objects.filter(actor=chen, detail__purpose=f"bastion session {session.pk}")
+        session = BastionSession.objects.get(uid=access.session_id)
+        used = AuditEntry.objects.filter(actor=chen, detail__purpose=f"bastion session {session.uid}")
         assert used.count() == 1
         assert "pw-trops" not in str(list(AuditEntry.objects.values()))
 
@@ -408,7 +408,7 @@ def test_a_session_is_told_from_its_beginning_to_its_end(speaker: Speaker, runni
     )
     assert tell(speaker, opened, typed, sent) == {running: 3}
     with scope.platform("test"):
-        session = BastionSession.objects.get(pk=running)
+        session = BastionSession.objects.get(uid=running)
         assert (session.state, session.opened_at) == ("open", NOW + timedelta(seconds=1))
         assert session.is_known_to_run(timezone.now())
         assert SessionCommand.objects.get().text == "rm -rf /tmp/x"
@@ -436,7 +436,7 @@ def test_a_node_speaks_of_its_own_sessions_alone(speaker: Speaker, running: str)
     assert tell(other, fact(running, 1, "ended", reason="exit")) == {}
     assert tell(speaker, fact("no-uuid", 1, "opened")) == {}
     with scope.platform("test"):
-        assert BastionSession.objects.get(pk=running).state == "allowed"
+        assert BastionSession.objects.get(uid=running).state == "allowed"
 
 
 @pytest.mark.parametrize(

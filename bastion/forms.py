@@ -1,0 +1,47 @@
+"""What people say about sessions, nodes and keys."""
+
+from __future__ import annotations
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Customer
+
+
+class WordsForm(forms.Form):
+    words = forms.CharField(
+        label=_("What is to stand on the screen?"), max_length=300, widget=forms.Textarea({"rows": 2})
+    )
+
+
+class ReasonForm(forms.Form):
+    words = forms.CharField(
+        label=_("Reason"), max_length=300, required=False, help_text=_("The person reads it as the last line.")
+    )
+
+
+class NothingForm(forms.Form):
+    """Only a press."""
+
+
+class NodeForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=80)
+    customer = forms.ModelChoiceField(
+        Customer.objects.none(),
+        label=_("Customer"),
+        required=False,
+        help_text=_("Empty: it stands beside the platform and serves all customers."),
+    )
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.fields["customer"].queryset = Customer.objects.all()  # type: ignore[attr-defined]
+
+
+class KeyForm(forms.Form):
+    name = forms.CharField(label=_("Name"), max_length=80, required=False, help_text=_("Such as: laptop."))
+    public_key = forms.CharField(
+        label=_("Public key"),
+        max_length=8000,
+        widget=forms.Textarea({"rows": 4, "class": "font-monospace", "placeholder": "ssh-ed25519 AAAA…"}),
+    )

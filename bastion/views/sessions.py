@@ -1,0 +1,207 @@
+"""Sessions: who is connected, what was done, and the buttons that end it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from django import forms
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, pgettext_lazy
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts import audit, tables
+from accounts.models import Customer, User
+from accounts.permissions import is_provider, person_of
+from bastion.forms import NothingForm, ReasonForm, WordsForm
+from bastion.models import BastionSession, SessionCommand
+from bastion.services import authorising, living
+from incidents.views.board import is_fragment
+
+SORT: Final[dict[str, tables.SortBy]] = {
+    "begun": "allowed_at",
+    "person": ("person__name", "-allowed_at"),
+    "resource": ("asset__name", "-allowed_at"),
+    "customer": ("customer__name", "-allowed_at"),
+    "state": ("state", "-allowed_at"),
+}
+ONLINE: Final = (BastionSession.State.OPEN, BastionSession.State.UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Press:
+    """A button of a session's page."""
+
+    form: type[forms.Form]
+    title: str | Promise
+    button: str | Promise
+    act: Callable[[BastionSession, str, User], None]
+    done: str | Promise
+
+
+def _disconnect(session: BastionSession, words: str, actor: User) -> None:
+    living.disconnect(session=session, words=words, actor=actor, now=timezone.now())
+
+
+def _lock(session: BastionSession, _words: str, actor: User) -> None:
+    living.lock(session=session, is_locked=True, actor=actor, now=timezone.now())
+
+
+def _unlock(session: BastionSession, _words: str, actor: User) -> None:
+    living.lock(session=session, is_locked=False, actor=actor, now=timezone.now())
+
+
+def _say(session: BastionSession, words: str, actor: User) -> None:
+    living.say(session=session, words=words, actor=actor, now=timezone.now())
+
+
+PRESSES: Final[Mapping[str, Press]] = {
+    "disconnect": Press(
+        ReasonForm,
+        gettext_lazy("Disconnect"),
+        gettext_lazy("Disconnect"),
+        _disconnect,
+        gettext_lazy("Sent to the node."),
+    ),
+    "lock": Press(
+        NothingForm,
+        pgettext_lazy("session", "Lock"),
+        pgettext_lazy("session", "Lock"),
+        _lock,
+        gettext_lazy("Nothing typed passes any more."),
+    ),
+    "unlock": Press(
+        NothingForm,
+        pgettext_lazy("session", "Unlock"),
+        pgettext_lazy("session", "Unlock"),
+        _unlock,
+        gettext_lazy("It goes on."),
+    ),
+    "say": Press(WordsForm, gettext_lazy("Message"), gettext_lazy("Show it"), _say, gettext_lazy("Sent to the node.")),
+}
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Those that one may watch: all of the customers one administers, those of one's groups, and one's own."""
+    person = person_of(request)
+    filters: dict[str, tables.Filter] = {
+        "state": tables.Choice(_("State"), BastionSession.State.choices, "state"),
+        "matched": tables.Choice(
+            _("Work"), [("no", _("without incident or change"))], lambda _value: authorising.unmatched()
+        ),
+        "asset": "asset_id",
+        "person": "person_id",
+    }
+    if is_provider(person):
+        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    page = tables.page(
+        request,
+        authorising.watchable(person).joined(),
+        sort=SORT,
+        default="-begun",
+        search=("person__name", "asset__name", "account", "reason", "client_address"),
+        filters=filters,
+        exports=True,
+    )
+    if tables.wants_csv(request):
+        return _export(page)
+    context = {
+        "page": page,
+        "shows_customer": is_provider(person),
+        "online": authorising.watchable(person).online().count(),
+    }
+    return render(request, "bastion/sessions.html", context)
+
+
+@require_safe
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    """One session with its commands, files and events. Looking at somebody else's is written down."""
+    session, person = _get(request, pk), person_of(request)
+    if not is_fragment(request) and session.person_id != person.pk:
+        audit.record(
+            action="bastion.session.view", actor=person, customer=session.customer, obj=session, now=timezone.now()
+        )
+    commands = tables.page(
+        request,
+        session.sessioncommands.all(),
+        sort={"number": "number"},
+        default="number",
+        search=("text",),
+        filters={},
+        exports=True,
+    )
+    if tables.wants_csv(request):
+        return _export_commands(commands)
+    context = {
+        "session": session,
+        "page": commands,
+        "transfers": session.filetransfers.order_by("number")[:200],
+        "facts": session.sessionfacts.order_by("number")[:200],
+        "pieces": session.pieces.count(),
+        "is_online": session.state in ONLINE,
+        "may_end": authorising.may_end(person, session),
+    }
+    return render(request, "bastion/_session.html" if is_fragment(request) else "bastion/session.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """Show the form of a button, or press it."""
+    session, person, pressed = _get(request, pk), person_of(request), PRESSES[name]
+    if not authorising.may_end(person, session):
+        raise PermissionDenied
+    form = pressed.form(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        pressed.act(session, form.cleaned_data.get("words", ""), person)
+        if is_fragment(request):
+            heard = {"press:done": {}, "toast": {"level": "success", "text": str(pressed.done)}}
+            return HttpResponse(status=204, headers={"HX-Trigger": json.dumps(heard)})
+        messages.success(request, str(pressed.done))
+        return redirect("bastion:session", session.pk)
+    context = {"session": session, "form": form, "press": pressed}
+    template = "bastion/_press.html" if is_fragment(request) else "bastion/press.html"
+    return render(request, template, context, status=422 if form.errors else 200)
+
+
+def _get(request: HttpRequest, pk: int) -> BastionSession:
+    """404 for what is not there, or not for this person's eyes."""
+    session: BastionSession | None = BastionSession.objects.joined().filter(pk=pk).first()
+    if session is None or not authorising.may_watch(person_of(request), session):
+        raise Http404
+    return session
+
+
+def _export(page: tables.Page[BastionSession]) -> HttpResponse:
+    columns: dict[str, Callable[[BastionSession], object]] = {
+        _("Customer"): lambda one: one.customer.name,
+        _("Person"): lambda one: one.person.name,
+        _("Account"): lambda one: one.account,
+        _("Resource"): lambda one: one.asset.name,
+        _("Client address"): lambda one: one.client_address,
+        _("Work"): lambda one: one.work,
+        _("State"): lambda one: one.get_state_display(),
+        _("Allowed at"): lambda one: one.allowed_at,
+        _("Ended at"): lambda one: one.ended_at,
+        _("Why it ended"): lambda one: one.get_ending_display(),
+    }
+    return tables.export_csv(page.rows, columns, "sessions")
+
+
+def _export_commands(page: tables.Page[SessionCommand]) -> HttpResponse:
+    columns: dict[str, Callable[[SessionCommand], object]] = {
+        _("At"): lambda one: one.at,
+        _("Command"): lambda one: one.text,
+        _("Verdict"): lambda one: one.verdict,
+        _("Exit status"): lambda one: one.exit_status,
+    }
+    return tables.export_csv(page.rows, columns, "commands")
