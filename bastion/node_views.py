@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Final
 
@@ -138,8 +139,11 @@ def _body(request: HttpRequest) -> bytes:
     return request.body
 
 
-def _as(person: User) -> translation.override:
-    return translation.override(person.language or None)
+@contextmanager
+def _as(person: User) -> Iterator[None]:
+    """Within what the person may see, in their language: a node asks for many, each of them sees their own."""
+    with scope.user(person), translation.override(person.language or None):
+        yield
 
 
 def _person(person: User, node: Node) -> Person:

@@ -86,6 +86,8 @@ def decide(person: User, asset: Asset, *, account: str, protocol: Protocol, now:
 def reachable(person: User, *, protocol: Protocol, now: datetime) -> list[Asset]:
     """What somebody may try to connect to, a window that is shut for now apart. Within their scope."""
     rows = Asset.objects.active().filter(kind__in=REACHED[protocol]).select_related("customer")
+    if person.customer_id is not None:
+        rows = rows.filter(customer=person.customer_id)
     grants = Grant.objects.in_force(now).filter(person=person)
     granted = Q(pk__in=grants.exclude(asset=None).values("asset")) | Q(
         pk__in=grants.filter(group__retired_at=None).values("group__members__asset")

@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import AuditEntry, Customer, User
+from accounts.models import Assignment, AuditEntry, Customer, User
 from assets import keypairs
 from assets.models import Asset, Credential, SshAccess
 from assets.services import credentials
@@ -355,6 +355,35 @@ def test_of_two_by_one_name_the_person_chooses(
         give(chen, asset, root)
     no = speaker.refused("access", want(signed_in(speaker, chen, key), "web-01"))
     assert (no.code, {one.id for one in no.choices}) == ("ambiguous", {web.pk, twin.pk})
+
+
+def test_a_customers_administrator_learns_nothing_of_another_customers_resources(
+    speaker: Speaker, jia: Customer, yi: Customer, web: Asset, alice: User
+) -> None:
+    foreign = server(yi, "web-01")
+    only_theirs = server(yi, "secret-of-yi")
+    with scope.platform("test"):
+        for number, asset in enumerate((foreign, only_theirs)):
+            SshAccess.objects.create(customer=yi, asset=asset, host=f"10.0.9.{number}", port=22, pinned_at=NOW)
+        line = keypairs.public_half(keypairs.make())
+        ssh_keys.add(person=alice, name="laptop", public_key=line, now=NOW)
+    person = signed_in(speaker, alice, line)
+    assert [one.id for one in speaker.ask("resources", wire.ForResources(person.token), list[Resource])] == [web.pk]
+    assert speaker.ask("access", want(person, "web-01"), Access).resource.id == web.pk
+    for name in ("secret-of-yi", f"#{only_theirs.pk}", f"#{foreign.pk}", "10.0.9.1"):
+        assert speaker.refused("access", want(person, name)).code == "unknown_resource", name
+
+
+def test_an_engineer_reaches_only_customers_that_are_theirs(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+    assert speaker.ask("access", want(person, "web-01"), Access).resource.id == web.pk
+    with scope.platform("test"):
+        Assignment.objects.filter(user=chen, customer=jia).delete()
+    assert speaker.refused("access", want(person, "web-01")).code == "unknown_resource"
+    assert speaker.ask("resources", wire.ForResources(person.token), list[Resource]) == []
 
 
 def test_whoever_says_no_work_is_offered_what_is_open(
