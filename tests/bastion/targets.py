@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import getpass
+import grp
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import asyncssh
+import pytest
 from asyncssh.misc import _ACMWrapper
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -25,6 +27,22 @@ from tests.assets.sshd import free_port, wait_for
 from tests.bastion.memory_portal import Grant, MemoryPortal, resource
 
 SFTP_SERVER = "internal-sftp"
+NO_TERMINALS = "sshd gives nobody but root a terminal here: /dev/pts is not mounted for the group tty"
+
+
+def gives_terminals() -> bool:
+    """Whether sshd, run by whoever runs the tests, can hand a terminal over: it must belong to the group tty."""
+    if os.geteuid() == 0:
+        return True
+    master, slave = os.openpty()
+    try:
+        return os.fstat(slave).st_gid == grp.getgrnam("tty").gr_gid
+    finally:
+        os.close(master)
+        os.close(slave)
+
+
+needs_terminal = pytest.mark.skipif(not gives_terminals(), reason=NO_TERMINALS)
 
 
 class KeyTarget:

@@ -11,7 +11,7 @@ import pytest
 
 from bastion.gateway.contract import Action
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import Bench, bench, fake_target, run
+from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 
 DATA = bytes(range(251)) * 5000
 SHA256 = sha256(DATA).hexdigest()
@@ -52,6 +52,7 @@ async def test_eof_of_the_target_does_not_close_the_persons_side(b: Bench) -> No
     assert ran.status == 3
 
 
+@needs_terminal
 async def test_a_terminal_has_size_type_and_window_changes(b: Bench) -> None:
     async with b.connect() as conn:
         shell = await conn.create_process(term_type="xterm-256color", term_size=(101, 33))

@@ -14,7 +14,7 @@ from bastion.gateway.contract import Language
 from bastion.gateway.ssh.console import fit, width
 from bastion.gateway.ssh.menu import ordered
 from tests.bastion.memory_portal import Grant, resource
-from tests.bastion.targets import Bench, KeyTarget, bench
+from tests.bastion.targets import Bench, KeyTarget, bench, needs_terminal
 
 
 @pytest.fixture
@@ -55,6 +55,7 @@ async def test_it_fits_a_small_terminal_and_favourites_come_first(b: Bench) -> N
     assert max(width(line) for line in shown.split("\r\n")) < 80
 
 
+@needs_terminal
 async def test_words_filter_and_a_number_connects_and_the_menu_comes_back(b: Bench) -> None:
     async with b.connect("chen") as conn:
         menu = await Menu.open(conn)
@@ -122,6 +123,7 @@ async def test_it_speaks_chinese(b: Bench) -> None:
         await menu.says("数\x7f\x7f\x1b[Aq\r", "再见")
 
 
+@needs_terminal
 async def test_ambiguous_names_are_offered(b: Bench, target: KeyTarget) -> None:
     b.portal.grants = [Grant(resource(n, "twin"), (target.hop(),)) for n in (8, 9)]
     ran = await b.run("echo in", user="chen#twin")

@@ -17,7 +17,7 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal, run
 from bastion.gateway.ssh.target import Links
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import Bench, KeyTarget, bench
+from tests.bastion.targets import NO_TERMINALS, Bench, KeyTarget, bench, gives_terminals
 
 PROMPT = "ready> "
 
@@ -30,6 +30,8 @@ class Shell:
 
     @classmethod
     async def open(cls, conn: asyncssh.SSHClientConnection) -> "Shell":
+        if not gives_terminals():
+            pytest.skip(NO_TERMINALS)
         shell = cls(await conn.create_process(term_type="xterm", term_size=(80, 24)))
         await shell.says("exec env HISTFILE= PS1='ready''> ' bash --norc --noprofile\n", PROMPT)
         await shell.says("bind 'set enable-bracketed-paste off'\n", "\r" + PROMPT)
@@ -209,6 +211,7 @@ class Failing:
         return 0.0
 
 
+@needs_terminal
 @pytest.mark.parametrize("left", [0, 1, 3])
 async def test_a_recording_that_fails_ends_the_session(
     tmp_path: Path, target: KeyTarget, keys: Path, left: int
@@ -282,6 +285,7 @@ class Web:
         self.exit.set_result(how)
 
 
+@needs_terminal
 async def test_another_front_attaches_to_a_session(b: Bench) -> None:
     person, client = b.portal.people["chen"].person, Client("192.0.2.1", 1)
     access = await b.portal.authorise(Wish(person, client, Front.WEB, "web-01"))
