@@ -17,7 +17,7 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal, run
 from bastion.gateway.ssh.target import Links
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import NO_TERMINALS, Bench, KeyTarget, bench, gives_terminals
+from tests.bastion.targets import NO_TERMINALS, Bench, KeyTarget, bench, gives_terminals, needs_terminal
 
 PROMPT = "ready> "
 
