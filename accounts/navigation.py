@@ -109,7 +109,7 @@ MENU = (
             Place("changes:restores", _("Restores"), "restore"),
             Place("changes:ports", _("Closed ports"), "door-off"),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
-            Place("bastion:sessions", _("Sessions"), "terminal", can_write),
+            Place("bastion:sessions", pgettext_lazy("bastion", "Sessions"), "terminal", can_write),
             Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("costs:index", _("Cost"), "coin-yuan"),
