@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.utils.translation import gettext, pgettext_lazy
@@ -113,7 +113,9 @@ class ParameterForm(forms.Form):
 
 
 class CareForm(forms.Form):
-    """How careful one goes; how the canary is said is up to the form."""
+    """How careful one goes; by which attribute the canary is named is up to the form."""
+
+    canary_by: ClassVar[str]
 
     batch_size = forms.IntegerField(
         label=_("Hosts at a time"), min_value=1, max_value=MOST_AT_A_TIME, initial=5, help_text=_("After the canary.")
@@ -128,25 +130,22 @@ class CareForm(forms.Form):
     def pace(self, assets: Sequence[Asset]) -> Pace:
         """Raises DomainError when the canary is none of the assets, or not one alone."""
         said = self.cleaned_data
-        canary = self.canary_of(assets, said["canary"]) if said["canary"] else None
+        named = [asset for asset in assets if getattr(asset, self.canary_by) == said["canary"]]
+        canary = _the_one(named) if said["canary"] else None
         return Pace(said["batch_size"], said["max_failures"], said["waits_after_canary"], canary)
-
-    def canary_of(self, assets: Sequence[Asset], said: object) -> Asset:
-        raise NotImplementedError
 
 
 class PaceForm(CareForm):
     """Of a change: its servers are known."""
 
+    canary_by = "pk"
     canary = forms.IntegerField(label=_("Canary"), required=False)
-
-    def canary_of(self, assets: Sequence[Asset], said: object) -> Asset:
-        return _the_one([asset for asset in assets if asset.pk == said])
 
 
 class UseForm(CareForm):
-    """On which hosts, and what for."""
+    """On which hosts, and what for. Only the browser knows which are ticked while one types: the canary has a name."""
 
+    canary_by = "name"
     reason = forms.CharField(label=_("What for"), max_length=300, required=False)
     canary = forms.CharField(
         label=_("Canary"), max_length=200, required=False, help_text=_("Name of the first host; empty: any of them.")
@@ -159,10 +158,6 @@ class UseForm(CareForm):
             label=_("Servers"),
             error_messages={"required": _("Please choose at least one server.")},
         )
-
-    def canary_of(self, assets: Sequence[Asset], said: object) -> Asset:
-        """By its name: which servers are ticked is known to the browser alone while it is typed."""
-        return _the_one([asset for asset in assets if asset.name == said])
 
 
 def _the_one(found: Sequence[Asset]) -> Asset:

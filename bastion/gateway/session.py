@@ -32,7 +32,7 @@ from bastion.gateway.contract import (
 )
 from bastion.gateway.recording.reader import plain_from
 from bastion.gateway.recording.writer import RecordingFailed
-from bastion.gateway.ssh.words import duration, say
+from bastion.gateway.words import duration, say
 from bastion.policy import Judgement
 
 log = logging.getLogger(__name__)

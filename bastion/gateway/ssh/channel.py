@@ -23,7 +23,7 @@ from bastion.gateway.ssh.scp import Scp, read_command
 from bastion.gateway.ssh.sftp import open_sftp
 from bastion.gateway.ssh.target import TargetFailed
 from bastion.gateway.ssh.visit import Visit
-from bastion.gateway.ssh.words import say
+from bastion.gateway.words import say
 
 log = logging.getLogger(__name__)
 

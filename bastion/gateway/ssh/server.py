@@ -18,9 +18,9 @@ from bastion.gateway.session import Node
 from bastion.gateway.ssh import algorithms, names
 from bastion.gateway.ssh.channel import Channel
 from bastion.gateway.ssh.forward import Forwards
+from bastion.gateway.ssh.tuning import quicken
 from bastion.gateway.ssh.visit import Visit
-from bastion.gateway.ssh.wire import quicken
-from bastion.gateway.ssh.words import say
+from bastion.gateway.words import say
 
 log = logging.getLogger(__name__)
 

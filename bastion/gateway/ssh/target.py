@@ -9,7 +9,7 @@ import asyncssh
 from bastion.gateway.contract import Hop
 from bastion.gateway.session import Session
 from bastion.gateway.ssh import algorithms
-from bastion.gateway.ssh.wire import quicken
+from bastion.gateway.ssh.tuning import quicken
 
 CONNECT_S = 10.0
 SIGN_IN_S = 15.0

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from bastion.gateway.contract import Access, Action, Client, Language, Person, Refused, Wish
 from bastion.gateway.session import Node, Session
 from bastion.gateway.ssh.target import Links
-from bastion.gateway.ssh.words import say
+from bastion.gateway.words import say
 
 
 @dataclass(eq=False)
