@@ -3,7 +3,7 @@
 from django.urls import path
 
 from bastion import node_views
-from bastion.views import keys, nodes, sessions
+from bastion.views import around, keys, nodes, sessions
 
 app_name = "bastion"
 
@@ -14,6 +14,10 @@ urlpatterns = [
         path(f"sessions/<int:pk>/{name}/", sessions.press, {"name": name}, name=f"session-{name}")
         for name in sessions.PRESSES
     ),
+    path("for-incident/<int:incident_id>/", around.for_incident, name="for-incident"),
+    path("for-change/<int:change_id>/", around.for_change, name="for-change"),
+    path("for-asset/<int:asset_id>/", around.for_asset, name="for-asset"),
+    path("for-event/<int:event_id>/", around.for_event, name="for-event"),
     path("nodes/", nodes.index, name="nodes"),
     path("nodes/new/", nodes.announce, name="node-announce"),
     path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),
