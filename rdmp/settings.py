@@ -386,8 +386,13 @@ AGENT_TOKEN = env.secret("RDMP_AGENT_TOKEN")
 AGENT_URL = env.text("RDMP_AGENT_URL", f"http://127.0.0.1:{env.text('RDMP_AGENT_PORT', '9101')}/metrics")
 DEMO_PORT = int(env.number("RDMP_DEMO_PORT", 9180))
 DEMO_CLOUD_PORT = int(env.number("RDMP_DEMO_CLOUD_PORT", 9181))
+DEMO_SSH_PORT = int(env.number("RDMP_DEMO_SSH_PORT", 9183))
 DEMO_ROBOTS_PORT = int(env.number("RDMP_DEMO_ROBOTS_PORT", 9182))
 LOCAL_URL = f"http://127.0.0.1:{env.text('RDMP_PORT', '8000')}"
+
+# --- bastion --------------------------------------------------------------------------------------------------------
+
+NODE_SECRET = env.secret("RDMP_NODE_SECRET")  # by which the node beside the platform enrols; unset: there is none
 
 # --- credentials ----------------------------------------------------------------------------------------------------
 
