@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rdmp.embedded import lodging, postgres, redis
 from rdmp.embedded.errors import StartError
@@ -194,7 +195,7 @@ def _kept_ports(directory: Path) -> dict[str, str]:
     return {name: str(port) for name, port in ports.items()}
 
 
-def _read_ports(directory: Path) -> dict[str, object]:
+def _read_ports(directory: Path) -> dict[str, Any]:
     try:
         kept = json.loads((directory / "ports.json").read_text())
     except (OSError, ValueError):
@@ -203,4 +204,4 @@ def _read_ports(directory: Path) -> dict[str, object]:
 
 
 def _write_ports(directory: Path, ports: Mapping[str, int]) -> None:
-    (directory / "ports.json").write_text(json.dumps(_read_ports(directory) | ports))
+    (directory / "ports.json").write_text(json.dumps({**_read_ports(directory), **ports}))

@@ -149,7 +149,7 @@ async def _until_over(portal: RemotePortal, who: Identity, talking: asyncio.Futu
     watching = asyncio.ensure_future(_until_unknown(portal, who))
     stopping = asyncio.ensure_future(stop.event.wait())
     try:
-        await asyncio.wait({watching, stopping, talking}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((watching, stopping, talking), return_when=asyncio.FIRST_COMPLETED)
         if stop.is_asked_for:
             return Ending.STOPPED
         if talking.done():
