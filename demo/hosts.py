@@ -41,6 +41,7 @@ ADDRESSES: Final[Mapping[str, str]] = {
 LOOPBACKS: Final = ("127.0.0.1", "::1", "localhost")
 SHELL: Final = "/bin/bash"
 CHUNK: Final = 32768
+PATIENCE_S: Final = 1.0
 FILES: Final[Mapping[str, str]] = {
     "conf/mall.conf": "upstream mall { server 172.16.1.21:8080; server 172.16.1.22:8080; }\nproxy_read_timeout 30s;\n",
     "logs/access.log": "".join(
@@ -154,12 +155,29 @@ async def _without_terminal(
     child = await asyncio.create_subprocess_exec(
         *command, cwd=place, env=env, stdin=pipe, stdout=pipe, stderr=pipe, start_new_session=True
     )
+    giving = asyncio.ensure_future(_give(process, child))
     try:
-        await process.redirect(stdin=child.stdin, stdout=child.stdout, stderr=child.stderr)
-        await process.stdout.drain()
+        await asyncio.gather(_pass_on(child.stdout, process.stdout), _pass_on(child.stderr, process.stderr))
         return await child.wait()
     finally:
-        _end(child)
+        giving.cancel()
+        await _end(child)
+
+
+async def _give(process: asyncssh.SSHServerProcess[bytes], child: asyncio.subprocess.Process) -> None:
+    assert child.stdin is not None  # noqa: S101 - it was given a pipe
+    with contextlib.suppress(OSError, asyncssh.SignalReceived, asyncssh.BreakReceived):
+        while data := await process.stdin.read(CHUNK):
+            child.stdin.write(data)
+            await child.stdin.drain()
+    child.stdin.close()
+
+
+async def _pass_on(source: asyncio.StreamReader | None, target: asyncssh.SSHWriter[bytes]) -> None:
+    assert source is not None  # noqa: S101 - it was given a pipe
+    while data := await source.read(CHUNK):
+        target.write(data)
+        await target.drain()
 
 
 async def _with_terminal(
@@ -184,7 +202,7 @@ async def _with_terminal(
         return await child.wait()
     finally:
         typing.cancel()
-        _end(child)
+        await _end(child)
         os.close(master)
 
 
@@ -219,10 +237,14 @@ def _resize(master: int, size: tuple[int, int, int, int]) -> None:
     fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", height, width, pixel_width, pixel_height))
 
 
-def _end(child: asyncio.subprocess.Process) -> None:
+async def _end(child: asyncio.subprocess.Process) -> None:
     """It and what it has started."""
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(child.pid, signal.SIGHUP)
+    for number in (signal.SIGHUP, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, number)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(child.wait(), PATIENCE_S)
+            return
 
 
 async def serve(known: Known, port: int, top: Path) -> None:
