@@ -300,6 +300,7 @@ def main() -> int:
     except (OSError, ValueError) as problem:
         return _without(f"their accounts cannot be read ({type(problem).__name__})")
     with tempfile.TemporaryDirectory(prefix="rdmp-demo-hosts-", ignore_cleanup_errors=True) as directory:
+        os.environ["HOME"] = directory  # asyncssh looks there, and nobody may look into root's
         if os.geteuid() == 0:
             become_nobody(Path(directory))
         try:

@@ -25,7 +25,7 @@ from demo.hosts import Account, Known
 OURS, CUSTOMERS, APPLICATION = "trops", "xxadmin", "www"
 SSH: Final = frozenset({Protocol.SSH, Protocol.SFTP})
 ALL: Final = frozenset(Action) - {Action.FORWARD}
-OFFICE_HOURS: Final = ({"days": [0, 1, 2, 3, 4], "start": "09:00", "end": "18:00"},)
+OFFICE_HOURS: Final = ({"days": [0, 1, 2, 3, 4], "from": "09:00", "to": "18:00"},)
 
 
 def write(*, customer: Customer, manager: User, engineers: tuple[User, User], now: datetime) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -65,16 +66,19 @@ def read(place: Path) -> Plan | None:
 async def make(plan: Plan) -> None:
     """Gives up after some minutes: without a node there is nothing to go through."""
     await asyncio.sleep(FIRST_TRY_S)
+    why = ""
     for _ in range(TRIES):
         try:
             await _sit_down(plan, "mall-web-01", CHECKED, "客户反馈商品页偶发 502，查看日志")
             await _bring(plan, "mall-web-02")
             await _sit_down(plan, "mall-job-01", CLEANED, "例行巡检：内存与日志目录")
-        except (OSError, asyncssh.Error):
+        except (OSError, asyncssh.Error) as problem:
+            why = f"{type(problem).__name__} {problem}"
             await asyncio.sleep(BETWEEN_S)
         else:
             plan.done()
             return
+    print(f"The demo's engineer does not get through the bastion: {why}", file=sys.stderr)
 
 
 @asynccontextmanager
