@@ -1,5 +1,6 @@
 """The one settings file. Everything that differs between two installations is read from the environment."""
 
+import logging
 import warnings
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -461,13 +462,21 @@ SPECTACULAR_SETTINGS = {
 SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """A no to a node is an answer like any other: what a person works on is asked by one."""
+    return not (getattr(record, "status_code", 0) == 403 and "/bastion/node/" in record.getMessage())
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"answers": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_a_line}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("RDMP_LOG_LEVEL", "INFO")},
     "loggers": {
+        "django.request": {"filters": ["answers"]},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},
