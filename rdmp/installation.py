@@ -14,7 +14,7 @@ from typing import Any
 
 from rdmp.embedded import lodging, postgres, redis
 from rdmp.embedded.errors import StartError
-from rdmp.embedded.ports import free_port, is_free
+from rdmp.embedded.ports import claim, free_port, is_free
 
 ROOT = Path(__file__).resolve().parent.parent
 # Ports that the database remembers in the demo customer's assets: kept from start to start.
@@ -176,7 +176,7 @@ def reachable(bind: str, port: str) -> str:
 
 def _ssh_port(directory: Path) -> int:
     """The usual one, or where that is taken one of its own from start to start."""
-    if is_free(SSH_PORT, os.environ.get("RDMP_BIND") or "127.0.0.1"):
+    if claim(SSH_PORT, os.environ.get("RDMP_BIND") or "127.0.0.1"):
         return SSH_PORT
     kept = _read_ports(directory).get("RDMP_SSH_PORT")
     port = kept if isinstance(kept, int) and is_free(kept) else free_port()

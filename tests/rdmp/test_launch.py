@@ -90,6 +90,22 @@ def test_a_taken_ssh_port_that_somebody_named_is_said_and_the_usual_one_gives_wa
         assert installation.environment(state_dir, {})["RDMP_SSH_PORT"] == chosen
 
 
+def test_of_two_copies_that_start_together_one_has_the_usual_ssh_port(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RDMP_SSH_PORT", raising=False)
+    monkeypatch.setattr(installation, "SSH_PORT", free_port())
+    program = f"from rdmp.embedded.ports import claim; print(claim({installation.SSH_PORT}), flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout
+    assert other.stdout.readline() == "True\n"
+    assert installation.environment(state_dir, {})["RDMP_SSH_PORT"] != str(installation.SSH_PORT)
+    other.communicate("\n")
+    assert installation.environment(state_dir, {})["RDMP_SSH_PORT"] == str(installation.SSH_PORT)
+
+
 def test_a_database_that_does_not_answer_is_said_in_one_sentence(state_dir: Path) -> None:
     done = launched(state_dir, DATABASE_URL=f"postgresql://rdmp:secret@127.0.0.1:{free_port()}/rdmp")
     assert_one_sentence(done, "manage.py migrate failed", "Connection refused", "migrate.log")
