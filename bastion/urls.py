@@ -25,6 +25,7 @@ urlpatterns = [
     path("keys/", keys.index, name="keys"),
     path("keys/<int:pk>/remove/", keys.remove, name="key-remove"),
     path("node/enrol/", node_views.enrol, name="node-enrol"),
+    path("node/standing/", node_views.standing, name="node-standing"),
     path("node/known-key/", node_views.known_key, name="node-known-key"),
     path("node/by-key/", node_views.by_key, name="node-by-key"),
     path("node/by-password/", node_views.by_password, name="node-by-password"),
