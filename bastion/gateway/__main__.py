@@ -21,8 +21,8 @@ from pathlib import Path
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bastion.gateway import VERSION, wire
-from bastion.gateway.contract import Piece, Refused, Unreachable
+from bastion.gateway import VERSION, tunnel, wire
+from bastion.gateway.contract import Piece, Refused, Tunnel, Unreachable
 from bastion.gateway.recording.recovery import recover
 from bastion.gateway.remote_portal import RemotePortal, enrol
 from bastion.gateway.session import Node
@@ -81,6 +81,7 @@ async def _run(state: Path, host: str, port: int) -> int:
     for directory in recordings.iterdir():
         _recover(directory, key, portal)
     node = Node(portal, state, recorder(recordings, key, portal), judge)
+    portal.streams.serve(Tunnel, tunnel.serve)
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
