@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from channels.db import database_sync_to_async
@@ -10,9 +11,11 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
 from accounts import scope
+from bastion.gateway import streams
 from bastion.models import Node
 from bastion.services import living
 from bastion.services.recognising import node_of
+from bastion.services.switching import Switch
 
 UNKNOWN_NODE = 4401
 PATH = "/ws/node/"
@@ -22,6 +25,7 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
     """Opened by an enrolled node with a signed request; closed when it is revoked."""
 
     node: Node | None = None
+    switch: Switch
 
     async def connect(self) -> None:
         headers = {name.decode().title(): value.decode("latin-1") for name, value in self.scope["headers"]}
@@ -29,25 +33,34 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
         if self.node is None:
             await self.close(code=UNKNOWN_NODE)
             return
+        self.switch = Switch(self.channel_layer, self.channel_name, self.send)
         await self.channel_layer.group_add(living.group_of(self.node.pk), self.channel_name)
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
         if self.node is not None:
             await self.channel_layer.group_discard(living.group_of(self.node.pk), self.channel_name)
+            await self.switch.gone()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        try:
-            said = json.loads(text_data or "{}")
-        except ValueError:
+        if bytes_data is not None and streams.is_data(bytes_data):
+            await self.switch.from_node(streams.from_bytes(bytes_data))
             return
-        if isinstance(said, dict) and said.get("kind") == "beat" and not await database_sync_to_async(self._beat)(said):
-            await self.close(code=UNKNOWN_NODE)
+        said = streams.parse(text_data or "{}")
+        if said.get("kind") == "stream" and (frame := streams.from_json(said)) is not None:
+            await self.switch.from_node(frame)
+        elif said.get("kind") == "beat":
+            await self.switch.sweep()
+            if not await database_sync_to_async(self._beat)(said):
+                await self.close(code=UNKNOWN_NODE)
+
+    async def node_stream(self, event: dict[str, Any]) -> None:
+        await self.switch.from_portal(event)
 
     async def node_said(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(event["said"]))
 
-    def _beat(self, said: dict[str, Any]) -> bool:
+    def _beat(self, said: Mapping[str, Any]) -> bool:
         """False: the node is no longer enrolled."""
         assert self.node is not None  # noqa: S101 - nobody else is let in
         with scope.platform("a node's heartbeat"):

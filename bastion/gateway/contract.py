@@ -266,6 +266,23 @@ class Watch:
 Order = End | Lock | Say | NewTerms | Judged | Watch
 
 
+# --- what the portal opens a stream for -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Purpose:
+    """Of a stream (`streams.Stream`)."""
+
+
+@dataclass(frozen=True)
+class Tunnel(Purpose):
+    """A TCP connection from the node. `is_near_allowed`: loopback and link-local addresses are reached as well."""
+
+    host: str
+    port: int
+    is_near_allowed: bool = False
+
+
 class Portal(Protocol):
     """Raises Refused and Unreachable; every question is answered within ten seconds or is unreachable."""
 

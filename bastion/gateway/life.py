@@ -14,8 +14,8 @@ from typing import Final
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bastion.gateway import VERSION, asking, identity, voucher, wire
-from bastion.gateway.contract import Piece, Refused, Unreachable
+from bastion.gateway import VERSION, asking, identity, tunnel, voucher, wire
+from bastion.gateway.contract import Piece, Refused, Tunnel, Unreachable
 from bastion.gateway.identity import Identity
 from bastion.gateway.recording.recovery import recover
 from bastion.gateway.remote_portal import RemotePortal, enrol

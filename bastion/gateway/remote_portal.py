@@ -19,7 +19,7 @@ from typing import Final, TypeVar
 import aiohttp
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bastion.gateway import wire
+from bastion.gateway import streams, wire
 from bastion.gateway.contract import (
     Access,
     Ambiguous,
@@ -60,6 +60,7 @@ class RemotePortal:
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connected = asyncio.Event()
         self._http: aiohttp.ClientSession | None = None
+        self.streams = streams.Streams()
         self.emptied = asyncio.Event()
         """Nothing waits to be told."""
         self.load: Callable[[], dict[str, object]] = dict
@@ -245,6 +246,7 @@ class RemotePortal:
             finally:
                 self._socket = None
                 self._connected.clear()
+                self.streams.lost()
             wait = await _pause(wait)
 
     async def _converse(self) -> None:
@@ -255,11 +257,14 @@ class RemotePortal:
         async with self._http.ws_connect(url, headers=headers, heartbeat=BEAT_S, max_msg_size=1 << 20) as socket:
             self._socket = socket
             self._connected.set()
+            self.streams.connected(_sender(socket))
             beating = asyncio.ensure_future(self._beat(socket))
             try:
                 async for message in socket:
                     if message.type is aiohttp.WSMsgType.TEXT:
                         self._hear(json.loads(message.data))
+                    elif message.type is aiohttp.WSMsgType.BINARY and streams.is_data(message.data):
+                        self.streams.take(streams.from_bytes(message.data))
             finally:
                 beating.cancel()
 
@@ -276,6 +281,8 @@ class RemotePortal:
     def _hear(self, said: Mapping[str, object]) -> None:
         if said.get("kind") == "drain":
             self.on_drain()
+        elif said.get("kind") == "stream":
+            self.streams.hear(said)
         elif said.get("kind") == "order":
             try:
                 order = wire.order_from(said)
@@ -283,6 +290,19 @@ class RemotePortal:
                 log.error("an order that cannot be read: %s", problem)
                 return
             self._orders[str(said.get("session"))].put_nowait(order)
+
+
+def _sender(socket: aiohttp.ClientWebSocketResponse) -> streams.Send:
+    async def send(frame: streams.Frame) -> None:
+        try:
+            if frame.do == streams.DATA:
+                await socket.send_bytes(streams.to_bytes(frame))
+            else:
+                await socket.send_str(json.dumps(streams.to_json(frame)))
+        except (aiohttp.ClientError, OSError, RuntimeError):
+            raise streams.StreamClosed("portal_gone") from None
+
+    return send
 
 
 async def _pause(wait_s: float) -> float:
