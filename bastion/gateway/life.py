@@ -127,6 +127,7 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     portal.end_interrupted()
     for directory in recordings.iterdir():
         _recover(directory, who.key, portal)
+    portal.streams.serve(Tunnel, tunnel.serve)
     talking = asyncio.ensure_future(portal.run())
     try:
         node = Node(portal, state, recorder(recordings, who.key, portal), judge)
