@@ -1,0 +1,226 @@
+"""What the bastion costs those who go through it: JSON lines, one per figure.
+
+    python -m benchmarks.bastion [--only bulk,terminal,setup,sftp,echo,idle] [--rounds 3] [--megabytes 200]
+        [--connections 40] [--sessions 200] [--idle 500]
+
+It starts a PostgreSQL, a Redis, a portal, a node, a target's sshd and a jump host's of its own, all on this machine,
+and measures the ways by turns, so that what else the machine does meets all of them. Ratios are of throughput or rate,
+the way through the node over the other one: higher is better, 1 is as fast.
+
+* bulk: output of a command as text, against `ssh -J`; terminal: the same in a terminal, where all of it is recorded;
+* setup: connections made, authorised, recorded and ended (`ssh … true`), four at a time, against the target directly;
+* sftp: a file up and down, listed with its SHA-256 by the node, against the target directly;
+* echo: how much later a typed character comes back than from the target directly, while so many sessions are typed in;
+* idle: what the node program holds in memory with so many idle sessions.
+"""
+
+from __future__ import annotations
+
+from benchmarks import _platform  # noqa: F401 - first: it starts the database and sets Django up
+
+# isort: split
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import statistics
+import subprocess
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import asyncssh
+import psutil
+
+from benchmarks._door import WORK, Door, door
+
+Figures = Iterator[tuple[str, float, str]]
+LINE = "2026-11-30 12:00:00 web-01 nginx[1234]: 192.0.2.7 GET /orders/{at:08d} 200 0.012 Mozilla/5.0 (X11; Linux)\n"
+AT_ONCE = 8
+TYPED_EVERY_S = 2.0
+
+
+def bulk(asked: argparse.Namespace, there: Door) -> Figures:
+    yield _output("bulk", asked, there, ())
+
+
+def terminal(asked: argparse.Namespace, there: Door) -> Figures:
+    yield _output("terminal", asked, there, ("-tt",))
+
+
+def _output(name: str, asked: argparse.Namespace, there: Door, options: tuple[str, ...]) -> tuple[str, float, str]:
+    file = there.place / "text"
+    if not file.exists():
+        lines = "".join(LINE.format(at=at) for at in range(10_000))
+        with file.open("w") as text:
+            for _ in range(asked.megabytes * 1_000_000 // len(lines)):
+                text.write(lines)
+
+    def read(way: str) -> None:
+        command = there.ssh(way, f"cat {file}", options=options)
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True)
+        if len(done.stdout) < file.stat().st_size:
+            raise SystemExit(f"{way}: {len(done.stdout)} bytes of {file.stat().st_size} came")
+
+    return f"bastion.{name}_vs_proxyjump", _ratio(asked.rounds, read, "jumped"), "ratio"
+
+
+def setup(asked: argparse.Namespace, there: Door) -> Figures:
+    def connect(way: str) -> None:
+        def one(_number: int) -> None:
+            subprocess.run(there.ssh(way, "true"), stdin=subprocess.DEVNULL, check=True)
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(one, range(asked.connections)))
+
+    yield "bastion.setup_vs_direct", _ratio(asked.rounds, connect, "direct"), "ratio"
+
+
+def sftp(asked: argparse.Namespace, there: Door) -> Figures:
+    big, back = there.place / "big", there.place / "back"
+    if not big.exists():
+        with big.open("wb") as file:
+            for _ in range(asked.megabytes):
+                file.write(os.urandom(1_000_000))
+
+    def copy(commands: Callable[[str], str]) -> Callable[[str], None]:
+        def run(way: str) -> None:
+            command = [
+                "sftp",
+                *there.options(way),
+                "-b",
+                "-",
+                "-P",
+                str(there.port(way)),
+                f"{there.user(way)}@127.0.0.1",
+            ]
+            given = commands(way).encode()
+            subprocess.run(command, input=given, stdout=subprocess.DEVNULL, check=True)
+
+        return run
+
+    up = copy(lambda way: f"put {big} {there.place}/up-{way}\n")
+    down = copy(lambda way: f"get {big} {back}-{way}\n")
+    yield "bastion.sftp_up_vs_direct", _ratio(asked.rounds, up, "direct"), "ratio"
+    yield "bastion.sftp_down_vs_direct", _ratio(asked.rounds, down, "direct"), "ratio"
+
+
+def echo(asked: argparse.Namespace, there: Door) -> Figures:
+    direct, through = asyncio.run(_echoes(asked, there))
+    yield "bastion.echo_direct_p99_s", _percentile(direct, 99), "s"
+    yield "bastion.echo_through_p50_s", _percentile(through, 50), "s"
+    yield "bastion.echo_added_p99_s", max(0.0, _percentile(through, 99) - _percentile(direct, 99)), "s"
+
+
+async def _echoes(asked: argparse.Namespace, there: Door) -> tuple[list[float], list[float]]:
+    """Seconds of each echo, directly and through the node, by turns; meanwhile others type every two seconds."""
+    near, far = _session(there, "direct"), _session(there, "through")
+    async with _sessions(there, asked.sessions) as others, near as directly, far as by_node:
+        typing = asyncio.ensure_future(_type_on(others))
+        direct, through = [], []
+        for _ in range(500):
+            direct.append(await _echo(directly))
+            through.append(await _echo(by_node))
+            await asyncio.sleep(0.02)
+        typing.cancel()
+    return direct, through
+
+
+async def _type_on(sessions: list[asyncssh.SSHClientProcess[bytes]]) -> None:
+    while True:
+        for session in sessions:
+            session.stdin.write(b"x")
+            await asyncio.sleep(TYPED_EVERY_S / len(sessions))
+            await session.stdout.read(100)
+
+
+async def _echo(session: asyncssh.SSHClientProcess[bytes]) -> float:
+    began = time.perf_counter()
+    session.stdin.write(b"x")
+    await session.stdout.read(100)
+    return time.perf_counter() - began
+
+
+def idle(asked: argparse.Namespace, there: Door) -> Figures:
+    node = psutil.Process(there.node_pid)
+
+    async def hold() -> int:
+        async with _sessions(there, asked.idle):
+            await asyncio.sleep(15)
+            return int(node.memory_full_info().pss)
+
+    yield "bastion.idle500_bytes", asyncio.run(hold()), "bytes"
+
+
+@contextlib.asynccontextmanager
+async def _session(there: Door, way: str) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
+    """`cat` in a terminal that echoes: on a connection of its own."""
+    identity = there.key if way == "through" else there.place / "target_key"
+    async with asyncssh.connect(
+        "127.0.0.1", there.port(way), username=there.user(way), client_keys=[str(identity)], known_hosts=None,
+        config=None, agent_path=None, preferred_auth="publickey",
+    ) as connection:  # fmt: skip
+        name, _, value = WORK.removeprefix("SetEnv=").partition("=")
+        async with connection.create_process(
+            "cat", term_type="xterm", term_size=(80, 24), encoding=None, env={name: value.strip('"')}
+        ) as process:
+            process.stdin.write(b"y")
+            await process.stdout.read(100)
+            yield process
+
+
+@contextlib.asynccontextmanager
+async def _sessions(there: Door, count: int) -> AsyncIterator[list[asyncssh.SSHClientProcess[bytes]]]:
+    async with contextlib.AsyncExitStack() as stack:
+        opened: list[asyncssh.SSHClientProcess[bytes]] = []
+        for _ in range(0, count, AT_ONCE):
+            contexts = [_session(there, "through") for _ in range(min(AT_ONCE, count - len(opened)))]
+            opened += await asyncio.gather(*(stack.enter_async_context(one) for one in contexts))
+        yield opened
+
+
+def _ratio(rounds: int, act: Callable[[str], None], other: str) -> float:
+    """How many times as fast the way through the node is; the median of rounds by turns, after one to warm up."""
+    took: dict[str, list[float]] = {"through": [], other: []}
+    for number in range(rounds + 1):
+        for way, seconds in took.items():
+            began = time.perf_counter()
+            act(way)
+            if number:
+                seconds.append(time.perf_counter() - began)
+    return statistics.median(took[other]) / statistics.median(took["through"])
+
+
+def _percentile(values: list[float], percent: int) -> float:
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+MEASURED: dict[str, Callable[[argparse.Namespace, Door], Figures]] = {
+    "bulk": bulk,
+    "terminal": terminal,
+    "setup": setup,
+    "sftp": sftp,
+    "echo": echo,
+    "idle": idle,
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default=",".join(MEASURED))
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--connections", type=int, default=40)
+    parser.add_argument("--sessions", type=int, default=200)
+    parser.add_argument("--idle", type=int, default=500)
+    asked = parser.parse_args()
+    with door() as there:
+        for name in asked.only.split(","):
+            for metric, value, unit in MEASURED[name](asked, there):
+                print(json.dumps({"name": metric, "value": round(value, 4), "unit": unit}), flush=True)
+
+
+if __name__ == "__main__":
+    main()
