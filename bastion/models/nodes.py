@@ -35,6 +35,7 @@ class Node(SharedModel):
     is_draining = models.BooleanField(
         _("draining"), default=False, help_text=_("Running sessions go on, new ones are refused.")
     )
+    drains_itself = models.BooleanField(default=False, help_text="It asked for it, before an upgrade, and may end it.")
     seen_at = models.DateTimeField(_("last contact"), null=True, blank=True)
     load = models.JSONField(
         _("load"),
