@@ -16,6 +16,8 @@ urlpatterns = [
     ),
     path("nodes/", nodes.index, name="nodes"),
     path("nodes/new/", nodes.announce, name="node-announce"),
+    path("nodes/<int:pk>/", nodes.detail, name="node"),
+    path("nodes/<int:pk>/edit/", nodes.edit, name="node-edit"),
     path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),
     *(path(f"nodes/<int:pk>/{name}/", nodes.press, {"name": name}, name=f"node-{name}") for name in nodes.PRESSES),
     path("install/node.sh", installing.installer, name="install-script"),

@@ -141,6 +141,23 @@ def _free_name(wanted: str) -> str:
 
 
 @transaction.atomic
+def describe(*, node: Node, name: str, ssh_host: str, ssh_port: int, actor: User, now: datetime) -> Node:
+    """Its name, and where people's clients reach it: a router may stand before it."""
+    _may(actor)
+    node = _hold(node)
+    detail: dict[str, object] = {"before": f"{node.name} {node.ssh_host}:{node.public_port}"}
+    node.name, node.ssh_host = name.strip()[:80], ssh_host
+    node.clients_port = None if ssh_port == node.ssh_port else ssh_port
+    try:
+        with transaction.atomic():
+            node.save(update_fields=["name", "ssh_host", "clients_port"])
+    except IntegrityError:
+        raise DomainError(_("There is a node of this name already."), code="name_taken") from None
+    _write(node, "bastion.node.describe", actor, now, detail)
+    return node
+
+
+@transaction.atomic
 def drain(*, node: Node, is_on: bool, actor: User, now: datetime) -> Node:
     """Take no new sessions, before an upgrade; or take them again."""
     _may(actor)
@@ -215,7 +232,7 @@ def _hold(node: Node) -> Node:
     return Node.objects.select_for_update(of=("self",)).select_related("customer").get(pk=node.pk)
 
 
-def _write(node: Node, action: str, actor: User | None, now: datetime) -> None:
-    audit.record(action=action, actor=actor, customer=node.customer, obj=node, now=now)
+def _write(node: Node, action: str, actor: User | None, now: datetime, detail: dict[str, object] | None = None) -> None:
+    audit.record(action=action, actor=actor, customer=node.customer, obj=node, detail=detail, now=now)
     if node.customer_id is not None:
         live.publish(customer_id=node.customer_id, topic="nodes", object_id=node.pk)
