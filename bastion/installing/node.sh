@@ -234,10 +234,9 @@ stop() {
 }
 
 is_up() { # is_up SECONDS: the portal hears of it, as this version
-	tries=0
-	while [ $tries -lt "$1" ]; do
+	until=$(($(date +%s) + $1))
+	while [ "$(date +%s)" -lt "$until" ]; do
 		case $(node standing 2>/dev/null || true) in *" $VERSION "*" heard") return 0 ;; esac
-		tries=$((tries + 1))
 		sleep 1
 	done
 	return 1
@@ -278,7 +277,7 @@ install() {
 	enrol
 	write_unit
 	start
-	is_up 60 || { last_words; fail 'the portal does not see the node within a minute: the lines above may tell why.'; }
+	is_up 90 || { last_words; fail 'the portal does not see the node: the lines above may tell why.'; }
 	node undrain
 	say "The node runs: $(node standing)"
 }
@@ -306,7 +305,7 @@ upgrade() {
 	write_settings
 	write_unit
 	start
-	if ! is_up 60; then
+	if ! is_up 90; then
 		last_words
 		say "$VERSION does not come up: going back to $former." >&2
 		stop
@@ -314,7 +313,7 @@ upgrade() {
 		VERSION=$former
 		write_unit
 		start
-		is_up 60 || fail "neither does $former: please look at the lines above."
+		is_up 90 || fail "neither does $former: please look at the lines above."
 		node undrain || true
 		fail 'the former version runs again; the new one did not come up.'
 	fi
