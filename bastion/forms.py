@@ -38,6 +38,18 @@ class NodeForm(forms.Form):
         self.fields["customer"].queryset = Customer.objects.all()  # type: ignore[attr-defined]
 
 
+class NodeAddressForm(forms.Form):
+    """How it is called, and what people write into their SSH client."""
+
+    name = forms.CharField(label=_("Name"), max_length=80)
+    ssh_host = forms.RegexField(
+        r"\A[A-Za-z0-9.:_-]{1,253}\Z",
+        label=_("Address for SSH clients"),
+        help_text=_("A name or an IP address under which people reach this node."),
+    )
+    ssh_port = forms.IntegerField(label=_("Port for SSH clients"), min_value=1, max_value=65535)
+
+
 class KeyForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=80, required=False, help_text=_("Such as: laptop."))
     public_key = forms.CharField(

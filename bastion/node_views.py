@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import User
-from bastion.gateway import VERSION, wire
+from bastion.gateway import wire
 from bastion.gateway.contract import Language, Person
-from bastion.models import BastionSession, Node
+from bastion.models import Node
 from bastion.services import enrolling, facts, letting_in, recordings, signing_in
 from bastion.services.recognising import node_of
 
@@ -69,8 +69,25 @@ def enrol(request: HttpRequest) -> HttpResponse:
 
 @answered
 def standing(node: Node, _body: bytes) -> wire.Standing:
-    online = BastionSession.objects.online().filter(node=node).count()
-    return wire.Standing(node.name, node.is_draining, online, VERSION)
+    return enrolling.standing(node=node, now=timezone.now())
+
+
+@answered
+def present(node: Node, body: bytes) -> wire.Standing:
+    said = wire.decode(wire.Here, body)
+    return enrolling.standing(node=enrolling.present(node=node, said=said), now=timezone.now())
+
+
+@answered
+def drain(node: Node, body: bytes) -> wire.Standing:
+    is_on = wire.decode(bool, body)
+    now = timezone.now()
+    return enrolling.standing(node=enrolling.drain_itself(node=node, is_on=is_on, now=now), now=now)
+
+
+@answered
+def leave(node: Node, _body: bytes) -> None:
+    enrolling.leave(node=node, now=timezone.now())
 
 
 @answered

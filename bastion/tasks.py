@@ -5,14 +5,15 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from bastion.services import groups, living
+from bastion.services import groups, living, node_watch
 
 
 @shared_task(name="bastion.sweep", queue="default")
 def sweep() -> None:
-    """Sessions that no node speaks of any more."""
+    """Sessions that no node speaks of any more, and nodes that nobody has heard of."""
     with scope.platform("sessions of silent nodes"):
         living.sweep(now=timezone.now())
+        node_watch.look(now=timezone.now())
 
 
 @shared_task(name="bastion.follow_networks", queue="default")

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from bastion import node_views
-from bastion.views import around, keys, nodes, sessions
+from bastion.views import around, installing, keys, nodes, sessions
 
 app_name = "bastion"
 
@@ -20,12 +20,19 @@ urlpatterns = [
     path("for-event/<int:event_id>/", around.for_event, name="for-event"),
     path("nodes/", nodes.index, name="nodes"),
     path("nodes/new/", nodes.announce, name="node-announce"),
+    path("nodes/<int:pk>/", nodes.detail, name="node"),
+    path("nodes/<int:pk>/edit/", nodes.edit, name="node-edit"),
     path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),
     *(path(f"nodes/<int:pk>/{name}/", nodes.press, {"name": name}, name=f"node-{name}") for name in nodes.PRESSES),
+    path("install/node.sh", installing.installer, name="install-script"),
+    path("install/node-<str:digest>.tar.gz", installing.archive, name="install-archive"),
     path("keys/", keys.index, name="keys"),
     path("keys/<int:pk>/remove/", keys.remove, name="key-remove"),
     path("node/enrol/", node_views.enrol, name="node-enrol"),
     path("node/standing/", node_views.standing, name="node-standing"),
+    path("node/present/", node_views.present, name="node-present"),
+    path("node/drain/", node_views.drain, name="node-drains-itself"),
+    path("node/leave/", node_views.leave, name="node-leave"),
     path("node/known-key/", node_views.known_key, name="node-known-key"),
     path("node/by-key/", node_views.by_key, name="node-by-key"),
     path("node/by-password/", node_views.by_password, name="node-by-password"),

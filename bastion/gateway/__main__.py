@@ -3,7 +3,7 @@
 python -m bastion.gateway enrol --portal URL [--token TOKEN] [--state DIR]     the token: else RDMP_NODE_TOKEN, or asked
 python -m bastion.gateway run [--state DIR] [--host HOST] [--port PORT]
 python -m bastion.gateway beside --portal URL ...                              the platform's own: RDMP_NODE_SECRET
-python -m bastion.gateway standing [--state DIR]                               how it stands with the portal
+python -m bastion.gateway standing | drain | undrain | leave [--state DIR]     how it stands with the portal; farewell
 """
 
 from __future__ import annotations
@@ -14,14 +14,20 @@ import getpass
 import logging
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
-from bastion.gateway import asking, identity, life
+from bastion.gateway import asking, identity, life, wire
 from bastion.gateway.contract import Refused, Unreachable
-from bastion.gateway.identity import NotEnrolled
+from bastion.gateway.identity import Identity, NotEnrolled
 
 DEFAULT_STATE = "/var/lib/rdmp-node"
+ASKED: Mapping[str, Callable[[Identity], Awaitable[wire.Standing]]] = {
+    "standing": asking.standing,
+    "drain": partial(asking.drain, is_on=True),
+    "undrain": partial(asking.drain, is_on=False),
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -42,7 +48,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bastion.gateway", description="The RDMP node.")
-    parser.add_argument("what", choices=("enrol", "run", "beside", "standing"))
+    parser.add_argument("what", choices=("enrol", "run", "beside", *ASKED, "leave"))
     parser.add_argument("--state", default=os.environ.get("RDMP_NODE_STATE", DEFAULT_STATE), type=Path)
     parser.add_argument("--portal", default=os.environ.get("RDMP_NODE_PORTAL", ""))
     parser.add_argument("--token", default=os.environ.get("RDMP_NODE_TOKEN", ""))
@@ -56,13 +62,20 @@ async def _do(said: argparse.Namespace) -> int:
         return await life.installed(said.state, said.host, said.port)
     if said.what == "beside":
         return await life.beside(said.state, said.portal, _secret("RDMP_NODE_SECRET"), said.host, said.port)
-    if said.what == "standing":
-        found = await asking.standing(identity.read(said.state))
-        print(f"{found.name}: {'draining' if found.is_draining else 'working'}, {found.sessions} online")
+    if said.what in ASKED:
+        print(_words(await ASKED[said.what](identity.read(said.state))))
+        return 0
+    if said.what == "leave":
+        await asking.leave(identity.read(said.state))
         return 0
     token = said.token or await asyncio.to_thread(_read_token)
     print(f"enrolled as node {await life.join(said.state, said.portal, token, said.port)}")
     return 0
+
+
+def _words(found: wire.Standing) -> str:
+    state = "draining" if found.is_draining else "working"
+    return f"{found.name}: {found.version} {state}, {found.sessions} online {'heard' if found.is_heard else 'silent'}"
 
 
 def _read_token() -> str:

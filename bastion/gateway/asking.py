@@ -31,6 +31,21 @@ async def standing(identity: Identity) -> wire.Standing:
     return await ask(identity, "standing", None, wire.Standing)
 
 
+async def present(identity: Identity, here: wire.Here) -> wire.Standing:
+    """Say what we are. Raises as `standing` does."""
+    return await ask(identity, "present", here, wire.Standing)
+
+
+async def drain(identity: Identity, *, is_on: bool) -> wire.Standing:
+    """Take no new sessions, or take them again after such a wish of our own. Raises as `standing` does."""
+    return await ask(identity, "drain", is_on, wire.Standing)
+
+
+async def leave(identity: Identity) -> None:
+    """Our key is worth nothing from now on. Raises as `standing` does."""
+    await ask(identity, "leave", None, type(None))
+
+
 async def ask(identity: Identity, what: str, question: object, kind: type[T]) -> T:
     path, body = f"/bastion/node/{what}/", wire.encode(question)
     headers = wire.sign(identity.key, node=identity.node, method="POST", path=path, body=body, now=time.time())

@@ -14,7 +14,7 @@ from typing import Final
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from bastion.gateway import VERSION, asking, identity, tunnel, voucher, wire
+from bastion.gateway import asking, identity, tunnel, version, voucher, wire
 from bastion.gateway.contract import Piece, Refused, Tunnel, Unreachable
 from bastion.gateway.identity import Identity
 from bastion.gateway.recording.recovery import recover
@@ -83,11 +83,26 @@ async def beside(state: Path, portal: str, secret: str, host: str, port: int) ->
 
 async def join(state: Path, portal: str, token: str, port: int) -> int:
     """Bring the public half of the key with the token; the node's number. Raises Refused and Unreachable."""
-    public = identity.public_of(identity.key_of(state))
-    shown = tuple(one.export_public_key("openssh").decode().strip() for one in host_keys(state))
-    number = await enrol(portal, wire.Enrol(token, public, VERSION, port, shown))
+    public, here = identity.public_of(identity.key_of(state)), _here(state, port)
+    number = await enrol(portal, wire.Enrol(token, public, here.version, here.ssh_port, here.host_keys))
     identity.write(state, number, portal)
     return number
+
+
+def _here(state: Path, port: int) -> wire.Here:
+    shown = (one.export_public_key("openssh").decode().strip() for one in host_keys(state))
+    return wire.Here(version(), port, tuple(shown))
+
+
+async def _present(state: Path, who: Identity, port: int) -> None:
+    wait = FIRST_WAIT_S
+    while True:
+        try:
+            await asking.present(who, _here(state, port))
+            return
+        except (Refused, Unreachable):
+            await asyncio.sleep(wait)
+            wait = min(wait * 2, LONGEST_WAIT_S)
 
 
 async def _join(state: Path, portal: str, secret: str, port: int, stop: Stop) -> Identity | None:
@@ -134,7 +149,9 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
         gateway = await serve(node, host=host, port=port)
         portal.load, portal.on_drain = lambda: _load(state, gateway), gateway.drain
         log.info("SSH on port %d, node %s", gateway.port, who.node)
+        presenting = asyncio.ensure_future(_present(state, who, gateway.port))
         ending = await _until_over(portal, who, talking, stop)
+        presenting.cancel()
         await gateway.close()
         if ending is Ending.STOPPED:
             with contextlib.suppress(TimeoutError):

@@ -76,6 +76,15 @@ class Enrolled:
 
 
 @dataclass(frozen=True)
+class Here:
+    """What a node is, said again at each start: it may have been upgraded, or moved to another port."""
+
+    version: str
+    ssh_port: int
+    host_keys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ByKey:
     login: str
     public_key: str
@@ -135,12 +144,13 @@ class Taken:
 
 @dataclass(frozen=True)
 class Standing:
-    """How a node stands with the portal. `version`: of the program that the portal offers now."""
+    """How a node stands with the portal. `version`: of the program that it said it is; `is_heard`: by the WebSocket."""
 
     name: str
+    version: str
     is_draining: bool
     sessions: int
-    version: str
+    is_heard: bool
 
 
 @dataclass(frozen=True)

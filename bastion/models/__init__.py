@@ -2,7 +2,7 @@
 
 from bastion.models.grants import AccessRequest, Grant, GrantQuerySet
 from bastion.models.groups import GroupAdministrator, GroupAsset, ResourceGroup
-from bastion.models.nodes import Node
+from bastion.models.nodes import Node, NodeLoad
 from bastion.models.people import LoginTicket, SshKey
 from bastion.models.sessions import (
     BastionSession,
@@ -24,6 +24,7 @@ __all__ = [
     "GroupAsset",
     "LoginTicket",
     "Node",
+    "NodeLoad",
     "RecordingPiece",
     "ResourceGroup",
     "SessionCommand",

@@ -21,8 +21,8 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_admin
 from bastion.gateway import voucher
-from bastion.gateway.wire import Enrol
-from bastion.models import Node
+from bastion.gateway.wire import Enrol, Here, Standing
+from bastion.models import BastionSession, Node
 from notify import live
 
 TOKEN_LIFE: Final = timedelta(hours=1)
@@ -82,7 +82,8 @@ def enrol(*, said: Enrol, address: str, now: datetime) -> Node:
     node.state, node.public_key, node.enrolled_at = Node.State.ENROLLED, said.public_key, now
     node.enrolment_digest, node.enrolment_until = "", None
     node.ssh_host = node.ssh_host or address
-    _describe(node, said, now)
+    node.seen_at = now
+    _describe(node, said)
     try:
         with transaction.atomic():
             node.save()
@@ -99,7 +100,7 @@ def _enrol_own(said: Enrol, now: datetime) -> Node:
     rows = Node.objects.select_for_update(of=("self",)).select_related("customer")
     before: Node | None = rows.filter(is_own=True).exclude(state=Node.State.REVOKED).first()
     if before is not None and before.public_key == said.public_key:
-        _describe(before, said, now)
+        _describe(before, said)
         before.save()
         return before
     if not _is_key(said.public_key) or Node.objects.filter(public_key=said.public_key).exists():
@@ -115,15 +116,22 @@ def _enrol_own(said: Enrol, now: datetime) -> Node:
         is_draining=before is not None and before.is_draining,
         created_at=now,
         enrolled_at=now,
+        seen_at=now,
     )
-    _describe(node, said, now)
+    _describe(node, said)
     node.save()
     _write(node, "bastion.node.enrol", None, now)
     return node
 
 
-def _describe(node: Node, said: Enrol, now: datetime) -> None:
-    node.version, node.ssh_port, node.seen_at = said.version[:40], said.ssh_port, now
+def _set_draining(node: Node, is_on: bool, by_itself: bool, actor: User | None, now: datetime) -> None:
+    node.is_draining, node.drains_itself = is_on, by_itself
+    node.save(update_fields=["is_draining", "drains_itself"])
+    _write(node, "bastion.node.drain" if is_on else "bastion.node.undrain", actor, now)
+
+
+def _describe(node: Node, said: Enrol | Here) -> None:
+    node.version, node.ssh_port = said.version[:40], said.ssh_port
     node.host_keys = [key[:1000] for key in said.host_keys[:MOST_HOST_KEYS]]
 
 
@@ -133,15 +141,58 @@ def _free_name(wanted: str) -> str:
 
 
 @transaction.atomic
+def describe(*, node: Node, name: str, ssh_host: str, ssh_port: int, actor: User, now: datetime) -> Node:
+    """Its name, and where people's clients reach it: a router may stand before it."""
+    _may(actor)
+    node = _hold(node)
+    detail: dict[str, object] = {"before": f"{node.name} {node.ssh_host}:{node.public_port}"}
+    node.name, node.ssh_host = name.strip()[:80], ssh_host
+    node.clients_port = None if ssh_port == node.ssh_port else ssh_port
+    try:
+        with transaction.atomic():
+            node.save(update_fields=["name", "ssh_host", "clients_port"])
+    except IntegrityError:
+        raise DomainError(_("There is a node of this name already."), code="name_taken") from None
+    _write(node, "bastion.node.describe", actor, now, detail)
+    return node
+
+
+@transaction.atomic
 def drain(*, node: Node, is_on: bool, actor: User, now: datetime) -> Node:
     """Take no new sessions, before an upgrade; or take them again."""
     _may(actor)
     node = _hold(node)
-    if node.is_draining != is_on:
-        node.is_draining = is_on
-        node.save(update_fields=["is_draining"])
-        _write(node, "bastion.node.drain" if is_on else "bastion.node.undrain", actor, now)
+    if node.is_draining != is_on or node.drains_itself:
+        _set_draining(node, is_on, False, actor, now)
     return node
+
+
+@transaction.atomic
+def drain_itself(*, node: Node, is_on: bool, now: datetime) -> Node:
+    """As `drain`, asked for by the node: what a person has ordered it does not take back."""
+    node = _hold(node)
+    if node.is_draining != is_on and (is_on or node.drains_itself):
+        _set_draining(node, is_on, is_on, None, now)
+    return node
+
+
+@transaction.atomic
+def leave(*, node: Node, now: datetime) -> None:
+    """It was taken off its machine."""
+    _shut_out(_hold(node), None, now)
+
+
+def present(*, node: Node, said: Here) -> Node:
+    """What it says of itself at a start."""
+    _describe(node, said)
+    node.save(update_fields=["version", "ssh_port", "host_keys"])
+    return node
+
+
+def standing(*, node: Node, now: datetime) -> Standing:
+    online = BastionSession.objects.online().filter(node=node).count()
+    is_heard = not node.is_silent(now) and node.seen_at != node.enrolled_at
+    return Standing(node.name, node.version, node.is_draining, online, is_heard)
 
 
 @transaction.atomic
@@ -181,7 +232,7 @@ def _hold(node: Node) -> Node:
     return Node.objects.select_for_update(of=("self",)).select_related("customer").get(pk=node.pk)
 
 
-def _write(node: Node, action: str, actor: User | None, now: datetime) -> None:
-    audit.record(action=action, actor=actor, customer=node.customer, obj=node, now=now)
+def _write(node: Node, action: str, actor: User | None, now: datetime, detail: dict[str, object] | None = None) -> None:
+    audit.record(action=action, actor=actor, customer=node.customer, obj=node, detail=detail, now=now)
     if node.customer_id is not None:
         live.publish(customer_id=node.customer_id, topic="nodes", object_id=node.pk)

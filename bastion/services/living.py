@@ -19,7 +19,7 @@ from bastion.gateway import wire
 from bastion.gateway.contract import End, Lock, Order, Say
 from bastion.models import BastionSession, Node
 from bastion.models.sessions import LEASE
-from bastion.services import authorising
+from bastion.services import authorising, node_watch
 
 STATES: Final = BastionSession.State
 ENDINGS: Final = BastionSession.Ending
@@ -37,6 +37,7 @@ def beat(*, node: Node, sessions: Iterable[str], load: Mapping[str, object], now
     """A node is there and carries these sessions."""
     numbers = {str(key)[:20]: value for key, value in list(load.items())[:MOST_LOAD] if isinstance(value, int | float)}
     Node.objects.filter(pk=node.pk).update(seen_at=now, load=numbers)
+    node_watch.note(node=node, load=numbers, now=now)
     rows = BastionSession.objects.filter(node=node, uid__in=[key for key in map(_uuid, sessions) if key is not None])
     rows.exclude(state=STATES.ENDED).update(leased_until=now + LEASE)
     rows.filter(state=STATES.UNKNOWN).update(state=STATES.OPEN)

@@ -50,6 +50,6 @@ def event_word(kind: str) -> str:
 
 @register.filter
 def node_tone(node: Node, is_silent: bool) -> str:
-    if node.state == Node.State.WAITING:
-        return "info"
+    if node.state != Node.State.ENROLLED:
+        return "info" if node.state == Node.State.WAITING else "secondary"
     return "danger" if is_silent else "warning" if node.is_draining else "success"

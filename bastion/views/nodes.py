@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,10 +17,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from accounts.permissions import is_admin, person_of, require
-from bastion.forms import NodeForm
+from bastion import node_pages
+from bastion.forms import NodeAddressForm, NodeForm
+from bastion.installing import bundle
 from bastion.models import BastionSession, Node
 from bastion.services import enrolling
 
+MOST_ONLINE: Final = 10
 PRESSES: Final[Mapping[str, tuple[Callable[[Node, User], object], str | Promise]]] = {
     "drain": (
         lambda node, actor: enrolling.drain(node=node, is_on=True, actor=actor, now=timezone.now()),
@@ -42,7 +46,11 @@ def index(request: HttpRequest) -> HttpResponse:
     nodes = Node.objects.select_related("customer").exclude(state=Node.State.REVOKED)
     now = timezone.now()
     online = BastionSession.objects.online()
-    shown = [(node, node.is_silent(now), online.filter(node=node).count()) for node in nodes]
+    offered = bundle.made(settings.BASE_DIR).version
+    shown = [
+        (node, node.is_silent(now), online.filter(node=node).count(), node_pages.is_behind(node, offered))
+        for node in nodes
+    ]
     return render(request, "bastion/nodes.html", {"nodes": shown})
 
 
@@ -57,6 +65,39 @@ def announce(request: HttpRequest) -> HttpResponse:
     return render(request, "bastion/node_form.html", {"form": form}, status=422 if form.errors else 200)
 
 
+@require_safe
+@require(is_admin)
+def detail(request: HttpRequest, pk: int) -> HttpResponse:
+    node, now = _get(pk), timezone.now()
+    offered = bundle.made(settings.BASE_DIR).version
+    online = BastionSession.objects.online().filter(node=node).joined().order_by("-allowed_at")
+    shown = {
+        "node": node,
+        "is_silent": node.is_silent(now),
+        "online": online[:MOST_ONLINE],
+        "count": online.count(),
+        "plots": node_pages.plots(node, now=now),
+        "fingerprints": node_pages.fingerprints(node),
+        "lines": node_pages.lines(node, portal=settings.PUBLIC_URL, offered=offered),
+        "offered": offered if node_pages.is_behind(node, offered) else "",
+    }
+    return render(request, "bastion/node.html", shown)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require(is_admin)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    node = _get(pk)
+    given = {"name": node.name, "ssh_host": node.ssh_host, "ssh_port": node.public_port}
+    form = NodeAddressForm(request.POST if request.method == "POST" else None, initial=given)
+    if request.method == "POST" and form.is_valid():
+        enrolling.describe(node=node, **form.cleaned_data, actor=person_of(request), now=timezone.now())
+        messages.success(request, _("Saved."))
+        return redirect("bastion:node", pk)
+    shown = {"form": form, "node": node}
+    return render(request, "bastion/node_edit.html", shown, status=422 if form.errors else 200)
+
+
 @require_POST
 @require(is_admin)
 def ask_again(request: HttpRequest, pk: int) -> HttpResponse:
@@ -69,9 +110,10 @@ def ask_again(request: HttpRequest, pk: int) -> HttpResponse:
 @require(is_admin)
 def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     act, done = PRESSES[name]
-    act(_get(pk), person_of(request))
+    node = _get(pk)
+    act(node, person_of(request))
     messages.success(request, str(done))
-    return redirect("bastion:nodes")
+    return redirect("bastion:nodes") if name == "revoke" else redirect("bastion:node", pk)
 
 
 def _get(pk: int) -> Node:
@@ -79,9 +121,8 @@ def _get(pk: int) -> Node:
 
 
 def _show_token(request: HttpRequest, node: Node, token: str) -> HttpResponse:
-    portal = request.build_absolute_uri("/").rstrip("/")
-    command = f"RDMP_NODE_TOKEN={token} python3 -m bastion.gateway enrol --portal {portal}"
     messages.success(request, _("%(name)s is announced.") % {"name": node.name})
-    response = render(request, "bastion/node_token.html", {"node": node, "token": token, "command": command})
+    shown = {"node": node, "token": token, "lines": node_pages.install_lines(settings.PUBLIC_URL)}
+    response = render(request, "bastion/node_token.html", shown)
     response["Cache-Control"] = "no-store"
     return response

@@ -1,0 +1,1 @@
+"""How the node program gets onto a customer's machine: what is in the bundle, and the script that sets it up."""
