@@ -48,7 +48,7 @@ class Asked:
 
 @transaction.atomic
 def ask(*, person: User, asset: Asset, asked: Asked, now: datetime) -> AccessRequest:
-    """Raises PermissionDenied for somebody who may only read or works elsewhere, DomainError for what makes no sense."""
+    """Raises PermissionDenied for somebody who may only read or works elsewhere; DomainError."""
     audit.hold(asset.customer_id)
     if not can_write(person) or not works_for(person, asset.customer):
         raise PermissionDenied

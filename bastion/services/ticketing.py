@@ -1,15 +1,11 @@
-"""How somebody gets to a server with a client of their own: the nodes that lead there, and a ticket for one connection."""
+"""One-time tickets: for somebody who is signed in here, a name for one connection with an SSH client of their own."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-from dataclasses import dataclass
 from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
@@ -18,30 +14,8 @@ from accounts.models import User
 from accounts.permissions import can_write
 from assets.models import Asset
 from bastion.access import Protocol
-from bastion.models import Favourite, LoginTicket, Node
+from bastion.models import LoginTicket
 from bastion.services import authorising, signing_in
-
-
-@dataclass(frozen=True, slots=True)
-class Gateway:
-    """A node as clients find it."""
-
-    node: Node
-    fingerprints: list[tuple[str, str]]
-    """Kind of key and fingerprint, as OpenSSH shows them at the first connection."""
-
-    @property
-    def place(self) -> str:
-        """`-p 2222 gateway`; without the port where it is the usual one."""
-        return self.node.ssh_host if self.node.ssh_port == 22 else f"-p {self.node.ssh_port} {self.node.ssh_host}"
-
-
-def gateways(asset: Asset, *, now: datetime) -> list[Gateway]:
-    """The nodes that let somebody in to it now; the customer's own first."""
-    rows = Node.objects.filter(Q(customer=asset.customer_id) | Q(customer=None), state=Node.State.ENROLLED)
-    found = [node for node in rows.exclude(ssh_host="") if not node.is_draining and not node.is_silent(now)]
-    found.sort(key=lambda node: (node.customer_id is None, node.name))
-    return [Gateway(node, [(_kind(key), fingerprint(key)) for key in node.host_keys]) for node in found]
 
 
 @transaction.atomic
@@ -67,29 +41,3 @@ def make(
     detail = {"account": account, "work": work[:300], "address": address}
     audit.record(action="bastion.ticket", actor=person, customer=asset.customer, obj=asset, detail=detail, now=now)
     return made, ticket
-
-
-@transaction.atomic
-def star(*, person: User, asset: Asset, is_on: bool, now: datetime) -> None:
-    """One's own mark: it comes first in one's lists and in the menu of the SSH door."""
-    if is_on:
-        Favourite.objects.get_or_create(
-            person=person, asset=asset, defaults={"customer_id": asset.customer_id, "starred_at": now}
-        )
-    else:
-        Favourite.objects.filter(person=person, asset=asset).delete()
-
-
-def fingerprint(public_key: str) -> str:
-    """As OpenSSH shows it, of any kind of key; empty for what is none."""
-    parts = public_key.split()
-    try:
-        blob = base64.b64decode(parts[1], validate=True)
-    except (IndexError, ValueError):
-        return ""
-    return "SHA256:" + base64.b64encode(hashlib.sha256(blob).digest()).decode().rstrip("=")
-
-
-def _kind(public_key: str) -> str:
-    kind = public_key.split(maxsplit=1)[0] if public_key.split() else ""
-    return {"ssh-ed25519": "ED25519", "ssh-rsa": "RSA"}.get(kind, "ECDSA" if kind.startswith("ecdsa") else kind)
