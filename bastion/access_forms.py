@@ -56,7 +56,7 @@ class GroupSettingsForm(GroupForm):
 
 
 class PersonForm(forms.Form):
-    person: forms.ModelChoiceField[User] = forms.ModelChoiceField(User.objects, label=_("Person"), empty_label="—")
+    person: forms.ModelChoiceField[User] = forms.ModelChoiceField(None, label=_("Person"), empty_label="—")
 
     def __init__(self, *args: Any, people: Any, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -154,12 +154,12 @@ class TermsForm(forms.Form):
 class GrantForm(TermsForm):
     """To whom and for what; `places` are the groups and servers of one customer that somebody may grant."""
 
-    person: forms.ModelChoiceField[User] = forms.ModelChoiceField(User.objects, label=_("Person"), empty_label="—")
+    person: forms.ModelChoiceField[User] = forms.ModelChoiceField(None, label=_("Person"), empty_label="—")
     group: forms.ModelChoiceField[ResourceGroup] = forms.ModelChoiceField(
-        ResourceGroup.objects, label=_("Resource group"), required=False, empty_label="—"
+        None, label=_("Resource group"), required=False, empty_label="—"
     )
     asset: forms.ModelChoiceField[Asset] = forms.ModelChoiceField(
-        Asset.objects, label=_("or one resource"), required=False, empty_label="—"
+        None, label=_("or one resource"), required=False, empty_label="—"
     )
 
     def __init__(self, *args: Any, people: Any, groups: Any, assets: Any, **options: Any) -> None:
@@ -269,7 +269,7 @@ class RuleForm(forms.Form):
         help_text=_("Empty: the usual sentence, in the person's language."),
     )
     group: forms.ModelChoiceField[ResourceGroup] = forms.ModelChoiceField(
-        ResourceGroup.objects, label=_("Resource group"), required=False, empty_label=_("All resources")
+        None, label=_("Resource group"), required=False, empty_label=_("All resources")
     )
     is_on = forms.BooleanField(label=pgettext_lazy("command rule", "In force"), required=False, initial=True)
 
@@ -285,7 +285,7 @@ class TryForm(forms.Form):
         widget=forms.Textarea({"rows": 2, "class": "font-monospace", "spellcheck": "false"}),
     )
     group: forms.ModelChoiceField[ResourceGroup] = forms.ModelChoiceField(
-        ResourceGroup.objects, label=_("Resource group"), required=False, empty_label=_("In no group")
+        None, label=_("Resource group"), required=False, empty_label=_("In no group")
     )
 
     def __init__(self, *args: Any, groups: Any, **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -29,7 +29,7 @@ HOUR = timedelta(hours=1)
 @pytest.fixture
 def told(
     monkeypatch: pytest.MonkeyPatch, django_capture_on_commit_callbacks: Any
-) -> Iterator[Callable[[Callable[[], object]], list[Order]]]:
+) -> Callable[[Callable[[], object]], list[Order]]:
     """The orders that go to nodes when something is done and committed."""
     heard: list[dict[str, Any]] = []
 
@@ -44,7 +44,7 @@ def told(
             act()
         return [wire.order_from(one["said"]) for one in heard if one["type"] == "node.said"]
 
-    yield after
+    return after
 
 
 @pytest.fixture
