@@ -49,8 +49,13 @@ def _bobs_group(jia: Customer, web: Asset, bob: User, root: User) -> None:
         groups.name_administrator(group=group, person=bob, actor=root, now=NOW)
 
 
-def ask(session: BastionSession, node: Node, **said: object) -> CommandReview:
-    first: dict[str, object] = {"session": str(session.uid), "command": 1, "text": "sudo reboot", "timeout_s": 300.0}
+def ask(session: BastionSession, node: Node, *, uid: str = "", **said: object) -> CommandReview:
+    first: dict[str, object] = {
+        "session": uid or str(session.uid),
+        "command": 1,
+        "text": "sudo reboot",
+        "timeout_s": 300.0,
+    }
     with scope.platform("test"):
         return reviewing.ask(node=node, said=wire.ForReview(**{**first, **said}), now=NOW)  # type: ignore[arg-type]
 
@@ -142,9 +147,9 @@ def test_a_node_asks_once_about_its_own_running_sessions(session: BastionSession
         other = Node.objects.create(
             name="two", state="enrolled", public_key="k2", created_by=root, created_at=NOW, enrolled_at=NOW
         )
-    for said in ({"session": "x"}, {"session": str(uuid.uuid4())}):
+    for unknown in ("x", str(uuid.uuid4())):
         with pytest.raises(DomainError):
-            ask(session, node, **said)
+            ask(session, node, uid=unknown)
     with pytest.raises(DomainError):
         ask(session, other)
     with scope.platform("test"):
