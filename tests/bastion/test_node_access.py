@@ -1,4 +1,4 @@
-"""Rights on their whole way: what is decided in the portal, as OpenSSH's client, the node program and a server feel it."""
+"""Rights on their whole way: decided in the portal, felt by an OpenSSH client, the node program and a real server."""
 
 from __future__ import annotations
 
