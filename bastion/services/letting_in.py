@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from django.conf import settings
 from django.db.models import Max, Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
@@ -103,7 +105,9 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
     else:
         meant = [one for one in served if name.lower() in {one.name.lower(), *_addresses(one)}]
     if not meant:
-        raise DomainError(_("There is no such resource, or you have no access to it."), code="unknown_resource")
+        where = {"address": f"{settings.PUBLIC_URL}{reverse('bastion:connect')}"}
+        words = _("There is no such resource, or you have no access to it. Ask for access at %(address)s.") % where
+        raise DomainError(words, code="unknown_resource")
     if len(meant) > 1:
         groups = groups_of(meant[:MOST_CHOICES])
         choices = tuple(_listed(_found(person, one, now), groups[one.pk]) for one in meant[:MOST_CHOICES])
