@@ -22,6 +22,10 @@ def keeps_people(person: User) -> bool:
     return is_manager(person) or is_customer_pm(person)
 
 
+def administers_a_bastion(person: User) -> bool:
+    return is_admin(person) or is_customer_pm(person)
+
+
 def everybody(_person: User) -> bool:
     return True
 
@@ -110,8 +114,6 @@ MENU = (
             Place("changes:ports", _("Closed ports"), "door-off"),
             Place("changes:transfers", _("Transfers of ownership"), "door-exit", can_write),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
-            Place("bastion:sessions", pgettext_lazy("bastion", "Sessions"), "terminal", can_write),
-            Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("costs:index", _("Cost"), "coin-yuan"),
             Place("accounts:customers", _("Customers"), "building-skyscraper", is_provider, "customers", "c"),
@@ -124,6 +126,20 @@ MENU = (
             Place("incidents:sources", _("Ways in"), "login-2", is_provider),
             Place("notify:policies", _("Notification policy"), "bell-cog", can_write),
             Place("accounts:calendars", _("Business calendars"), "calendar-month", is_provider),
+        ),
+    ),
+    Group(
+        pgettext_lazy("menu", "Bastion"),
+        (
+            Place("bastion:connect", pgettext_lazy("bastion", "Connect"), "plug-connected", can_write),
+            Place("bastion:sessions", pgettext_lazy("bastion", "Sessions"), "terminal", can_write),
+            Place("bastion:requests", _("Access requests"), "hand-stop", can_write),
+            Place("bastion:reviews", _("Command reviews"), "gavel", can_write),
+            Place("bastion:groups", _("Resource groups"), "folders", can_write),
+            Place("bastion:grants", _("Grants"), "lock-access", can_write),
+            Place("bastion:rules", _("Command rules"), "shield-code", administers_a_bastion),
+            Place("bastion:host-keys", _("Host keys"), "fingerprint", keeps_people),
+            Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),
         ),
     ),
     Group(

@@ -48,6 +48,8 @@ class Terms:
     since: datetime | None = None
     until: datetime | None = None
     windows: tuple[Window, ...] = ()
+    forwards: frozenset[str] = frozenset()
+    """Destinations, as `gateway.contract.Access.forwards` has them."""
 
     def denial(self, protocol: Protocol, account: str, at: datetime) -> Denial | None:
         if self.until is not None and self.until <= at:
@@ -83,13 +85,14 @@ class Decision:
     """When the right to be connected ends, as far as anybody knows now; None: it does not."""
     opens_at: datetime | None = None
     """Of OUTSIDE_WINDOW and NOT_YET: when it is worth trying again."""
+    forwards: frozenset[str] = frozenset()
 
     @property
     def is_allowed(self) -> bool:
         return self.denial is None
 
 
-FULL = Terms(frozenset(Action), frozenset(Protocol))
+FULL = Terms(frozenset(Action), frozenset(Protocol), forwards=frozenset({"*:*"}))
 """What administrators have on every resource (SOW 附件一 1.1)."""
 
 
@@ -100,7 +103,9 @@ def decide(grants: Iterable[Terms], *, protocol: Protocol, account: str, at: dat
     if Action.CONNECT not in actions:
         return _denied(judged, at)
     connecting = [grant for grant, _ in judged if Action.CONNECT in grant.actions and grant.fits(protocol, account)]
-    return Decision(None, actions, _last_end(connecting, at))
+    forwarding = [grant for grant, denial in judged if denial is None and Action.FORWARD in grant.actions]
+    forwards = frozenset[str]().union(*(grant.forwards for grant in forwarding))
+    return Decision(None, actions, _last_end(connecting, at), forwards=forwards)
 
 
 def usable_accounts(grants: Iterable[Terms], known: Sequence[str], *, protocol: Protocol, at: datetime) -> list[str]:

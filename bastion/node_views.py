@@ -19,7 +19,7 @@ from accounts.models import User
 from bastion.gateway import wire
 from bastion.gateway.contract import Language, Person
 from bastion.models import Node
-from bastion.services import enrolling, facts, letting_in, recordings, signing_in
+from bastion.services import enrolling, facts, letting_in, recordings, reviewing, signing_in
 from bastion.services.recognising import node_of
 
 LONGEST_BODY: Final = 4 * 1024 * 1024
@@ -137,6 +137,13 @@ def access(node: Node, body: bytes) -> object:
     person = signing_in.person_of(said.token, node)
     with _as(person):
         return letting_in.let_in(person, node=node, said=said, now=timezone.now())
+
+
+@answered
+def review(node: Node, body: bytes) -> bool:
+    """True: it waits, and the answer comes as an order."""
+    reviewing.ask(node=node, said=wire.decode(wire.ForReview, body), now=timezone.now())
+    return True
 
 
 @answered

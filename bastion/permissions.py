@@ -1,7 +1,7 @@
 """Who administers the bastion, as plain questions about a person."""
 
 from accounts.models import Customer, User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import can_write, is_admin, is_customer_pm
 from bastion.models import GroupAdministrator, ResourceGroup
 
 
@@ -14,7 +14,7 @@ def administers_group(person: User, group: ResourceGroup) -> bool:
     """Administrators, and whoever was named for this group."""
     if administers(person, group.customer_id):
         return True
-    return GroupAdministrator.objects.filter(group=group, person=person).exists()
+    return can_write(person) and GroupAdministrator.objects.filter(group=group, person=person).exists()
 
 
 def works_for(person: User, customer: Customer) -> bool:

@@ -103,6 +103,11 @@ def judge(line: str, rules: Sequence[CommandRule]) -> Judgement:
     return strictest
 
 
+def fits(pattern: str, command: str) -> bool:
+    """Whether a rule with this pattern is about this command. Raises ValueError as `check_pattern` does."""
+    return bool(_compiled(pattern).search(command))
+
+
 def check_pattern(pattern: str) -> None:
     """Raises ValueError that says why this is no RE2 expression."""
     _compiled(pattern)

@@ -286,6 +286,7 @@ CELERY_BEAT_SCHEDULE = {
         "incidents.watch_ways_out": 15.0,
         "incidents.note_desk": 20.0,
         "bastion.sweep": 10.0,
+        "bastion.watch_rights": 1.0,
         "bastion.follow_networks": 300.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,

@@ -89,6 +89,19 @@ def pin(
 
 
 @transaction.atomic
+def pin_seen(*, access: SshAccess, host_key: str, actor: User | None, now: datetime) -> SshAccess:
+    """A key that a node has met there, for a caller that has seen to who may. The way to the host stays what it is."""
+    access.host_key = " ".join(host_key.split()[:2])
+    access.fingerprint = keypairs.fingerprint(access.host_key)
+    access.pinned_at, access.pinned_by = now, actor
+    access.save(update_fields=["host_key", "fingerprint", "pinned_at", "pinned_by"])
+    detail = {"host": access.host, "port": access.port, "fingerprint": access.fingerprint}
+    customer, asset = access.asset.customer, access.asset
+    audit.record(action="ssh.pin", actor=actor, customer=customer, obj=asset, detail=detail, now=now)
+    return access
+
+
+@transaction.atomic
 def put_behind_node(*, asset: Asset, host: str, port: int, actor: User, now: datetime) -> SshAccess:
     """The host answers a node in the customer's network alone: the platform itself sends nothing to it.
 

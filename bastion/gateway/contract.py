@@ -193,7 +193,7 @@ class Fact:
                    "tool": "sftp|scp", "copy": name of the kept copy or None}
       file        {"action": "remove|rename|mkdir|rmdir|chmod|symlink|…", "path", "other", "result"}
       forward     {"host", "port", "result", "sent", "received"}
-      host_key    {"hop": id, "key", "fingerprint", "result": "first|changed"}
+      host_key    {"hop": id, "host", "port", "key", "fingerprint", "result": "first|changed"}
       refused     {"what", "code"}
       ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node",
                    "exit": int or None, "sent", "received", "by": user id or None}
@@ -240,7 +240,7 @@ class Say:
 
 @dataclass(frozen=True)
 class NewTerms:
-    """The grant was changed while the session runs."""
+    """The grant or the command rules were changed while the session runs. Without hops: those that it has stay."""
 
     access: Access
 
@@ -252,6 +252,7 @@ class Judged:
     command: int
     is_allowed: bool
     by: str
+    words: str = ""
 
 
 @dataclass(frozen=True)
@@ -308,7 +309,9 @@ class Portal(Protocol):
 
     def orders(self, session_id: str) -> AsyncIterator[Order]: ...
 
-    async def review(self, session_id: str, command: int, text: str, timeout_s: float) -> bool: ...
+    async def review(self, session_id: str, command: int, text: str, timeout_s: float) -> bool:
+        """Whether it was allowed. The answer may come as an order, `Judged`, as well: then this waits in vain."""
+        ...
 
     def show(self, session_id: str, watcher: str, offset: int, rows: bytes) -> None:
         """Rows of the recording's plain text for one who looks on; `offset` is where they begin."""

@@ -56,7 +56,6 @@ class RemotePortal:
         self._something = asyncio.Event()
         self._orders: dict[str, asyncio.Queue[Order]] = defaultdict(asyncio.Queue)
         self._followed: set[str] = set()
-        self._reviews: dict[tuple[str, int], asyncio.Future[bool]] = {}
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connected = asyncio.Event()
         self._http: aiohttp.ClientSession | None = None
@@ -221,11 +220,7 @@ class RemotePortal:
             self._orders.pop(session_id, None)
 
     async def review(self, session_id: str, command: int, text: str, timeout_s: float) -> bool:
-        if self._socket is None:
-            raise Unreachable("no connection")
-        await self._socket.send_str(
-            json.dumps({"kind": "review", "session": session_id, "command": command, "text": text})
-        )
+        await self._ask("review", wire.ForReview(session_id, command, text, timeout_s), bool)
         await asyncio.sleep(timeout_s)  # the answer comes as an order, `Judged`
         return False
 

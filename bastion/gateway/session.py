@@ -8,7 +8,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -359,7 +359,9 @@ class Session:
                 self.show(self.say("said", by=by, words=words))
             case NewTerms(access):
                 self._take(access)
-            case Judged(command, is_allowed, _by):
+            case Judged(command, is_allowed, by, words):
+                if words:
+                    self.show(self.say("said", by=by, words=words))
                 waiting = self._judged.get(command)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(is_allowed)
@@ -376,7 +378,7 @@ class Session:
             return
         if access.limits.ends_at != self.access.limits.ends_at:
             self._next_warning = 0
-        self.access = access
+        self.access = access if access.hops else replace(access, hops=self.access.hops)
         self._arm()
 
     # --- who looks on -----------------------------------------------------------------------------------------------

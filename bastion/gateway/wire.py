@@ -123,6 +123,16 @@ class ForAccess:
 
 
 @dataclass(frozen=True)
+class ForReview:
+    """A command that a session holds back; the node gives up after `timeout_s`."""
+
+    session: str
+    command: int
+    text: str
+    timeout_s: float
+
+
+@dataclass(frozen=True)
 class Ticketed:
     """Who brought a ticket, and what it is for."""
 

@@ -2,8 +2,10 @@
 
 from bastion.models.grants import AccessRequest, Grant, GrantQuerySet
 from bastion.models.groups import GroupAdministrator, GroupAsset, ResourceGroup
+from bastion.models.host_keys import HostKeySighting
 from bastion.models.nodes import Node, NodeLoad
-from bastion.models.people import LoginTicket, SshKey
+from bastion.models.people import Favourite, LoginTicket, SshKey
+from bastion.models.rules import CommandReview, CommandRule
 from bastion.models.sessions import (
     BastionSession,
     BastionSessionQuerySet,
@@ -17,11 +19,15 @@ __all__ = [
     "AccessRequest",
     "BastionSession",
     "BastionSessionQuerySet",
+    "CommandReview",
+    "CommandRule",
+    "Favourite",
     "FileTransfer",
     "Grant",
     "GrantQuerySet",
     "GroupAdministrator",
     "GroupAsset",
+    "HostKeySighting",
     "LoginTicket",
     "Node",
     "NodeLoad",

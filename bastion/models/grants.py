@@ -1,18 +1,22 @@
 """Grants: who is let to what, and requests for one."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts.models import User
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from accounts.windows import from_json
 from assets.models import Asset
 from bastion.access import Protocol, Terms
 from bastion.gateway.contract import Action
 from bastion.models.groups import ResourceGroup
+
+ANSWER_LIFE = timedelta(hours=4)
+"""A request that nobody has answered by then is of no use any more."""
 
 
 class GrantQuerySet(TenantQuerySet["Grant"]):
@@ -25,6 +29,13 @@ class GrantQuerySet(TenantQuerySet["Grant"]):
         by_group = Q(group__retired_at=None, group__members__asset=asset)
         return self.filter(pk__in=self.model._default_manager.filter(Q(asset=asset) | by_group).values("pk"))
 
+    def in_group_of(self, person: User) -> Self:
+        """For the groups that somebody was named for."""
+        return self.filter(group__administrators__person=person, group__retired_at=None)
+
+    def joined(self) -> Self:
+        return self.select_related("customer", "person", "asset", "group", "granted_by", "ended_by")
+
 
 class Grant(TenantModel):
     """One person may do this, on one asset or all of one group. It is never changed: it ends, and another is made."""
@@ -35,6 +46,9 @@ class Grant(TenantModel):
     accounts = models.JSONField(_("accounts"), default=list, blank=True, help_text=_("Empty: any."))
     protocols = models.JSONField(_("protocols"), default=list)
     actions = models.JSONField(_("actions"), default=list)
+    forwards = models.JSONField(
+        _("destinations of port forwarding"), default=list, blank=True, help_text="host:port, network/bits:port, *:port"
+    )
     since = models.DateTimeField(_("from"), null=True, blank=True)
     until = models.DateTimeField(_("until"), null=True, blank=True)
     windows = models.JSONField(_("weekly windows"), default=list, blank=True)
@@ -76,7 +90,26 @@ class Grant(TenantModel):
             since=self.since,
             until=self.until,
             windows=tuple(from_json(self.windows, self.timezone)),
+            forwards=frozenset(self.forwards),
         )
+
+    @property
+    def place(self) -> Asset | ResourceGroup:
+        """What it is for: one of the two is there."""
+        found = self.asset or self.group
+        assert found is not None  # noqa: S101 - a constraint of the table
+        return found
+
+    def is_in_force(self, now: datetime) -> bool:
+        return self.ended_at is None and (self.until is None or self.until > now)
+
+
+class AccessRequestQuerySet(TenantQuerySet["AccessRequest"]):
+    def waiting(self) -> Self:
+        return self.filter(state="waiting")
+
+    def joined(self) -> Self:
+        return self.select_related("customer", "person__customer", "asset__customer", "decided_by", "grant")
 
 
 class AccessRequest(TenantModel):
@@ -103,6 +136,8 @@ class AccessRequest(TenantModel):
     words = models.CharField(_("remark"), max_length=300, blank=True)
     grant = models.OneToOneField(Grant, on_delete=models.PROTECT, related_name="request", null=True, blank=True)
 
+    objects: ClassVar = ScopedManager.from_queryset(AccessRequestQuerySet)()
+
     class Meta:
         ordering = ("-asked_at", "-pk")
         verbose_name = _("request for access")
@@ -120,3 +155,11 @@ class AccessRequest(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.person} → {self.account}@{self.asset}"
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.state == self.State.WAITING
+
+    @property
+    def lapses_at(self) -> datetime:
+        return self.asked_at + ANSWER_LIFE

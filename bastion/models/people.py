@@ -1,12 +1,13 @@
 """How people sign in at a node: their SSH keys, and tickets that the portal makes for one connection."""
 
 from datetime import datetime, timedelta
+from ipaddress import IPv6Address, ip_address
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.tenancy import TenantOrProviderModel
+from accounts.tenancy import TenantModel, TenantOrProviderModel
 from assets.models import Asset
 
 TICKET_LIFE = timedelta(minutes=5)
@@ -61,4 +62,32 @@ class LoginTicket(TenantOrProviderModel):
         return f"{self.person} → {self.account}@{self.asset}"
 
     def is_good(self, address: str, now: datetime) -> bool:
-        return self.used_at is None and self.address == address and now - self.made_at < TICKET_LIFE
+        is_from_there = plain_address(self.address) == plain_address(address)
+        return self.used_at is None and is_from_there and now - self.made_at < TICKET_LIFE
+
+
+class Favourite(TenantModel):
+    """A resource that somebody wants at the top of their lists."""
+
+    person = models.ForeignKey("accounts.User", on_delete=models.CASCADE, related_name="+")
+    asset = models.ForeignKey(Asset, on_delete=models.CASCADE, related_name="+")
+    starred_at = models.DateTimeField(_("starred at"))
+
+    class Meta:
+        ordering = ("person", "asset")
+        verbose_name = _("favourite")
+        verbose_name_plural = _("favourites")
+        constraints = (models.UniqueConstraint(fields=("person", "asset"), name="favourite_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.person} ★ {self.asset}"
+
+
+def plain_address(text: str) -> str:
+    """IPv4 in its IPv6 clothes is IPv4; what is no address stays as it is."""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return text
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return str(mapped or address)

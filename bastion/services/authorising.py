@@ -10,20 +10,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import can_write, is_admin, is_customer_pm
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind
 from bastion import access
-from bastion.access import FULL, Decision, Denial, Protocol, Terms
+from bastion.access import Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
 from bastion.models import BastionSession, BastionSessionQuerySet, Grant, GroupAdministrator, GroupAsset, Node
-from bastion.permissions import administers, works_for
+from bastion.permissions import administers
+from bastion.services.rights import Rights
 from changes.models import Change
 from incidents.models import Incident
 
@@ -71,19 +72,14 @@ class Wish:
 
 def terms(person: User, asset: Asset, *, now: datetime) -> list[Terms]:
     """What leads this person to this asset, as it is judged."""
-    if not works_for(person, asset.customer):
-        return []
-    if administers(person, asset.customer_id):
-        return [FULL]
-    rows = Grant.objects.in_force(now).filter(person=person, customer=asset.customer_id).leading_to(asset)
-    return [row.terms for row in rows]
+    return Rights([person], [asset], now=now).terms(person, asset)
 
 
 def decide(person: User, asset: Asset, *, account: str, protocol: Protocol, now: datetime) -> Decision:
     return access.decide(terms(person, asset, now=now), protocol=protocol, account=account, at=now)
 
 
-def reachable(person: User, *, protocol: Protocol, now: datetime) -> list[Asset]:
+def reachable(person: User, *, protocol: Protocol, now: datetime) -> QuerySet[Asset]:
     """What somebody may try to connect to, a window that is shut for now apart. Within their scope."""
     rows = Asset.objects.active().filter(kind__in=REACHED[protocol]).select_related("customer")
     if person.customer_id is not None:
@@ -94,18 +90,42 @@ def reachable(person: User, *, protocol: Protocol, now: datetime) -> list[Asset]
     )
     if not administers(person, 0 if person.customer_id is None else person.customer_id):
         rows = rows.filter(granted)
-    return list(rows.order_by("name", "pk"))
+    found: QuerySet[Asset] = rows.order_by("name", "pk")
+    return found
 
 
 def accounts_of(person: User, asset: Asset, *, protocol: Protocol, now: datetime) -> list[Credential]:
     """The accounts by which somebody may connect now, the usual one of their side first."""
+    return accounts_of_many(person, [asset], protocol=protocol, now=now)[asset.pk]
+
+
+def accounts_of_many(
+    person: User, assets: Iterable[Asset], *, protocol: Protocol, now: datetime
+) -> dict[int, list[Credential]]:
+    """The same of several resources, by their numbers."""
+    assets = list(assets)
+    rights, known = Rights([person], assets, now=now), known_accounts(person, assets)
+    found = {}
+    for asset in assets:
+        mine = known[asset.pk]
+        names = [row.username for row in mine]
+        leading = rights.terms(person, asset)
+        usable = set(access.usable_accounts(leading, names, protocol=protocol, at=now))
+        found[asset.pk] = [row for row in mine if row.username in usable]
+    return found
+
+
+def known_accounts(person: User, assets: Iterable[Asset]) -> dict[int, list[Credential]]:
+    """The accounts of each resource that are for this person's side, whether they may use them or not."""
     kinds = (CredentialKind.HOST, CredentialKind.KEY_PAIR)
-    known = Credential.objects.in_use().filter(asset=asset, kind__in=kinds).exclude(secret_set_at=None)
+    assets = list(assets)
+    rows = Credential.objects.in_use().filter(asset__in=[asset.pk for asset in assets], kind__in=kinds)
     order = PURPOSES[person.is_provider]
-    mine = sorted((row for row in known if row.purpose in order), key=lambda row: (order.index(row.purpose), row.pk))
-    names = [row.username for row in mine]
-    usable = set(access.usable_accounts(terms(person, asset, now=now), names, protocol=protocol, at=now))
-    return [row for row in mine if row.username in usable]
+    found: dict[int, list[Credential]] = {asset.pk: [] for asset in assets}
+    for row in rows.exclude(secret_set_at=None):
+        if row.purpose in order and row.asset_id is not None:
+            found[row.asset_id].append(row)
+    return {pk: sorted(rows, key=lambda row: (order.index(row.purpose), row.pk)) for pk, rows in found.items()}
 
 
 def authorise(*, person: User, wish: Wish, node: Node, now: datetime) -> BastionSession:
@@ -193,7 +213,7 @@ def may_watch(person: User, session: BastionSession) -> bool:
     """See it live, play it back, read its commands: administrators, the group's administrators, and one's own."""
     if session.person_id == person.pk or administers(person, session.customer_id):
         return True
-    return _administers_a_group_of(person, session.asset_id)
+    return administers_a_group_of(person, session.asset_id)
 
 
 def may_end(person: User, session: BastionSession) -> bool:
@@ -202,22 +222,23 @@ def may_end(person: User, session: BastionSession) -> bool:
 
 
 def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[BastionSession, Decision]:
-    """What each live session may do now: asked when a grant changes, and every half a minute."""
+    """What each live session may do now: asked when something has changed, and every second."""
+    sessions = list(sessions)
+    rights = Rights([one.person for one in sessions], [one.asset for one in sessions], now=now)
     return {
-        session: decide(
-            session.person,
-            session.asset,
-            account=session.account,
+        session: access.decide(
+            rights.terms(session.person, session.asset),
             protocol=Protocol(session.protocol),
-            now=now,
+            account=session.account,
+            at=now,
         )
         for session in sessions
     }
 
 
-def _administers_a_group_of(person: User, asset_id: int) -> bool:
+def administers_a_group_of(person: User, asset_id: int) -> bool:
     named = GroupAdministrator.objects.filter(person=person, group__retired_at=None)
-    return named.filter(group__members__asset=asset_id).exists()
+    return can_write(person) and named.filter(group__members__asset=asset_id).exists()
 
 
 def _id_of(number: str, prefix: str) -> int:

@@ -10,9 +10,11 @@ from typing import Any, Final
 
 from django.db import transaction
 
+from accounts import audit
 from bastion.gateway.contract import Fact
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
 from bastion.models.sessions import LEASE
+from bastion.services import host_keys
 from bastion.trigrams import trigrams
 from notify import live
 
@@ -37,6 +39,9 @@ def take(*, node: Node, told: Sequence[Fact], now: datetime) -> dict[str, int]:
 
 @transaction.atomic
 def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> int | None:
+    facts = list(facts)
+    if any(fact.kind == "host_key" for fact in facts):
+        _take_turn(node, session_id)
     session = _session(node, session_id)
     if session is None:
         return None
@@ -46,6 +51,8 @@ def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> 
                 continue
             break
         _keep(session, fact)
+        if fact.kind == "host_key":
+            host_keys.note(session=session, data=fact.data, now=now)
         session.last_fact = fact.number
     if session.state == STATES.UNKNOWN:
         session.state = STATES.OPEN
@@ -57,13 +64,24 @@ def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> 
 
 
 def _session(node: Node, session_id: str) -> BastionSession | None:
-    try:
-        key = uuid.UUID(session_id)
-    except ValueError:
-        return None
     rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node)
-    found: BastionSession | None = rows.filter(uid=key).first()
+    found: BastionSession | None = rows.filter(uid=_uid(session_id)).first()
     return found
+
+
+def _take_turn(node: Node, session_id: str) -> None:
+    """In the customer's audit log, before a row is locked: what follows is recorded there."""
+    found = BastionSession.objects.filter(node=node, uid=_uid(session_id)).values_list("customer_id", flat=True)
+    if (customer_id := found.first()) is not None:
+        audit.hold(customer_id)
+
+
+def _uid(session_id: str) -> uuid.UUID:
+    """One that no session has, for what is none."""
+    try:
+        return uuid.UUID(session_id)
+    except ValueError:
+        return uuid.UUID(int=0)
 
 
 def _keep(session: BastionSession, fact: Fact) -> None:

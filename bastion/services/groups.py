@@ -7,14 +7,18 @@ from datetime import datetime
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
+from accounts.permissions import can_write, is_admin, is_customer_pm
 from assets.models import Asset
 from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
+from bastion.services import living
+from notify import live
 
 NETWORK_FACT = "VpcId"
 """Under which Alibaba Cloud's listing of a resource names its network (`Asset.details`)."""
@@ -38,6 +42,39 @@ def create(*, customer: Customer, name: str, description: str, actor: User, now:
 
 
 @transaction.atomic
+def change(
+    *, group: ResourceGroup, name: str, description: str, trusts_first_sight: bool, actor: User, now: datetime
+) -> ResourceGroup:
+    """Administrators alone: what a host key is worth at first sight is no matter of the group's own people."""
+    if not administers(actor, group.customer_id):
+        raise PermissionDenied
+    group = _hold(group)
+    if group.retired_at is not None:
+        raise DomainError(_("This group is no longer in use."), code="retired")
+    said = {
+        "name": name.strip()[:80],
+        "description": description.strip()[:300],
+        "trusts_first_sight": trusts_first_sight,
+    }
+    if not said["name"]:
+        raise DomainError(_("Please give it a name."), code="no_name")
+    detail = {key: [getattr(group, key), value] for key, value in said.items() if getattr(group, key) != value}
+    if detail:
+        for key, value in said.items():
+            setattr(group, key, value)
+        try:
+            with transaction.atomic():
+                group.save(update_fields=list(said))
+        except IntegrityError:
+            raise DomainError(_("There is a group of this name already."), code="name_taken") from None
+        audit.record(
+            action="bastion.group.change", actor=actor, customer=group.customer, obj=group, detail=detail, now=now
+        )
+        live.publish(customer_id=group.customer_id, topic="bastion", object_id=group.pk)
+    return group
+
+
+@transaction.atomic
 def retire(*, group: ResourceGroup, actor: User, now: datetime) -> ResourceGroup:
     """Its grants lead nowhere from now on; what was done through them stays on record."""
     if not administers(actor, group.customer_id):
@@ -49,7 +86,16 @@ def retire(*, group: ResourceGroup, actor: User, now: datetime) -> ResourceGroup
         group.retired_at = now
         group.save(update_fields=["retired_at"])
         audit.record(action="bastion.group.retire", actor=actor, customer=group.customer, obj=group, now=now)
+        _rights_have_changed(group, now, renews=True)
     return group
+
+
+def seen_by(person: User) -> QuerySet[ResourceGroup]:
+    """Those that somebody may look into, within their scope: all of the customers they administer, or their own."""
+    rows = ResourceGroup.objects.filter(retired_at=None).select_related("customer")
+    if is_admin(person) or is_customer_pm(person):
+        return rows
+    return rows.filter(administrators__person=person)
 
 
 @transaction.atomic
@@ -57,6 +103,7 @@ def add(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: date
     """Put resources of the same customer into it."""
     group = _changeable(group, actor)
     chosen = list(Asset.objects.active().filter(customer=group.customer_id, pk__in=[asset.pk for asset in assets]))
+    _only_what_is_theirs(group, chosen, actor)
     GroupAsset.objects.bulk_create(
         [
             GroupAsset(customer_id=group.customer_id, group=group, asset=asset, added_by=actor, added_at=now)
@@ -65,6 +112,7 @@ def add(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: date
         ignore_conflicts=True,
     )
     _write(group, "bastion.group.add", [asset.name for asset in chosen], actor, now)
+    _rights_have_changed(group, now)
 
 
 @transaction.atomic
@@ -74,12 +122,15 @@ def remove(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: d
     names = list(rows.values_list("asset__name", flat=True))
     rows.delete()
     _write(group, "bastion.group.remove", names, actor, now)
+    _rights_have_changed(group, now)
 
 
 @transaction.atomic
 def name_administrator(*, group: ResourceGroup, person: User, actor: User, now: datetime) -> None:
     if not administers(actor, group.customer_id) or not works_for(person, group.customer):
         raise PermissionDenied
+    if not person.is_active or not can_write(person):
+        raise DomainError(_("This person may only read: they cannot administer a group."), code="reader")
     group = _hold(group)
     GroupAdministrator.objects.get_or_create(
         group=group, person=person, defaults={"customer": group.customer, "named_by": actor, "named_at": now}
@@ -119,6 +170,9 @@ def follow_networks(*, customer: Customer, now: datetime) -> int:
     )
     for network, asset_id in there - wanted:
         GroupAsset.objects.filter(group=known[network], asset_id=asset_id).delete()
+    if wanted ^ there:
+        living.ask_again(customer_id=customer.pk, now=now)
+        live.publish(customer_id=customer.pk, topic="bastion", object_id=0)
     return len(wanted ^ there)
 
 
@@ -140,6 +194,29 @@ def _changeable(group: ResourceGroup, actor: User) -> ResourceGroup:
     return group
 
 
+def _only_what_is_theirs(group: ResourceGroup, chosen: Iterable[Asset], actor: User) -> None:
+    """A group's own administrators take in what nobody else looks after: else they would give away, by their group,
+    what another group holds. Networks' own groups hold everything and do not count."""
+    if administers(actor, group.customer_id):
+        return
+    held = GroupAsset.objects.filter(asset__in=[asset.pk for asset in chosen], group__retired_at=None)
+    others = held.filter(group__kind=ResourceGroup.Kind.NORMAL).exclude(group__administrators__person=actor)
+    names = sorted(set(others.exclude(group=group).values_list("asset__name", flat=True)))
+    if names:
+        raise DomainError(
+            _("Others look after these resources: %(names)s. Ask an administrator. Nothing was added.")
+            % {"names": ", ".join(names[:5])},
+            code="elsewhere",
+        )
+
+
+def _rights_have_changed(group: ResourceGroup, now: datetime, *, renews: bool = False) -> None:
+    """Who may do what, and which command rules hold, follow from what is in a group."""
+    renews = renews or group.rules.kept().exists()
+    living.ask_again(customer_id=group.customer_id, now=now, renews=renews)
+    live.publish(customer_id=group.customer_id, topic="bastion", object_id=group.pk)
+
+
 def _hold(group: ResourceGroup) -> ResourceGroup:
     audit.hold(group.customer_id)
     rows = ResourceGroup.objects.select_for_update(no_key=True, of=("self",)).select_related("customer")
@@ -150,3 +227,4 @@ def _write(group: ResourceGroup, action: str, names: list[str], actor: User, now
     if names:
         detail = {"names": names}
         audit.record(action=action, actor=actor, customer=group.customer, obj=group, detail=detail, now=now)
+        live.publish(customer_id=group.customer_id, topic="bastion", object_id=group.pk)

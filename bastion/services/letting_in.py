@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from typing import Final
 
+from django.conf import settings
 from django.db.models import Max, Q
+from django.urls import reverse
 from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
@@ -16,16 +18,14 @@ from assets.models import Asset, Credential, CredentialKind, SshAccess
 from assets.services import credentials
 from bastion.access import Protocol
 from bastion.gateway import contract, wire
-from bastion.gateway.contract import Action, Front
-from bastion.models import BastionSession, GroupAsset, Node
-from bastion.services import authorising
+from bastion.gateway.contract import Front
+from bastion.models import BastionSession, Favourite, GroupAsset, Node
+from bastion.services import admitting, authorising
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
 
 FRONT: Final = Front.SSH
-IDLE_S: Final = 30 * 60.0
-TOTAL_S: Final = 12 * 3600.0
 MOST_LISTED: Final = 500
 MOST_CHOICES: Final = 20
 MOST_OFFERS: Final = 9
@@ -47,16 +47,20 @@ class Found:
 
 
 def resources(person: User, *, node: Node, query: str, limit: int, now: datetime) -> list[contract.Resource]:
-    """The menu: what somebody may connect to now, what they used last first."""
+    """The menu: what somebody may connect to now, their favourites first, then what they used last."""
     assets = _served(person, node, now)
     words = query.lower().split()[:5]
     if words:
         assets = [one for one in assets if all(word in f"{one.name} {one.address}".lower() for word in words)]
-    used = _used(person)
-    assets.sort(key=lambda one: (-used.get(one.pk, 0), one.name))
-    found = (_found(person, asset, now) for asset in assets)
-    usable = (_listed(one, used.get(one.asset.pk)) for one in found if one.accounts)
-    return list(islice(usable, max(1, min(limit, MOST_LISTED))))
+    used, starred = used_by(person), starred_by(person)
+    assets.sort(key=lambda one: (one.pk not in starred, -used.get(one.pk, 0), one.name))
+    accounts = authorising.accounts_of_many(person, assets, protocol=Protocol.SSH, now=now)
+    usable = [Found(one, accounts[one.pk]) for one in assets if accounts[one.pk]][: max(1, min(limit, MOST_LISTED))]
+    groups = groups_of(one.asset for one in usable)
+    return [
+        _listed(one, groups[one.asset.pk], used_at=used.get(one.asset.pk), is_favourite=one.asset.pk in starred)
+        for one in usable
+    ]
 
 
 def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> contract.Access:
@@ -64,19 +68,20 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     found = _one(person, node, said.resource, now)
     credential = _account(found, said.account)
     if person.is_provider and not said.work.strip():
-        raise NotYet(wire.No("work_needed", _("What do you work on?"), offers=_offers(found.asset)))
+        raise NotYet(wire.No("work_needed", _("What do you work on?"), offers=offers(found.asset)))
     access = _way_to(found.asset)
     wish = Wish(found.asset, credential, Protocol.SSH, said.work, said.front, said.client)
     session = authorising.authorise(person=person, wish=wish, node=node, now=now)
     account = _with_secret(credential, person, session, now)
-    return contract.Access(
-        session_id=str(session.uid),
-        customer_id=session.customer_id,
-        resource=_listed(found, None),
+    decision = authorising.decide(
+        person, found.asset, account=session.account, protocol=Protocol(session.protocol), now=now
+    )
+    return admitting.access_of(
+        session,
+        decision,
+        resource=_listed(found, groups_of([found.asset])[found.asset.pk]),
+        rules=admitting.rules_of([found.asset])[found.asset.pk],
         hops=(_hop(access, account, found.asset),),
-        actions=frozenset(Action(action) for action in session.actions),
-        limits=contract.Limits(IDLE_S, TOTAL_S, None if session.ends_at is None else session.ends_at.timestamp()),
-        work="" if session.incident is None and session.change is None else session.work,
     )
 
 
@@ -100,9 +105,12 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
     else:
         meant = [one for one in served if name.lower() in {one.name.lower(), *_addresses(one)}]
     if not meant:
-        raise DomainError(_("There is no such resource, or you have no access to it."), code="unknown_resource")
+        where = {"address": f"{settings.PUBLIC_URL}{reverse('bastion:connect')}"}
+        words = _("There is no such resource, or you have no access to it. Ask for access at %(address)s.") % where
+        raise DomainError(words, code="unknown_resource")
     if len(meant) > 1:
-        choices = tuple(_listed(_found(person, one, now), None) for one in meant[:MOST_CHOICES])
+        groups = groups_of(meant[:MOST_CHOICES])
+        choices = tuple(_listed(_found(person, one, now), groups[one.pk]) for one in meant[:MOST_CHOICES])
         words = _("Several resources are called %(name)s: choose one by its number.") % {"name": name}
         raise NotYet(wire.No("ambiguous", words, choices=choices))
     return _found(person, meant[0], now)
@@ -139,31 +147,47 @@ def _hop(access: SshAccess, account: contract.Account, asset: Asset) -> contract
     )
 
 
-def _listed(found: Found, used_at: float | None) -> contract.Resource:
+def _listed(
+    found: Found, groups: Sequence[str], *, used_at: float | None = None, is_favourite: bool = False
+) -> contract.Resource:
     asset = found.asset
-    groups = GroupAsset.objects.filter(asset=asset, group__retired_at=None).order_by("group__name")
     return contract.Resource(
         id=asset.pk,
         name=asset.name,
         address=asset.address,
-        group=", ".join(groups.values_list("group__name", flat=True)[:3]),
+        group=", ".join(groups[:3]),
         customer=asset.customer.short_name,
         accounts=tuple(dict.fromkeys(one.username for one in found.accounts)),
+        is_favourite=is_favourite,
         used_at=used_at,
     )
 
 
-def _used(person: User) -> dict[int, float]:
+def groups_of(assets: Iterable[Asset]) -> dict[int, list[str]]:
+    """The names of the groups that each of them is in, by its number."""
+    found: dict[int, list[str]] = {asset.pk: [] for asset in assets}
+    rows = GroupAsset.objects.filter(asset__in=list(found), group__retired_at=None).order_by("group__name")
+    for asset_id, name in rows.values_list("asset_id", "group__name"):
+        found[asset_id].append(name)
+    return found
+
+
+def used_by(person: User) -> dict[int, float]:
+    """When somebody last used what, by the resource's number."""
     rows = BastionSession.objects.filter(person=person).exclude(opened_at=None)
     last = rows.values_list("asset_id").annotate(Max("opened_at"))
     return {asset_id: at.timestamp() for asset_id, at in last}
+
+
+def starred_by(person: User) -> set[int]:
+    return set(Favourite.objects.filter(person=person).values_list("asset_id", flat=True))
 
 
 def _addresses(asset: Asset) -> set[str]:
     return {text.lower() for text in (asset.host, asset.private_ip, asset.public_ip) if text}
 
 
-def _offers(asset: Asset) -> tuple[tuple[str, str], ...]:
+def offers(asset: Asset) -> tuple[tuple[str, str], ...]:
     """What is open about this resource: changes first, then incidents that touch it."""
     changes = Change.objects.filter(assets=asset).unfinished().order_by("-pk")[:MOST_OFFERS]
     touching = Q(pk__in=Incident.objects.touching(asset.pk).values("pk"))

@@ -10,22 +10,25 @@ from typing import Final
 
 from asgiref.sync import async_to_sync
 from channels.layers import get_channel_layer
+from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
 
 from accounts import audit
 from accounts.models import User
+from bastion.access import Decision
 from bastion.gateway import wire
-from bastion.gateway.contract import End, Lock, Order, Say
+from bastion.gateway.contract import End, Lock, NewTerms, Order, Say
 from bastion.models import BastionSession, Node
 from bastion.models.sessions import LEASE
-from bastion.services import authorising, node_watch
+from bastion.services import admitting, authorising, node_watch
 
 STATES: Final = BastionSession.State
 ENDINGS: Final = BastionSession.Ending
 UNUSED_AFTER: Final = timedelta(minutes=2)
 SILENT_AFTER: Final = timedelta(hours=1)
 MOST_LOAD: Final = 12
+CUT_AGAIN_S: Final = 5
 
 
 def group_of(node_id: int) -> str:
@@ -68,12 +71,40 @@ def say(*, session: BastionSession, words: str, actor: User, now: datetime) -> N
     _order(session, Say(words.strip()[:500], actor.name), "bastion.session.say", actor, now)
 
 
-def ask_again(*, customer_id: int, now: datetime) -> None:
-    """A grant has changed: whoever may no longer be connected is cut off."""
-    live = BastionSession.objects.online().filter(customer=customer_id).select_related("person", "asset__customer")
-    for session, decision in authorising.still_allowed(live, now=now).items():
-        if not decision.is_allowed:
-            _send(session, End("revoked"))
+def ask_again(*, now: datetime, customer_id: int | None = None, renews: bool = False) -> None:
+    """Something has changed: whoever may no longer be connected is cut off, the others hear of their new terms.
+
+    Without a customer it asks about everybody. `renews`: tell the terms even where nothing seems to have changed.
+    """
+    live = BastionSession.objects.exclude(state=STATES.ENDED)
+    if customer_id is not None:
+        live = live.filter(customer=customer_id)
+    asked = live.select_related("person", "asset__customer", "incident", "change")
+    allowed = {}
+    for session, decision in authorising.still_allowed(asked, now=now).items():
+        if decision.is_allowed:
+            allowed[session] = decision
+        else:
+            _cut_off(session, now)
+    changed = {one: decision for one, decision in allowed.items() if renews or _differs(one, decision)}
+    rules = admitting.rules_of({one.asset_id: one.asset for one in changed}.values()) if changed else {}
+    for session, decision in changed.items():
+        session.actions, session.ends_at = sorted(decision.actions), decision.ends_at
+        session.save(update_fields=["actions", "ends_at"])
+        resource = admitting.brief(session.asset, session.account)
+        access = admitting.access_of(session, decision, resource=resource, rules=rules[session.asset_id])
+        tell(session, NewTerms(access))
+
+
+def _differs(session: BastionSession, decision: Decision) -> bool:
+    return session.actions != sorted(decision.actions) or session.ends_at != decision.ends_at
+
+
+def _cut_off(session: BastionSession, now: datetime) -> None:
+    """Said again only after a while: a node that has not heard it is asked every second."""
+    if cache.add(f"bastion-cut:{session.pk}", 1, CUT_AGAIN_S):
+        is_over = session.ends_at is not None and session.ends_at <= now
+        tell(session, End("window" if is_over else "revoked"))
 
 
 @transaction.atomic
@@ -81,11 +112,11 @@ def _order(session: BastionSession, order: Order, action: str, actor: User, now:
     if not authorising.may_end(actor, session):
         raise PermissionDenied
     audit.record(action=action, actor=actor, customer=session.customer, obj=session, now=now)
-    _send(session, order)
+    tell(session, order)
 
 
-def _send(session: BastionSession, order: Order) -> None:
-    """After commit."""
+def tell(session: BastionSession, order: Order) -> None:
+    """To its node, after commit."""
     said = {"type": "node.said", "said": wire.order_said(str(session.uid), order)}
     layer = get_channel_layer()
     transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)

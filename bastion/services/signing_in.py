@@ -58,8 +58,11 @@ def by_password(*, login: str, password: str, code: str, client: Client, now: da
 def make_ticket(
     *, person: User, asset: Asset, account: str, work: str, address: str, now: datetime
 ) -> tuple[LoginTicket, str]:
-    """For somebody who is signed in to the portal: a name to give to an SSH client, once, from the same address."""
-    ticket = secrets.token_urlsafe(24)
+    """For somebody who is signed in to the portal: a name to give to an SSH client, once, from the same address.
+
+    The name as a whole is the secret, with the word by which the node knows it for a ticket (`ssh.names`).
+    """
+    ticket = f"ticket-{secrets.token_urlsafe(24)}"
     made = LoginTicket.objects.create(
         customer=person.customer,
         digest=_digest(ticket),

@@ -87,7 +87,8 @@ async def _connect(session: Session, hop: Hop, name: str, link: Link) -> asyncss
     strange: list[TargetFailed] = []
 
     def on_strange(hop: Hop, result: str, key: str, fingerprint: str) -> bool:
-        session.tell("host_key", hop=hop.id, key=key, fingerprint=fingerprint, result=result)
+        said = {"hop": hop.id, "host": hop.host, "port": hop.port, "key": key, "fingerprint": fingerprint}
+        session.tell("host_key", **said, result=result)
         if result == "first" and hop.trusts_first_sight:
             return True
         strange.append(

@@ -1,0 +1,131 @@
+"""Commands that a session holds back until whoever administers the server has said yes."""
+
+from __future__ import annotations
+
+import uuid
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Q
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import User
+from accounts.permissions import is_admin, is_customer_pm
+from bastion import messages, policy
+from bastion.gateway import wire
+from bastion.gateway.contract import Judged
+from bastion.models import BastionSession, CommandReview, GroupAdministrator, GroupAsset, Node
+from bastion.models.rules import CommandReviewQuerySet
+from bastion.permissions import administers
+from bastion.services import admitting, authorising, living
+from notify import live
+
+STATES: Final = CommandReview.State
+LONGEST_TEXT: Final = 100_000
+LONGEST_WAIT_S: Final = 3600.0
+MARGIN: Final = timedelta(seconds=3)
+"""The page closes before the node gives up, so that nobody allows what is denied already."""
+
+
+@transaction.atomic
+def ask(*, node: Node, said: wire.ForReview, now: datetime) -> CommandReview:
+    """A node holds a command back. Raises DomainError for a session that is not the node's, or is over."""
+    session = _session(node, said.session)
+    audit.hold(session.customer_id)
+    text = said.text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
+    judgement = policy.judge(text, admitting.rules_of([session.asset])[session.asset_id])
+    until = now + timedelta(seconds=min(max(said.timeout_s, 0.0), LONGEST_WAIT_S)) - MARGIN
+    review, is_new = CommandReview.objects.get_or_create(
+        session=session,
+        number=said.command,
+        defaults={
+            "customer_id": session.customer_id,
+            "text": text,
+            "rule_id": None if judgement.rule is None else judgement.rule.id,
+            "asked_at": now,
+            "until": until,
+        },
+    )
+    if is_new:
+        _write(review, "bastion.review", session.person, now)
+        messages.review_wanted(review, now=now)
+    return review
+
+
+@transaction.atomic
+def answer(*, review: CommandReview, is_allowed: bool, words: str, actor: User, now: datetime) -> CommandReview:
+    """Of two who answer at once the first counts."""
+    review = _hold(review)
+    if not may_answer(actor, review):
+        raise PermissionDenied
+    if not review.is_open(now):
+        raise DomainError(_("It is settled already, or the time was up."), code="settled")
+    _settle(review, STATES.ALLOWED if is_allowed else STATES.DENIED, words, actor, now)
+    living.tell(review.session, Judged(review.number, is_allowed, actor.name, review.words))
+    return review
+
+
+def settle_late(*, now: datetime) -> None:
+    """What nobody has answered in time, or whose session is over."""
+    late = Q(until__lte=now) | Q(session__state=BastionSession.State.ENDED)
+    for review in CommandReview.objects.waiting().filter(late).order_by("pk"):
+        _lapse(review, now)
+
+
+@transaction.atomic
+def _lapse(review: CommandReview, now: datetime) -> None:
+    review = _hold(review)
+    if review.state == STATES.WAITING:
+        _settle(review, STATES.LAPSED, "", None, now)
+
+
+def may_answer(actor: User, review: CommandReview) -> bool:
+    """Whoever administers the server. Nobody lets themselves."""
+    if review.session.person_id == actor.pk:
+        return False
+    return administers(actor, review.customer_id) or authorising.administers_a_group_of(actor, review.session.asset_id)
+
+
+def seen_by(person: User) -> CommandReviewQuerySet:
+    """Those that one may answer, and those of one's own sessions. Within their scope."""
+    rows: CommandReviewQuerySet = CommandReview.objects.all()
+    if is_admin(person) or is_customer_pm(person):
+        return rows
+    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
+    assets = GroupAsset.objects.filter(group__in=groups).values("asset")
+    return rows.filter(Q(session__person=person) | Q(session__asset__in=assets))
+
+
+def _session(node: Node, uid: str) -> BastionSession:
+    try:
+        key = uuid.UUID(uid)
+    except ValueError:
+        key = uuid.UUID(int=0)
+    rows = BastionSession.objects.joined().select_related("asset__customer").filter(node=node, uid=key)
+    session: BastionSession | None = rows.exclude(state=BastionSession.State.ENDED).first()
+    if session is None:
+        raise DomainError("no such session", code="unknown_session")
+    return session
+
+
+def _hold(review: CommandReview) -> CommandReview:
+    audit.hold(review.customer_id)
+    rows = CommandReview.objects.select_for_update(no_key=True, of=("self",)).joined()
+    held: CommandReview = rows.get(pk=review.pk)
+    return held
+
+
+def _settle(review: CommandReview, state: str, words: str, actor: User | None, now: datetime) -> None:
+    review.state, review.decided_at, review.decided_by, review.words = state, now, actor, words.strip()[:300]
+    review.save()
+    _write(review, f"bastion.review.{state}", actor, now)
+
+
+def _write(review: CommandReview, action: str, actor: User | None, now: datetime) -> None:
+    detail = {"command": review.text[:2000], "session": str(review.session.uid), "words": review.words}
+    audit.record(action=action, actor=actor, customer=review.customer, obj=review, detail=detail, now=now)
+    live.publish(customer_id=review.customer_id, topic="bastion", object_id=review.pk)

@@ -1,0 +1,43 @@
+"""One-time tickets: for somebody who is signed in here, a name for one connection with an SSH client of their own."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit, scope
+from accounts.errors import DomainError
+from accounts.models import User
+from accounts.permissions import can_write
+from assets.models import Asset
+from bastion.access import Protocol
+from bastion.models import LoginTicket
+from bastion.services import authorising, signing_in
+
+
+@transaction.atomic
+def make(
+    *, person: User, asset: Asset, account: str, work: str, address: str, now: datetime
+) -> tuple[LoginTicket, str]:
+    """A ticket, and its text, which nobody can read again. Good once, for five minutes, from this address.
+
+    It opens nothing that the person could not open without it: who may do what is asked again when it is used.
+    """
+    if not can_write(person):
+        raise PermissionDenied
+    known = authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now)
+    if account not in {row.username for row in known}:
+        decision = authorising.decide(person, asset, account=account, protocol=Protocol.SSH, now=now)
+        words = authorising.DENIED[decision.denial] if decision.denial else _("There is no such account.")
+        raise DomainError(str(words), code=decision.denial or "unknown_account")
+    authorising.work_of(person, asset, work)
+    with scope.platform("a ticket of the provider's people belongs to no customer"):
+        made, ticket = signing_in.make_ticket(
+            person=person, asset=asset, account=account, work=work, address=address, now=now
+        )
+    detail = {"account": account, "work": work[:300], "address": address}
+    audit.record(action="bastion.ticket", actor=person, customer=asset.customer, obj=asset, detail=detail, now=now)
+    return made, ticket

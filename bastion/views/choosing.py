@@ -1,0 +1,46 @@
+"""Whose: the customer that a page of the bastion is about."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+
+from accounts.models import Customer, User
+from accounts.permissions import is_admin, is_customer_pm, person_of
+
+MOST_DIGITS: Final = 12
+
+
+def is_administrator(person: User) -> bool:
+    """Of the platform or of one's own company."""
+    return is_admin(person) or is_customer_pm(person)
+
+
+def customer_of(request: HttpRequest) -> Customer | None:
+    """The person's own, the one named in the address, or the only one there is; None: somebody must choose.
+
+    404 for one out of reach.
+    """
+    person = person_of(request)
+    if person.customer_id is not None:
+        return Customer.objects.get(pk=person.customer_id)
+    said = request.POST.get("customer") or request.GET.get("customer") or ""
+    if said:
+        is_number = said.isdecimal() and len(said) < MOST_DIGITS
+        found: Customer | None = Customer.objects.filter(pk=said).first() if is_number else None
+        if found is None:
+            raise Http404
+        return found
+    two = list(Customer.objects.order_by("name")[:2])
+    return two[0] if len(two) == 1 else None
+
+
+def choose(request: HttpRequest, title: str) -> HttpResponse:
+    """A page of the customers in reach, each a link to the same page about it."""
+    if not person_of(request).is_provider:
+        raise PermissionDenied
+    customers = Customer.objects.order_by("name")
+    return render(request, "bastion/choose_customer.html", {"customers": customers, "page_title": title})
