@@ -3,7 +3,7 @@
 from django.urls import path
 
 from bastion import node_views
-from bastion.views import keys, nodes, sessions
+from bastion.views import keys, nodes, sessions, terminal
 
 app_name = "bastion"
 
@@ -14,6 +14,10 @@ urlpatterns = [
         path(f"sessions/<int:pk>/{name}/", sessions.press, {"name": name}, name=f"session-{name}")
         for name in sessions.PRESSES
     ),
+    path("terminal/", terminal.index, name="terminal"),
+    path("terminal/resources/", terminal.resources, name="terminal-resources"),
+    path("terminal/resources/<int:asset_id>/", terminal.opening, name="terminal-opening"),
+    path("terminal/shared/<int:share_id>/", terminal.shared, name="terminal-shared"),
     path("nodes/", nodes.index, name="nodes"),
     path("nodes/new/", nodes.announce, name="node-announce"),
     path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),

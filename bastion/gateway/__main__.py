@@ -28,6 +28,7 @@ from bastion.gateway.remote_portal import RemotePortal, enrol
 from bastion.gateway.session import Node
 from bastion.gateway.ssh.recorded import recorder
 from bastion.gateway.ssh.server import Gateway, host_keys, serve
+from bastion.gateway.web.desk import Desk
 from bastion.policy import judge
 
 KEY, IDENTITY, RECORDINGS = "node_key", "node.json", "recordings"
@@ -82,14 +83,17 @@ async def _run(state: Path, host: str, port: int) -> int:
         _recover(directory, key, portal)
     node = Node(portal, state, recorder(recordings, key, portal), judge)
     portal.streams.serve(Tunnel, tunnel.serve)
+    desk = Desk(node)
+    desk.serve(portal.streams)
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, over.set)
     talking = asyncio.ensure_future(portal.run())
     gateway = await serve(node, host=host, port=port)
-    portal.load, portal.on_drain = lambda: _load(state, gateway), gateway.drain
+    portal.load, portal.on_drain = lambda: _load(state, gateway, desk), gateway.drain
     log.info("SSH on port %d, node %s", gateway.port, said["node"])
     await over.wait()
+    desk.close()
     await gateway.close()
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(portal.emptied.wait(), LAST_WORDS_S)
@@ -117,9 +121,9 @@ def _key(state: Path) -> Ed25519PrivateKey:
     return Ed25519PrivateKey.from_private_bytes(path.read_bytes())
 
 
-def _load(state: Path, gateway: Gateway) -> dict[str, object]:
+def _load(state: Path, gateway: Gateway, desk: Desk) -> dict[str, object]:
     """cpu and memory in percent, disk_free in bytes."""
-    sessions = sum(len(visit.sessions) for visit in gateway.visits)
+    sessions = sum(len(visit.sessions) for visit in gateway.visits) + len(desk)
     free = psutil.disk_usage(str(state)).free
     return {
         "cpu": psutil.cpu_percent(),

@@ -12,6 +12,7 @@ from bastion.models.sessions import (
     SessionCommand,
     SessionFact,
 )
+from bastion.models.shares import SessionShare
 
 __all__ = [
     "AccessRequest",
@@ -28,5 +29,6 @@ __all__ = [
     "ResourceGroup",
     "SessionCommand",
     "SessionFact",
+    "SessionShare",
     "SshKey",
 ]

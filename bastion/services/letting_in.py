@@ -64,7 +64,7 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     found = _one(person, node, said.resource, now)
     credential = _account(found, said.account)
     if person.is_provider and not said.work.strip():
-        raise NotYet(wire.No("work_needed", _("What do you work on?"), offers=_offers(found.asset)))
+        raise NotYet(wire.No("work_needed", _("What do you work on?"), offers=offers(found.asset)))
     access = _way_to(found.asset)
     wish = Wish(found.asset, credential, Protocol.SSH, said.work, said.front, said.client)
     session = authorising.authorise(person=person, wish=wish, node=node, now=now)
@@ -163,7 +163,7 @@ def _addresses(asset: Asset) -> set[str]:
     return {text.lower() for text in (asset.host, asset.private_ip, asset.public_ip) if text}
 
 
-def _offers(asset: Asset) -> tuple[tuple[str, str], ...]:
+def offers(asset: Asset) -> tuple[tuple[str, str], ...]:
     """What is open about this resource: changes first, then incidents that touch it."""
     changes = Change.objects.filter(assets=asset).unfinished().order_by("-pk")[:MOST_OFFERS]
     touching = Q(pk__in=Incident.objects.touching(asset.pk).values("pk"))
