@@ -187,7 +187,7 @@ page.addEventListener("keydown", (pressed) => {
 }, true);
 
 /* --- search ------------------------------------------------------------------------------ */
-const search = find("search");
+const search = find("seek");
 function toggleSearch(isOn) {
   search.hidden = !isOn;
   if (isOn) search.elements.q.select();
@@ -197,14 +197,14 @@ function toggleSearch(isOn) {
 function look(way) {
   const text = search.elements.q.value;
   const isFound = text && active?.search[way](text);
-  find("search-result").textContent = text && !isFound ? words.no_match : "";
+  find("seek-result").textContent = text && !isFound ? words.no_match : "";
 }
 search.addEventListener("submit", (submitted) => {
   submitted.preventDefault();
   look("findNext");
 });
-find("search-previous").addEventListener("click", () => look("findPrevious"));
-find("search-close").addEventListener("click", () => toggleSearch(false));
+find("seek-previous").addEventListener("click", () => look("findPrevious"));
+find("seek-close").addEventListener("click", () => toggleSearch(false));
 search.addEventListener("keydown", (pressed) => {
   if (pressed.key === "Escape") toggleSearch(false);
 });

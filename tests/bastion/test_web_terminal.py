@@ -21,13 +21,12 @@ from django.conf import settings
 from django.utils import timezone
 
 from accounts import scope
-from accounts.errors import DomainError
 from accounts.models import Assignment, AuditEntry, Role, User
 from assets.models import Asset, Credential
 from bastion.gateway.contract import Action
 from bastion.gateway.ssh.server import host_keys
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact, SessionShare
-from bastion.services import enrolling, granting, living, web_terminal
+from bastion.services import enrolling, granting, living
 from bastion.services.granting import Wanted
 from tests.bastion.browsers import Browser, browser
 from tests.bastion.conftest import SSH
@@ -472,32 +471,3 @@ async def test_who_signs_out_is_out(place: Place, chen: User, chens: dict[str, s
         await sync_to_async(sign_out)()
         assert await one.closed() == 4401
     await later(lambda: row().state == "ended")
-
-
-# --- services --------------------------------------------------------------------------------------------------------
-
-
-class TestServices:
-    @pytest.fixture(autouse=True)
-    def _scope(self) -> Iterator[None]:
-        with scope.platform("test"):
-            yield
-
-    def test_nobody_shares_without_the_right_or_anothers(
-        self,
-        web: Asset,  # noqa: F811 - the fixture
-        chen: User,
-        alice: User,
-        root: User,
-    ) -> None:
-        node = Node.objects.create(
-            name="n", state="enrolled", public_key="k", created_at=timezone.now(), enrolled_at=timezone.now()
-        )
-        session = BastionSession.objects.create(
-            customer=web.customer, node=node, person=chen, asset=web, account="trops", protocol="ssh", front="web",
-            client_address="192.0.2.1", actions=["connect"], allowed_at=timezone.now(), reason=WORK,
-        )  # fmt: skip
-        for actor in (chen, root):
-            with pytest.raises(DomainError) as refused:
-                web_terminal.share(session=session, email=alice.email, may_type=False, actor=actor, now=timezone.now())
-            assert refused.value.code == "no_share"

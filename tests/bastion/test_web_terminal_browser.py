@@ -81,25 +81,25 @@ def it_follows_the_window(page: Page) -> None:
 
 def it_is_searched(page: Page) -> None:
     page.locator("[data-tool=search]").click()
-    page.locator("[data-search] input").fill("no such words")
-    page.locator("[data-search] input").press("Enter")
-    expect(page.locator("[data-search-result]")).to_have_text("Nothing found")
-    page.locator("[data-search] input").press("Escape")
+    page.locator("[data-seek] input").fill("no such words")
+    page.locator("[data-seek] input").press("Enter")
+    expect(page.locator("[data-seek-result]")).to_have_text("Nothing found")
+    page.locator("[data-seek] input").press("Escape")
 
 
-def files_go_up_and_down(page: Page, place: Path) -> None:
+def files_go_up_and_down(page: Page, folder: Path) -> None:
     data = bytes(range(256)) * 8192
-    (place / "notes.txt").write_text("kept on the server\n")
+    (folder / "notes.txt").write_text("kept on the server\n")
     page.locator("[data-tool=files]").click()
     path = page.locator("[data-files-path] input")
     expect(path).not_to_have_value("", timeout=SOON)
-    path.fill(str(place))
+    path.fill(str(folder))
     path.press("Enter")
     expect(page.locator("[data-files-list]")).to_contain_text("notes.txt", timeout=SOON)
     file = {"name": "up.bin", "mimeType": "application/octet-stream", "buffer": data}
     page.locator("[data-files-input]").set_input_files(file)  # type: ignore[arg-type]
     expect(page.locator("[data-files-list]")).to_contain_text("up.bin", timeout=SOON)
-    assert (place / "up.bin").read_bytes() == data
+    assert (folder / "up.bin").read_bytes() == data
     page.evaluate("delete globalThis.showSaveFilePicker")
     with page.expect_download() as download:
         page.get_by_role("button", name="notes.txt").click()

@@ -28,6 +28,8 @@ from bastion.gateway.words import say
 
 log = logging.getLogger(__name__)
 TERM: Final = "xterm-256color"
+ENVIRONMENT: Final = {"LC_CTYPE": "C.UTF-8"}
+"""A browser speaks UTF-8; which language the target speaks is its own affair."""
 MOST_SESSIONS: Final = 500
 
 
@@ -57,7 +59,7 @@ class Desk:
         size = max(LEAST, min(asked.cols, MOST_COLS)), max(LEAST, min(asked.rows, MOST_ROWS))
         hub = Hub(session, size, self._forget)
         self._hubs[session.access.session_id] = hub
-        relay = WebRelay(session, hub, Ask("shell", terminal=Terminal(TERM, *size)))
+        relay = WebRelay(session, hub, Ask("shell", terminal=Terminal(TERM, *size), env=ENVIRONMENT))
         links = Links()
         running = asyncio.ensure_future(run(relay, links))
         self._tasks.add(running)
