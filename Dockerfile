@@ -1,5 +1,5 @@
 # syntax=docker/dockerfile:1
-# The portal's image: web, worker, poller, beat and migrate run from it, as a user without rights.
+# The portal's image: web, worker, poller, beat, node and migrate run from it, as a user without rights.
 
 FROM node:24-slim AS frontend
 WORKDIR /src
@@ -38,5 +38,5 @@ ENV PATH=/opt/venv/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 \
 WORKDIR /app
 USER rdmp
 VOLUME /data
-EXPOSE 8000
+EXPOSE 8000 2222
 CMD ["/bin/sh", "-c", "exec uvicorn rdmp.asgi:application --host $RDMP_BIND --port $RDMP_PORT --lifespan off --log-level warning --no-access-log --no-server-header --timeout-graceful-shutdown 3"]

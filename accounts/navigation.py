@@ -108,6 +108,7 @@ MENU = (
             Place("changes:duties", _("Recurring duties"), "calendar-repeat"),
             Place("changes:restores", _("Restores"), "restore"),
             Place("changes:ports", _("Closed ports"), "door-off"),
+            Place("changes:transfers", _("Transfers of ownership"), "door-exit", can_write),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
             Place("bastion:sessions", pgettext_lazy("bastion", "Sessions"), "terminal", can_write),
             Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),

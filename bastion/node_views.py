@@ -16,9 +16,9 @@ from django.views.decorators.http import require_POST
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import User
-from bastion.gateway import wire
+from bastion.gateway import VERSION, wire
 from bastion.gateway.contract import Person
-from bastion.models import Node
+from bastion.models import BastionSession, Node
 from bastion.services import enrolling, facts, letting_in, recordings, signing_in
 from bastion.services.recognising import node_of
 
@@ -65,6 +65,12 @@ def enrol(request: HttpRequest) -> HttpResponse:
         except DomainError as refusal:
             return _say(wire.No(refusal.code, refusal.message), 403)
         return _say(wire.Enrolled(node.pk), 200)
+
+
+@answered
+def standing(node: Node, _body: bytes) -> wire.Standing:
+    online = BastionSession.objects.online().filter(node=node).count()
+    return wire.Standing(node.name, node.is_draining, online, VERSION)
 
 
 @answered

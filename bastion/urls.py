@@ -3,7 +3,7 @@
 from django.urls import path
 
 from bastion import node_views
-from bastion.views import keys, nodes, sessions, terminal
+from bastion.views import around, keys, nodes, sessions, terminal
 
 app_name = "bastion"
 
@@ -18,6 +18,10 @@ urlpatterns = [
     path("terminal/resources/", terminal.resources, name="terminal-resources"),
     path("terminal/resources/<int:asset_id>/", terminal.opening, name="terminal-opening"),
     path("terminal/shared/<int:share_id>/", terminal.shared, name="terminal-shared"),
+    path("for-incident/<int:incident_id>/", around.for_incident, name="for-incident"),
+    path("for-change/<int:change_id>/", around.for_change, name="for-change"),
+    path("for-asset/<int:asset_id>/", around.for_asset, name="for-asset"),
+    path("for-event/<int:event_id>/", around.for_event, name="for-event"),
     path("nodes/", nodes.index, name="nodes"),
     path("nodes/new/", nodes.announce, name="node-announce"),
     path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),
@@ -25,6 +29,7 @@ urlpatterns = [
     path("keys/", keys.index, name="keys"),
     path("keys/<int:pk>/remove/", keys.remove, name="key-remove"),
     path("node/enrol/", node_views.enrol, name="node-enrol"),
+    path("node/standing/", node_views.standing, name="node-standing"),
     path("node/known-key/", node_views.known_key, name="node-known-key"),
     path("node/by-key/", node_views.by_key, name="node-by-key"),
     path("node/by-password/", node_views.by_password, name="node-by-password"),

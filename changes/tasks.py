@@ -19,6 +19,7 @@ from changes.services import (
     script_running,
     script_runs,
     trail_reading,
+    transferring,
 )
 
 
@@ -103,3 +104,13 @@ def read_trail(customer_id: int, reading_id: int) -> None:
 @shared_task(name=backup_policies.CHECK_TASK, queue="default")
 def compare_backup_policy(*, due_at: datetime, now: datetime, policy_id: int) -> None:
     backup_policies.compare(policy_id=policy_id, now=now)
+
+
+@shared_task(name=transferring.ANSWERED_TASK, queue="default")
+def transfer_answered(*, due_at: datetime, now: datetime, attestation_id: int) -> None:
+    transferring.answered(attestation_id=attestation_id, now=now)
+
+
+@shared_task(name=transferring.REMIND_TASK, queue="default")
+def remind_of_erasure(*, due_at: datetime, now: datetime, transfer_id: int) -> None:
+    transferring.remind(transfer_id=transfer_id, now=now)

@@ -16,6 +16,7 @@ from changes.views import (
     scripts,
     standard,
     trail,
+    transfers,
     windows,
 )
 
@@ -55,6 +56,15 @@ urlpatterns = [
     path("duties/<int:pk>/tell/", duties.tell, name="duty-tell"),
     path("duties/<int:pk>/drop/", duties.drop, name="duty-drop"),
     path("duties/<int:pk>/files/<int:file_id>/", duties.download, name="duty-file"),
+    path("transfers/", transfers.index, name="transfers"),
+    path("transfers/new/", transfers.create, name="transfer-create"),
+    path("transfers/<int:pk>/", transfers.detail, name="transfer"),
+    path("transfers/<int:pk>/edit/", transfers.edit, name="transfer-edit"),
+    path("transfers/<int:pk>/ask/", transfers.ask, name="transfer-ask"),
+    path("transfers/<int:pk>/hand-over/", transfers.hand_over, name="transfer-hand-over"),
+    path("transfers/<int:pk>/steps/<slug:code>/", transfers.step, name="transfer-step"),
+    path("transfers/<int:pk>/erase/", transfers.press, {"name": "erase"}, name="transfer-erase"),
+    path("transfers/<int:pk>/cancel/", transfers.press, {"name": "cancel"}, name="transfer-cancel"),
     path("ports/", ports.index, name="ports"),
     path("restores/", restores.index, name="restores"),
     path("restores/<int:pk>/", restores.detail, name="temporary-instance"),

@@ -21,7 +21,7 @@ from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
 from changes.services import trail_verdicts
-from demo import accidents, changes, duties, history, incoming, outgoing, records, requests, scripts
+from demo import accidents, changes, duties, history, incoming, outgoing, records, requests, scripts, servers
 from demo import credentials as demo_credentials
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
@@ -78,9 +78,11 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         records.tell_progress(engineer=staff[ENGINEER], now=now)
         records.record(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         records.tell_of_responders(customer=first, changed=staff[ROSTER[1]], manager=staff[MANAGER], now=now)
+        customer_manager = User.objects.get(email=PROJECT_MANAGER)
+        pair = (staff[ENGINEER], staff[ROSTER[1]])
+        servers.write(customer=first, manager=customer_manager, engineers=pair, now=now)
         scripts.fill_library(engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         scripts.write(customer=first, engineer=staff[ENGINEER], now=now)
-        customer_manager = User.objects.get(email=PROJECT_MANAGER)
         cast = changes.Cast(staff[ENGINEER], staff[MANAGER], staff[SECURITY], customer_manager)
         changes.write(customer=first, cast=cast, now=now)
         duties.write(customer=first, engineer=staff[ENGINEER], now=now)

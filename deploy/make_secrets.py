@@ -14,6 +14,7 @@ PLACE = Path(__file__).resolve().parent / "secrets"
 def main() -> None:
     PLACE.mkdir(mode=0o700, exist_ok=True)
     keep("secret_key", secrets.token_urlsafe(48))
+    keep("node_secret", secrets.token_urlsafe(32))
     keep("master_keys", f"k1:{base64.b64encode(secrets.token_bytes(32)).decode()}")
     postgres = keep("postgres_password", secrets.token_urlsafe(24))
     keep("database_url", f"postgresql://rdmp:{postgres}@postgres:5432/rdmp")

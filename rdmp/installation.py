@@ -10,14 +10,22 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from rdmp.embedded import lodging, postgres, redis
 from rdmp.embedded.errors import StartError
-from rdmp.embedded.ports import free_port, is_free
+from rdmp.embedded.ports import claim, free_port, is_free
 
 ROOT = Path(__file__).resolve().parent.parent
 # Ports that the database remembers in the demo customer's assets: kept from start to start.
-KEPT_PORTS = ("RDMP_AGENT_PORT", "RDMP_DEMO_PORT", "RDMP_DEMO_CLOUD_PORT", "RDMP_DEMO_ROBOTS_PORT")
+KEPT_PORTS = (
+    "RDMP_AGENT_PORT",
+    "RDMP_DEMO_PORT",
+    "RDMP_DEMO_CLOUD_PORT",
+    "RDMP_DEMO_ROBOTS_PORT",
+    "RDMP_DEMO_SSH_PORT",
+)
+SSH_PORT = 2222
 # How warnings begin that every start would print: static files come from their sources here, and whoever starts the
 # platform as root has decided so.
 EXPECTED_WARNINGS = ("No directory at", "You're running the worker with superuser privileges")
@@ -117,10 +125,12 @@ def environment(directory: Path, urls: Mapping[str, str]) -> dict[str, str]:
     defaults = {
         "RDMP_BIND": "127.0.0.1",
         "RDMP_PORT": "8000",
-        "RDMP_SSH_PORT": "2222",
         "RDMP_WORKERS": "2",
         **_kept_ports(directory),
+        "RDMP_SSH_PORT": str(_ssh_port(directory)),
     }
+    bind, port = (os.environ.get(name) or defaults[name] for name in ("RDMP_BIND", "RDMP_PORT"))
+    defaults["RDMP_NODE_PORTAL"] = os.environ.get("RDMP_PUBLIC_URL") or f"http://{reachable(bind, port)}"
     if not given("RDMP_PUBLIC_URL"):
         defaults["RDMP_DEMO"] = "1"  # no public address: a trial on this machine, plain http is fine
         robots = f"127.0.0.1:{os.environ.get('RDMP_DEMO_ROBOTS_PORT') or defaults['RDMP_DEMO_ROBOTS_PORT']}"
@@ -146,6 +156,7 @@ SECRETS: Mapping[str, Callable[[], str]] = {
     "RDMP_SECRET_KEY": lambda: secrets.token_urlsafe(48),
     "RDMP_MASTER_KEYS": _master_key,
     "RDMP_AGENT_TOKEN": lambda: secrets.token_urlsafe(24),
+    "RDMP_NODE_SECRET": lambda: secrets.token_urlsafe(32),
 }
 
 
@@ -157,16 +168,40 @@ def _secret_file(directory: Path, name: str, value: str) -> Path:
     return path
 
 
+def reachable(bind: str, port: str) -> str:
+    """Host and port at which this machine itself reaches what listens there."""
+    host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind  # noqa: S104 - compared, not bound
+    return f"{f'[{host}]' if ':' in host else host}:{port}"
+
+
+def _ssh_port(directory: Path) -> int:
+    """The usual one, or where that is taken one of its own from start to start."""
+    if claim(SSH_PORT, os.environ.get("RDMP_BIND") or "127.0.0.1"):
+        return SSH_PORT
+    kept = _read_ports(directory).get("RDMP_SSH_PORT")
+    port = kept if isinstance(kept, int) and is_free(kept) else free_port()
+    _write_ports(directory, {"RDMP_SSH_PORT": port})
+    return port
+
+
 def _kept_ports(directory: Path) -> dict[str, str]:
-    path = directory / "ports.json"
-    try:
-        kept = json.loads(path.read_text())
-    except (OSError, ValueError):
-        kept = {}
+    kept = _read_ports(directory)
     ports = {}
     for name in KEPT_PORTS:
         if not given(name):
             before = kept.get(name)
             ports[name] = before if isinstance(before, int) and is_free(before) else free_port()
-    path.write_text(json.dumps(kept | ports))
+    _write_ports(directory, ports)
     return {name: str(port) for name, port in ports.items()}
+
+
+def _read_ports(directory: Path) -> dict[str, Any]:
+    try:
+        kept = json.loads((directory / "ports.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return kept if isinstance(kept, dict) else {}
+
+
+def _write_ports(directory: Path, ports: Mapping[str, int]) -> None:
+    (directory / "ports.json").write_text(json.dumps({**_read_ports(directory), **ports}))

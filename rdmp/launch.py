@@ -15,6 +15,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from honcho.environ import parse, parse_procfile
 
@@ -62,7 +63,7 @@ def run() -> int:
     leave_with_make()
     with installation.lock(directory):
         lodging.require_space(directory)
-        require_port()
+        require_ports()
         with installation.servers(directory) as servers:
             environment = installation.environment(directory, servers.urls)
             facts = prepare(directory, environment)
@@ -83,14 +84,20 @@ def run_command(arguments: Sequence[str], environment: Mapping[str, str]) -> int
     return subprocess.run(command, check=False, env=environment, preexec_fn=die_with_parent(signal.SIGTERM)).returncode
 
 
-def require_port() -> None:
-    bind, text = os.environ.get("RDMP_BIND") or "127.0.0.1", os.environ.get("RDMP_PORT") or "8000"
+def require_ports() -> None:
+    """That of the portal, and the SSH port if somebody has named one: the usual one gives way by itself."""
+    require_port("RDMP_PORT", os.environ.get("RDMP_PORT") or "8000")
+    if named := os.environ.get("RDMP_SSH_PORT"):
+        require_port("RDMP_SSH_PORT", named)
+
+
+def require_port(name: str, text: str) -> None:
     if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise StartError(f"RDMP_PORT={text} 不是有效端口。", f"RDMP_PORT={text} is not a port.")
-    if not is_free(int(text), bind):
+        raise StartError(f"{name}={text} 不是有效端口。", f"{name}={text} is not a port.")
+    if not is_free(int(text), os.environ.get("RDMP_BIND") or "127.0.0.1"):
         raise StartError(
-            f"端口 {text} 已被占用；请换一个，例如：RDMP_PORT={int(text) % 65535 + 1} make run",
-            f"Port {text} is taken: choose another, for example RDMP_PORT={int(text) % 65535 + 1} make run",
+            f"端口 {text} 已被占用；请换一个，例如：{name}={int(text) % 65535 + 1} make run",
+            f"Port {text} is taken: choose another, for example {name}={int(text) % 65535 + 1} make run",
         )
 
 
@@ -136,9 +143,10 @@ def announce(directory: Path, environment: Mapping[str, str], facts: str) -> Non
             f"{ANSWER_SECONDS} 秒内未全部就绪，继续等待；原因可能在上面的输出中。",
             f"Not everything answered in {ANSWER_SECONDS} s, waiting on: the output above may tell why.",
         )
-    url = environment.get("RDMP_PUBLIC_URL") or f"http://{_reachable(environment)}"
+    reached = installation.reachable(environment["RDMP_BIND"], environment["RDMP_PORT"])
+    url = environment.get("RDMP_PUBLIC_URL") or f"http://{reached}"
     installation.record_running(directory, url, environment)
-    say(*welcome(url, facts))
+    say(*welcome(url, facts, environment["RDMP_SSH_PORT"]))
 
 
 def all_answer(environment: Mapping[str, str]) -> bool:
@@ -153,10 +161,12 @@ def all_answer(environment: Mapping[str, str]) -> bool:
     return asked.returncode == 0
 
 
-def welcome(url: str, facts: str) -> list[str]:
+def welcome(url: str, facts: str, ssh_port: str) -> list[str]:
     lines = ["", f"  RDMP 已就绪 · RDMP is ready:  {url}"]
     people = json.loads(facts or "{}").get("people", [])
     lines += [f"    {each['role']:<16} {each['email']:<28} {each['password']}" for each in people]
+    login = next((each["email"] for each in people if each["role"] == "engineer"), "you@example.com")
+    lines.append(f"  堡垒机 · bastion:  ssh -p {ssh_port} {login}@{urlsplit(url).hostname}")
     return [*lines, "  按 Ctrl-C 停止 · Ctrl-C stops everything", ""]
 
 
@@ -168,12 +178,6 @@ def leave_with_make() -> None:
     """Started by make, stop when make is killed: nobody would be left to stop us."""
     if Path(f"/proc/{os.getppid()}/comm").read_text().strip() in {"make", "gmake"}:
         die_with_parent(signal.SIGTERM, parent=os.getppid())()
-
-
-def _reachable(environment: Mapping[str, str]) -> str:
-    bind = environment["RDMP_BIND"]
-    host = "127.0.0.1" if bind in {"0.0.0.0", "::"} else bind  # noqa: S104 - compared, not bound
-    return f"{f'[{host}]' if ':' in host else host}:{environment['RDMP_PORT']}"
 
 
 def _interrupt(number: int, _frame: object) -> None:

@@ -23,6 +23,7 @@ from rdmp.installation import ROOT, write_private
 APPS = (
     "accounts",
     "assets",
+    "bastion",
     "changes",
     "costs",
     "demo",
@@ -34,6 +35,8 @@ APPS = (
     "timers",
 )
 UNKNOWN = "unknown"
+# What the processes are started with, and no table depends on.
+OF_PROCESSES = {"RDMP_WORKERS", "RDMP_LOG_LEVEL", "RDMP_BIND", "RDMP_SSH_PORT", "RDMP_NODE_PORTAL"}
 
 
 def prepare(directory: Path, environment: Mapping[str, str]) -> str:
@@ -66,7 +69,7 @@ def code_fingerprint(environment: Mapping[str, str]) -> str:
 
 
 def is_ours(name: str) -> bool:
-    return name.startswith(("RDMP_", "NOTIFY_")) and name not in {"RDMP_WORKERS", "RDMP_LOG_LEVEL", "RDMP_BIND"}
+    return name.startswith(("RDMP_", "NOTIFY_")) and name not in OF_PROCESSES
 
 
 def database_fingerprint(environment: Mapping[str, str]) -> str:

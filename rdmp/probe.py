@@ -1,7 +1,7 @@
 """Is the platform alive? For `make run`, which waits for it, and for the health checks of docker-compose.yml.
 
-python -m rdmp.probe web | worker | automation | poller     one process, as a container asks about itself
-python -m rdmp.probe all --wait 60                          web, workers and beat, asked until they answer
+python -m rdmp.probe web | worker | automation | poller | node    one process, as a container asks about itself
+python -m rdmp.probe all --wait 60                          web, node, workers and beat, asked until they answer
 """
 
 import argparse
@@ -19,18 +19,30 @@ RHYTHMS = {"timers.sweep", "monitoring.poll"}
 
 
 def web_answers() -> bool:
-    bind = os.environ.get("RDMP_BIND", "127.0.0.1")
-    host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(bind, f"[{bind}]" if ":" in bind else bind)  # noqa: S104 - read
-    url = f"http://{host}:{os.environ.get('RDMP_PORT', '8000')}/healthz"
+    host = own_address()
+    url = f"http://{f'[{host}]' if ':' in host else host}:{os.environ.get('RDMP_PORT', '8000')}/healthz"
     # As the proxy would ask: a portal whose public address is https sends everybody else there first.
     request = urllib.request.Request(url, headers={"X-Forwarded-Proto": "https", "Host": "127.0.0.1"})
     with urllib.request.urlopen(request, timeout=5) as response:  # noqa: S310 - http, written above
         return bool(response.status == 200)
 
 
-def node_answers(name: str) -> bool:
-    node = f"{name}@{socket.gethostname()}"
-    return bool(app.control.ping(destination=[node], timeout=5.0))
+def worker_answers(name: str) -> bool:
+    worker = f"{name}@{socket.gethostname()}"
+    return bool(app.control.ping(destination=[worker], timeout=5.0))
+
+
+def node_answers() -> bool:
+    """It listens from the moment on at which the portal has taken it."""
+    address = own_address(), int(os.environ.get("RDMP_SSH_PORT", "2222"))
+    with socket.create_connection(address, timeout=5) as greeting:
+        return greeting.recv(8).startswith(b"SSH-2.0-")
+
+
+def own_address() -> str:
+    """Where this machine itself reaches what listens on RDMP_BIND."""
+    bind = os.environ.get("RDMP_BIND", "127.0.0.1")
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bind, bind)  # noqa: S104 - read, not bound
 
 
 def rhythms_arrive() -> bool:
@@ -41,10 +53,11 @@ def rhythms_arrive() -> bool:
 
 PROBES: Mapping[str, Callable[[], bool]] = {
     "web": web_answers,
-    "worker": lambda: node_answers("worker"),
-    "automation": lambda: node_answers("automation"),
-    "poller": lambda: node_answers("poller"),
-    "all": lambda: web_answers() and rhythms_arrive() and node_answers("automation"),
+    "worker": lambda: worker_answers("worker"),
+    "automation": lambda: worker_answers("automation"),
+    "poller": lambda: worker_answers("poller"),
+    "node": node_answers,
+    "all": lambda: web_answers() and node_answers() and rhythms_arrive() and worker_answers("automation"),
 }
 
 

@@ -1,5 +1,6 @@
 """The one settings file. Everything that differs between two installations is read from the environment."""
 
+import logging
 import warnings
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -386,8 +387,13 @@ AGENT_TOKEN = env.secret("RDMP_AGENT_TOKEN")
 AGENT_URL = env.text("RDMP_AGENT_URL", f"http://127.0.0.1:{env.text('RDMP_AGENT_PORT', '9101')}/metrics")
 DEMO_PORT = int(env.number("RDMP_DEMO_PORT", 9180))
 DEMO_CLOUD_PORT = int(env.number("RDMP_DEMO_CLOUD_PORT", 9181))
+DEMO_SSH_PORT = int(env.number("RDMP_DEMO_SSH_PORT", 9183))
 DEMO_ROBOTS_PORT = int(env.number("RDMP_DEMO_ROBOTS_PORT", 9182))
 LOCAL_URL = f"http://127.0.0.1:{env.text('RDMP_PORT', '8000')}"
+
+# --- bastion --------------------------------------------------------------------------------------------------------
+
+NODE_SECRET = env.secret("RDMP_NODE_SECRET")  # by which the node beside the platform enrols; unset: there is none
 
 # --- credentials ----------------------------------------------------------------------------------------------------
 
@@ -456,13 +462,21 @@ SPECTACULAR_SETTINGS = {
 SIMPLE_HISTORY_HISTORY_CHANGE_REASON_USE_TEXT_FIELD = True
 SILENCED_SYSTEM_CHECKS: list[str] = []
 
+
+def is_worth_a_line(record: logging.LogRecord) -> bool:
+    """A no to a node is an answer like any other: what a person works on is asked by one."""
+    return not (getattr(record, "status_code", 0) == 403 and "/bastion/node/" in record.getMessage())
+
+
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
+    "filters": {"answers": {"()": "django.utils.log.CallbackFilter", "callback": is_worth_a_line}},
     "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "line"}},
     "root": {"handlers": ["console"], "level": env.text("RDMP_LOG_LEVEL", "INFO")},
     "loggers": {
+        "django.request": {"filters": ["answers"]},
         "celery.worker.strategy": {"level": "WARNING"},
         "celery.app.trace": {"level": "WARNING"},
         "celery.beat": {"level": "WARNING"},

@@ -7,11 +7,15 @@ import re
 from collections.abc import Sequence
 from datetime import datetime
 
+from django.db.models import Count
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from accounts.models import Severity
 from assets.models import Asset, Kind
+from bastion.models import BastionSession
+from bastion.services import around
 from incidents import timeline
 from incidents.models import Incident, TimelineEntry
 from incidents.services import interruptions
@@ -20,7 +24,7 @@ from reports.parts import Part
 
 DATABASES = frozenset({Kind.RDS, Kind.REDIS, Kind.MONGODB, Kind.DRDS, Kind.ELASTICSEARCH, Kind.DATABASE})
 MARKS = re.compile(r"([\\`*_\[\]<>#|~])")
-MOST_ENTRIES = 200
+MOST_ENTRIES = MOST_SESSIONS = 200
 SMALL_TALK = (TimelineEntry.Kind.WARNING, TimelineEntry.Kind.ATTACHMENT)
 
 
@@ -32,7 +36,7 @@ def texts(report: AccidentReport, *, now: datetime) -> dict[Part, str]:
         return {
             Part.FAULT: fault(report, incident, now),
             Part.SYSTEM: system(assets),
-            Part.PROCESS: process(entries_of(incident)),
+            Part.PROCESS: process(entries_of(incident), sessions_of(incident)),
         }
 
 
@@ -69,21 +73,23 @@ def system(assets: Sequence[Asset]) -> str:
     return "\n\n".join(sections)
 
 
-def process(entries: Sequence[TimelineEntry]) -> str:
-    """What was done, in the order in which it was; without the internal notes."""
-    lines = []
-    for entry in entries:
-        who = f"{plain(entry.actor.name)} " if entry.actor else ""
-        said = f"- {_time(entry.at)} {who}{plain(timeline.sentence(entry))}"
-        body = plain(entry.body)
-        lines.append(f"{said}: {body}" if body and entry.actor else said)
-    return "\n".join(lines)
+def process(entries: Sequence[TimelineEntry], sessions: Sequence[BastionSession] = ()) -> str:
+    """What was done, in the order in which it was, sessions on hosts included; without the internal notes."""
+    lines = [(entry.at, _entry(entry)) for entry in entries]
+    lines += [(session.opened_at, _session(session)) for session in sessions if session.opened_at]
+    return "\n".join(line for _at, line in sorted(lines, key=lambda line: line[0]))
 
 
 def entries_of(incident: Incident) -> list[TimelineEntry]:
     """The timeline as the customer may read it."""
     rows = TimelineEntry.objects.filter(incident=incident, is_internal=False).exclude(kind__in=SMALL_TALK)
     return list(rows.select_related("actor")[:MOST_ENTRIES])
+
+
+def sessions_of(incident: Incident) -> list[BastionSession]:
+    """Who was on which host for it, with `commands`: how many were typed there."""
+    rows = around.of_incident(incident).select_related("person", "asset").annotate(commands=Count("sessioncommands"))
+    return list(rows.order_by("opened_at")[:MOST_SESSIONS])
 
 
 def outage_of(incident: Incident, now: datetime) -> tuple[datetime, datetime | None]:
@@ -95,6 +101,24 @@ def outage_of(incident: Incident, now: datetime) -> tuple[datetime, datetime | N
 def plain(text: str) -> str:
     """One line of text in which no mark of markdown is one."""
     return MARKS.sub(r"\\\1", " ".join(text.split())[:2000])
+
+
+def _entry(entry: TimelineEntry) -> str:
+    who = f"{plain(entry.actor.name)} " if entry.actor else ""
+    said = f"- {_time(entry.at)} {who}{plain(timeline.sentence(entry))}"
+    body = plain(entry.body)
+    return f"{said}: {body}" if body and entry.actor else said
+
+
+def _session(session: BastionSession) -> str:
+    names = {"name": session.asset.name, "account": session.account, "until": _time(session.ended_at)}
+    if session.ended_at:
+        said = _("connected to %(name)s as %(account)s through the bastion, until %(until)s") % names
+    else:
+        said = _("connected to %(name)s as %(account)s through the bastion") % names
+    count = getattr(session, "commands", 0)
+    typed = ngettext("%(n)d command", "%(n)d commands", count) % {"n": count}
+    return f"- {_time(session.opened_at)} {plain(session.person.name)} {plain(said)} ({typed})"
 
 
 def _asset(asset: Asset) -> str:

@@ -23,6 +23,7 @@ from tests.conftest import ClientFor
 
 T = TypeVar("T")
 Visit = Callable[..., Page]
+NODE_SECRET = "by which the node beside this portal enrols"
 
 
 def elsewhere(act: Callable[[], T]) -> T:
@@ -41,7 +42,7 @@ def portal(django_db_setup: None) -> Iterator[str]:
     """The portal as a process of its own, on the test's database."""
     port = free_port()
     database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-    environment = {**os.environ, "DATABASE_URL": urlunsplit(database)}
+    environment = {**os.environ, "DATABASE_URL": urlunsplit(database), "RDMP_NODE_SECRET": NODE_SECRET}
     command = [sys.executable, "-m", "uvicorn", "rdmp.asgi:application", "--port", str(port), "--lifespan", "off"]
     server = subprocess.Popen([*command, "--log-level", "warning"], cwd=settings.BASE_DIR, env=environment)
     url = f"http://127.0.0.1:{port}"

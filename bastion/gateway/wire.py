@@ -134,6 +134,16 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How a node stands with the portal. `version`: of the program that the portal offers now."""
+
+    name: str
+    is_draining: bool
+    sessions: int
+    version: str
+
+
+@dataclass(frozen=True)
 class No:
     """An answer that refuses: `contract.Refused` and its kinds."""
 

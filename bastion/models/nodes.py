@@ -24,6 +24,9 @@ class Node(SharedModel):
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
     enrolment_digest = models.CharField(max_length=64, blank=True)
     enrolment_until = models.DateTimeField(_("enrolment until"), null=True, blank=True)
+    is_own = models.BooleanField(
+        _("the platform's own"), default=False, help_text=_("It stands beside the platform and enrols by itself.")
+    )
     public_key = models.CharField(_("public key"), max_length=64, blank=True)
     version = models.CharField(_("version"), max_length=40, blank=True)
     ssh_host = models.CharField(_("address for SSH clients"), max_length=253, blank=True)
@@ -54,6 +57,9 @@ class Node(SharedModel):
                 condition=Q(revoked_at=None),
                 nulls_distinct=False,
                 name="node_named_once",
+            ),
+            models.UniqueConstraint(
+                fields=("is_own",), condition=Q(is_own=True) & ~Q(state="revoked"), name="one_node_beside_the_platform"
             ),
             models.UniqueConstraint(fields=("public_key",), condition=~Q(public_key=""), name="node_key_once"),
             models.CheckConstraint(

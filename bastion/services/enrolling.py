@@ -7,8 +7,11 @@ import binascii
 import hashlib
 import secrets
 from datetime import datetime, timedelta
+from itertools import chain, count
 from typing import Final
+from urllib.parse import urlsplit
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.utils.translation import gettext as _
@@ -17,6 +20,7 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_admin
+from bastion.gateway import voucher
 from bastion.gateway.wire import Enrol
 from bastion.models import Node
 from notify import live
@@ -56,6 +60,8 @@ def ask_again(*, node: Node, actor: User | None, now: datetime) -> tuple[Node, s
     node = _hold(node)
     if node.state == Node.State.REVOKED:
         raise DomainError(_("It was revoked: announce another node."), code="revoked")
+    if node.is_own:
+        raise DomainError(_("The platform's own node enrols by itself."), code="own")
     token = secrets.token_urlsafe(32)
     node.state, node.public_key, node.enrolled_at = Node.State.WAITING, "", None
     node.enrolment_digest, node.enrolment_until = _digest(token), now + TOKEN_LIFE
@@ -67,16 +73,16 @@ def ask_again(*, node: Node, actor: User | None, now: datetime) -> tuple[Node, s
 @transaction.atomic
 def enrol(*, said: Enrol, address: str, now: datetime) -> Node:
     """Take the key of whoever brings the token. Raises DomainError("bad_token") for one unknown, used or old."""
+    if voucher.is_one(said.token):
+        return _enrol_own(said, now)
     rows = Node.objects.select_for_update(of=("self",)).select_related("customer")
     node: Node | None = rows.filter(state=Node.State.WAITING, enrolment_digest=_digest(said.token)).first()
     if node is None or node.enrolment_until is None or node.enrolment_until <= now or not _is_key(said.public_key):
         raise DomainError(_("This token is unknown, used or too old."), code="bad_token")
     node.state, node.public_key, node.enrolled_at = Node.State.ENROLLED, said.public_key, now
     node.enrolment_digest, node.enrolment_until = "", None
-    node.version, node.ssh_port = said.version[:40], said.ssh_port
-    node.host_keys = [key[:1000] for key in said.host_keys[:MOST_HOST_KEYS]]
     node.ssh_host = node.ssh_host or address
-    node.seen_at = now
+    _describe(node, said, now)
     try:
         with transaction.atomic():
             node.save()
@@ -84,6 +90,46 @@ def enrol(*, said: Enrol, address: str, now: datetime) -> Node:
         raise DomainError(_("This key is another node's."), code="bad_token") from None
     _write(node, "bastion.node.enrol", None, now)
     return node
+
+
+def _enrol_own(said: Enrol, now: datetime) -> Node:
+    """The node that stands beside the platform, by the secret that both have. There is one: a new key replaces it."""
+    if not voucher.is_good(said.token, settings.NODE_SECRET, said.public_key, now.timestamp()):
+        raise DomainError(_("This token is unknown, used or too old."), code="bad_token")
+    rows = Node.objects.select_for_update(of=("self",)).select_related("customer")
+    before: Node | None = rows.filter(is_own=True).exclude(state=Node.State.REVOKED).first()
+    if before is not None and before.public_key == said.public_key:
+        _describe(before, said, now)
+        before.save()
+        return before
+    if not _is_key(said.public_key) or Node.objects.filter(public_key=said.public_key).exists():
+        raise DomainError(_("This key was revoked, or is another node's."), code="revoked_key")
+    if before is not None:
+        _shut_out(before, None, now)
+    node = Node(
+        name=_free_name(_("Beside the platform")),
+        is_own=True,
+        state=Node.State.ENROLLED,
+        public_key=said.public_key,
+        ssh_host=before.ssh_host if before is not None else urlsplit(settings.PUBLIC_URL).hostname or "",
+        is_draining=before is not None and before.is_draining,
+        created_at=now,
+        enrolled_at=now,
+    )
+    _describe(node, said, now)
+    node.save()
+    _write(node, "bastion.node.enrol", None, now)
+    return node
+
+
+def _describe(node: Node, said: Enrol, now: datetime) -> None:
+    node.version, node.ssh_port, node.seen_at = said.version[:40], said.ssh_port, now
+    node.host_keys = [key[:1000] for key in said.host_keys[:MOST_HOST_KEYS]]
+
+
+def _free_name(wanted: str) -> str:
+    taken = set(Node.objects.filter(customer=None, revoked_at=None).values_list("name", flat=True))
+    return next(name for name in chain((wanted,), (f"{wanted} {n}" for n in count(2))) if name not in taken)
 
 
 @transaction.atomic
@@ -104,10 +150,14 @@ def revoke(*, node: Node, actor: User, now: datetime) -> Node:
     _may(actor)
     node = _hold(node)
     if node.state != Node.State.REVOKED:
-        node.state, node.revoked_at, node.enrolment_digest = Node.State.REVOKED, now, ""
-        node.save(update_fields=["state", "revoked_at", "enrolment_digest"])
-        _write(node, "bastion.node.revoke", actor, now)
+        _shut_out(node, actor, now)
     return node
+
+
+def _shut_out(node: Node, actor: User | None, now: datetime) -> None:
+    node.state, node.revoked_at, node.enrolment_digest = Node.State.REVOKED, now, ""
+    node.save(update_fields=["state", "revoked_at", "enrolment_digest"])
+    _write(node, "bastion.node.revoke", actor, now)
 
 
 def _may(actor: User | None) -> None:

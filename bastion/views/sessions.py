@@ -100,6 +100,8 @@ def index(request: HttpRequest) -> HttpResponse:
         ),
         "asset": "asset_id",
         "person": "person_id",
+        "incident": "incident_id",
+        "change": "change_id",
     }
     if is_provider(person):
         customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]

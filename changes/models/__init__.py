@@ -27,6 +27,7 @@ from changes.models.restores import TemporaryExtension, TemporaryInstance
 from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
 from changes.models.scripts import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState, ScriptVersion
 from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailReading, TrailVerdict
+from changes.models.transfers import OwnershipTransfer, TransferMethod, TransferStep, TransferTrigger
 from changes.models.windows import ChangeWindow
 
 __all__ = [
@@ -56,6 +57,7 @@ __all__ = [
     "DutyRhythm",
     "HostState",
     "OperationRun",
+    "OwnershipTransfer",
     "RecurringDuty",
     "RunLine",
     "RunState",
@@ -75,4 +77,7 @@ __all__ = [
     "TrailEventAsset",
     "TrailReading",
     "TrailVerdict",
+    "TransferMethod",
+    "TransferStep",
+    "TransferTrigger",
 ]

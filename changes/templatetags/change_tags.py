@@ -21,6 +21,7 @@ from changes.models import (
     DutyOccurrence,
     HostState,
     OperationRun,
+    OwnershipTransfer,
     RunLine,
     RunState,
     ScriptLine,
@@ -108,6 +109,16 @@ TEMPORARY_TONES = {
 }
 
 
+TRANSFER_TONES = {
+    OwnershipTransfer.State.DRAFT: "secondary",
+    OwnershipTransfer.State.AUTHORISING: "orange",
+    OwnershipTransfer.State.UNDER_WAY: "blue",
+    OwnershipTransfer.State.ACCEPTING: "orange",
+    OwnershipTransfer.State.ACCEPTED: "green",
+    OwnershipTransfer.State.ERASED: "green",
+    OwnershipTransfer.State.CANCELLED: "secondary",
+}
+
 BACKUP_TONES = {
     BackupPolicy.State.UNCHECKED: "secondary",
     BackupPolicy.State.AS_AGREED: "green",
@@ -192,6 +203,11 @@ def account_purpose(code: str) -> str:
 @register.filter
 def temporary_tone(state: str) -> str:
     return TEMPORARY_TONES[TemporaryInstance.State(state)]
+
+
+@register.filter
+def transfer_tone(state: str) -> str:
+    return TRANSFER_TONES[OwnershipTransfer.State(state)]
 
 
 @register.filter

@@ -218,7 +218,7 @@ def asked_customer(request: HttpRequest, person: User) -> Customer | None:
     """A customer's own; for the provider the one asked for, the asset's, or the only one in reach."""
     if not is_provider(person):
         return person.customer
-    asked = (request.POST or request.GET).get("customer", "")
+    asked = request.POST.get("customer") or request.GET.get("customer", "")
     if asked.isdecimal() and len(asked) < 15:
         return get_object_or_404(Customer.objects, pk=int(asked))
     for asset in Asset.objects.filter(pk__in=chosen_assets(request.GET.getlist("asset"))).select_related("customer"):

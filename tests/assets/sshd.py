@@ -160,10 +160,10 @@ def _run(*command: str, given: str = "") -> None:
     subprocess.run(command, input=given, text=True, check=True, capture_output=True)
 
 
-def wait_for(port: int) -> None:
+def wait_for(port: int, host: str = "127.0.0.1") -> None:
     for _ in range(200):
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection((host, port), timeout=1).close()
         except OSError:
             time.sleep(0.05)
         else:

@@ -119,8 +119,20 @@ def test_services_wait_for_the_servers_and_the_tables(compose: dict[str, Any]) -
     assert services["proxy"]["depends_on"]["web"] == {"condition": "service_healthy"}
 
 
-def test_only_the_proxy_is_reachable_from_outside(compose: dict[str, Any]) -> None:
-    assert {name for name, service in compose["services"].items() if "ports" in service} == {"proxy"}
+def test_only_the_proxy_and_the_node_are_reachable_from_outside(compose: dict[str, Any]) -> None:
+    assert {name for name, service in compose["services"].items() if "ports" in service} == {"proxy", "node"}
+
+
+def test_the_node_has_its_own_volume_and_its_own_secret_alone(compose: dict[str, Any]) -> None:
+    node = compose["services"]["node"]
+    assert node["secrets"] == ["node_secret"]
+    assert node["env_file"] == []
+    assert [volume.partition(":")[0] for volume in node["volumes"]] == ["node"]
+    assert not {name for name in node["environment"] if re.search("DATABASE|REDIS|MASTER|SECRET_KEY", name)}
+    assert node["healthcheck"]["test"][-1] == "node"
+    assert compose["services"]["proxy"]["networks"]["default"]["aliases"] == [
+        node["environment"]["RDMP_NODE_PORTAL"].removeprefix("https://")
+    ]
 
 
 def test_redis_keeps_what_it_has_and_never_evicts_work(compose: dict[str, Any]) -> None:

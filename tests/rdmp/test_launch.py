@@ -75,6 +75,37 @@ def test_a_port_that_is_none_is_said_in_one_sentence(state_dir: Path, port: str)
     assert_one_sentence(launched(state_dir, RDMP_PORT=port), f"RDMP_PORT={port} is not a port")
 
 
+def test_a_taken_ssh_port_that_somebody_named_is_said_and_the_usual_one_gives_way(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert_one_sentence(launched(state_dir, RDMP_SSH_PORT=str(port)), f"Port {port} is taken", "RDMP_SSH_PORT=")
+        monkeypatch.delenv("RDMP_SSH_PORT", raising=False)
+        monkeypatch.setattr(installation, "SSH_PORT", port)
+        chosen = installation.environment(state_dir, {})["RDMP_SSH_PORT"]
+        assert chosen != str(port)
+        assert installation.environment(state_dir, {})["RDMP_SSH_PORT"] == chosen
+
+
+def test_of_two_copies_that_start_together_one_has_the_usual_ssh_port(
+    state_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RDMP_SSH_PORT", raising=False)
+    monkeypatch.setattr(installation, "SSH_PORT", free_port())
+    program = f"from rdmp.embedded.ports import claim; print(claim({installation.SSH_PORT}), flush=True); input()"
+    other = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert other.stdout
+    assert other.stdout.readline() == "True\n"
+    assert installation.environment(state_dir, {})["RDMP_SSH_PORT"] != str(installation.SSH_PORT)
+    other.communicate("\n")
+    assert installation.environment(state_dir, {})["RDMP_SSH_PORT"] == str(installation.SSH_PORT)
+
+
 def test_a_database_that_does_not_answer_is_said_in_one_sentence(state_dir: Path) -> None:
     done = launched(state_dir, DATABASE_URL=f"postgresql://rdmp:secret@127.0.0.1:{free_port()}/rdmp")
     assert_one_sentence(done, "manage.py migrate failed", "Connection refused", "migrate.log")
@@ -257,8 +288,9 @@ def test_settings_of_the_checkout_fill_in_what_the_environment_leaves_open(
 
 def test_the_welcome_names_the_address_and_everybody_who_may_sign_in() -> None:
     facts = json.dumps({"people": [{"role": "admin", "email": "a@rdmp.example", "password": "p w"}]})
-    text = "\n".join(launch.welcome("http://127.0.0.1:8000", facts))
+    text = "\n".join(launch.welcome("http://127.0.0.1:8000", facts, "2222"))
     assert "http://127.0.0.1:8000" in text
     assert "a@rdmp.example" in text
+    assert "ssh -p 2222 you@example.com@127.0.0.1" in text
     assert "p w" in text
     assert "Ctrl-C" in text

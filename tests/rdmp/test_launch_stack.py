@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -59,6 +60,13 @@ class Copy:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=10) as response:
             return bool(response.status == 200)
 
+    def takes_ssh(self) -> bool:
+        found = installation.running(self.state_dir)
+        assert found
+        address = "127.0.0.1", int(found.environment["RDMP_SSH_PORT"])
+        with socket.create_connection(address, timeout=10) as greeting:
+            return greeting.recv(8).startswith(b"SSH-2.0-")
+
     def processes(self) -> set[int]:
         return with_environment("RDMP_STATE_DIR", str(self.state_dir)) | working_in(self.state_dir)
 
@@ -84,6 +92,8 @@ def test_two_copies_run_side_by_side_and_however_one_ends_it_leaves_nothing_behi
         second.wait_until_ready()
         assert first.answers()
         assert second.answers()
+        assert first.takes_ssh()
+        assert second.takes_ssh()
 
         first.launcher.kill()
         first.launcher.wait()
