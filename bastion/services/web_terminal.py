@@ -58,6 +58,14 @@ def resources(person: User, *, query: str, now: datetime) -> list[Asset]:
     return meant[:MOST_LISTED]
 
 
+def reaches(person: User, *, asset_id: int, now: datetime) -> bool:
+    """Whether it is worth offering a terminal on it."""
+    try:
+        return bool(opening(person, asset_id=asset_id, now=now).accounts)
+    except DomainError:
+        return False
+
+
 def opening(person: User, *, asset_id: int, now: datetime) -> Opening:
     """Raises DomainError("unknown_resource")."""
     asset = _asset(person, asset_id, now)

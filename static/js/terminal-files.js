@@ -228,7 +228,7 @@ export class Files {
   }
 
   async remove(row) {
-    if (!window.confirm(filled(this.words.files_sure, { name: row.name }))) return;
+    if (!(await sure(filled(this.words.files_sure, { name: row.name })))) return;
     const path = joined(this.place.directory, row.name);
     await this.change((sftp) => (isDirectory(row) ? sftp.removeDirectory(path) : sftp.remove(path)));
   }
@@ -243,7 +243,7 @@ export class Files {
     }
     for (const file of files) {
       const there = place.rows.find((one) => one.name === file.name);
-      if (there && !window.confirm(filled(this.words.files_exists, { name: file.name }))) continue;
+      if (there && !(await sure(filled(this.words.files_exists, { name: file.name })))) continue;
       const transfer = this.begun(file.name, file.size);
       await transfer.run(() => place.sftp.write(joined(place.directory, file.name), file, transfer.progress, transfer.isStopped));
     }
@@ -334,6 +334,17 @@ async function keeper(name) {
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
     },
   };
+}
+
+// The page's own question, as for every button that needs one.
+export function sure(text) {
+  const dialog = document.getElementById("confirm-dialog");
+  find("confirm-text", dialog).textContent = text;
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    dialog.addEventListener("close", () => resolve(dialog.returnValue === "yes"), { once: true });
+  });
 }
 
 function ask(title, value) {

@@ -300,7 +300,7 @@ export class Session {
       line.textContent = text;
       return line;
     }));
-    if (this.state === "ended") {
+    if (this.state === "ended" && !(this.isOver && this.hello.do !== "connect")) {
       const button = document.createElement("button");
       button.type = "button";
       button.className = "btn btn-sm";

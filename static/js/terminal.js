@@ -1,6 +1,6 @@
 // The web terminal's page: tabs, two panes, tools, the bar of keys, and the dialogs to connect and to invite.
-import { Files } from "./terminal-files.js";
-import { Session, filled } from "./terminal-session.js";
+import { Files, sure } from "./terminal-files.js";
+import { Session } from "./terminal-session.js";
 import { palette } from "./terminal-theme.js";
 import { toast } from "./toast.js";
 
@@ -56,9 +56,9 @@ function activate(session) {
   draw();
 }
 
-function close(session) {
+async function close(session) {
   const isRunning = session.state === "open" && session.isOwner;
-  if (isRunning && !window.confirm(words.close_running)) return;
+  if (isRunning && !(await sure(words.close_running))) return;
   session.close();
   sessions = sessions.filter((one) => one !== session);
   shown = shown.filter((one) => one !== session);
@@ -296,9 +296,6 @@ form.addEventListener("submit", (submitted) => {
   open({ do: "connect", asset: Number(asset.value), account: account.value, work: work.value.trim(), title: `${account.value}@${name}` });
 });
 for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => askToConnect(start.asset));
-for (const dialog of [connecting, document.getElementById("share-dialog")]) {
-  find("dialog-close", dialog).addEventListener("click", () => dialog.close());
-}
 
 /* --- to invite ---------------------------------------------------------------------------------- */
 const sharing = document.getElementById("share-dialog");
@@ -366,4 +363,3 @@ for (const kept of JSON.parse(sessionStorage.getItem(KEPT) ?? "[]")) {
 if (start.share) open({ do: "guest", share: start.share });
 else if (start.asset && !sessions.length) askToConnect(start.asset);
 draw();
-export { filled };

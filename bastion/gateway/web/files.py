@@ -50,7 +50,7 @@ class Files:
     async def _read(self, sftp: Sftp) -> None:
         with contextlib.suppress(StreamClosed):
             while data := await self._stream.read():
-                await self._may_read.wait()
+                await self._stream.until(self._may_read)
                 sftp.input(data)
 
     async def _write(self) -> None:

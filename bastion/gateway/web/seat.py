@@ -88,7 +88,7 @@ class Seat:
             while data := await self.stream.read():
                 for kind, payload in cut.feed(data):
                     if kind == INPUT:
-                        await may_read.wait()
+                        await self.stream.until(may_read)
                         on_input(self, payload)
                     elif kind == EVENT:
                         on_event(self, dict(messages.said(payload)))
