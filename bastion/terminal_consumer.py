@@ -100,8 +100,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
 
     async def _open(self, said: Mapping[str, object]) -> None:
         try:
-            node, purpose = await database_sync_to_async(self._purpose)(said)
-            self.stream = await streams.open_stream(node=node, purpose=purpose, now=timezone.now())
+            with translation.override(self.person.language or None):
+                node, purpose = await database_sync_to_async(self._purpose)(said)
+                self.stream = await streams.open_stream(node=node, purpose=purpose, now=timezone.now())
         except DomainError as refusal:
             await self._refuse(refusal.code, str(refusal.message))
             return
@@ -115,16 +116,15 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
 
     def _purpose(self, said: Mapping[str, object]) -> tuple[Node, Purpose]:
         now, do = timezone.now(), said["do"]
-        with translation.override(self.person.language or None):
-            if do == "return":
-                return web_terminal.to_return(self.person, session_id=str(said.get("session", "")))
-            if do == "guest":
-                self.share_id = _whole(said.get("share"))
-                return web_terminal.to_visit(self.person, share_id=self.share_id, now=now)
-            if do == "files":
-                session_id = str(said.get("session", ""))
-                return web_terminal.to_see_files(self.person, session_id=session_id, client=self._client())
-            return web_terminal.to_connect(self.person, wanted=_wanted(said), client=self._client(), now=now)
+        if do == "return":
+            return web_terminal.to_return(self.person, session_id=str(said.get("session", "")))
+        if do == "guest":
+            self.share_id = _whole(said.get("share"))
+            return web_terminal.to_visit(self.person, share_id=self.share_id, now=now)
+        if do == "files":
+            session_id = str(said.get("session", ""))
+            return web_terminal.to_see_files(self.person, session_id=session_id, client=self._client())
+        return web_terminal.to_connect(self.person, wanted=_wanted(said), client=self._client(), now=now)
 
     def _client(self) -> Client:
         address, port = (self.scope.get("client") or ("", 0))[:2]

@@ -83,15 +83,15 @@ class Browser:
         await self._wait(lambda: self.socket.closed, seconds)
         return self.socket.close_code
 
-    async def bytes(self, count: int, seconds: float = 20) -> bytes:
+    async def take(self, count: int, seconds: float = 20) -> bytes:
         await self._wait(lambda: len(self.raw) >= count, seconds)
         found, self.raw = self.raw[:count], self.raw[count:]
         return found
 
     async def answer(self) -> bytes:
         """The next packet of SFTP."""
-        (length,) = struct.unpack(">I", await self.bytes(4))
-        return await self.bytes(length)
+        (length,) = struct.unpack(">I", await self.take(4))
+        return await self.take(length)
 
     async def packet(self, packet: bytes) -> bytes:
         """Send one, and its answer."""

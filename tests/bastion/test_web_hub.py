@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 
 import pytest
@@ -125,8 +125,8 @@ class Office:
         self.person = b.portal.people["chen"].person
         self._serving: list[asyncio.Task[None]] = []
 
-    def _serve(self, work: object) -> None:
-        self._serving.append(asyncio.ensure_future(work))  # type: ignore[arg-type]
+    def _serve(self, work: Coroutine[None, None, None]) -> None:
+        self._serving.append(asyncio.create_task(work))
 
     def open(self) -> Seat:
         seat = Seat().listen()

@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -417,7 +417,7 @@ async def test_another_customers_people_reach_nothing(
             ({"do": "files", "session": uid}, "no_session"),
             ({"do": "guest", "share": share}, "no_share"),
         ):
-            async with browser(place.url, theirs, **hello) as other:  # type: ignore[arg-type]
+            async with browser(place.url, theirs, **hello) as other:
                 assert (await other.heard("refused"))["code"] == code
 
 
@@ -444,10 +444,10 @@ async def test_a_no_comes_with_its_reason(place: Place, chens: dict[str, str]) -
     ids=["bytes", "text", "nonsense", "no object"],
 )
 async def test_what_is_too_long_or_unknown_ends_it(
-    place: Place, chens: dict[str, str], send: Callable[[Browser], object]
+    place: Place, chens: dict[str, str], send: Callable[[Browser], Awaitable[None]]
 ) -> None:
     async with browser(place.url, chens) as one:
-        await send(one)  # type: ignore[misc]
+        await send(one)
         assert await one.closed() in (4400, 4413)
 
 

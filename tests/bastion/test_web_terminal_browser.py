@@ -37,11 +37,11 @@ def run(page: Page, typed: str, shown: str) -> None:
     expect(screen(page)).to_contain_text(shown, timeout=SOON)
 
 
-def connect(page: Page) -> None:
+def connect(page: Page, *, running: int = 1) -> None:
     expect(page.locator("select[name=account] option")).to_have_count(1, timeout=SOON)
     page.fill("#connect-work", "look at the disk")
     page.locator("#connect-dialog button[type=submit]").click()
-    expect(page.locator(".web-terminal-tab[data-state=open]").last).to_be_visible(timeout=SOON)
+    expect(page.locator(".web-terminal-tab[data-state=open]")).to_have_count(running, timeout=SOON)
 
 
 @needs_terminal
@@ -117,7 +117,7 @@ def a_reload_comes_back(page: Page) -> None:
 
 def two_stand_side_by_side(page: Page) -> None:
     page.locator("[data-tool=split]").click()
-    connect(page)
+    connect(page, running=2)
     expect(page.locator(".web-terminal-pane.is-shown")).to_have_count(2)
     page.locator("[data-theme-choice=dark]").first.evaluate("button => button.click()")
     shoot(page, "split-dark")
