@@ -148,6 +148,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
                 await self.send(bytes_data=data)
         except StreamClosed as closed:
             code, words = closed.reason, closed.words
+        if self.stream is None:
+            return  # `_check` says why
         await self._say(do="over", code=code, words=words)
         await self.close()
 

@@ -43,7 +43,7 @@ export class Messages {
   }
 }
 
-// `on`: opened(), bytes(data, drawn), said(message), closed(). `drawn` is called once the bytes are dealt with.
+// `on`: opened(), bytes(data, drawn), said(message), closed(code). `drawn` is called once the bytes are dealt with.
 export class Link {
   constructor(hello, on) {
     this.on = on;
@@ -58,11 +58,11 @@ export class Link {
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => this.say(hello);
     this.socket.onmessage = ({ data }) => this.hear(data);
-    this.socket.onclose = () => {
+    this.socket.onclose = ({ code }) => {
       clearInterval(this.alive);
       this.isOpen = false;
       for (const [, fail] of this.waiting.splice(0)) fail(new Error("closed"));
-      this.on.closed?.();
+      this.on.closed?.(code);
     };
     this.alive = setInterval(() => this.say({ do: "alive" }), ALIVE_EVERY_MS);
   }

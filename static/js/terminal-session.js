@@ -4,6 +4,7 @@ import { palette } from "./terminal-theme.js";
 import { toast } from "./toast.js";
 
 const TRY_AGAIN = new Set(["lost", "gone", "flow", "portal_gone", "node_gone", "node_silent", "offline"]);
+const SIGNED_OUT = 4401;
 const GIVE_UP_MS = 290_000;
 const LONGEST_WAIT_MS = 8_000;
 const SCROLLBACK = 20_000;
@@ -187,7 +188,11 @@ export class Session {
     }
   }
 
-  closed() {
+  closed(code) {
+    if (code === SIGNED_OUT) {
+      this.final = this.words.signed_out;
+      this.isOver = true;
+    }
     if (this.final) {
       this.set("ended");
       this.on.ended(this);

@@ -10,7 +10,7 @@ import socket
 import struct
 import subprocess
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -205,7 +205,7 @@ async def test_an_administrator_locks_speaks_and_disconnects(place: Place, chens
 
         now = timezone.now()
         await sync_to_async(order)(lambda: living.lock(session=row(), is_locked=True, actor=root, now=now))
-        await one.until(b"locked")
+        await one.until("锁定".encode())
         await one.type("echo $((6*7))\r")
         await sync_to_async(order)(lambda: living.say(session=row(), words="Stop there", actor=root, now=now))
         assert b"42" not in await one.until(b"Stop there")
@@ -238,7 +238,9 @@ async def test_pasting_needs_its_right(place: Place, bob: User, web: Asset, root
         await one.type("00~echo $((6*7))\r")
         await one.type("x" * 200)
         await asyncio.sleep(1.2)
-        await one.type("\x03echo $((6*8))\r")
+        await one.type("\x03")
+        await asyncio.sleep(0.5)  # what is typed before a shell has dealt with Ctrl-C is thrown away by the terminal
+        await one.type("echo $((6*8))\r")
         assert b"42\r\n" not in await one.until(b"48\r\n")
 
 
@@ -379,18 +381,13 @@ async def test_a_guest_who_may_look_on_types_nothing(place: Place, chens: dict[s
 # --- who means no good -----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("origin", ["", "http://evil.example", "null"])
-async def test_other_origins_get_no_socket(place: Place, chens: dict[str, str], origin: str) -> None:
-    with pytest.raises(aiohttp.WSServerHandshakeError):
-        async with browser(place.url, chens, origin=origin):
-            raise AssertionError("it was let in")
-
-
-async def test_nobody_gets_no_socket(place: Place) -> None:
-    for cookies in ({}, {settings.SESSION_COOKIE_NAME: "x" * 32}):
+async def test_foreign_pages_and_strangers_get_no_socket(place: Place, chens: dict[str, str]) -> None:
+    tries: list[tuple[dict[str, str], str | None]] = [(chens, origin) for origin in ("", "http://evil.example", "null")]
+    tries += [({}, None), ({settings.SESSION_COOKIE_NAME: "x" * 32}, None)]
+    for cookies, origin in tries:
         with pytest.raises(aiohttp.WSServerHandshakeError):
-            async with browser(place.url, cookies, do="connect"):
-                raise AssertionError("they were let in")
+            async with browser(place.url, cookies, origin=origin):
+                raise AssertionError("it was let in")
 
 
 async def test_another_customers_people_reach_nothing(
@@ -424,7 +421,7 @@ async def test_another_customers_people_reach_nothing(
 async def test_a_no_comes_with_its_reason(place: Place, chens: dict[str, str]) -> None:
     for said, code in (
         ({"work": ""}, "work_needed"),
-        ({"account": "root"}, "unknown_account"),
+        ({"account": "no-such-account"}, "unknown_account"),
         ({"asset": 0}, "unknown_resource"),
     ):
         async with place.connect(chens, **said) as one:
@@ -433,22 +430,14 @@ async def test_a_no_comes_with_its_reason(place: Place, chens: dict[str, str]) -
             assert refused["words"]
 
 
-@pytest.mark.parametrize(
-    "send",
-    [
-        lambda one: one.socket.send_bytes(bytes(70_000)),
-        lambda one: one.socket.send_str("x" * 5000),
-        lambda one: one.socket.send_str('{"do": "fly"}'),
-        lambda one: one.socket.send_str("[]"),
-    ],
-    ids=["bytes", "text", "nonsense", "no object"],
-)
-async def test_what_is_too_long_or_unknown_ends_it(
-    place: Place, chens: dict[str, str], send: Callable[[Browser], Awaitable[None]]
-) -> None:
-    async with browser(place.url, chens) as one:
-        await send(one)
-        assert await one.closed() in (4400, 4413)
+async def test_what_is_too_long_or_unknown_ends_it(place: Place, chens: dict[str, str]) -> None:
+    for said in (bytes(70_000), "x" * 5000, '{"do": "fly"}', "[]", '{"do": "drawn", "bytes": -1}' * 2):
+        async with browser(place.url, chens) as one:
+            if isinstance(said, bytes):
+                await one.socket.send_bytes(said)
+            else:
+                await one.socket.send_str(said)
+            assert await one.closed() in (4400, 4413)
 
 
 async def test_bad_messages_end_the_stream_and_no_more(place: Place, chens: dict[str, str]) -> None:
