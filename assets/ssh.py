@@ -7,9 +7,10 @@ import io
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import partial
 
 import paramiko
 
@@ -32,13 +33,21 @@ class SshError(Exception):
         self.code = code
 
 
+Dial = Callable[[], AbstractContextManager[socket.socket]]
+"""Opens a connected socket to a host that the platform itself does not reach. Raises SshError("unreachable")."""
+
+
 @dataclass(frozen=True)
 class Door:
-    """Where a host answers, and the public key that it was seen to have; empty while nobody has pinned one."""
+    """Where a host answers, and the public key that it was seen to have; empty while nobody has pinned one.
+
+    `dial` is the way to a host behind a node; without one the platform connects by itself.
+    """
 
     host: str
     port: int
     host_key: str
+    dial: Dial | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -75,9 +84,9 @@ class Output:
         self.stdout, self.stderr = Stream(limit), Stream(limit)
 
 
-def read_host_key(host: str, port: int) -> str:
+def read_host_key(door: Door) -> str:
     """The public key with which a host proves itself, as `ssh-ed25519 AAAA…`; trusting it is up to a person."""
-    with _transport(Door(host, port, "")) as transport:
+    with _transport(replace(door, host_key="")) as transport:
         return _line(transport)
 
 
@@ -169,23 +178,38 @@ class Session:
 
 @contextmanager
 def _transport(door: Door) -> Iterator[paramiko.Transport]:
-    transport: paramiko.Transport | None = None
+    with (door.dial or partial(_connected, door))() as sock:
+        transport = _begun(sock, door)
+        try:
+            yield transport
+        finally:
+            transport.close()
+
+
+@contextmanager
+def _connected(door: Door) -> Iterator[socket.socket]:
     try:
         sock = socket.create_connection((door.host, door.port), timeout=CONNECT_S)
-        try:
-            clean_host(str(sock.getpeername()[0]))  # a name may lead where no customer's host can be
-            transport = paramiko.Transport(sock)
-        except BaseException:
-            sock.close()
-            raise
+    except OSError:
+        raise SshError("unreachable") from None
+    try:
+        clean_host(str(sock.getpeername()[0]))  # a name may lead where no customer's host can be
+        yield sock
+    except AddressError:
+        raise SshError("forbidden") from None
+    finally:
+        sock.close()
+
+
+def _begun(sock: socket.socket, door: Door) -> paramiko.Transport:
+    transport: paramiko.Transport | None = None
+    try:
+        transport = paramiko.Transport(sock)
         transport.banner_timeout = transport.auth_timeout = CONNECT_S
         kind = door.host_key.partition(" ")[0]
         if kind:
             transport.get_security_options().key_types = _ALGORITHMS.get(kind, (kind,))
         transport.start_client(timeout=CONNECT_S)
-    except AddressError:
-        _close(transport)
-        raise SshError("forbidden") from None
     except paramiko.SSHException as problem:
         _close(transport)
         changed = bool(door.host_key) and isinstance(problem, paramiko.ssh_exception.IncompatiblePeer)
@@ -193,10 +217,7 @@ def _transport(door: Door) -> Iterator[paramiko.Transport]:
     except (OSError, EOFError, ValueError):
         _close(transport)
         raise SshError("unreachable") from None
-    try:
-        yield transport
-    finally:
-        _close(transport)
+    return transport
 
 
 def _close(transport: paramiko.Transport | None) -> None:

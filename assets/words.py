@@ -34,7 +34,7 @@ SSH_PROBLEMS: Mapping[str, Promise] = {
     "timeout": gettext_lazy("The host took the command and did not answer in time."),
     "lost": gettext_lazy("The connection broke while the host was at work."),
     "no_node": gettext_lazy(
-        "The host can be reached through a node in the customer's network only, and none is enrolled. Nothing was sent."
+        "The host can be reached through a node in the customer's network only, and none answers. Nothing was sent."
     ),
     "forbidden": gettext_lazy("This address belongs to no server: it is link-local, multicast or a metadata service."),
 }

@@ -355,6 +355,7 @@ PROVIDER_NAME = env.text("RDMP_PROVIDER_NAME", "杭州济通科技斯法科技�
 INCIDENT_CLOSING_DAYS = int(env.number("RDMP_CLOSING_DAYS", 5))  # working days; a contract may say otherwise
 INCIDENT_RATING_DAYS = int(env.number("RDMP_RATING_DAYS", 7))  # so long after closing the customer may change the score
 
+SSH_BEHIND_NODES = "bastion.services.dialling.behind_node"  # how `assets` dials a host that only a node reaches
 ATTESTATION_DAYS = int(env.number("RDMP_ATTESTATION_DAYS", 14))  # so long a named contact may answer
 
 # --- reports --------------------------------------------------------------------------------------------------------

@@ -1,10 +1,13 @@
 """Reaching hosts over SSH with the credentials written down for them: pinning the host key, logging in, trying sudo."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.utils.module_loading import import_string
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -28,11 +31,20 @@ class Operator:
     login: ssh.Login
 
 
-def look(*, host: str, port: int, actor: User) -> str:
-    """The host key that answers there now, for a person to compare. Nothing is stored."""
+Behind = Callable[[SshAccess], ssh.Dial]
+"""How a host behind a node is dialled. Raises DomainError("no_node") when no node that reaches it answers."""
+
+
+def look(*, host: str, port: int, actor: User, behind: Asset | None = None) -> str:
+    """The host key that answers there now, for a person to compare. Nothing is stored.
+
+    `behind`: the asset that is asked through a node of its customer's.
+    """
     _may_manage(actor)
     try:
-        return ssh.read_host_key(clean_host(host), port)
+        host = clean_host(host)
+        dial = None if behind is None else _behind_node(SshAccess(asset=behind, host=host, port=port))
+        return ssh.read_host_key(ssh.Door(host, port, "", dial))
     except AddressError:
         raise DomainError(str(SSH_PROBLEMS["forbidden"]), code="forbidden") from None
     except ssh.SshError as problem:
@@ -40,7 +52,16 @@ def look(*, host: str, port: int, actor: User) -> str:
 
 
 @transaction.atomic
-def pin(*, asset: Asset, host: str, port: int, host_key: str, actor: User, now: datetime) -> SshAccess:
+def pin(
+    *,
+    asset: Asset,
+    host: str,
+    port: int,
+    host_key: str,
+    actor: User,
+    now: datetime,
+    through: SshAccess.Through = SshAccess.Through.DIRECT,
+) -> SshAccess:
     """From now on this host key is the only one accepted for the asset."""
     _may_manage(actor)
     try:
@@ -59,10 +80,10 @@ def pin(*, asset: Asset, host: str, port: int, host_key: str, actor: User, now: 
             "fingerprint": fingerprint,
             "pinned_at": now,
             "pinned_by": actor,
-            "through": SshAccess.Through.DIRECT,
+            "through": through,
         },
     )
-    detail = {"host": host, "port": port, "fingerprint": fingerprint}
+    detail = {"host": host, "port": port, "fingerprint": fingerprint, "through": through.value}
     audit.record(action="ssh.pin", actor=actor, customer=asset.customer, obj=asset, detail=detail, now=now)
     return access
 
@@ -88,17 +109,22 @@ def put_behind_node(*, asset: Asset, host: str, port: int, actor: User, now: dat
 
 
 def door_of(asset: Asset) -> ssh.Door:
-    """Raises DomainError while no host key was confirmed, and of a host behind a node."""
+    """Raises DomainError while no host key was confirmed, and of a host behind a node that does not answer."""
     return door(SshAccess.objects.filter(asset=asset).first())
 
 
 def door(access: SshAccess | None) -> ssh.Door:
     """The same, of what was read already."""
-    if access is not None and access.through == SshAccess.Through.NODE:
-        raise DomainError(str(SSH_PROBLEMS["no_node"]), code="no_node")
     if access is None or not access.host_key:
         raise DomainError(str(SSH_PROBLEMS["host_key_unknown"]), code="host_key_unknown")
-    return ssh.Door(access.host, access.port, access.host_key)
+    dial = _behind_node(access) if access.through == SshAccess.Through.NODE else None
+    return ssh.Door(access.host, access.port, access.host_key, dial)
+
+
+def _behind_node(access: SshAccess) -> ssh.Dial:
+    """Nodes belong to a floor above this one, which names itself in the settings."""
+    behind: Behind = import_string(settings.SSH_BEHIND_NODES)
+    return behind(access)
 
 
 def login_of(credential: Credential, *, reason: str, now: datetime, actor: User | None = None) -> ssh.Login:

@@ -83,17 +83,20 @@ def ssh_access(request: HttpRequest, pk: int) -> HttpResponse:
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         behind_node = given.pop("behind_node")
+        context["behind_node"] = behind_node
+        through = SshAccess.Through.NODE if behind_node else SshAccess.Through.DIRECT
         try:
-            if behind_node:
+            if behind_node and request.POST.get("keep"):
                 reaching.put_behind_node(asset=asset, **given, actor=person, now=now)
                 messages.success(request, _("Kept: it is reached through a node only."))
                 return redirect("assets:detail", pk)
             if seen := request.POST.get("host_key", ""):
-                reaching.pin(asset=asset, host_key=seen, **given, actor=person, now=now)
+                reaching.pin(asset=asset, host_key=seen, **given, actor=person, now=now, through=through)
                 messages.success(request, _("Confirmed: no other host key is accepted."))
                 return redirect("assets:detail", pk)
-            context["seen"] = reaching.look(**given, actor=person)
+            context["seen"] = reaching.look(**given, actor=person, behind=asset if behind_node else None)
             context["seen_fingerprint"] = keypairs.fingerprint(str(context["seen"]))
         except DomainError as problem:
             form.add_error(None, problem.message)
+            context["can_keep"] = behind_node
     return render(request, "assets/ssh_access.html", context)

@@ -29,7 +29,7 @@ from changes.script_words import problem_text
 from changes.scripts import INCOMPLETE, KILLED, TIMED_OUT, Script, command, given
 from changes.services import script_runs, transports
 from changes.services.script_runs import hold_run, publish, tell_pages, wake_later, write
-from changes.services.transports import Direct, Transport
+from changes.services.transports import Transport
 from timers import services as timers
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ def _errand(run: ScriptRun, host: ScriptHost, clock: Clock) -> _Errand | None:
     return None
 
 
-def _way_shown(host: ScriptHost, credential: Credential) -> Direct:
+def _way_shown(host: ScriptHost, credential: Credential) -> Transport:
     """The way that the dry run showed. Raises DomainError when it is another by now, or the asset is gone."""
     if host.asset.retired_at is not None:
         raise DomainError(problem_text("asset_retired"), code="asset_retired")

@@ -1,4 +1,4 @@
-"""The way to a host: which account logs in, and through what. Today there is one way; a node will be another."""
+"""The way to a host: which account logs in, and where; by way of a node where only that reaches it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
 
 from accounts.errors import DomainError
 from accounts.models import User
@@ -16,20 +15,14 @@ from assets.services import reaching
 from changes.script_words import problem_text
 
 
-class Transport(Protocol):
-    """What opens a session on a host. It holds no Django: threads use it."""
-
-    def open(self, login: ssh.Login) -> AbstractContextManager[ssh.Session]:
-        """Raises SshError."""
-
-
 @dataclass(frozen=True, slots=True)
-class Direct:
-    """From the platform itself, to the pinned host key."""
+class Transport:
+    """What opens a session on a host, to the pinned host key. It holds no Django: threads use it."""
 
     door: ssh.Door
 
     def open(self, login: ssh.Login) -> AbstractContextManager[ssh.Session]:
+        """Raises SshError."""
         return ssh.session(self.door, login)
 
     def __str__(self) -> str:
@@ -43,11 +36,11 @@ class Ways:
     doors: Mapping[int, SshAccess]
     accounts: Mapping[int, Credential]
 
-    def through(self, asset: Asset) -> Direct:
+    def through(self, asset: Asset) -> Transport:
         """Raises DomainError: `host_key_unknown`, `no_node` of a host behind a node, or `by_hand`."""
         if asset.os == Asset.Os.WINDOWS:
             raise DomainError(problem_text("by_hand"), code="by_hand")
-        return Direct(reaching.door(self.doors.get(asset.pk)))
+        return Transport(reaching.door(self.doors.get(asset.pk)))
 
     def account_for(self, asset: Asset) -> Credential:
         """Raises DomainError."""
@@ -70,12 +63,12 @@ def ways(assets: Collection[Asset], purposes: Collection[str], *, as_root: bool)
     return Ways({access.asset_id: access for access in SshAccess.objects.filter(asset__in=assets)}, accounts)
 
 
-def through(asset: Asset) -> Direct:
+def through(asset: Asset) -> Transport:
     """How this one is reached now. Raises DomainError, see `Ways`."""
     return ways([asset], (), as_root=False).through(asset)
 
 
-def address(credential: Credential, way: Direct) -> str:
+def address(credential: Credential, way: Transport) -> str:
     """Who logs in, and where: what a dry run shows."""
     return f"{credential.username}@{way}"
 

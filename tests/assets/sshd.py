@@ -160,8 +160,9 @@ def _run(*command: str, given: str = "") -> None:
     subprocess.run(command, input=given, text=True, check=True, capture_output=True)
 
 
-def wait_for(port: int, host: str = "127.0.0.1") -> None:
-    for _ in range(200):
+def wait_for(port: int, host: str = "127.0.0.1", seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
         try:
             socket.create_connection((host, port), timeout=1).close()
         except OSError:

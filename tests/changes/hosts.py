@@ -94,7 +94,7 @@ def place_host(customer: Customer, host: KeyHost, name: str, *, port: int = 0) -
         asset=asset,
         host="127.0.0.1",
         port=port or host.port,
-        host_key=ssh.read_host_key("127.0.0.1", host.port),
+        host_key=ssh.read_host_key(ssh.Door("127.0.0.1", host.port, "")),
         fingerprint="SHA256:x",
         pinned_at=NOW,
     )

@@ -219,12 +219,12 @@ def test_a_thread_that_breaks_leaves_its_own_host_unknown_and_no_other(
     turns.turn(run)
     calls = iter(range(9))
 
-    def breaks(way: transports.Direct, login: ssh.Login) -> object:
+    def breaks(way: transports.Transport, login: ssh.Login) -> object:
         if next(calls) == 1:
             raise ValueError("a bug")
         return ssh.session(way.door, login)
 
-    monkeypatch.setattr(transports.Direct, "open", breaks)
+    monkeypatch.setattr(transports.Transport, "open", breaks)
     turns.to_rest(run)
     assert sorted(states(run)) == ["done"] * 4 + ["unknown"]
     assert run.hosts.get(state="unknown").problem_code == "worker_lost"
