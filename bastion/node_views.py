@@ -17,7 +17,7 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import User
 from bastion.gateway import wire
-from bastion.gateway.contract import Language, Person
+from bastion.gateway.contract import Person
 from bastion.models import Node
 from bastion.services import enrolling, facts, letting_in, recordings, reviewing, signing_in
 from bastion.services.recognising import node_of
@@ -100,7 +100,7 @@ def known_key(_node: Node, body: bytes) -> bool:
 def by_key(node: Node, body: bytes) -> Person:
     said = wire.decode(wire.ByKey, body)
     person = signing_in.by_key(login=said.login, public_key=said.public_key, client=said.client, now=timezone.now())
-    return _person(person, node)
+    return signing_in.as_person(person, node)
 
 
 @answered
@@ -109,7 +109,7 @@ def by_password(node: Node, body: bytes) -> Person:
     person = signing_in.by_password(
         login=said.login, password=said.password, code=said.code, client=said.client, now=timezone.now()
     )
-    return _person(person, node)
+    return signing_in.as_person(person, node)
 
 
 @answered
@@ -120,7 +120,7 @@ def by_ticket(node: Node, body: bytes) -> object:
         token="", client=said.client, front=letting_in.FRONT, resource=f"#{ticket.asset_id}",
         account=ticket.account, work=ticket.work,
     )  # fmt: skip
-    return wire.Ticketed(_person(ticket.person, node), wish)
+    return wire.Ticketed(signing_in.as_person(ticket.person, node), wish)
 
 
 @answered
@@ -174,11 +174,6 @@ def _as(person: User) -> Iterator[None]:
     """Within what the person may see, in their language: a node asks for many, each of them sees their own."""
     with scope.user(person), translation.override(person.language or None):
         yield
-
-
-def _person(person: User, node: Node) -> Person:
-    language = Language.EN if (person.language or "").startswith("en") else Language.ZH
-    return Person(person.pk, person.name, language, signing_in.token_for(person, node))
 
 
 def _say(answer: object, status: int) -> HttpResponse:

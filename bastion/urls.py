@@ -16,6 +16,7 @@ from bastion.views import (
     reviews,
     rules,
     sessions,
+    terminal,
 )
 
 app_name = "bastion"
@@ -27,6 +28,10 @@ urlpatterns = [
         path(f"sessions/<int:pk>/{name}/", sessions.press, {"name": name}, name=f"session-{name}")
         for name in sessions.PRESSES
     ),
+    path("terminal/", terminal.index, name="terminal"),
+    path("terminal/resources/", terminal.resources, name="terminal-resources"),
+    path("terminal/resources/<int:asset_id>/", terminal.opening, name="terminal-opening"),
+    path("terminal/shared/<int:share_id>/", terminal.shared, name="terminal-shared"),
     path("for-incident/<int:incident_id>/", around.for_incident, name="for-incident"),
     path("for-change/<int:change_id>/", around.for_change, name="for-change"),
     path("for-asset/<int:asset_id>/", around.for_asset, name="for-asset"),

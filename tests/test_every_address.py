@@ -99,6 +99,8 @@ REACHED_BY_THEIR_OWN_TESTS: Final[dict[str, str]] = {
     "attestations/<int:pk>/answer/": "for its signer alone (test_attestations)",
     "attestations/<int:pk>/document/": "has a document once it was signed on paper (test_attestations)",
     "violations/<int:pk>/evidence/": "has a file when one was handed in (test_records)",
+    "bastion/terminal/resources/<int:asset_id>/": "for servers with an SSH address (test_terminal_pages)",
+    "bastion/terminal/shared/<int:share_id>/": "for its guest alone (test_terminal_pages)",
     "api/v1/requests/<int:pk>/": "the specimen of an incident is no request (test_reach)",
 }
 """What a specimen does not lead to: these are walked by tests with objects of their own."""

@@ -284,6 +284,47 @@ class Tunnel(Purpose):
     is_near_allowed: bool = False
 
 
+@dataclass(frozen=True)
+class WebTerminal(Purpose):
+    """A shell for somebody at a browser: the node asks for it with the person's token, as for an SSH client."""
+
+    person: Person
+    client: Client
+    resource: str
+    account: str
+    work: str
+    cols: int
+    rows: int
+
+
+@dataclass(frozen=True)
+class WebReturn(Purpose):
+    """The same person comes back to a session whose browser was lost."""
+
+    person: Person
+    session_id: str
+
+
+@dataclass(frozen=True)
+class WebGuest(Purpose):
+    """Somebody whom the person has invited to look on, or to type as well."""
+
+    person: Person
+    session_id: str
+    may_type: bool
+
+
+@dataclass(frozen=True)
+class WebFiles(Purpose):
+    """SFTP, as a browser speaks it."""
+
+    person: Person
+    client: Client
+    resource: str
+    account: str
+    work: str
+
+
 class Portal(Protocol):
     """Raises Refused and Unreachable; every question is answered within ten seconds or is unreachable."""
 

@@ -22,6 +22,7 @@ from bastion.gateway.remote_portal import RemotePortal, enrol
 from bastion.gateway.session import Node
 from bastion.gateway.ssh.recorded import recorder
 from bastion.gateway.ssh.server import Gateway, host_keys, serve
+from bastion.gateway.web.desk import Desk
 from bastion.policy import judge
 
 LAST_WORDS_S: Final = 5.0
@@ -142,16 +143,19 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     portal.end_interrupted()
     for directory in recordings.iterdir():
         _recover(directory, who.key, portal)
+    node = Node(portal, state, recorder(recordings, who.key, portal), judge)
+    desk = Desk(node)
+    desk.serve(portal.streams)
     portal.streams.serve(Tunnel, tunnel.serve)
     talking = asyncio.ensure_future(portal.run())
     try:
-        node = Node(portal, state, recorder(recordings, who.key, portal), judge)
         gateway = await serve(node, host=host, port=port)
-        portal.load, portal.on_drain = lambda: _load(state, gateway), gateway.drain
+        portal.load, portal.on_drain = lambda: _load(state, gateway, desk), gateway.drain
         log.info("SSH on port %d, node %s", gateway.port, who.node)
         presenting = asyncio.ensure_future(_present(state, who, gateway.port))
         ending = await _until_over(portal, who, talking, stop)
         presenting.cancel()
+        desk.close()
         await gateway.close()
         if ending is Ending.STOPPED:
             with contextlib.suppress(TimeoutError):
@@ -209,11 +213,11 @@ def _recover(directory: Path, key: Ed25519PrivateKey, portal: RemotePortal) -> N
         portal.deliver(Piece(directory.name, signed.link.number, str(directory / signed.link.file), signed.as_dict()))
 
 
-def _load(state: Path, gateway: Gateway) -> dict[str, object]:
+def _load(state: Path, gateway: Gateway, desk: Desk) -> dict[str, object]:
     """cpu and memory in percent, disk_free in bytes."""
     return {
         "cpu": psutil.cpu_percent(),
         "memory": psutil.virtual_memory().percent,
         "disk_free": psutil.disk_usage(str(state)).free,
-        "sessions": sum(len(visit.sessions) for visit in gateway.visits),
+        "sessions": sum(len(visit.sessions) for visit in gateway.visits) + len(desk),
     }

@@ -153,9 +153,16 @@ class Stream:
                 await self._tell(Frame(self.id, DATA, bytes(part)))
                 rest = rest[len(part) :]
 
-    def room(self) -> int:
-        """Bytes that `write` takes now without waiting."""
-        return max(0, self._credit - OVERHEAD)
+    async def until(self, event: asyncio.Event) -> None:
+        """Wait for something that may never come about, but no longer than the stream is there."""
+        if event.is_set() or self.is_over:
+            return
+        waiting = {asyncio.ensure_future(one.wait()) for one in (event, self.over)}
+        try:
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for one in waiting:
+                one.cancel()
 
     async def _await_credit(self, cost: int) -> None:
         while True:

@@ -64,6 +64,12 @@ _WORDS: dict[str, tuple[str, str]] = {
     "command_refused": ("复核未通过, 命令已取消.", "The command was not approved and is cancelled."),
     "command_approved": ("复核通过.", "The command was approved."),
     "no_files": ("没有文件传输权限.", "You may not transfer files here."),
+    "no_paste": ("没有粘贴权限, 输入已丢弃.", "You may not paste here: what was pasted is thrown away."),
+    "no_session": ("会话已结束.", "This session is over."),
+    "guest_came": ("{name} 已加入会话 ({may}).", "{name} has joined this session ({may})."),
+    "guest_left": ("{name} 已离开会话.", "{name} has left this session."),
+    "may_view": ("只读", "may look on"),
+    "may_type": ("可输入", "may type"),
     "menu_title": ("RDMP 堡垒机 - {name}", "RDMP bastion - {name}"),
     "menu_help": (
         "输入编号连接, 输入文字筛选, 空行显示全部, n/p 翻页, q 退出.",

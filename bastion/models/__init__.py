@@ -14,6 +14,7 @@ from bastion.models.sessions import (
     SessionCommand,
     SessionFact,
 )
+from bastion.models.shares import SessionShare
 
 __all__ = [
     "AccessRequest",
@@ -35,5 +36,6 @@ __all__ = [
     "ResourceGroup",
     "SessionCommand",
     "SessionFact",
+    "SessionShare",
     "SshKey",
 ]

@@ -17,7 +17,7 @@ from accounts import audit, limiter
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset
-from bastion.gateway.contract import Client
+from bastion.gateway.contract import Client, Language, Person
 from bastion.models import LoginTicket, Node, SshKey
 from bastion.services.ssh_keys import fingerprint
 
@@ -93,6 +93,12 @@ def by_ticket(*, ticket: str, client: Client, now: datetime) -> LoginTicket:
 def token_for(person: User, node: Node) -> str:
     """By which the node speaks for somebody who has signed in there: good at this node alone, for half a day."""
     return signing.dumps({"person": person.pk, "node": node.pk}, salt=SALT)
+
+
+def as_person(person: User, node: Node) -> Person:
+    """Somebody who has signed in, as this node knows them."""
+    language = Language.EN if (person.language or "").startswith("en") else Language.ZH
+    return Person(person.pk, person.name, language, token_for(person, node))
 
 
 def person_of(token: str, node: Node) -> User:

@@ -1,0 +1,200 @@
+"""What a browser asks of the bastion: to connect, to come back, to look at files, to invite and to be a guest.
+
+The node itself asks for the session with the person's token, as for an SSH client: rights are decided in one place.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from django.db import transaction
+from django.utils.translation import gettext as _
+
+from accounts import audit, scope
+from accounts.errors import DomainError
+from accounts.models import User
+from assets.models import Asset, SshAccess
+from bastion.access import Protocol
+from bastion.gateway.contract import Action, Client, Front, Purpose, WebFiles, WebGuest, WebReturn, WebTerminal
+from bastion.models import BastionSession, Node, SessionShare
+from bastion.services import authorising, letting_in, signing_in, streams
+
+MOST_LISTED: Final = 50
+MOST_SHARES: Final = 8
+LONGEST_WORK: Final = 300
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """What has to be said before somebody connects. `offers`: number and title of what is open about the resource."""
+
+    asset: Asset
+    accounts: list[str]
+    needs_work: bool
+    offers: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """By a browser. `account` may be empty: the usual one."""
+
+    asset_id: int
+    account: str
+    work: str
+    cols: int = 80
+    rows: int = 24
+
+
+def resources(person: User, *, query: str, now: datetime) -> list[Asset]:
+    """What somebody may connect to from a browser now, by words of its name or address."""
+    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now)
+    doors = set(SshAccess.objects.filter(asset__in=[asset.pk for asset in assets]).values_list("asset_id", flat=True))
+    words = query.lower().split()[:5]
+    found = (one for one in assets if one.pk in doors)
+    meant = [one for one in found if all(word in f"{one.name} {one.address}".lower() for word in words)]
+    return meant[:MOST_LISTED]
+
+
+def reaches(person: User, *, asset_id: int, now: datetime) -> bool:
+    """Whether it is worth offering a terminal on it."""
+    try:
+        return bool(opening(person, asset_id=asset_id, now=now).accounts)
+    except DomainError:
+        return False
+
+
+def opening(person: User, *, asset_id: int, now: datetime) -> Opening:
+    """Raises DomainError("unknown_resource")."""
+    asset = _asset(person, asset_id, now)
+    accounts = authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now)
+    names = list(dict.fromkeys(one.username for one in accounts))
+    return Opening(asset, names, person.is_provider, letting_in.offers(asset) if person.is_provider else ())
+
+
+def to_connect(person: User, *, wanted: Wanted, client: Client, now: datetime) -> tuple[Node, Purpose]:
+    """Raises DomainError: unknown_resource, node_silent."""
+    asset = _asset(person, wanted.asset_id, now)
+    node = streams.node_for(asset, now=now)
+    who, work = signing_in.as_person(person, node), wanted.work[:LONGEST_WORK]
+    return node, WebTerminal(who, client, f"#{asset.pk}", wanted.account, work, wanted.cols, wanted.rows)
+
+
+def to_see_files(person: User, *, session_id: str, client: Client) -> tuple[Node, Purpose]:
+    """Beside a session of one's own: the same server, account and work. Raises DomainError("no_session")."""
+    session = own_session(person, session_id=session_id)
+    who = signing_in.as_person(person, session.node)
+    return session.node, WebFiles(who, client, f"#{session.asset_id}", session.account, session.work)
+
+
+def to_return(person: User, *, session_id: str) -> tuple[Node, Purpose]:
+    """Raises DomainError("no_session") for one that is over, or another's."""
+    session = own_session(person, session_id=session_id)
+    return session.node, WebReturn(signing_in.as_person(person, session.node), str(session.uid))
+
+
+@transaction.atomic
+def to_visit(person: User, *, share_id: int, now: datetime) -> tuple[Node, Purpose]:
+    """Raises DomainError("no_share")."""
+    share = invitation(person, share_id=share_id)
+    if share.joined_at is None:
+        share.joined_at = now
+        share.save(update_fields=["joined_at"])
+    session = share.session
+    detail = {"share": share.pk, "may_type": share.may_type}
+    audit.record(
+        action="bastion.session.join", actor=person, customer=session.customer, obj=session, detail=detail, now=now
+    )
+    return session.node, WebGuest(signing_in.as_person(person, session.node), str(session.uid), share.may_type)
+
+
+def own_session(person: User, *, session_id: str) -> BastionSession:
+    """One's own that runs in a browser. Raises DomainError("no_session")."""
+    try:
+        key = uuid.UUID(session_id)
+    except ValueError:
+        key = uuid.UUID(int=0)
+    rows = BastionSession.objects.joined().exclude(state=BastionSession.State.ENDED)
+    found: BastionSession | None = rows.filter(uid=key, person=person, front=Front.WEB).first()
+    if found is None:
+        raise DomainError(_("This session is over."), code="no_session")
+    return found
+
+
+def invitation(person: User, *, share_id: int) -> SessionShare:
+    """One's own that is in force, while one may still follow it. Raises DomainError("no_share")."""
+    rows = SessionShare.objects.in_force().select_related("session__customer", "session__node", "session__asset")
+    share: SessionShare | None = rows.filter(pk=share_id, guest=person).first()
+    if share is None or not _may_be_guest(person, share.session, may_type=share.may_type, now=share.invited_at):
+        raise DomainError(_("This invitation does not hold any more."), code="no_share")
+    return share
+
+
+def shares(session: BastionSession) -> list[SessionShare]:
+    return list(SessionShare.objects.in_force().filter(session=session).select_related("guest"))
+
+
+@transaction.atomic
+def share(*, session: BastionSession, email: str, may_type: bool, actor: User, now: datetime) -> SessionShare:
+    """Raises DomainError: no_share, no_guest, too_many."""
+    audit.hold(session.customer_id)
+    if session.person_id != actor.pk or Action.SHARE not in session.actions:
+        raise DomainError(_("You may not share this session."), code="no_share")
+    if SessionShare.objects.in_force().filter(session=session).count() >= MOST_SHARES:
+        raise DomainError(_("This session has as many guests as it can."), code="too_many")
+    with scope.platform("somebody is invited to a session"):
+        guest = User.objects.select_related("customer").filter(email__iexact=email.strip(), is_active=True).first()
+        is_welcome = guest is not None and guest != actor and _may_be_guest(guest, session, may_type=may_type, now=now)
+    if guest is None or not is_welcome:
+        raise DomainError(_("Nobody of this address may follow this session."), code="no_guest")
+    made: SessionShare | None = SessionShare.objects.in_force().filter(session=session, guest=guest).first()
+    if made is not None and made.may_type != may_type:
+        unshare(share=made, actor=actor, now=now)
+        made = None
+    if made is None:
+        made = SessionShare.objects.create(
+            customer_id=session.customer_id,
+            session=session,
+            guest=guest,
+            may_type=may_type,
+            invited_by=actor,
+            invited_at=now,
+        )
+        _note("bastion.session.share", made, actor, now)
+    return made
+
+
+@transaction.atomic
+def unshare(*, share: SessionShare, actor: User, now: datetime) -> None:
+    """The guest is out within seconds."""
+    share.revoked_at = now
+    share.save(update_fields=["revoked_at"])
+    _note("bastion.session.unshare", share, actor, now)
+
+
+def _note(action: str, share: SessionShare, actor: User, now: datetime) -> None:
+    detail = {"guest": share.guest_id, "may_type": share.may_type}
+    session = share.session
+    audit.record(action=action, actor=actor, customer=session.customer, obj=session, detail=detail, now=now)
+
+
+def _may_be_guest(guest: User, session: BastionSession, *, may_type: bool, now: datetime) -> bool:
+    """To look on: who may watch the session, or could connect as well. To type: who could connect."""
+    reach = scope.of(guest)
+    if reach.customer_ids is not None and session.customer_id not in reach.customer_ids:
+        return False
+    with scope.entered(reach):
+        decision = authorising.decide(
+            guest, session.asset, account=session.account, protocol=Protocol(session.protocol), now=now
+        )
+        return decision.is_allowed or (not may_type and authorising.may_watch(guest, session))
+
+
+def _asset(person: User, asset_id: int, now: datetime) -> Asset:
+    reached = authorising.reachable(person, protocol=Protocol.SSH, now=now)
+    asset = next((one for one in reached if one.pk == asset_id), None)
+    if asset is None or not SshAccess.objects.filter(asset=asset).exists():
+        raise DomainError(_("There is no such resource, or you have no access to it."), code="unknown_resource")
+    return asset

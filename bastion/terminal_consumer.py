@@ -1,0 +1,239 @@
+"""The WebSocket of a web terminal: between a browser and the stream that leads to the node.
+
+Bytes pass as they are. Both directions have credit: the browser says what it has drawn, and is told what has gone.
+Nothing here waits within `receive`, so that a full direction never holds up the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections import deque
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any, Final
+
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncWebsocketConsumer
+from django.conf import settings
+from django.contrib.sessions.backends.base import SessionBase
+from django.utils import timezone, translation
+
+from accounts import websockets
+from accounts.errors import DomainError
+from accounts.models import User
+from bastion.gateway import streams as wire
+from bastion.gateway.contract import Client, Purpose
+from bastion.gateway.streams import Stream, StreamClosed
+from bastion.models import Node
+from bastion.services import streams, web_terminal
+from bastion.services.web_terminal import Wanted
+
+UNDRAWN: Final = 512 * 1024
+"""Bytes that a browser has been sent and not drawn."""
+UNSENT: Final = 256 * 1024
+"""Bytes that a browser may send before it hears that they have gone."""
+LONGEST: Final = 64 * 1024
+LONGEST_TEXT: Final = 4096
+HELLO_S: Final = 15.0
+CHECK_EVERY_S: Final = 3.0
+TOO_MUCH: Final = 4413
+BAD: Final = 4400
+MOST: Final = 2**31
+
+
+class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
+    """`accounts.websockets.SignedInOnly` has checked origin and session and put the scope around us."""
+
+    person: User
+
+    async def connect(self) -> None:
+        self.person = self.scope["user"]
+        self.stream: Stream | None = None
+        self.share_id: int | None = None
+        self._undrawn, self._drawn = 0, asyncio.Event()
+        self._waiting: deque[bytes] = deque()
+        self._unsent, self._news = 0, asyncio.Event()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._has_said_hello = False
+        await self.accept()
+        self._spawn(self._expect_hello())
+
+    async def disconnect(self, code: int) -> None:
+        for task in self._tasks:
+            task.cancel()
+        if self.stream is not None:
+            await self.stream.close("browser_gone")
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if bytes_data is not None:
+            self._unsent += len(bytes_data)
+            if self._unsent > UNSENT or len(bytes_data) > LONGEST or self.stream is None:
+                await self.close(code=TOO_MUCH)
+                return
+            self._waiting.append(bytes_data)
+            self._news.set()
+            return
+        if len(text_data or "") > LONGEST_TEXT:
+            await self.close(code=TOO_MUCH)
+            return
+        said = wire.parse(text_data or "")
+        do = said.get("do")
+        if do == "drawn":
+            self._undrawn = max(0, self._undrawn - _whole(said.get("bytes")))
+            self._drawn.set()
+        elif do in ("share", "unshare", "shares") and self.stream is not None:
+            self._spawn(self._answer(said))
+        elif do in ("connect", "return", "guest", "files") and not self._has_said_hello:
+            self._has_said_hello = True
+            self._spawn(self._open(said))
+        elif do != "alive":
+            await self.close(code=BAD)
+
+    # --- opening ----------------------------------------------------------------------------------------------------
+
+    async def _expect_hello(self) -> None:
+        await asyncio.sleep(HELLO_S)
+        if not self._has_said_hello:
+            await self.close(code=BAD)
+
+    async def _open(self, said: Mapping[str, object]) -> None:
+        try:
+            with translation.override(self.person.language or None):
+                node, purpose = await database_sync_to_async(self._purpose)(said)
+                self.stream = await streams.open_stream(node=node, purpose=purpose, now=timezone.now())
+        except DomainError as refusal:
+            await self._refuse(refusal.code, str(refusal.message))
+            return
+        except StreamClosed as closed:
+            await self._refuse(closed.reason, closed.words)
+            return
+        await self._say(do="opened")
+        self._spawn(self._to_browser(self.stream))
+        self._spawn(self._to_node(self.stream))
+        self._spawn(self._check(self.stream))
+
+    def _purpose(self, said: Mapping[str, object]) -> tuple[Node, Purpose]:
+        now, do = timezone.now(), said["do"]
+        if do == "return":
+            return web_terminal.to_return(self.person, session_id=str(said.get("session", "")))
+        if do == "guest":
+            self.share_id = _whole(said.get("share"))
+            return web_terminal.to_visit(self.person, share_id=self.share_id, now=now)
+        if do == "files":
+            session_id = str(said.get("session", ""))
+            return web_terminal.to_see_files(self.person, session_id=session_id, client=self._client())
+        return web_terminal.to_connect(self.person, wanted=_wanted(said), client=self._client(), now=now)
+
+    def _client(self) -> Client:
+        address, port = (self.scope.get("client") or ("", 0))[:2]
+        agent = next((value for name, value in self.scope["headers"] if name == b"user-agent"), b"")
+        return Client(address or "127.0.0.1", port or 0, agent.decode("latin-1")[:120])
+
+    async def _refuse(self, code: str, words: str) -> None:
+        await self._say(do="refused", code=code, words=words)
+        await self.close()
+
+    # --- bytes ------------------------------------------------------------------------------------------------------
+
+    async def _to_browser(self, stream: Stream) -> None:
+        code = words = ""
+        try:
+            while data := await stream.read():
+                while self._undrawn > UNDRAWN:
+                    self._drawn.clear()
+                    await self._drawn.wait()
+                self._undrawn += len(data)
+                await self.send(bytes_data=data)
+        except StreamClosed as closed:
+            code, words = closed.reason, closed.words
+        if self.stream is None:
+            return  # `_check` says why
+        await self._say(do="over", code=code, words=words)
+        await self.close()
+
+    async def _to_node(self, stream: Stream) -> None:
+        with contextlib.suppress(StreamClosed):
+            while True:
+                while self._waiting:
+                    data = self._waiting.popleft()
+                    await stream.write(data)
+                    self._unsent -= len(data)
+                    await self._say(do="sent", bytes=len(data))
+                self._news.clear()
+                await self._news.wait()
+
+    async def _check(self, stream: Stream) -> None:
+        """Whether this person may still be here: signed in, and invited where they are a guest."""
+        while True:
+            await asyncio.sleep(CHECK_EVERY_S)
+            store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+            found = await websockets.person_of(store(self.scope["session"].session_key))
+            if found is None or found[0].pk != self.person.pk:
+                await self._leave(stream, "signed_out")
+                await self.close(code=websockets.NOT_SIGNED_IN)
+                return
+            if self.share_id is not None and not await database_sync_to_async(self._is_invited)(self.share_id):
+                await self._leave(stream, "uninvited")
+                await self._refuse("uninvited", "")
+                return
+
+    async def _leave(self, stream: Stream, reason: str) -> None:
+        self.stream = None
+        await stream.close(reason)
+
+    def _is_invited(self, share_id: int) -> bool:
+        try:
+            web_terminal.invitation(self.person, share_id=share_id)
+        except DomainError:
+            return False
+        return True
+
+    # --- sharing ----------------------------------------------------------------------------------------------------
+
+    async def _answer(self, said: Mapping[str, object]) -> None:
+        try:
+            await self._say(do="shares", shares=await database_sync_to_async(self._share)(said))
+        except DomainError as refusal:
+            await self._say(do="share_refused", code=refusal.code, words=str(refusal.message))
+
+    def _share(self, said: Mapping[str, object]) -> list[dict[str, object]]:
+        now = timezone.now()
+        with translation.override(self.person.language or None):
+            session = web_terminal.own_session(self.person, session_id=str(said.get("session", "")))
+            if said["do"] == "share":
+                email, may_type = str(said.get("email", ""))[:254], said.get("may_type") is True
+                web_terminal.share(session=session, email=email, may_type=may_type, actor=self.person, now=now)
+            elif said["do"] == "unshare":
+                for one in web_terminal.shares(session):
+                    if one.pk == _whole(said.get("share")):
+                        web_terminal.unshare(share=one, actor=self.person, now=now)
+            return [
+                {"share": one.pk, "name": one.guest.name, "may_type": one.may_type, "joined": one.joined_at is not None}
+                for one in web_terminal.shares(session)
+            ]
+
+    # --- small things -----------------------------------------------------------------------------------------------
+
+    async def _say(self, **said: object) -> None:
+        await self.send(text_data=json.dumps(said))
+
+    def _spawn(self, work: Any) -> None:
+        task: asyncio.Task[None] = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _wanted(said: Mapping[str, object]) -> Wanted:
+    return Wanted(
+        asset_id=_whole(said.get("asset")),
+        account=str(said.get("account", ""))[:128],
+        work=str(said.get("work", ""))[: web_terminal.LONGEST_WORK],
+        cols=_whole(said.get("cols")) or 80,
+        rows=_whole(said.get("rows")) or 24,
+    )
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST else 0
