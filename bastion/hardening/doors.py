@@ -15,6 +15,8 @@ AUTHENTICATION: Final = (
     "pubkeyauthentication", "passwordauthentication", "kbdinteractiveauthentication", "challengeresponseauthentication",
     "permitemptypasswords", "maxauthtries", "authenticationmethods",
 )  # fmt: skip
+CLIENTS: Final = frozenset({("udp", 68), ("udp", 546)})
+"""Where DHCP's answers arrive: nothing is served there."""
 _LISTENS: Final = re.compile(r"^(tcp|udp)6?\s")
 _PLACE: Final = re.compile(r"^(?P<host>.*):(?P<port>\d{1,5})$")
 _PROGRAM: Final = re.compile(r'users:\(\("([^"]*)"|\d+/(\S+)')
@@ -117,7 +119,13 @@ def ports(said: Said, standard: Standard) -> Finding:
         return unknown("ports_unread", section.text)
     evidence = "\n".join(f"{kind} {host}:{port} {program}".strip() for kind, host, port, program in open_ports)
     allowed = standard.ports | ssh_ports(said)
-    extra = sorted({port for _kind, host, port, _program in open_ports if port not in allowed and not is_local(host)})
+    extra = sorted(
+        {
+            port
+            for kind, host, port, _program in open_ports
+            if port not in allowed and not is_local(host) and (kind, port) not in CLIENTS
+        }
+    )
     if not extra:
         return passed("ports_agreed", evidence)
     if not standard.ports:

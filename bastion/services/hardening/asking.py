@@ -25,7 +25,6 @@ from changes.services.transports import Direct
 
 PURPOSES: Final = (AccountPurpose.OPERATIONS,)
 MOST_OUTPUT: Final = 1_000_000
-LONGEST_S: Final = 150
 LOCAL_SLACK_S: Final = 15.0
 AT_ONCE: Final = 8
 PROBE: Final = "env true"
@@ -91,7 +90,7 @@ class Errand:
         return reaching.Root()
 
 
-def script(name: str, *, timeout_s: int = LONGEST_S) -> Script:
+def script(name: str, *, timeout_s: int) -> Script:
     return Script(
         interpreter=Interpreter.SH,
         body=body_of(name),
