@@ -110,6 +110,8 @@ MENU = (
             Place("changes:ports", _("Closed ports"), "door-off"),
             Place("changes:scripts", _("Scripts on hosts"), "terminal-2", is_provider),
             Place("bastion:sessions", pgettext_lazy("bastion", "Sessions"), "terminal", can_write),
+            Place("bastion:hardening", _("Hardening"), "shield-check"),
+            Place("bastion:direct-logins", _("Direct log-ins"), "door-enter"),
             Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),
             Place("changes:trail", _("Audit trail"), "eye-search"),
             Place("costs:index", _("Cost"), "coin-yuan"),
