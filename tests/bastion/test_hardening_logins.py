@@ -109,7 +109,8 @@ def test_records_of_terminals_say_what_logs_do_not() -> None:
 def test_journal_and_file_say_the_same_log_in_once() -> None:
     at = datetime(2026, 3, 2, 1, 30, 0, 400_000, tzinfo=UTC)
     journal = f"{us(at)} 7 Accepted password for root from 203.0.113.9 port 40111 ssh2"
-    file = "@/var/log/secure 1772416800\nMar  2 09:30:00 x sshd[7]: Accepted password for root from 203.0.113.9 port 40111 ssh2"
+    words = "Accepted password for root from 203.0.113.9 port 40111 ssh2"
+    file = f"@/var/log/secure 1772416800\nMar  2 09:30:00 x sshd[7]: {words}"
     assert len(read(journal=journal, files=file).logins) == 1
     later = file.replace("09:30:00", "09:40:00")
     assert len(read(journal=journal, files=later).logins) == 2

@@ -5,6 +5,7 @@ PATH=$PATH:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL
 die() { echo "$1" >&2; exit 1; }
 command -v sshd >/dev/null || die "sshd is not installed"
 sshd -t || die "sshd does not accept its present configuration: mend that first"
+systemctl is-active -q ssh.socket 2>/dev/null && die "a socket of systemd holds the port (ssh.socket): do it by hand"
 old=$(sshd -T | awk '$1 == "port" { print $2 }' | sort -un)
 port=$PARAM_PORT
 if [ "$PARAM_DROP_OLD" = yes ]; then
@@ -42,8 +43,6 @@ if [ "$PARAM_DROP_OLD" != yes ]; then
 fi
 cat "$fresh" > "$config"
 sshd -t || { cat "$copy" > "$config"; die "sshd does not accept it in place: put back"; }
-systemctl is-active -q ssh.socket 2>/dev/null &&
-    { cat "$copy" > "$config"; die "a socket of systemd holds the port (ssh.socket): change that by hand; put back"; }
 systemctl restart sshd 2>/dev/null || systemctl restart ssh 2>/dev/null || service sshd restart 2>/dev/null ||
     service ssh restart 2>/dev/null || { cat "$copy" > "$config"; die "sshd could not be restarted: put back"; }
 echo "ports: $ports"
