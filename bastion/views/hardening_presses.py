@@ -82,7 +82,8 @@ def make_right(request: HttpRequest, asset_id: int, item: str) -> HttpResponse:
     back = reverse("bastion:hardening-server", args=[asset.pk])
     note = said(entry.remedy.how)
     if entry.remedy.script and not remedies.is_approved(entry.remedy.script):
-        note = f"{note} {_('The script runs nowhere before a manager has approved it under Scripts on hosts.')}"
+        wait = _("The script runs nowhere before a manager has approved it under “Scripts on hosts”.")
+        note = f"{note} {wait}"
     return _form(request, form, title, _("Draft the change"), back=back, note=note)
 
 
