@@ -167,6 +167,14 @@ def test_a_moment_to_come_or_long_past_is_nobodys(web: Asset) -> None:
     assert keep(web, told(login(-3600), login(3 * 86_400))) == 0
 
 
+def test_a_server_that_makes_them_up_raises_no_flood(web: Asset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(direct, "MOST_NEW", 30)
+    made_up = told(*(login(300 + number, source=f"203.0.113.{number}") for number in range(50)))
+    assert [keep(web, made_up) for _ in range(3)] == [30, 20, 0]
+    assert Incident.objects.count() == 1
+    assert DirectLogin.objects.exclude(incident=None).count() == 50
+
+
 @pytest.mark.parametrize(
     ("account", "source", "severity"),
     [("root", "10.0.0.9", 2), ("trops", "8.8.8.8", 2), ("trops", "10.0.0.9", 3), ("bob", "", 3)],

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone, translation
@@ -23,7 +22,7 @@ from bastion.hardening import matching
 from bastion.hardening.logins import Login, Read
 from bastion.hardening.matching import Known, Use, Verdict
 from bastion.hardening.sources import network_of
-from bastion.models import BastionSession, DirectLogin, HardenedServer, HardeningPolicy
+from bastion.models import BastionSession, DirectLogin, HardenedServer, HardeningPolicy, Node
 from bastion.services.hardening import asking, judging, policies
 from bastion.services.hardening.rights import require
 from incidents import locks, timeline
@@ -39,6 +38,12 @@ OVERLAP: Final = timedelta(minutes=30)
 FARTHEST: Final = timedelta(days=30)
 AT_ONCE: Final = 24
 MOST_TOLD: Final = 20
+MOST_NEW: Final = 500
+"""Of one reading; what is left comes with the next: a server may make up as many as it likes."""
+MOST_INCIDENTS: Final = 5
+"""Sources that have an incident each at one reading; of more, one incident tells."""
+SAME: Final = timedelta(seconds=15)
+"""A clock that was set meanwhile moves a moment by some seconds."""
 SHORTEST_EXPLANATION: Final = 5
 Clock = Callable[[], datetime]
 
@@ -109,8 +114,9 @@ def keep(*, asset: Asset, said: Read | None, problem: str, asked_from: datetime,
         told = [one for one in said.logins if asked_from <= one.at <= now + timedelta(minutes=5)]
         if server.logins_upto is not None and said.since is not None and said.since > server.logins_upto:
             server.logins_gap_at = said.since
-        new = _new(asset, server, _direct(asset, server, told), now)
-        server.logins_upto = now
+        new = _new(asset, _direct(asset, server, told), now)
+        if len(new) < MOST_NEW:
+            server.logins_upto = now
     server.save()
     if new:
         _report(asset, new, now)
@@ -133,11 +139,17 @@ def _sessions(asset: Asset, server: HardenedServer, first: datetime, last: datet
     entries = tuple(policies.of(asset.customer).bastions)
     found = []
     for row in rows.select_related("node"):
-        own = (row.node.ssh_host,) if network_of(row.node.ssh_host) is not None else ()
+        own = _own_addresses(row.node)
         beside = tuple(server.platform) if row.node.customer_id is None else ()
         until = row.opened_at or row.allowed_at
         found.append(Known(row.pk, row.account, row.allowed_at, max(until, row.allowed_at), entries + own + beside))
     return found
+
+
+def _own_addresses(node: Node) -> tuple[str, ...]:
+    """Where a node in a private network is reached is where it comes from; a public address may be a translated one."""
+    network = network_of(node.ssh_host)
+    return () if network is None or not network.is_private else (node.ssh_host,)
 
 
 def _uses(asset: Asset, first: datetime, last: datetime) -> list[Use]:
@@ -154,39 +166,43 @@ def _uses(asset: Asset, first: datetime, last: datetime) -> list[Use]:
     return [Use(names[int(object_id)], at) for object_id, at in rows.values_list("object_id", "at")]
 
 
-def _new(asset: Asset, server: HardenedServer, direct: Iterable[Login], now: datetime) -> list[DirectLogin]:
-    """Those that were not found before. A clock that was set meanwhile moves a moment by some seconds."""
-    slack = timedelta(seconds=15)
-    found = []
+def _new(asset: Asset, direct: Sequence[Login], now: datetime) -> list[DirectLogin]:
+    """Those that were not found before, as rows; one that has ended since is noted."""
+    if not direct:
+        return []
+    known: dict[tuple[str, str], list[DirectLogin]] = defaultdict(list)
+    span = (direct[0].at - SAME, direct[-1].at + SAME)
+    for row in DirectLogin.objects.filter(asset=asset, at__range=span):
+        known[row.account, row.source or ""].append(row)
+    found: list[DirectLogin] = []
     for one in direct:
-        same = DirectLogin.objects.filter(
-            asset=asset,
-            account=one.account,
-            source=one.source or None,
-            at__gte=one.at - slack,
-            at__lte=one.at + slack,
-        )
-        same = same.filter(port__in=(one.port, 0)) if one.port else same
-        if known := same.first():
-            if one.ended_at is not None and known.ended_at is None:
-                DirectLogin.objects.filter(pk=known.pk).update(ended_at=one.ended_at)
-            continue
-        found.append(
-            DirectLogin.objects.create(
-                customer_id=asset.customer_id,
-                asset=asset,
-                at=one.at,
-                account=one.account,
-                source=one.source or None,
-                port=one.port,
-                method=one.method,
-                key=one.key,
-                found_in=one.found_in,
-                ended_at=one.ended_at,
-                seen_at=now,
-            )
-        )
-    return found
+        same = next((row for row in known[one.account, one.source] if _is_same(row, one)), None)
+        if same is None and len(found) < MOST_NEW:
+            found.append(_row(asset, one, now))
+        elif same is not None and same.ended_at is None and one.ended_at is not None:
+            DirectLogin.objects.filter(pk=same.pk).update(ended_at=one.ended_at)
+    return DirectLogin.objects.bulk_create(found)
+
+
+def _is_same(row: DirectLogin, login: Login) -> bool:
+    is_same_port = row.port == login.port or 0 in (row.port, login.port)
+    return is_same_port and abs(row.at - login.at) <= SAME
+
+
+def _row(asset: Asset, login: Login, now: datetime) -> DirectLogin:
+    return DirectLogin(
+        customer_id=asset.customer_id,
+        asset=asset,
+        at=login.at,
+        account=login.account,
+        source=login.source or None,
+        port=login.port,
+        method=login.method,
+        key=login.key,
+        found_in=login.found_in,
+        ended_at=login.ended_at,
+        seen_at=now,
+    )
 
 
 def _report(asset: Asset, rows: Sequence[DirectLogin], now: datetime) -> None:
@@ -194,15 +210,15 @@ def _report(asset: Asset, rows: Sequence[DirectLogin], now: datetime) -> None:
     by_source: dict[str | None, list[DirectLogin]] = defaultdict(list)
     for row in rows:
         by_source[row.source].append(row)
-    for source, those in sorted(by_source.items(), key=lambda pair: pair[0] or ""):
-        open_one = (
-            Incident.objects.filter(
-                state__in=UNSOLVED_STATES,
-                pk__in=DirectLogin.objects.filter(asset=asset, source=source).exclude(incident=None).values("incident"),
-            )
-            .order_by("pk")
-            .first()
-        )
+    groups = [by_source[source] for source in sorted(by_source, key=lambda source: source or "")]
+    if len(groups) > MOST_INCIDENTS:
+        groups = [list(rows)]
+    for those in groups:
+        earlier = DirectLogin.objects.filter(asset=asset).exclude(incident=None)
+        if len(groups) > 1 or len(by_source) == 1:
+            earlier = earlier.filter(source=those[0].source)
+        unsolved = Incident.objects.filter(state__in=UNSOLVED_STATES, pk__in=earlier.values("incident"))
+        open_one = unsolved.order_by("pk").first()
         incident = _open(asset, those, now) if open_one is None else _join(open_one, those, now)
         DirectLogin.objects.filter(pk__in=[row.pk for row in those]).update(incident=incident)
 
@@ -218,7 +234,10 @@ def severity_of(rows: Sequence[DirectLogin]) -> Severity:
 
 def _open(asset: Asset, rows: Sequence[DirectLogin], now: datetime) -> Incident:
     with translation.override(asset.customer.language):
-        facts = {"server": asset.name, "source": rows[0].source or _("the console"), "provider": settings.PROVIDER_NAME}
+        sources = dict.fromkeys(row.source or _("the console") for row in rows)
+        facts = {"server": asset.name, "source": ", ".join(list(sources)[:3])}
+        if len(sources) > 3:
+            facts["source"] += f" … (+{len(sources) - 3})"
         title = _("Log-in to %(server)s not through the bastion, from %(source)s") % facts
         body = "\n\n".join(
             (
