@@ -181,7 +181,6 @@ def login_list(request: HttpRequest) -> HttpResponse:
     filters: dict[str, tables.Filter] = {
         "explained": tables.Choice(_("Explanation"), told, lambda value: Q(explained_at__isnull=value == "no")),
         "asset": "asset_id",
-        "source": "source",
         "account": "account",
     }
     page = tables.page(
