@@ -139,6 +139,8 @@ MENU = (
             Place("bastion:grants", _("Grants"), "lock-access", can_write),
             Place("bastion:rules", _("Command rules"), "shield-code", administers_a_bastion),
             Place("bastion:host-keys", _("Host keys"), "fingerprint", keeps_people),
+            Place("bastion:hardening", _("Hardening"), "shield-check"),
+            Place("bastion:direct-logins", _("Direct log-ins"), "door-enter"),
             Place("bastion:nodes", _("Nodes"), "topology-star", is_admin),
         ),
     ),

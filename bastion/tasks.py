@@ -8,6 +8,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.models import Customer
 from bastion.services import groups, living, node_watch, requesting, reviewing
+from bastion.services.hardening import direct, exceptions, remedies, runs
 
 
 @shared_task(name="bastion.sweep", queue="default")
@@ -37,3 +38,46 @@ def follow_networks() -> None:
     with scope.platform("groups of networks"):
         for customer in Customer.objects.all():
             groups.follow_networks(customer=customer, now=timezone.now())
+
+
+@shared_task(name=runs.ADVANCE_TASK, queue="automation")
+def advance_hardening(customer_id: int, run_id: int) -> None:
+    """One batch of servers; every wait in it is bounded by itself."""
+    with scope.customer(customer_id):
+        runs.advance(run_id=run_id, clock=timezone.now)
+
+
+@shared_task(name=runs.WAKE_TASK, queue="default")
+def wake_hardening(*, due_at: datetime, now: datetime, run_id: int) -> None:
+    runs.wake(run_id=run_id, now=now)
+
+
+@shared_task(name=runs.WEEK_TASK, queue="default")
+def weekly_hardening(*, due_at: datetime, now: datetime, customer_id: int) -> None:
+    runs.weekly(customer=Customer.objects.get(pk=customer_id), now=now)
+
+
+@shared_task(name=exceptions.ANSWERED_TASK, queue="default")
+def hardening_exception_answered(*, due_at: datetime, now: datetime, attestation_id: int) -> None:
+    exceptions.answered(attestation_id=attestation_id, now=now)
+
+
+@shared_task(name=exceptions.LAPSE_TASK, queue="default")
+def lapse_hardening_exception(*, due_at: datetime, now: datetime, exception_id: int) -> None:
+    exceptions.lapse(exception_id=exception_id, now=now)
+
+
+@shared_task(name="bastion.follow_hardening", queue="default")
+def follow_hardening() -> None:
+    """Weekly looks are armed, remedies that have run are looked after, servers have their turn."""
+    now = timezone.now()
+    with scope.platform("hardening of all customers"):
+        runs.keep_weeks(now=now)
+        remedies.follow(now=now)
+        direct.follow_servers(now=now)
+
+
+@shared_task(name="bastion.read_logins", queue="automation")
+def read_logins() -> None:
+    """Direct log-ins of the servers whose turn it is."""
+    direct.due(now=timezone.now(), clock=timezone.now)

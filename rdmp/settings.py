@@ -288,6 +288,8 @@ CELERY_BEAT_SCHEDULE = {
         "bastion.sweep": 10.0,
         "bastion.watch_rights": 1.0,
         "bastion.follow_networks": 300.0,
+        "bastion.follow_hardening": 30.0,
+        "bastion.read_logins": 60.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
         "monitoring.end_rounds": 5.0,

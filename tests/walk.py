@@ -41,6 +41,7 @@ PARAMETERS: Final[dict[str, str]] = {
     "medium": "voice",
     "code": "dns-record",
     "name": "stop",
+    "item": "root-login",
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 

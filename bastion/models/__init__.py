@@ -2,6 +2,17 @@
 
 from bastion.models.grants import AccessRequest, Grant, GrantQuerySet
 from bastion.models.groups import GroupAdministrator, GroupAsset, ResourceGroup
+from bastion.models.hardening import (
+    DirectLogin,
+    HardenedServer,
+    HardeningCheck,
+    HardeningException,
+    HardeningExceptionQuerySet,
+    HardeningPolicy,
+    HardeningRemedy,
+    HardeningResult,
+    HardeningRun,
+)
 from bastion.models.host_keys import HostKeySighting
 from bastion.models.nodes import Node, NodeLoad
 from bastion.models.people import Favourite, LoginTicket, SshKey
@@ -22,12 +33,21 @@ __all__ = [
     "BastionSessionQuerySet",
     "CommandReview",
     "CommandRule",
+    "DirectLogin",
     "Favourite",
     "FileTransfer",
     "Grant",
     "GrantQuerySet",
     "GroupAdministrator",
     "GroupAsset",
+    "HardenedServer",
+    "HardeningCheck",
+    "HardeningException",
+    "HardeningExceptionQuerySet",
+    "HardeningPolicy",
+    "HardeningRemedy",
+    "HardeningResult",
+    "HardeningRun",
     "HostKeySighting",
     "LoginTicket",
     "Node",
