@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import logging
+import re
+from typing import Any, Final
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
 from accounts import scope
+from bastion.gateway import wire
 from bastion.models import Node
-from bastion.services import living
+from bastion.services import living, watching
 from bastion.services.recognising import node_of
 
 UNKNOWN_NODE = 4401
 PATH = "/ws/node/"
+WATCHER: Final = re.compile(r"[0-9a-f]{32}")
+MOST_ROWS: Final = 1024 * 1024
+log = logging.getLogger(__name__)
 
 
 class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
@@ -37,12 +43,30 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
             await self.channel_layer.group_discard(living.group_of(self.node.pk), self.channel_name)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        if bytes_data is not None:
+            await self._frame(bytes_data)
+            return
         try:
             said = json.loads(text_data or "{}")
         except ValueError:
             return
         if isinstance(said, dict) and said.get("kind") == "beat" and not await database_sync_to_async(self._beat)(said):
             await self.close(code=UNKNOWN_NODE)
+
+    async def _frame(self, frame: bytes) -> None:
+        try:
+            kind, head, data = wire.frame_of(frame)
+            if kind == "Rows":
+                await self._rows(wire.decode(wire.Rows, head), data)
+        except wire.Malformed as problem:
+            log.warning("node %s: a frame that cannot be read: %s", self.node and self.node.pk, problem)
+
+    async def _rows(self, head: wire.Rows, data: bytes) -> None:
+        """For somebody who looks on, in whichever process they are; they check that it is of their session's node."""
+        if self.node is None or not WATCHER.fullmatch(head.watcher) or len(data) > MOST_ROWS:
+            return
+        said = {"type": "watch.rows", "node": self.node.pk, "rows": data, **vars(head)}
+        await self.channel_layer.group_send(watching.group_of(head.watcher), said)
 
     async def node_said(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(event["said"]))

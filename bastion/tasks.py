@@ -5,7 +5,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from bastion.services import groups, living
+from bastion.services import groups, living, retaining
 
 
 @shared_task(name="bastion.sweep", queue="default")
@@ -21,3 +21,11 @@ def follow_networks() -> None:
     with scope.platform("groups of networks"):
         for customer in Customer.objects.all():
             groups.follow_networks(customer=customer, now=timezone.now())
+
+
+@shared_task(name="bastion.purge", queue="default")
+def purge() -> None:
+    """Recordings whose time is over, some at a time."""
+    with scope.platform("recordings whose time is over"):
+        for customer in Customer.objects.all():
+            retaining.purge(customer=customer, now=timezone.now())

@@ -3,7 +3,7 @@
 from django.urls import path
 
 from bastion import node_views
-from bastion.views import keys, nodes, sessions
+from bastion.views import commands, keys, nodes, recordings, retention, sessions
 
 app_name = "bastion"
 
@@ -14,6 +14,18 @@ urlpatterns = [
         path(f"sessions/<int:pk>/{name}/", sessions.press, {"name": name}, name=f"session-{name}")
         for name in sessions.PRESSES
     ),
+    path("sessions/<int:pk>/watch/", recordings.watch, name="session-watch"),
+    path("sessions/<int:pk>/recording/", recordings.play, name="recording"),
+    path("sessions/<int:pk>/recording/index/", recordings.index, name="recording-index"),
+    path("sessions/<int:pk>/recording/<int:number>/", recordings.piece, name="recording-piece"),
+    path("sessions/<int:pk>/recording/search/", recordings.search, name="recording-search"),
+    path("sessions/<int:pk>/recording/download/", recordings.download, name="recording-download"),
+    path("sessions/<int:pk>/recording/evidence/", recordings.evidence, name="recording-evidence"),
+    path("online/", sessions.online, name="online"),
+    path("commands/", commands.index, name="commands"),
+    path("files/", commands.files, name="files"),
+    path("retention/", retention.index, name="retention"),
+    path("retention/<int:pk>/", retention.edit, name="retention-edit"),
     path("nodes/", nodes.index, name="nodes"),
     path("nodes/new/", nodes.announce, name="node-announce"),
     path("nodes/<int:pk>/again/", nodes.ask_again, name="node-again"),

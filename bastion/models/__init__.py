@@ -4,11 +4,11 @@ from bastion.models.grants import AccessRequest, Grant, GrantQuerySet
 from bastion.models.groups import GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.models.nodes import Node
 from bastion.models.people import LoginTicket, SshKey
+from bastion.models.recordings import PortalKey, RecordingHold, RecordingPiece, RecordingPolicy, RecordingPurge
 from bastion.models.sessions import (
     BastionSession,
     BastionSessionQuerySet,
     FileTransfer,
-    RecordingPiece,
     SessionCommand,
     SessionFact,
 )
@@ -24,7 +24,11 @@ __all__ = [
     "GroupAsset",
     "LoginTicket",
     "Node",
+    "PortalKey",
+    "RecordingHold",
     "RecordingPiece",
+    "RecordingPolicy",
+    "RecordingPurge",
     "ResourceGroup",
     "SessionCommand",
     "SessionFact",

@@ -72,7 +72,7 @@ def ask_again(*, customer_id: int, now: datetime) -> None:
     live = BastionSession.objects.online().filter(customer=customer_id).select_related("person", "asset__customer")
     for session, decision in authorising.still_allowed(live, now=now).items():
         if not decision.is_allowed:
-            _send(session, End("revoked"))
+            send(session, End("revoked"))
 
 
 @transaction.atomic
@@ -80,11 +80,11 @@ def _order(session: BastionSession, order: Order, action: str, actor: User, now:
     if not authorising.may_end(actor, session):
         raise PermissionDenied
     audit.record(action=action, actor=actor, customer=session.customer, obj=session, now=now)
-    _send(session, order)
+    send(session, order)
 
 
-def _send(session: BastionSession, order: Order) -> None:
-    """After commit."""
+def send(session: BastionSession, order: Order) -> None:
+    """To the session's node, after commit. Asks nobody: that is the caller's affair."""
     said = {"type": "node.said", "said": wire.order_said(str(session.uid), order)}
     layer = get_channel_layer()
     transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)
