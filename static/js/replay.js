@@ -58,7 +58,7 @@ function withTerminal(pieces) {
   const start = Math.min(Number(say("start")) || 0, pieces.index.duration);
   const box = page.querySelector("[data-player]");
   const player = window.AsciinemaPlayer.create(tape.source, box, { fit: "both", controls: true, theme: "asciinema" });
-  paint(player, page.querySelector("[data-theme-choice]"));
+  paint(player, page.querySelector("[data-player-theme]"));
   remember(page.querySelector("[data-speed]"), SPEED_KEY, (speed) => tape.setSpeed(speed));
   remember(page.querySelector("[data-idle]"), IDLE_KEY, (seconds) => tape.setIdleLimit(seconds));
   player.seek(start || pieces.index.markers[0]?.[0] || 0);

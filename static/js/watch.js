@@ -91,7 +91,7 @@ function main() {
   };
   const box = page.querySelector("[data-player]");
   const player = window.AsciinemaPlayer.create(source, box, { fit: "both", controls: "auto", autoPlay: true });
-  paint(player, page.querySelector("[data-theme-choice]"));
+  paint(player, page.querySelector("[data-player-theme]"));
 }
 
 if (page) main();

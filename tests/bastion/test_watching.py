@@ -362,11 +362,10 @@ def test_a_browser_that_does_not_read_is_started_anew_with_the_newest_screen(
     session: BastionSession, looking: Looking, alice: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watch_consumer, "MOST_WAITING", 2000)
-    send, reads = watch_consumer.WatchConsumer.send, [True]
+    send, reads = watch_consumer.WatchConsumer.send, asyncio.Event()
 
     async def when_read(self: watch_consumer.WatchConsumer, text_data: str) -> None:
-        while not reads[0]:
-            await asyncio.sleep(0.01)
+        await reads.wait()
         await send(self, text_data=text_data)
 
     monkeypatch.setattr(watch_consumer.WatchConsumer, "send", when_read)
@@ -375,14 +374,13 @@ def test_a_browser_that_does_not_read_is_started_anew_with_the_newest_screen(
     async def work(socket: Socket) -> None:
         await socket.order()
         watch = await socket.order()
-        reads[0] = False
         row = b'[9.0, "o", "%s"]\n' % (b"z" * 900)
         offset = watch.offset
         for _ in range(40):
             await socket.from_node(watch.watcher, offset, row)
             offset += len(row)
         await asyncio.sleep(0.5)
-        reads[0] = True
+        reads.set()
         ended, begun = await socket.order(), await socket.order()
         assert (ended.watcher, ended.is_on) == (watch.watcher, False)
         assert begun.is_on
