@@ -159,7 +159,7 @@ def test_files_are_found_by_path_and_by_what_is_in_them(
 
 def test_the_index_is_used_under_the_policies(session: BastionSession, alice: User) -> None:
     """By what the function's own statement does; the rest follows from numbers of rows."""
-    with connection.as_owner(), connection.cursor() as cursor:
+    with connection.as_owner(), connection.cursor() as cursor:  # type: ignore[attr-defined]  # our own backend
         cursor.execute("SET LOCAL enable_seqscan = off")
         cursor.execute(
             "EXPLAIN SELECT id FROM bastion_sessioncommand WHERE trigrams @> ARRAY['ngi','gin']::varchar[] LIMIT 10"
