@@ -54,32 +54,59 @@ class KeyRing:
 
     def seal(self, value: str, *, bound_to: str) -> bytes:
         """Encrypt `value` so that it opens only with the same `bound_to`."""
-        data_key = AESGCM.generate_key(bit_length=KEY_BYTES * 8)
-        aad = bound_to.encode()
-        key_id = self.primary.encode()
-        wrapped = _seal(self.keys[self.primary], data_key, aad)
-        return bytes([VERSION, len(key_id)]) + key_id + wrapped + _seal(data_key, value.encode(), aad)
+        return self.seal_bytes(value.encode(), bound_to=bound_to)
 
     def open(self, blob: bytes, *, bound_to: str) -> str:
         """Decrypt a blob of `seal`. Raises VaultError for an unknown key, a damaged blob or another place."""
+        try:
+            return self.open_bytes(blob, bound_to=bound_to).decode()
+        except UnicodeDecodeError:
+            raise _not_here(blob) from None
+
+    def seal_bytes(self, value: bytes, *, bound_to: str) -> bytes:
+        data_key = AESGCM.generate_key(bit_length=KEY_BYTES * 8)
+        aad = bound_to.encode()
+        return self._wrapped(data_key, aad) + _seal(data_key, value, aad)
+
+    def open_bytes(self, blob: bytes, *, bound_to: str) -> bytes:
+        """Raises VaultError as `open` does."""
         aad = bound_to.encode()
         try:
-            version, id_length = blob[0], blob[1]
-            if version != VERSION:
+            return _open(self._data_key(blob, aad), _body(blob)[WRAPPED_BYTES:], aad)
+        except (InvalidTag, ValueError):
+            raise _not_here(blob) from None
+
+    def rewrap(self, blob: bytes, *, bound_to: str) -> bytes:
+        """The same blob under the primary key; what is sealed stays as it is. Raises VaultError as `open` does."""
+        aad = bound_to.encode()
+        return self._wrapped(self._data_key(blob, aad), aad) + _body(blob)[WRAPPED_BYTES:]
+
+    def _wrapped(self, data_key: bytes, aad: bytes) -> bytes:
+        key_id = self.primary.encode()
+        return bytes([VERSION, len(key_id)]) + key_id + _seal(self.keys[self.primary], data_key, aad)
+
+    def _data_key(self, blob: bytes, aad: bytes) -> bytes:
+        try:
+            if blob[0] != VERSION:
                 raise ValueError
-            body = blob[2 + id_length :]
-            key = self.keys[key_id_of(blob)]
-            data_key = _open(key, body[:WRAPPED_BYTES], aad)
-            return _open(data_key, body[WRAPPED_BYTES:], aad).decode()
+            return _open(self.keys[key_id_of(blob)], _body(blob)[:WRAPPED_BYTES], aad)
         except KeyError:
             raise VaultError(f"sealed with the unknown key {key_id_of(blob)!r}") from None
         except (InvalidTag, IndexError, ValueError):
-            raise VaultError(f"sealed value (format {blob[:1].hex() or 'empty'}) does not open here") from None
+            raise _not_here(blob) from None
 
 
 def key_id_of(blob: bytes) -> str:
     """The id of the key-encryption key that a blob names."""
     return blob[2 : 2 + blob[1]].decode("ascii", "replace") if len(blob) > 2 else ""
+
+
+def _body(blob: bytes) -> bytes:
+    return blob[2 + blob[1] :]
+
+
+def _not_here(blob: bytes) -> VaultError:
+    return VaultError(f"sealed value (format {blob[:1].hex() or 'empty'}) does not open here")
 
 
 def _seal(key: bytes, plain: bytes, aad: bytes) -> bytes:

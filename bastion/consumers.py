@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
 from django.utils import timezone
 
 from accounts import scope
-from bastion.gateway import streams
+from bastion.gateway import streams, wire
 from bastion.models import Node
-from bastion.services import living
+from bastion.services import living, watching
 from bastion.services.recognising import node_of
 from bastion.services.switching import Switch
 
 UNKNOWN_NODE = 4401
 PATH = "/ws/node/"
+WATCHER: Final = re.compile(r"[0-9a-f]{32}")
+MOST_ROWS: Final = 1024 * 1024
+log = logging.getLogger(__name__)
 
 
 class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
@@ -43,8 +48,11 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
             await self.switch.gone()
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        if bytes_data is not None and streams.is_data(bytes_data):
-            await self.switch.from_node(streams.from_bytes(bytes_data))
+        if bytes_data is not None:
+            if streams.is_data(bytes_data):
+                await self.switch.from_node(streams.from_bytes(bytes_data))
+            else:
+                await self._frame(bytes_data)
             return
         said = streams.parse(text_data or "{}")
         if said.get("kind") == "stream" and (frame := streams.from_json(said)) is not None:
@@ -56,6 +64,21 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
 
     async def node_stream(self, event: dict[str, Any]) -> None:
         await self.switch.from_portal(event)
+
+    async def _frame(self, frame: bytes) -> None:
+        try:
+            kind, head, data = wire.frame_of(frame)
+            if kind == "Rows":
+                await self._rows(wire.decode(wire.Rows, head), data)
+        except wire.Malformed as problem:
+            log.warning("node %s: a frame that cannot be read: %s", self.node and self.node.pk, problem)
+
+    async def _rows(self, head: wire.Rows, data: bytes) -> None:
+        """For somebody who looks on, in whichever process they are; they check that it is of their session's node."""
+        if self.node is None or not WATCHER.fullmatch(head.watcher) or len(data) > MOST_ROWS:
+            return
+        said = {"type": "watch.rows", "node": self.node.pk, "rows": data, **vars(head)}
+        await self.channel_layer.group_send(watching.group_of(head.watcher), said)
 
     async def node_said(self, event: dict[str, Any]) -> None:
         await self.send(text_data=json.dumps(event["said"]))

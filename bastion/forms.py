@@ -6,6 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer
+from bastion.models.recordings import LONGEST_DAYS, SHORTEST_DAYS
 
 
 class WordsForm(forms.Form):
@@ -18,6 +19,44 @@ class ReasonForm(forms.Form):
     words = forms.CharField(
         label=_("Reason"), max_length=300, required=False, help_text=_("The person reads it as the last line.")
     )
+
+
+class HoldForm(forms.Form):
+    words = forms.CharField(
+        label=_("Why does the recording have to stay?"), max_length=300, widget=forms.Textarea({"rows": 2})
+    )
+
+
+class RetentionForm(forms.Form):
+    keep_days = forms.IntegerField(
+        label=_("Days that recordings are kept"),
+        min_value=SHORTEST_DAYS,
+        max_value=LONGEST_DAYS,
+        help_text=_("The Cybersecurity Law asks for six months at least."),
+    )
+    tells_watched = forms.BooleanField(
+        label=_("Tell people that somebody looks on"),
+        required=False,
+        help_text=_("A line on their screen names whoever begins to watch."),
+    )
+
+
+class SearchForm(forms.Form):
+    """Beside the words of a search: who, where, from which day to which."""
+
+    who = forms.CharField(label=_("Person"), required=False, max_length=80)
+    where = forms.CharField(label=_("Resource"), required=False, max_length=80)
+    since = forms.DateField(label=_("From"), required=False, widget=forms.DateInput({"type": "date"}))
+    until = forms.DateField(label=_("Until"), required=False, widget=forms.DateInput({"type": "date"}))
+
+    def __init__(self, *args: object, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        for field in self.fields.values():
+            field.widget.attrs |= {
+                "class": "form-control w-auto",
+                "placeholder": str(field.label),
+                "title": str(field.label),
+            }
 
 
 class NothingForm(forms.Form):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import wraps
@@ -24,6 +25,7 @@ from bastion.services.recognising import node_of
 
 LONGEST_BODY: Final = 4 * 1024 * 1024
 JSON: Final = "application/json"
+log = logging.getLogger(__name__)
 Handler = Callable[[Node, bytes], object]
 
 
@@ -47,6 +49,9 @@ def answered(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
                 return _say(no.answer, 403)
             except DomainError as refusal:
                 return _say(wire.No(refusal.code, refusal.message), 403)
+            except recordings.NoRoom as problem:
+                log.error("a piece of a recording cannot be kept: %s", problem)
+                return _say(wire.No("no_room", ""), 507)
 
     return view
 

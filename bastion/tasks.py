@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from bastion.services import groups, living, node_watch, requesting, reviewing
+from bastion.services import groups, living, node_watch, requesting, retaining, reviewing
 from bastion.services.hardening import direct, exceptions, remedies, runs
 
 
@@ -81,3 +81,11 @@ def follow_hardening() -> None:
 def read_logins() -> None:
     """Direct log-ins of the servers whose turn it is."""
     direct.due(now=timezone.now(), clock=timezone.now)
+
+
+@shared_task(name="bastion.purge", queue="default")
+def purge() -> None:
+    """Recordings whose time is over, some at a time."""
+    with scope.platform("recordings whose time is over"):
+        for customer in Customer.objects.all():
+            retaining.purge(customer=customer, now=timezone.now())

@@ -240,6 +240,22 @@ STORAGES = {
         else "django.contrib.staticfiles.storage.StaticFilesStorage"
     },
 }
+# Recordings of the bastion: beside the other files, or in a bucket of OSS.
+STORAGES["recordings"] = (
+    {
+        "BACKEND": "bastion.stores.Bucket",
+        "OPTIONS": {
+            "bucket": env.text("RDMP_RECORDINGS_BUCKET"),
+            "region": env.text("RDMP_RECORDINGS_REGION", "cn-hangzhou"),
+            "endpoint": env.text("RDMP_RECORDINGS_ENDPOINT"),
+            "prefix": env.text("RDMP_RECORDINGS_PREFIX"),
+            "access_key_id": env.secret("RDMP_RECORDINGS_KEY_ID"),
+            "access_key_secret": env.secret("RDMP_RECORDINGS_KEY_SECRET"),
+        },
+    }
+    if env.text("RDMP_RECORDINGS_BUCKET")
+    else {"BACKEND": "bastion.stores.Disk", "OPTIONS": {"location": STATE_DIR / "files"}}
+)
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 WHITENOISE_AUTOREFRESH = DEBUG
 warnings.filterwarnings("ignore", message="No directory at")  # WhiteNoise, where files are served without collecting
@@ -290,6 +306,7 @@ CELERY_BEAT_SCHEDULE = {
         "bastion.follow_networks": 300.0,
         "bastion.follow_hardening": 30.0,
         "bastion.read_logins": 60.0,
+        "bastion.purge": 3600.0,
         "monitoring.poll": 1.0,
         "monitoring.housekeeping": 15.0,
         "monitoring.end_rounds": 5.0,

@@ -92,6 +92,8 @@ REFUSED_TO_PEOPLE: Final = (*REFUSED, HTTPStatus.BAD_REQUEST, HTTPStatus.UNAUTHO
 FOR_NODES: Final = "bastion/node/"
 """Answered to programs that sign with a node's key: to people all of them say 401, or 400 to what has no shape."""
 NODE_SOCKET: Final = "/ws/node/"
+WATCH_SOCKET: Final = f"/ws/bastion/sessions/{JIAS}/watch/"
+"""Of a session of jia's: there is none for anybody else."""
 
 REACHED_BY_THEIR_OWN_TESTS: Final[dict[str, str]] = {
     "roster/notices/<int:pk>/send/": "only while it is a draft (test_responders, test_pages_duty)",
@@ -102,6 +104,7 @@ REACHED_BY_THEIR_OWN_TESTS: Final[dict[str, str]] = {
     "bastion/terminal/resources/<int:asset_id>/": "for servers with an SSH address (test_terminal_pages)",
     "bastion/terminal/shared/<int:share_id>/": "for its guest alone (test_terminal_pages)",
     "api/v1/requests/<int:pk>/": "the specimen of an incident is no request (test_reach)",
+    "bastion/sessions/<int:pk>/recording/": "the specimen's recording was purged (tests/bastion/test_replay.py)",
 }
 """What a specimen does not lead to: these are walked by tests with objects of their own."""
 
@@ -537,6 +540,7 @@ def test_no_socket_opens_to_nobody_or_tells_of_another_customer(
     application = import_module("rdmp.asgi").application  # here, because it looks into the database when it is loaded
     paths = _socket_routes(application)
     assert NODE_SOCKET in paths
+    assert WATCH_SOCKET in paths
     assert len(paths) > 1
     cookies = "; ".join(f"{name}={morsel.value}" for name, morsel in client_for(eve).cookies.items())
     open_socket: Any = ApplicationCommunicator
@@ -559,8 +563,9 @@ def test_no_socket_opens_to_nobody_or_tells_of_another_customer(
 
     for where in paths:
         assert async_to_sync(listen)(where, "") == [{"type": "websocket.close", "code": 4401}]
-        if where == NODE_SOCKET:
-            assert async_to_sync(listen)(where, cookies) == [{"type": "websocket.close", "code": 4401}]
+        if where in (NODE_SOCKET, WATCH_SOCKET):
+            code = 4401 if where == NODE_SOCKET else 4404
+            assert async_to_sync(listen)(where, cookies) == [{"type": "websocket.close", "code": code}]
             continue
         accepted, event = async_to_sync(listen)(where, cookies)
         assert accepted["type"] == "websocket.accept"

@@ -10,6 +10,7 @@ from http.cookies import SimpleCookie
 from typing import Any, ClassVar, Final
 from urllib.parse import urlencode
 
+from asgiref.sync import async_to_sync
 from django.db import DatabaseError, connection, transaction
 from django.test import Client
 from django.urls import URLPattern, URLResolver, get_resolver
@@ -134,6 +135,13 @@ class Answer:
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
 
+def _streamed(response: Any) -> bytes:
+    async def read() -> bytes:
+        return b"".join([part async for part in response.streaming_content])
+
+    return async_to_sync(read)() if response.is_async else b"".join(response.streaming_content)
+
+
 PRESENCE = {"django_session", "usersessions_usersession"}
 
 
@@ -163,7 +171,7 @@ class Visitor:
             if form is None:
                 form = FORMS.get(address.pattern, {})
             response = self._response(address, method, query, form, headers)
-            text = b"".join(response.streaming_content) if response.streaming else response.content
+            text = _streamed(response) if response.streaming else response.content
             written, strays = self._left_behind()
             transaction.set_rollback(True)
         body = " ".join(f"{name}: {value}" for name, value in response.items()) + text.decode("utf-8", "replace")

@@ -257,7 +257,10 @@ class Judged:
 
 @dataclass(frozen=True)
 class Watch:
-    """Somebody looks on from `offset` bytes of the recording's plain text; off when `is_on` is false."""
+    """Somebody looks on from `offset` bytes of the recording's plain text; off when `is_on` is false.
+
+    Said again with the same `watcher` it means that they are still there: without a word for a minute they are not.
+    """
 
     watcher: str
     is_on: bool
@@ -354,6 +357,9 @@ class Portal(Protocol):
         """Whether it was allowed. The answer may come as an order, `Judged`, as well: then this waits in vain."""
         ...
 
-    def show(self, session_id: str, watcher: str, offset: int, rows: bytes) -> None:
-        """Rows of the recording's plain text for one who looks on; `offset` is where they begin."""
+    def show(self, session_id: str, watcher: str, offset: int, rows: bytes, skips: bool) -> bool:
+        """Rows of the recording's plain text for one who looks on; `offset` is where they begin.
+
+        `skips`: what stands before them was left out. Never waits; False: there is no room now, ask again.
+        """
         ...

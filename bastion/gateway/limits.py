@@ -1,4 +1,4 @@
-"""How many may stand at the door: connections that have not signed in yet, overall and per address."""
+"""How much of what comes from others is taken at a time: connections at the door, bytes on their way."""
 
 import ipaddress
 from collections import Counter
@@ -30,6 +30,28 @@ class Doorstep:
     @property
     def count(self) -> int:
         return self._waiting.total()
+
+
+@dataclass
+class Room:
+    """How many bytes are on their way, all of them and to each; a first one always finds room."""
+
+    most: int
+    most_each: int
+    _on_their_way: Counter[str] = field(default_factory=Counter)
+
+    def enter(self, name: str, size: int) -> bool:
+        """False: there is no room, and nothing was counted."""
+        mine, all_ = self._on_their_way[name], self._on_their_way.total()
+        if (mine and mine + size > self.most_each) or (all_ and all_ + size > self.most):
+            return False
+        self._on_their_way[name] += size
+        return True
+
+    def leave(self, name: str, size: int) -> None:
+        self._on_their_way[name] -= size
+        if self._on_their_way[name] <= 0:
+            del self._on_their_way[name]
 
 
 def _place(address: str) -> str:

@@ -9,7 +9,6 @@ import asyncio
 import json
 import logging
 import random
-import struct
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -34,6 +33,7 @@ from bastion.gateway.contract import (
     Wish,
     WorkNeeded,
 )
+from bastion.gateway.limits import Room
 from bastion.gateway.spool import FactSpool, PieceSpool
 
 T = TypeVar("T")
@@ -43,6 +43,8 @@ ANSWER_S: Final = 10.0
 UPLOAD_S: Final = 120.0
 BEAT_S: Final = 10.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
+MOST_SHOWN, MOST_SHOWN_EACH = 2 * 1024 * 1024, 512 * 1024
+"""Bytes on their way to those who look on, all of them and each: what is more waits on disk."""
 TOLD_AT_MOST_AFTER_S: Final = 0.05
 """Facts that come close together go up in one request."""
 
@@ -56,6 +58,7 @@ class RemotePortal:
         self._something = asyncio.Event()
         self._orders: dict[str, asyncio.Queue[Order]] = defaultdict(asyncio.Queue)
         self._followed: set[str] = set()
+        self._showing = Room(MOST_SHOWN, MOST_SHOWN_EACH)
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._connected = asyncio.Event()
         self._http: aiohttp.ClientSession | None = None
@@ -185,17 +188,19 @@ class RemotePortal:
             try:
                 data = await asyncio.to_thread(Path(piece.path).read_bytes)
                 status, answer = await self._post("/bastion/node/piece/", wire.with_link(piece.link, data), UPLOAD_S)
+                if status >= 500:  # it has no room, or is not well: nothing is wrong with the piece
+                    raise Unreachable(f"piece: answer {status}")
             except (Unreachable, OSError) as problem:
                 log.warning("a piece waits: %s", problem)
                 wait = await _pause(wait)
                 continue
-            wait = FIRST_WAIT_S
+            wait = wait if status != 200 else FIRST_WAIT_S
             if status == 200:
                 self._pieces.taken(piece)
             else:
                 log.error("piece %s of %s is refused: %s", piece.number, piece.session_id, answer[:200])
                 self._pieces.put_last(piece)
-                await asyncio.sleep(LONGEST_WAIT_S)
+                wait = await _pause(wait)
 
     def _note_emptied(self) -> None:
         if not self.waiting:
@@ -224,11 +229,19 @@ class RemotePortal:
         await asyncio.sleep(timeout_s)  # the answer comes as an order, `Judged`
         return False
 
-    def show(self, session_id: str, watcher: str, offset: int, rows: bytes) -> None:
-        if self._socket is not None:
-            head = json.dumps({"session": session_id, "watcher": watcher, "offset": offset}).encode()
-            frame = struct.pack("!I", len(head)) + head + rows
-            asyncio.ensure_future(self._socket.send_bytes(frame))  # noqa: RUF006 - what a watcher misses it asks for again
+    def show(self, session_id: str, watcher: str, offset: int, rows: bytes, skips: bool) -> bool:
+        socket = self._socket
+        if socket is None or not self._showing.enter(watcher, len(rows)):
+            return False
+        frame = wire.frame(wire.Rows(session_id, watcher, offset, skips), rows)
+        sending = asyncio.ensure_future(socket.send_bytes(frame))
+        sending.add_done_callback(lambda sent: self._shown(sent, watcher, len(rows)))
+        return True
+
+    def _shown(self, sent: asyncio.Future[None], watcher: str, size: int) -> None:
+        self._showing.leave(watcher, size)
+        if not sent.cancelled() and sent.exception() is not None:
+            log.info("rows for somebody who looks on are lost with the connection")
 
     async def _keep_connected(self) -> None:
         wait = FIRST_WAIT_S

@@ -30,8 +30,8 @@ from bastion.gateway.contract import (
     Unreachable,
     Watch,
 )
-from bastion.gateway.recording.reader import plain_from
 from bastion.gateway.recording.writer import RecordingFailed
+from bastion.gateway.watching import Source, Watchers
 from bastion.gateway.words import duration, say
 from bastion.policy import Judgement
 
@@ -137,8 +137,7 @@ class Session:
         self.reason = ""
         self.recording: Recording | None = None
         self.over = asyncio.Event()
-        self._watchers: set[str] = set()
-        self._watching: dict[str, asyncio.Task[None]] = {}
+        self._watchers = Watchers(self._show, self.spawn, self._source)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._ticks = 0
         self._loop = asyncio.get_running_loop()
@@ -365,12 +364,10 @@ class Session:
                 waiting = self._judged.get(command)
                 if waiting is not None and not waiting.done():
                     waiting.set_result(is_allowed)
-            case Watch(watcher, is_on, offset):
-                self._watchers.discard(watcher)
-                if (catching_up := self._watching.pop(watcher, None)) is not None:
-                    catching_up.cancel()
-                if is_on:
-                    self._watching[watcher] = self.spawn(self._catch_up(watcher, offset))
+            case Watch(watcher, True, offset):
+                self._watchers.on(watcher, offset)
+            case Watch(watcher):
+                self._watchers.off(watcher)
 
     def _take(self, access: Access) -> None:
         if not access.may(Action.CONNECT):
@@ -384,19 +381,13 @@ class Session:
     # --- who looks on -----------------------------------------------------------------------------------------------
 
     def _rows(self, offset: int, rows: bytes) -> None:
-        for watcher in self._watchers:
-            self.node.portal.show(self.access.session_id, watcher, offset, rows)
+        self._watchers.rows(offset, rows)
 
-    async def _catch_up(self, watcher: str, offset: int) -> None:
-        """What was written before, from disk; the watcher joins at the very byte at which that ends."""
-        while self.recording is not None:
-            for rows in plain_from(self.recording.directory, offset):
-                self.node.portal.show(self.access.session_id, watcher, offset, rows)
-                offset += len(rows)
-                await asyncio.sleep(0)
-            if self.recording is not None and offset >= self.recording.tape.offset:
-                self._watchers.add(watcher)
-                return
+    def _show(self, watcher: str, offset: int, rows: bytes, skips: bool) -> bool:
+        return self.node.portal.show(self.access.session_id, watcher, offset, rows, skips)
+
+    def _source(self) -> Source | None:
+        return Source(self.recording.tape, self.recording.directory) if self.recording is not None else None
 
     # --- commands ---------------------------------------------------------------------------------------------------
 

@@ -106,9 +106,9 @@ class PieceSpool:
             Path(piece.path).unlink(missing_ok=True)
 
     def put_last(self, piece: Piece) -> None:
-        """It was refused, and others should not wait behind it."""
-        self._waiting.remove(piece)
-        self._waiting.append(piece)
+        """It was refused: other sessions should not wait behind it, and its own pieces follow it in order."""
+        mine = [one for one in self._waiting if one.session_id == piece.session_id]
+        self._waiting = [one for one in self._waiting if one.session_id != piece.session_id] + mine
 
     def __len__(self) -> int:
         return len(self._waiting)

@@ -192,6 +192,35 @@ def link_of(body: bytes) -> tuple[bytes, bytes]:
     return body[4 : 4 + length], body[4 + length :]
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Before rows of a recording for one who looks on: `contract.Portal.show`."""
+
+    session: str
+    watcher: str
+    offset: int
+    skips: bool
+
+
+def frame(head: object, data: bytes) -> bytes:
+    """What goes over the WebSocket in binary: the length of a head (four bytes, big endian), its kind and it, bytes."""
+    said = encode({"kind": type(head).__name__, "head": head})
+    return struct.pack("!I", len(said)) + said + data
+
+
+def frame_of(body: bytes) -> tuple[str, bytes, bytes]:
+    """Kind of the head, the head as `decode` takes it, and the bytes. Raises Malformed."""
+    said, data = link_of(body)
+    found = decode(_Head, said)
+    return found.kind, bytes(found.head), data
+
+
+@dataclass(frozen=True)
+class _Head:
+    kind: str
+    head: msgspec.Raw
+
+
 def order_said(session_id: str, order: Order) -> dict[str, object]:
     """What the portal says to a node over the WebSocket."""
     return {"kind": "order", "session": session_id, "order": type(order).__name__, "said": msgspec.to_builtins(order)}

@@ -16,12 +16,12 @@ from bastion.models.hardening import (
 from bastion.models.host_keys import HostKeySighting
 from bastion.models.nodes import Node, NodeLoad
 from bastion.models.people import Favourite, LoginTicket, SshKey
+from bastion.models.recordings import PortalKey, RecordingHold, RecordingPiece, RecordingPolicy, RecordingPurge
 from bastion.models.rules import CommandReview, CommandRule
 from bastion.models.sessions import (
     BastionSession,
     BastionSessionQuerySet,
     FileTransfer,
-    RecordingPiece,
     SessionCommand,
     SessionFact,
 )
@@ -52,7 +52,11 @@ __all__ = [
     "LoginTicket",
     "Node",
     "NodeLoad",
+    "PortalKey",
+    "RecordingHold",
     "RecordingPiece",
+    "RecordingPolicy",
+    "RecordingPurge",
     "ResourceGroup",
     "SessionCommand",
     "SessionFact",

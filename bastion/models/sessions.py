@@ -171,6 +171,7 @@ class SessionCommand(SessionRow):
         indexes = (
             GinIndex(fields=("trigrams",), name="session_command_by_text"),
             models.Index(fields=("customer", "-at"), name="session_command_by_time"),
+            models.Index(fields=("-at",), name="session_command_latest"),
         )
 
     def __str__(self) -> str:
@@ -183,6 +184,7 @@ class FileTransfer(SessionRow):
     APPEND_ONLY: ClassVar[bool] = True
 
     path = models.TextField(_("path"))
+    trigrams = ArrayField(models.CharField(max_length=3), default=list, editable=False)
     direction = models.CharField(_("direction"), max_length=4)
     tool = models.CharField(_("tool"), max_length=8)
     size = models.BigIntegerField(_("bytes"))
@@ -194,33 +196,11 @@ class FileTransfer(SessionRow):
         verbose_name = _("file transfer")
         verbose_name_plural = _("file transfers")
         constraints = (models.UniqueConstraint(fields=("session", "number"), name="session_transfer_once"),)
-        indexes = (models.Index(fields=("customer", "-at"), name="session_transfer_by_time"),)
+        indexes = (
+            GinIndex(fields=("trigrams",), name="session_transfer_by_path"),
+            models.Index(fields=("customer", "-at"), name="session_transfer_by_time"),
+            models.Index(fields=("-at",), name="session_transfer_latest"),
+        )
 
     def __str__(self) -> str:
         return f"{self.direction} {self.path[:80]}"
-
-
-class RecordingPiece(TenantModel):
-    """A closed piece of a recording: its line of the chain, the node's signature, and the portal's upon arrival."""
-
-    APPEND_ONLY: ClassVar[bool] = True
-
-    session = models.ForeignKey(BastionSession, on_delete=models.PROTECT, related_name="pieces")
-    number = models.PositiveIntegerField(_("number"))
-    file = models.CharField(_("file"), max_length=200)
-    link = models.JSONField(_("line of the chain"), default=dict)
-    signature = models.CharField(_("signature of the node"), max_length=128)
-    countersignature = models.CharField(_("signature of the portal"), max_length=128)
-    first_s = models.FloatField(_("begins at"))
-    last_s = models.FloatField(_("ends at"))
-    size = models.BigIntegerField(_("bytes"))
-    arrived_at = models.DateTimeField(_("arrived at"))
-
-    class Meta:
-        ordering = ("session", "number")
-        verbose_name = _("piece of a recording")
-        verbose_name_plural = _("pieces of recordings")
-        constraints = (models.UniqueConstraint(fields=("session", "number"), name="recording_piece_once"),)
-
-    def __str__(self) -> str:
-        return f"{self.session} {self.number}"

@@ -121,12 +121,14 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
 
 
 def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
+    path = _text(fact.data.get("path"), LONGEST_PATH)
     FileTransfer.objects.create(
         customer_id=session.customer_id,
         session=session,
         number=fact.number,
         at=at,
-        path=_text(fact.data.get("path"), LONGEST_PATH),
+        path=path,
+        trigrams=trigrams(path),
         direction=_text(fact.data.get("direction"), 4),
         tool=_text(fact.data.get("tool"), 8),
         size=_whole(fact.data.get("bytes")) or 0,

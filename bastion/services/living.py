@@ -116,7 +116,7 @@ def _order(session: BastionSession, order: Order, action: str, actor: User, now:
 
 
 def tell(session: BastionSession, order: Order) -> None:
-    """To its node, after commit."""
+    """To its node, after commit. Asks nobody: that is the caller's affair."""
     said = {"type": "node.said", "said": wire.order_said(str(session.uid), order)}
     layer = get_channel_layer()
     transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)

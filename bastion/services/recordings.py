@@ -2,55 +2,60 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
-import hmac
 import uuid
 from datetime import datetime
 from typing import Final
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from django.conf import settings
-from django.core.files.base import ContentFile
-from django.core.files.storage import default_storage
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from bastion.gateway.recording import chain
-from bastion.gateway.recording.chain import Signed
+from bastion.gateway.recording.chain import Link, Signed
 from bastion.models import BastionSession, Node, RecordingPiece
+from bastion.services import countersigning, keeping
 
 LARGEST: Final = 8 * 1024 * 1024
-NONE_BEFORE: Final = ""
 
 
+class NoRoom(Exception):
+    """It cannot be kept now: the node keeps it, and sends it again."""
+
+
+@transaction.atomic
 def take(*, node: Node, link: bytes, data: bytes, now: datetime) -> RecordingPiece:
     """Keep one piece. What was kept already is answered as if it were new.
 
     Raises DomainError: "bad_piece" for what is not what the node signed or does not follow on what is here,
-    "unknown_session".
+    "unknown_session". Raises NoRoom.
     """
     try:
         signed = chain.read(link)
     except ValueError:
         raise _bad("link") from None
-    session = _session(node, signed.link.session_id)
     _check(node, signed, data)
+    session = _session(node, signed.link.session_id)
     known = RecordingPiece.objects.filter(session=session, number=signed.link.number).first()
     if known is not None:
         if known.signature != signed.signature:
             raise _bad("twice")
         return known
-    return _keep(session, signed, data, now)
+    return _keep(session, node, signed, data, now)
+
+
+def signed_of(piece: RecordingPiece) -> Signed:
+    return Signed(Link(**piece.link), piece.signature)
 
 
 def _session(node: Node, session_id: str) -> BastionSession:
+    """Held until the piece is kept: one at a time."""
     try:
         key = uuid.UUID(session_id)
     except ValueError:
         raise DomainError(_("There is no such session."), code="unknown_session") from None
-    found = BastionSession.objects.filter(node=node, uid=key).first()
+    rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node, uid=key)
+    found: BastionSession | None = rows.first()
     if found is None:
         raise DomainError(_("There is no such session."), code="unknown_session")
     return found
@@ -58,53 +63,57 @@ def _session(node: Node, session_id: str) -> BastionSession:
 
 def _check(node: Node, signed: Signed, data: bytes) -> None:
     link = signed.link
-    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(node.public_key))
-    if not signed.is_signed_by(key):
+    if not signed.is_signed_by(countersigning.public_of(node.public_key)):
         raise _bad("signature")
     if len(data) > LARGEST or len(data) != link.stored_bytes or hashlib.sha256(data).hexdigest() != link.sha256:
         raise _bad("bytes")
+    if not 0 <= link.plain_bytes <= keeping.MOST_PLAIN or not 0 <= link.first_s <= link.last_s < 1e9:
+        raise _bad("size")
+    try:
+        keeping.unpacked(data, link.plain_bytes)
+    except keeping.Gone:
+        raise _bad("packing") from None
 
 
-def _keep(session: BastionSession, signed: Signed, data: bytes, now: datetime) -> RecordingPiece:
+def _keep(session: BastionSession, node: Node, signed: Signed, data: bytes, now: datetime) -> RecordingPiece:
     link = signed.link
     before = RecordingPiece.objects.filter(session=session).order_by("-number").first()
-    expected = (1, NONE_BEFORE) if before is None else (before.number + 1, _hash_of(before))
-    if link.number != expected[0] or (before is not None and link.previous != expected[1]):
+    if before is None:
+        follows = link.number == 1 and link.previous == "" and link.offset == 0
+    else:
+        last = signed_of(before).link
+        follows = (
+            link.number == last.number + 1
+            and link.previous == last.hash
+            and link.offset == last.offset + last.plain_bytes
+            and not last.is_last
+        )
+    if not follows:
         raise _bad("chain")
-    name = default_storage.save(
-        f"recordings/{session.customer_id}/{session.uid}/{link.number:06d}.cast.zst", ContentFile(data)
-    )
-    piece = RecordingPiece(
+    try:
+        name = keeping.put(session, link.number, data)
+    except OSError as problem:
+        raise NoRoom(str(problem)) from None
+    said = countersigning.statement(signed, node_key=node.public_key, arrived_at=now)
+    key, countersignature = countersigning.sign(said, now=now)
+    return RecordingPiece.objects.create(
         customer_id=session.customer_id,
         session=session,
         number=link.number,
         file=name,
         link=dict(vars(link)),
         signature=signed.signature,
-        countersignature=countersign(signed),
+        node_key=node.public_key,
+        countersignature=countersignature,
+        portal_key=key,
         first_s=link.first_s,
         last_s=link.last_s,
+        offset=link.offset,
+        plain_bytes=link.plain_bytes,
+        has_keyframe=link.has_keyframe,
         size=link.stored_bytes,
         arrived_at=now,
     )
-    try:
-        with transaction.atomic():
-            piece.save()
-    except IntegrityError:
-        default_storage.delete(name)
-        return RecordingPiece.objects.get(session=session, number=link.number)
-    return piece
-
-
-def countersign(signed: Signed) -> str:
-    """The portal's own word that the piece arrived like this: a node's key that leaks later changes nothing here."""
-    key = hashlib.sha256(b"bastion.recordings:" + settings.SECRET_KEY.encode()).digest()
-    return hmac.new(key, signed.as_json(), hashlib.sha256).hexdigest()
-
-
-def _hash_of(piece: RecordingPiece) -> str:
-    link = chain.Link(**piece.link)
-    return link.hash
 
 
 def _bad(what: str) -> DomainError:

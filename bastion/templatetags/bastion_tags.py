@@ -6,7 +6,10 @@ from typing import Final
 
 from django import template
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
+from accounts.models import User
+from accounts.permissions import is_admin, is_customer_pm
 from bastion.models import BastionSession, Node
 
 register = template.Library()
@@ -28,6 +31,35 @@ def verdict_tone(verdict: str) -> str:
 def verdict_word(verdict: str) -> str:
     words = {"allow": _("allowed"), "warn": _("warned"), "deny": _("denied"), "review": _("reviewed")}
     return words.get(verdict, verdict)
+
+
+@register.filter
+def direction_word(direction: str) -> str:
+    return {"up": pgettext("file", "Upload"), "down": pgettext("file", "Download")}.get(direction, direction)
+
+
+@register.filter
+def result_word(result: str) -> str:
+    words = {
+        "done": pgettext("file", "complete"),
+        "failed": pgettext("file", "failed"),
+        "cut": pgettext("file", "cut off"),
+        "refused": pgettext("file", "refused"),
+    }
+    return words.get(result, result)
+
+
+@register.filter
+def may_see_retention(person: User) -> bool:
+    return is_admin(person) or is_customer_pm(person)
+
+
+@register.filter
+def moment(seconds: float) -> str:
+    """Into the recording, as 1:02:03 or 02:03."""
+    whole = max(0, int(seconds))
+    hours, rest = divmod(whole, 3600)
+    return (f"{hours}:" if hours else "") + f"{rest // 60:02}:{rest % 60:02}"
 
 
 @register.filter

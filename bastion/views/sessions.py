@@ -21,9 +21,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import audit, tables
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of
-from bastion.forms import NothingForm, ReasonForm, WordsForm
-from bastion.models import BastionSession, SessionCommand
-from bastion.services import authorising, living
+from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
+from bastion.models import BastionSession, RecordingPurge, SessionCommand
+from bastion.permissions import administers
+from bastion.services import authorising, connected, living, retaining
 from incidents.views.board import is_fragment
 
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -45,6 +46,7 @@ class Press:
     button: str | Promise
     act: Callable[[BastionSession, str, User], None]
     done: str | Promise
+    may: Callable[[User, BastionSession], bool] = authorising.may_end
 
 
 def _disconnect(session: BastionSession, words: str, actor: User) -> None:
@@ -57,6 +59,18 @@ def _lock(session: BastionSession, _words: str, actor: User) -> None:
 
 def _unlock(session: BastionSession, _words: str, actor: User) -> None:
     living.lock(session=session, is_locked=False, actor=actor, now=timezone.now())
+
+
+def _hold(session: BastionSession, words: str, actor: User) -> None:
+    retaining.hold(session=session, reason=words, actor=actor, now=timezone.now())
+
+
+def _lift(session: BastionSession, _words: str, actor: User) -> None:
+    retaining.lift(session=session, actor=actor, now=timezone.now())
+
+
+def _may_hold(person: User, session: BastionSession) -> bool:
+    return administers(person, session.customer_id)
 
 
 def _say(session: BastionSession, words: str, actor: User) -> None:
@@ -86,6 +100,22 @@ PRESSES: Final[Mapping[str, Press]] = {
         gettext_lazy("It goes on."),
     ),
     "say": Press(WordsForm, gettext_lazy("Message"), gettext_lazy("Show it"), _say, gettext_lazy("Sent to the node.")),
+    "hold": Press(
+        HoldForm,
+        gettext_lazy("Legal hold"),
+        pgettext_lazy("recording", "Hold it"),
+        _hold,
+        gettext_lazy("The recording stays until the hold is lifted."),
+        _may_hold,
+    ),
+    "lift": Press(
+        NothingForm,
+        gettext_lazy("Lift the hold"),
+        pgettext_lazy("hold", "Lift it"),
+        _lift,
+        gettext_lazy("The recording goes when its time is over."),
+        _may_hold,
+    ),
 }
 
 
@@ -126,9 +156,17 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
+def online(request: HttpRequest) -> HttpResponse:
+    """Who is connected now, by customer and resource group."""
+    person = person_of(request)
+    context = {"customers": connected.by_customer(person), "shows_customer": is_provider(person)}
+    return render(request, "bastion/_online.html" if is_fragment(request) else "bastion/online.html", context)
+
+
+@require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One session with its commands, files and events. Looking at somebody else's is written down."""
-    session, person = _get(request, pk), person_of(request)
+    session, person = get_session(request, pk), person_of(request)
     if not is_fragment(request) and session.person_id != person.pk:
         audit.record(
             action="bastion.session.view", actor=person, customer=session.customer, obj=session, now=timezone.now()
@@ -150,6 +188,9 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "transfers": session.filetransfers.order_by("number")[:200],
         "facts": session.sessionfacts.order_by("number")[:200],
         "pieces": session.pieces.count(),
+        "purge": RecordingPurge.objects.filter(session=session).first(),
+        "hold": retaining.hold_of(session),
+        "may_hold": _may_hold(person, session),
         "is_online": session.state in ONLINE,
         "may_end": authorising.may_end(person, session),
     }
@@ -159,8 +200,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require_http_methods(["GET", "HEAD", "POST"])
 def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     """Show the form of a button, or press it."""
-    session, person, pressed = _get(request, pk), person_of(request), PRESSES[name]
-    if not authorising.may_end(person, session):
+    session, person, pressed = get_session(request, pk), person_of(request), PRESSES[name]
+    if not pressed.may(person, session):
         raise PermissionDenied
     form = pressed.form(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
@@ -175,7 +216,7 @@ def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-def _get(request: HttpRequest, pk: int) -> BastionSession:
+def get_session(request: HttpRequest, pk: int) -> BastionSession:
     """404 for what is not there, or not for this person's eyes."""
     session: BastionSession | None = BastionSession.objects.joined().filter(pk=pk).first()
     if session is None or not authorising.may_watch(person_of(request), session):
@@ -196,7 +237,7 @@ def _export(page: tables.Page[BastionSession]) -> HttpResponse:
         _("Ended at"): lambda one: one.ended_at,
         _("Why it ended"): lambda one: one.get_ending_display(),
     }
-    return tables.export_csv(page.rows, columns, "sessions")
+    return tables.export_csv(page.all(), columns, "sessions")
 
 
 def _export_commands(page: tables.Page[SessionCommand]) -> HttpResponse:
@@ -206,4 +247,4 @@ def _export_commands(page: tables.Page[SessionCommand]) -> HttpResponse:
         _("Verdict"): lambda one: one.verdict,
         _("Exit status"): lambda one: one.exit_status,
     }
-    return tables.export_csv(page.rows, columns, "commands")
+    return tables.export_csv(page.all(), columns, "commands")

@@ -171,8 +171,10 @@ class MemoryPortal:
     def deliver(self, piece: Piece) -> None:
         self.pieces.append(piece)
 
-    def show(self, session_id: str, watcher: str, offset: int, rows: bytes) -> None:
-        self.shown[watcher].append((offset, rows))
+    def show(self, session_id: str, watcher: str, offset: int, rows: bytes, skips: bool) -> bool:
+        if rows:
+            self.shown[watcher].append((offset, rows))
+        return True
 
     # --- what tests ask ---------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
+from typing import Protocol
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -140,9 +141,43 @@ def numbers(directory: Path) -> dict[int, set[str]]:
     return found
 
 
-def verify(directory: Path, public_key: Ed25519PublicKey, session_id: str = "") -> Findings:
-    """All that is wrong with a recording. `session_id`: whose it must be; else that of the first genuine link."""
-    found = numbers(directory)
+class Shelf(Protocol):
+    """Where the files of one recording lie. Both readers raise OSError for what is not there."""
+
+    def numbers(self) -> dict[int, set[str]]:
+        """As `numbers` of a directory."""
+        ...
+
+    def link(self, number: int) -> bytes: ...
+
+    def stored(self, link: Link) -> bytes: ...
+
+
+@dataclass(frozen=True)
+class Directory:
+    """A `Shelf`: the node's own, or a bundle that was unpacked."""
+
+    path: Path
+
+    def numbers(self) -> dict[int, set[str]]:
+        return numbers(self.path)
+
+    def link(self, number: int) -> bytes:
+        return (self.path / link_name(number)).read_bytes()
+
+    def stored(self, link: Link) -> bytes:
+        return (self.path / link.file).read_bytes()
+
+
+def verify(
+    place: Path | Shelf, public_key: Ed25519PublicKey, session_id: str = "", *, has_bytes: bool = True
+) -> Findings:
+    """All that is wrong with a recording. `session_id`: whose it must be; else that of the first genuine link.
+
+    `has_bytes`: the pieces are still there, and are looked at as well.
+    """
+    shelf = Directory(place) if isinstance(place, Path) else place
+    found = shelf.numbers()
     closed = [number for number, kinds in found.items() if kinds & {"json", "cast.zst"}]
     flaws: list[Finding] = []
     previous: Link | None = None
@@ -150,7 +185,7 @@ def verify(directory: Path, public_key: Ed25519PublicKey, session_id: str = "") 
     last: Link | None = None
     for number in range(1, max(closed, default=0) + 1):
         link = None
-        for finding in _piece(directory, number, found.get(number, set()), public_key):
+        for finding in _piece(shelf, number, found.get(number, set()), public_key, has_bytes=has_bytes):
             if isinstance(finding, Link):
                 link = finding
             else:
@@ -177,13 +212,15 @@ def _follows(link: Link, previous: Link | None) -> bool:
     return link.previous == previous.hash and link.offset == previous.offset + previous.plain_bytes
 
 
-def _piece(directory: Path, number: int, kinds: set[str], key: Ed25519PublicKey) -> Iterator[Finding | Link]:
+def _piece(
+    shelf: Shelf, number: int, kinds: set[str], key: Ed25519PublicKey, *, has_bytes: bool
+) -> Iterator[Finding | Link]:
     """What is wrong with one piece by itself, and its link if that is genuine."""
     if "json" not in kinds:
         yield Finding(Flaw.MISSING, number, "there is no link")
         return
     try:
-        signed = read((directory / link_name(number)).read_bytes())
+        signed = read(shelf.link(number))
     except (OSError, ValueError):
         yield Finding(Flaw.CHANGED, number, "the link cannot be read")
         return
@@ -195,8 +232,10 @@ def _piece(directory: Path, number: int, kinds: set[str], key: Ed25519PublicKey)
     if link.number != number or link.file != piece_name(number):
         yield Finding(Flaw.REORDERED, number, f"is piece {link.number}")
         return
+    if not has_bytes:
+        return
     try:
-        stored = (directory / link.file).read_bytes()
+        stored = shelf.stored(link)
     except OSError:
         yield Finding(Flaw.MISSING, number, "the piece is not there")
         return

@@ -48,16 +48,34 @@ def plain_from(directory: Path, offset: int) -> Iterator[bytes]:
 
     A piece that is closed meanwhile is read on from where it was, so that nothing comes twice or is left out.
     """
+    return (part for _, part in parts_from(directory, offset))
+
+
+def parts_from(directory: Path, offset: int, size: int = _PART) -> Iterator[tuple[int, bytes]]:
+    """The same with the place of each part. Pieces whose bytes have gone, since the portal has them, are left out."""
     entry = next((entry for entry in reversed(index(directory)) if entry.offset <= offset), None)
     number, at = (entry.number, entry.offset) if entry else (1, 0)
     while (piece := _piece(directory, number)) is not None:
-        plain, is_closed = piece
-        start = max(0, offset - at)
-        for part in range(start, len(plain), _PART):
-            yield plain[part : part + _PART]
+        plain, length, is_closed = piece
+        for start in range(max(0, offset - at), len(plain), size):
+            yield at + start, plain[start : start + size]
         if not is_closed:
             return
-        number, at = number + 1, at + len(plain)
+        number, at = number + 1, at + length
+
+
+def newest_screen(directory: Path) -> int:
+    """Where the newest piece that is here and begins with the whole screen begins; without one, the newest of all."""
+    here = [entry for entry in index(directory) if (directory / chain.piece_name(entry.number)).exists()]
+    whole = [entry for entry in here if entry.has_keyframe]
+    newest = (whole or here)[-1:]
+    number, at = (here[-1].number + 1, here[-1].offset + here[-1].plain_bytes) if here else (1, 0)
+    try:
+        with (directory / chain.open_name(number)).open("rb") as file:
+            begins_whole = b', "k", ' in file.read(64)
+    except FileNotFoundError:
+        begins_whole = False
+    return at if begins_whole or not newest else newest[0].offset
 
 
 def rows(directory: Path, offset: int = 0) -> Iterator[Row]:
@@ -84,14 +102,29 @@ def _lines(directory: Path, offset: int) -> Iterator[bytes]:
         yield from lines
 
 
-def _piece(directory: Path, number: int) -> tuple[bytes, bool] | None:
-    """A piece's plain text, and whether it is closed. The link is what makes it so, and comes before the plain goes."""
+def _piece(directory: Path, number: int) -> tuple[bytes, int, bool] | None:
+    """A piece's plain text, how long it is or was, and whether it is closed.
+
+    The link is what makes it so, and comes before the plain text goes; the packed bytes go once the portal has them.
+    """
     for _ in range(2):
-        if (directory / chain.link_name(number)).exists():
-            stored = (directory / chain.piece_name(number)).read_bytes()
-            return bytes(cramjam.zstd.decompress(stored)) if stored else b"", True
         try:
-            return (directory / chain.open_name(number)).read_bytes(), False
+            link = chain.read((directory / chain.link_name(number)).read_bytes()).link
+        except FileNotFoundError:
+            pass
+        else:
+            return _unpacked(directory / chain.piece_name(number)), link.plain_bytes, True
+        try:
+            plain = (directory / chain.open_name(number)).read_bytes()
         except FileNotFoundError:
             continue
+        return plain, len(plain), False
     return None
+
+
+def _unpacked(path: Path) -> bytes:
+    try:
+        stored = path.read_bytes()
+    except FileNotFoundError:
+        return b""
+    return bytes(cramjam.zstd.decompress(stored)) if stored else b""

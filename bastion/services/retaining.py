@@ -1,0 +1,158 @@
+"""How long recordings stay: a customer's rule, holds that somebody has placed, and what goes when its time is over.
+
+The statement of work names no term. The Cybersecurity Law asks for six months of logs (Article 21, 3): nobody can set
+less; without a rule it is a year.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+
+from django.core.exceptions import PermissionDenied
+from django.db import IntegrityError, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.translation import gettext as _
+
+from accounts import audit
+from accounts.errors import DomainError
+from accounts.models import Customer, User
+from accounts.permissions import is_admin
+from bastion.models import (
+    BastionSession,
+    RecordingHold,
+    RecordingPiece,
+    RecordingPolicy,
+    RecordingPurge,
+)
+from bastion.models.recordings import LONGEST_DAYS, SHORTEST_DAYS, USUAL_DAYS
+from bastion.permissions import administers
+from bastion.services import keeping
+
+AT_ONCE = 200
+log = logging.getLogger(__name__)
+
+
+def policy_of(customer: Customer) -> RecordingPolicy:
+    """The customer's, or what holds without one (not saved)."""
+    found = RecordingPolicy.objects.filter(customer=customer).first()
+    return found or RecordingPolicy(customer=customer, keep_days=USUAL_DAYS)
+
+
+@transaction.atomic
+def set_policy(
+    *, customer: Customer, keep_days: int, tells_watched: bool, actor: User, now: datetime
+) -> RecordingPolicy:
+    """By the provider's administrators. Raises DomainError("days")."""
+    if not is_admin(actor):
+        raise PermissionDenied
+    if not SHORTEST_DAYS <= keep_days <= LONGEST_DAYS:
+        text = _("Recordings stay from %(least)s to %(most)s days.")
+        raise DomainError(text % {"least": SHORTEST_DAYS, "most": LONGEST_DAYS}, code="days")
+    before = policy_of(customer)
+    said = {"keep_days": [before.keep_days, keep_days], "tells_watched": [before.tells_watched, tells_watched]}
+    policy, _made = RecordingPolicy.objects.update_or_create(
+        customer=customer,
+        defaults={"keep_days": keep_days, "tells_watched": tells_watched, "changed_by": actor, "changed_at": now},
+    )
+    audit.record(action="bastion.recording.policy", actor=actor, customer=customer, obj=policy, detail=said, now=now)
+    return policy
+
+
+def hold_of(session: BastionSession) -> RecordingHold | None:
+    rows = RecordingHold.objects.select_related("placed_by")
+    return rows.filter(session=session, lifted_at=None).first()
+
+
+@transaction.atomic
+def hold(*, session: BastionSession, reason: str, actor: User, now: datetime) -> RecordingHold:
+    """Raises DomainError("reason", "held", "purged")."""
+    if not administers(actor, session.customer_id):
+        raise PermissionDenied
+    audit.hold(session.customer_id)
+    _lock(session)
+    reason = " ".join(reason.split())[:300]
+    if not reason:
+        raise DomainError(_("Please say why the recording has to stay."), code="reason")
+    if RecordingPurge.objects.filter(session=session).exists():
+        raise DomainError(_("The recording has gone already."), code="purged")
+    try:
+        with transaction.atomic():
+            placed = RecordingHold.objects.create(
+                customer_id=session.customer_id, session=session, reason=reason, placed_by=actor, placed_at=now
+            )
+    except IntegrityError:
+        raise DomainError(_("The recording is held already."), code="held") from None
+    detail = {"reason": reason}
+    audit.record(
+        action="bastion.recording.hold", actor=actor, customer=session.customer, obj=session, detail=detail, now=now
+    )
+    return placed
+
+
+@transaction.atomic
+def lift(*, session: BastionSession, actor: User, now: datetime) -> None:
+    """Raises DomainError("not_held")."""
+    if not administers(actor, session.customer_id):
+        raise PermissionDenied
+    audit.hold(session.customer_id)
+    _lock(session)
+    if not RecordingHold.objects.filter(session=session, lifted_at=None).update(lifted_at=now, lifted_by=actor):
+        raise DomainError(_("The recording is not held."), code="not_held")
+    audit.record(action="bastion.recording.lift", actor=actor, customer=session.customer, obj=session, now=now)
+
+
+def due(customer: Customer, *, now: datetime) -> QuerySet[BastionSession]:
+    """Sessions whose recording has been kept for long enough, is not held, and is still there."""
+    until = now - timedelta(days=policy_of(customer).keep_days)
+    of = {"session": OuterRef("pk")}
+    rows: QuerySet[BastionSession] = BastionSession.objects.filter(
+        Exists(RecordingPiece.objects.filter(**of)),
+        ~Exists(RecordingPurge.objects.filter(**of)),
+        ~Exists(RecordingHold.objects.filter(**of, lifted_at=None)),
+        customer=customer,
+        state=BastionSession.State.ENDED,
+        ended_at__lt=until,
+    )
+    return rows.order_by("ended_at", "pk")
+
+
+def purge(*, customer: Customer, now: datetime) -> int:
+    """Some of what is due; how many recordings went. Broken off anywhere, the next run finishes it."""
+    keep_days, count = policy_of(customer).keep_days, 0
+    for session in due(customer, now=now)[:AT_ONCE]:
+        try:
+            count += _purge(session, keep_days, now)
+        except OSError as problem:
+            log.error("the recording of session %s cannot be removed: %s", session.uid, problem)
+    return count
+
+
+@transaction.atomic
+def _purge(session: BastionSession, keep_days: int, now: datetime) -> bool:
+    """The bytes go first: a row that says so is true whenever it is there."""
+    audit.hold(session.customer_id)
+    _lock(session)
+    if not due(session.customer, now=now).filter(pk=session.pk).exists():
+        return False
+    pieces = list(RecordingPiece.objects.filter(session=session).select_related("session"))
+    for piece in pieces:
+        keeping.remove(piece)
+    size = sum(piece.size for piece in pieces)
+    RecordingPurge.objects.create(
+        customer_id=session.customer_id,
+        session=session,
+        keep_days=keep_days,
+        pieces=len(pieces),
+        size=size,
+        purged_at=now,
+    )
+    detail = {"keep_days": keep_days, "pieces": len(pieces), "bytes": size}
+    audit.record(
+        action="bastion.recording.purge", actor=None, customer=session.customer, obj=session, detail=detail, now=now
+    )
+    return True
+
+
+def _lock(session: BastionSession) -> None:
+    BastionSession.objects.select_for_update(of=("self",)).get(pk=session.pk)

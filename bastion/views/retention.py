@@ -1,0 +1,47 @@
+"""How long each customer's recordings stay: read by whoever administers the bastion, set by the provider's."""
+
+from __future__ import annotations
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_safe
+
+from accounts.models import Customer
+from accounts.permissions import is_admin, is_customer_pm, person_of, require
+from bastion.forms import RetentionForm
+from bastion.models import PortalKey, RecordingHold
+from bastion.services import retaining
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    person = person_of(request)
+    if not (is_admin(person) or is_customer_pm(person)):
+        raise PermissionDenied
+    holds = RecordingHold.objects.filter(lifted_at=None).select_related("session__asset", "customer", "placed_by")
+    context = {
+        "policies": [retaining.policy_of(customer) for customer in Customer.objects.all()],
+        "holds": holds[:200],
+        "keys": PortalKey.objects.filter(customer=None),
+        "may_set": is_admin(person),
+    }
+    return render(request, "bastion/retention.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@require(is_admin)
+def edit(request: HttpRequest, pk: int) -> HttpResponse:
+    customer = get_object_or_404(Customer, pk=pk)
+    policy = retaining.policy_of(customer)
+    initial = {"keep_days": policy.keep_days, "tells_watched": policy.tells_watched}
+    form = RetentionForm(request.POST if request.method == "POST" else None, initial=initial)
+    if request.method == "POST" and form.is_valid():
+        retaining.set_policy(customer=customer, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
+        messages.success(request, _("Saved."))
+        return redirect("bastion:retention")
+    context = {"customer": customer, "form": form}
+    return render(request, "bastion/retention_form.html", context, status=422 if form.errors else 200)

@@ -1,0 +1,150 @@
+"""How long recordings stay: a customer's rule, holds, and what goes when its time is over."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import pytest
+from django.core.exceptions import PermissionDenied
+
+from accounts import scope
+from accounts.errors import DomainError
+from accounts.models import AuditEntry, User
+from assets.models import Asset
+from bastion.models import BastionSession, Node, RecordingHold, RecordingPolicy, RecordingPurge
+from bastion.services import keeping, retaining, verifying
+from bastion.tasks import purge
+from tests.bastion import kept
+from tests.conftest import NOW, ClientFor
+
+YEAR = timedelta(days=365)
+
+
+@pytest.fixture
+def session(node: Node, web: Asset, root: User, tmp_path: Path) -> BastionSession:
+    made = kept.begin(node, web, root)
+    kept.record(made, tmp_path, kept.lines("hello\r\n", "bye\r\n"))
+    kept.end(made)
+    return made
+
+
+def purge_at(session: BastionSession, now: datetime) -> int:
+    with scope.platform("test"):
+        return retaining.purge(customer=session.customer, now=now)
+
+
+def is_there(session: BastionSession) -> bool:
+    with scope.platform("test"):
+        pieces = list(session.pieces.select_related("session"))
+        return all(keeping.store().exists(piece.file) for piece in pieces)
+
+
+def test_it_goes_when_its_time_is_over_and_its_chain_stays(session: BastionSession) -> None:
+    assert purge_at(session, NOW + YEAR) == 0
+    assert is_there(session)
+    assert purge_at(session, NOW + YEAR + timedelta(seconds=1)) == 1
+    assert not is_there(session)
+    with scope.platform("test"):
+        verdict = verifying.verify(session, trusted=verifying.portal_keys())
+        assert verdict.is_good
+        assert verdict.is_purged
+        assert RecordingPurge.objects.get().pieces == session.pieces.count()
+        assert AuditEntry.objects.filter(action="bastion.recording.purge").count() == 1
+    assert purge_at(session, NOW + 2 * YEAR) == 0
+
+
+def test_what_runs_or_is_held_stays(session: BastionSession, alice: User, node: Node, web: Asset, root: User) -> None:
+    with scope.platform("test"):
+        retaining.hold(session=session, reason="asked for by the court", actor=alice, now=NOW)
+    assert purge_at(session, NOW + 2 * YEAR) == 0
+    assert is_there(session)
+    with scope.platform("test"), pytest.raises(DomainError):
+        retaining.hold(session=session, reason="again", actor=alice, now=NOW)
+    with scope.platform("test"):
+        retaining.lift(session=session, actor=alice, now=NOW)
+        assert [
+            entry.action
+            for entry in AuditEntry.objects.filter(action__startswith="bastion.recording.").order_by("sequence")
+        ] == [
+            "bastion.recording.hold",
+            "bastion.recording.lift",
+        ]
+    assert purge_at(session, NOW + 2 * YEAR) == 1
+    with scope.platform("test"), pytest.raises(DomainError):
+        retaining.hold(session=session, reason="too late", actor=alice, now=NOW)
+
+
+def test_a_run_that_was_broken_off_is_finished_by_the_next(
+    session: BastionSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    remove, calls = keeping.remove, []
+
+    def break_off(piece: object) -> None:
+        calls.append(piece)
+        if len(calls) == 2:
+            raise OSError("the disk went away")
+        remove(piece)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(keeping, "remove", break_off)
+        assert purge_at(session, NOW + 2 * YEAR) == 0
+    with scope.platform("test"):
+        assert not RecordingPurge.objects.exists()
+    assert purge_at(session, NOW + 2 * YEAR) == 1
+
+
+def test_a_rule_is_set_by_administrators_within_the_law(
+    session: BastionSession, alice: User, root: User, client_for: ClientFor
+) -> None:
+    address = f"/bastion/retention/{session.customer_id}/"
+    assert client_for(alice).get(address).status_code == 403
+    assert client_for(alice).post(address, {"keep_days": 200}).status_code == 403
+    assert client_for(root).post(address, {"keep_days": 30}).status_code == 422
+    assert client_for(root).post(address, {"keep_days": 200}).status_code == 302
+    with scope.platform("test"):
+        policy = RecordingPolicy.objects.get()
+        assert (policy.keep_days, policy.tells_watched) == (200, False)
+        [entry] = AuditEntry.objects.filter(action="bastion.recording.policy")
+        assert entry.detail["keep_days"] == [365, 200]
+        with pytest.raises(DomainError):
+            retaining.set_policy(customer=session.customer, keep_days=100, tells_watched=True, actor=root, now=NOW)
+        with pytest.raises(PermissionDenied):
+            retaining.set_policy(customer=session.customer, keep_days=400, tells_watched=True, actor=alice, now=NOW)
+    assert purge_at(session, NOW + timedelta(days=201)) == 1
+
+
+def test_the_page_shows_ones_own_rule_and_holds(
+    session: BastionSession, alice: User, bob: User, eve: User, root: User, client_for: ClientFor
+) -> None:
+    client = client_for(alice)
+    assert client.post(f"/bastion/sessions/{session.pk}/hold/", {"words": "the court asks"}).status_code == 302
+    assert "the court asks" in client.get("/bastion/retention/").content.decode()
+    assert "the court asks" in client.get(f"/bastion/sessions/{session.pk}/").content.decode()
+    page = client_for(eve).get("/bastion/retention/").content.decode()
+    assert "the court asks" not in page
+    assert f"/bastion/retention/{session.customer_id}/" not in page
+    assert "甲方制造" not in page
+    assert client_for(bob).get("/bastion/retention/").status_code == 403
+    assert client.post(f"/bastion/sessions/{session.pk}/lift/", {}).status_code == 302
+    with scope.platform("test"):
+        assert RecordingHold.objects.get().lifted_by == alice
+
+
+def test_the_task_looks_at_every_customer(session: BastionSession) -> None:
+    with scope.platform("test"):
+        BastionSession.objects.filter(pk=session.pk).update(ended_at=NOW - 3 * YEAR)
+    purge()
+    assert not is_there(session)
+
+
+def test_who_is_connected_stands_by_customer_and_group(
+    session: BastionSession, node: Node, web: Asset, root: User, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    running = kept.begin(node, web, root)
+    page = client_for(alice).get("/bastion/online/").content.decode()
+    assert f"/bastion/sessions/{running.pk}/watch/" in page
+    assert f"/bastion/sessions/{session.pk}/watch/" not in page
+    assert "trops@web-01" not in client_for(eve).get("/bastion/online/").content.decode()
+    assert client_for(alice).get(f"/bastion/sessions/{running.pk}/watch/").status_code == 200
+    assert client_for(alice).get(f"/bastion/sessions/{session.pk}/watch/").status_code == 302
