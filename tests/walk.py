@@ -26,6 +26,7 @@ READING = ("GET", "HEAD", "OPTIONS")
 REFUSED = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.METHOD_NOT_ALLOWED)
 
 PARAMETERS: Final[dict[str, str]] = {
+    "digest": "0" * 64,
     "day": NOW.date().isoformat(),
     "rule_id": next(iter(RULES)),
     "kind": "tcp",

@@ -98,6 +98,9 @@ def test_the_score_is_drawn_over_time(web: Asset, check: HardeningCheck, chen: U
     with scope.platform("test"):
         looked_at(web, chen, "debian-12", now=NOW + timedelta(days=7))
     found = json.loads(client_for(chen).get(f"{BASE}servers/{web.pk}/trend.json").content)
+    assert {"alarms", "from", "to", "step", "unit", "min", "max", "state", "hidden"} <= set(
+        found
+    )  # all that chart.js reads
     (line,) = found["series"]
     assert len(line["t"]) == 2
     assert line["v"][0] < line["v"][1]

@@ -127,6 +127,10 @@ class Program:
             text=True,
         )
 
+    def has_come_up(self) -> bool:
+        """It has what it brings to the portal, and hears signals."""
+        return (self.state / "ssh_host_rsa_key").exists()
+
     def answers(self) -> bool:
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as greeting:
@@ -195,13 +199,16 @@ def test_revoked_it_comes_back_under_another_key_and_keeps_what_it_had_not_told(
 @pytest.mark.django_db(transaction=True)
 def test_it_waits_for_its_portal_and_says_once_when_the_secret_is_another(program: Program) -> None:
     program.start(secret="another")
+    until(program.has_come_up)
     time.sleep(3)
     status, said = program.stop()
     assert status == 0
     assert said.count("does not take this node: bad_token") == 1
     program.url = f"http://127.0.0.1:{free_port()}"
+    (program.state / "ssh_host_rsa_key").unlink()
     program.start()
-    time.sleep(3)
+    until(program.has_come_up)
+    time.sleep(1)
     assert not program.answers()
     status, said = program.stop()
     assert (status, said) == (0, "")

@@ -13,7 +13,7 @@ section() {
 clock() { date +%s; date +%z; readlink -f /etc/localtime; cat /etc/timezone 2>/dev/null; return 0; }
 journal() { # moment in microseconds, process, words; only what sshd itself has written (_COMM cannot be forged)
     have journalctl || return $ABSENT
-    [ "$(id -u)" = 0 ] || id -nG | grep -qwE 'systemd-journal|adm' || return $DENIED
+    [ "$(id -u)" = 0 ] || id -nG | grep -qwE 'systemd-journal|adm|wheel' || return $DENIED
     limited 40 journalctl -q --no-pager -o export --since "@$PARAM_SINCE" _COMM=sshd + _COMM=sshd-session + _COMM=sshd-auth |
         awk '
             /^__REALTIME_TIMESTAMP=/ { at = substr($0, 22) }

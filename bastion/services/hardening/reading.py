@@ -113,6 +113,7 @@ def trend(asset: Asset, *, name: str, now: datetime) -> dict[str, Any]:
         "to": end,
         "step": max((end - start) // 2, 1),
         "hidden": 0,
+        "alarms": [],
         "series": [
             {"id": 1, "name": name, "codes": {}, "t": times, "v": [score for _at, score in points], "lo": [], "hi": []}
         ],
