@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
     dependencies = [
         ("accounts", "0001_initial"),
         ("assets", "0001_initial"),
-        ("bastion", "0001_initial"),
+        ("bastion", "0005_hardening"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]
 

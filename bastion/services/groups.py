@@ -15,7 +15,7 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_admin, is_customer_pm
 from assets.models import Asset
-from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
+from bastion.models import CommandRule, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
 from bastion.services import living
 from notify import live
@@ -212,7 +212,7 @@ def _only_what_is_theirs(group: ResourceGroup, chosen: Iterable[Asset], actor: U
 
 def _rights_have_changed(group: ResourceGroup, now: datetime, *, renews: bool = False) -> None:
     """Who may do what, and which command rules hold, follow from what is in a group."""
-    renews = renews or group.rules.kept().exists()
+    renews = renews or CommandRule.objects.kept().filter(group=group).exists()
     living.ask_again(customer_id=group.customer_id, now=now, renews=renews)
     live.publish(customer_id=group.customer_id, topic="bastion", object_id=group.pk)
 

@@ -21,7 +21,7 @@ from bastion.hardening.catalogue import script as body_of
 from bastion.hardening.logins import address
 from changes.scripts import Interpreter, Script, command, given
 from changes.services import transports
-from changes.services.transports import Direct
+from changes.services.transports import Transport
 
 PURPOSES: Final = (AccountPurpose.OPERATIONS,)
 MOST_OUTPUT: Final = 1_000_000
@@ -52,7 +52,7 @@ class Answer:
 class Errand:
     """All that a thread needs for one server."""
 
-    way: Direct
+    way: Transport
     login: ssh.Login
     script: Script
     values: Mapping[str, str]
