@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -155,11 +156,12 @@ def test_a_request_is_settled_once(web: Asset, chen: User, alice: User) -> None:
         with pytest.raises(DomainError, match="why"):
             requesting.refuse(request=request, words=" ", actor=alice, now=NOW)
         requesting.refuse(request=request, words="not now", actor=alice, now=NOW)
-        for act in (
+        acts: tuple[Callable[[], object], ...] = (
             lambda: requesting.grant(request=request, words="", actor=alice, now=NOW),
             lambda: requesting.refuse(request=request, words="no", actor=alice, now=NOW),
             lambda: requesting.withdraw(request=request, actor=chen, now=NOW),
-        ):
+        )
+        for act in acts:
             with pytest.raises(DomainError) as refusal:
                 act()
             assert refusal.value.code == "settled"
