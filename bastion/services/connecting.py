@@ -28,7 +28,7 @@ class Offer:
 
     asset: Asset
     accounts: list[Credential]
-    """Those by which they may connect now, the usual one first."""
+    """Those by which they may connect now, the usual one first, each name once."""
     decision: Decision
     """Of the usual account, whether it says yes or no."""
     has_way: bool
@@ -82,7 +82,8 @@ def offers(person: User, assets: Iterable[Asset], *, now: datetime) -> list[Offe
     ways = set(SshAccess.objects.filter(asset__in=[one.pk for one in assets]).values_list("asset_id", flat=True))
     found = []
     for asset in assets:
-        terms, mine = rights.terms(person, asset), known[asset.pk]
+        by_name = {row.username: row for row in reversed(known[asset.pk])}
+        terms, mine = rights.terms(person, asset), [row for row in known[asset.pk] if by_name[row.username] is row]
         judged = [(one, _judged(terms, one.username, now)) for one in mine]
         usable = [one for one, decision in judged if decision.is_allowed]
         first = next((decision for _one, decision in judged if decision.is_allowed), None)
