@@ -21,7 +21,7 @@ from bastion.gateway.contract import Action
 from bastion.models import CommandRule, Grant, ResourceGroup
 from bastion.services import requesting
 from bastion.services.granting import ZONE, Wanted
-from bastion.words import ACTIONS, PROTOCOLS
+from bastion.words import ACTIONS, GRANTED, PROTOCOLS
 from changes.forms import moment_field
 
 WEEKS: Final = 3
@@ -75,7 +75,7 @@ class TermsForm(forms.Form):
     )
     protocols = forms.TypedMultipleChoiceField(
         label=_("By which protocol"),
-        choices=list(PROTOCOLS.items()),
+        choices=[(one, PROTOCOLS[one]) for one in GRANTED],
         coerce=Protocol,
         widget=forms.CheckboxSelectMultiple,
         initial=[Protocol.SSH],
@@ -177,6 +177,12 @@ class GrantForm(TermsForm):
             self.add_error("group", _("Please choose a group or one resource, not both."))
         cleaned["to"] = places[0] if len(places) == 1 else None
         return cleaned
+
+
+def fits(grant: Grant) -> bool:
+    """Whether the form can show all of its hours: what it cannot show it would lose."""
+    windows = from_json(grant.windows, grant.timezone)
+    return len(windows) <= WEEKS and all(isinstance(one, Weekly) for one in windows)
 
 
 def terms_of(grant: Grant) -> dict[str, object]:

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 
 from bastion.models import HardeningPolicy
 from bastion.services.hardening.policies import Terms
-from changes.catalogue import Field
+from changes.catalogue import Field, Type
 from changes.operation_forms import form_field
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -152,7 +152,8 @@ class RemedyForm(forms.Form):
         super().__init__(posted)
         for one in asked:
             self.fields[one.name] = form_field(one)
-            self.fields[one.name].initial = values.get(one.name, "")
+            value = values.get(one.name, "")
+            self.fields[one.name].initial = value == "yes" if one.type is Type.BOOLEAN else value
 
     @property
     def values(self) -> dict[str, str]:

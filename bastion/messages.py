@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 from typing import Final
 
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from accounts.models import Customer, Role, User
+from accounts.models import Assignment, Customer, Role, User
 from assets.models import Asset
 from bastion.models import AccessRequest, CommandReview, GroupAdministrator, HostKeySighting
 from notify import services as notify
@@ -85,21 +86,26 @@ def host_key_met(sighting: HostKeySighting, *, now: datetime) -> None:
             )
         return _("The host key of %(asset)s waits to be confirmed") % place, sighting.fingerprint
 
-    people = administrators(sighting.customer_id)
+    def tell(people: Iterable[User], url: str) -> None:
+        _tell(
+            sighting.customer,
+            f"bastion:host-key:{sighting.pk}",
+            people,
+            text,
+            about=f"bastion.host_key:{sighting.pk}",
+            url=url,
+            now=now,
+            channels=CALLING if is_changed else INBOX,
+            topic=Topic.ALERT,
+            severity=2 if is_changed else None,
+        )
+
+    deciding = administrators(sighting.customer_id)
+    tell(deciding, f"/bastion/host-keys/{sighting.pk}/")
     if is_changed:
-        people += group_administrators(sighting.asset)
-    _tell(
-        sighting.customer,
-        f"bastion:host-key:{sighting.pk}",
-        people,
-        text,
-        about=f"bastion.host_key:{sighting.pk}",
-        url=f"/bastion/host-keys/{sighting.pk}/",
-        now=now,
-        channels=CALLING if is_changed else INBOX,
-        topic=Topic.ALERT,
-        severity=2 if is_changed else None,
-    )
+        known = {person.pk for person in deciding}
+        others = [person for person in group_administrators(sighting.asset) if person.pk not in known]
+        tell(others, f"/bastion/connect/{sighting.asset_id}/")
 
 
 def who_decides(asset: Asset, *, but: User) -> list[User]:
@@ -111,6 +117,8 @@ def who_decides(asset: Asset, *, but: User) -> list[User]:
 def group_administrators(asset: Asset) -> list[User]:
     rows = GroupAdministrator.objects.filter(group__members__asset=asset, group__retired_at=None)
     found = rows.filter(person__is_active=True).exclude(person__role=Role.CUSTOMER_VIEWER).select_related("person")
+    works_here = Assignment.objects.filter(user=OuterRef("person"), customer=asset.customer_id)
+    found = found.filter(~Q(person__role=Role.ENGINEER) | Exists(works_here))
     return [*{row.person_id: row.person for row in found}.values()]
 
 

@@ -1,5 +1,6 @@
 """What the bastion does by itself."""
 
+import logging
 from datetime import datetime
 
 from celery import shared_task
@@ -9,6 +10,8 @@ from accounts import scope
 from accounts.models import Customer
 from bastion.services import groups, living, node_watch, requesting, retaining, reviewing
 from bastion.services.hardening import direct, exceptions, remedies, runs
+
+log = logging.getLogger(__name__)
 
 
 @shared_task(name="bastion.sweep", queue="default")
@@ -37,7 +40,10 @@ def follow_networks() -> None:
     """Networks' own groups take in what has joined."""
     with scope.platform("groups of networks"):
         for customer in Customer.objects.all():
-            groups.follow_networks(customer=customer, now=timezone.now())
+            try:
+                groups.follow_networks(customer=customer, now=timezone.now())
+            except Exception:  # what is wrong with one customer's holds up no other's
+                log.exception("networks of %s", customer)
 
 
 @shared_task(name=runs.ADVANCE_TASK, queue="automation")

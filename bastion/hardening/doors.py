@@ -75,9 +75,16 @@ def authentication(said: Said, standard: Standard) -> Finding:
     tries = _first(found, "maxauthtries")
     if tries.isascii() and tries.isdecimal() and len(tries) < 9 and int(tries) > 6:
         return failed("many_tries", evidence, tries)
-    if _first(found, "passwordauthentication") != "no" and not standard.allows_passwords:
+    by_password = _takes_passwords(found)
+    if by_password and not standard.allows_passwords:
         return failed("password_login", evidence)
-    return passed("keys_only" if _first(found, "passwordauthentication") == "no" else "passwords_agreed", evidence)
+    return passed("passwords_agreed" if by_password else "keys_only", evidence)
+
+
+def _takes_passwords(found: dict[str, list[str]]) -> bool:
+    """Directly, or as an answer to a question that PAM asks."""
+    asks = "yes" in {_first(found, "kbdinteractiveauthentication"), _first(found, "challengeresponseauthentication")}
+    return _first(found, "passwordauthentication") != "no" or (asks and _first(found, "usepam") == "yes")
 
 
 def ssh_ports(said: Said) -> frozenset[int]:

@@ -25,10 +25,7 @@ def time_sync(said: Said, _standard: Standard) -> Finding:
     if not section.is_whole:
         return unread(section) if section.code != 78 else failed("no_time_sync")
     by_tool = parts(section)
-    yes = any(
-        re.match(r"\s*(System clock synchronized|NTP synchronized): yes\b", line)
-        for line in by_tool.get("timedatectl", [])
-    )
+    yes = any(_SYNCHRONISED.match(line) for line in by_tool.get("timedatectl", []))
     leap = any(re.match(r"Leap status\s*: Normal\b", line) for line in by_tool.get("chronyc", []))
     peer = any(line.startswith("*") for line in by_tool.get("ntpq", []))
     if yes or leap or peer:
@@ -78,10 +75,6 @@ def _apt(by_tool: dict[str, list[str]], text: str, *, only_security: bool) -> Fi
     chosen = secure if only_security else [row for row in rows if row not in secure]
     names = [row.split()[1] for row in chosen if len(row.split()) > 1]
     return _counted(names, "security_updates" if only_security else "other_updates", "\n".join(chosen))
-
-
-def _moment(word: str) -> int:
-    return int(word) if word.isascii() and word.isdecimal() and len(word) < 13 else 0
 
 
 def _counted(packages: list[str], code: str, evidence: str) -> Finding:

@@ -63,7 +63,7 @@ class Gateway:
         return self._line("sftp", "-P", shlex.quote(f"{user}@{self.node.ssh_host}"))
 
     def _line(self, program: str, option: str, place: str) -> str:
-        port = "" if self.node.ssh_port == 22 else f"{option} {self.node.ssh_port} "
+        port = "" if self.node.public_port == 22 else f"{option} {self.node.public_port} "
         return f"{program} {port}{place}"
 
 

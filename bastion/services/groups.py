@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from itertools import count
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -95,7 +96,7 @@ def seen_by(person: User) -> QuerySet[ResourceGroup]:
     rows = ResourceGroup.objects.filter(retired_at=None).select_related("customer")
     if is_admin(person) or is_customer_pm(person):
         return rows
-    return rows.filter(administrators__person=person)
+    return rows.filter(Exists(GroupAdministrator.objects.filter(group=OuterRef("pk"), person=person)))
 
 
 @transaction.atomic
@@ -160,7 +161,11 @@ def follow_networks(*, customer: Customer, now: datetime) -> int:
     known = {group.network: group for group in _network_groups(customer)}
     for network in sorted(networks - known.keys()):
         known[network] = ResourceGroup.objects.create(
-            customer=customer, kind=ResourceGroup.Kind.NETWORK, name=network, network=network, created_at=now
+            customer=customer,
+            kind=ResourceGroup.Kind.NETWORK,
+            name=_free_name(customer, network),
+            network=network,
+            created_at=now,
         )
     there = set(GroupAsset.objects.filter(group__in=known.values()).values_list("group__network", "asset_id"))
     wanted = {(network, asset_id) for asset_id, network in placed.items() if network}
@@ -174,6 +179,17 @@ def follow_networks(*, customer: Customer, now: datetime) -> int:
         living.ask_again(customer_id=customer.pk, now=now)
         live.publish(customer_id=customer.pk, topic="bastion", object_id=0)
     return len(wanted ^ there)
+
+
+def _free_name(customer: Customer, wanted: str) -> str:
+    """Somebody may have called another group like the network."""
+    taken = set(ResourceGroup.objects.filter(customer=customer, retired_at=None).values_list("name", flat=True))
+    name = wanted[:80]
+    for number in count(2):
+        if name not in taken:
+            break
+        name = f"{wanted[:70]} {number}"
+    return name
 
 
 def _network_groups(customer: Customer) -> Iterable[ResourceGroup]:

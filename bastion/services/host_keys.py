@@ -65,6 +65,8 @@ def confirm(*, sighting: HostKeySighting, words: str, actor: User, now: datetime
         raise DomainError(
             _("The server answers at another address now. Connect again, so that its key is read there."), code="moved"
         )
+    if door.pinned_at and door.host_key and door.pinned_at > sighting.last_seen_at:
+        raise DomainError(_("Another key was confirmed since it was seen. Connect again to see it anew."), code="old")
     reaching.pin_seen(access=door, host_key=sighting.key, actor=actor, now=now)
     others = HostKeySighting.objects.waiting().filter(asset=sighting.asset_id).exclude(pk=sighting.pk)
     others.update(state=STATES.REPLACED, decided_at=now, decided_by=actor)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from ipaddress import ip_address
 from typing import Final
 
 from django.conf import settings
-from django.db.models import Max, Q
+from django.db.models import Exists, Max, OuterRef, Q, QuerySet
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
@@ -20,7 +21,7 @@ from bastion.access import Protocol
 from bastion.gateway import contract, wire
 from bastion.gateway.contract import Front
 from bastion.models import BastionSession, Favourite, GroupAsset, Node
-from bastion.services import admitting, authorising
+from bastion.services import admitting, authorising, host_keys
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
@@ -48,7 +49,7 @@ class Found:
 
 def resources(person: User, *, node: Node, query: str, limit: int, now: datetime) -> list[contract.Resource]:
     """The menu: what somebody may connect to now, their favourites first, then what they used last."""
-    assets = _served(person, node, now)
+    assets = list(_served(person, node, now))
     words = query.lower().split()[:5]
     if words:
         assets = [one for one in assets if all(word in f"{one.name} {one.address}".lower() for word in words)]
@@ -85,11 +86,12 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     )
 
 
-def _served(person: User, node: Node, now: datetime) -> list[Asset]:
+def _served(person: User, node: Node, now: datetime) -> QuerySet[Asset]:
     """Those that answer SSH at a known place, through this node."""
-    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now)
-    doors = set(SshAccess.objects.filter(asset__in=[asset.pk for asset in assets]).values_list("asset_id", flat=True))
-    return [one for one in assets if one.pk in doors and node.customer_id in (None, one.customer_id)]
+    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now).filter(
+        Exists(SshAccess.objects.filter(asset=OuterRef("pk")))
+    )
+    return assets if node.customer_id is None else assets.filter(customer=node.customer_id)
 
 
 def _found(person: User, asset: Asset, now: datetime) -> Found:
@@ -101,9 +103,12 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
     name = name.strip()
     served = _served(person, node, now)
     if name.startswith("#") and name[1:].isdecimal() and len(name) <= MOST_DIGITS:
-        meant = [one for one in served if one.pk == int(name[1:])]
+        meant = list(served.filter(pk=int(name[1:])))
     else:
-        meant = [one for one in served if name.lower() in {one.name.lower(), *_addresses(one)}]
+        called = Q(name__iexact=name) | Q(host__iexact=name)
+        if (address := _address(name)) is not None:
+            called |= Q(private_ip=address) | Q(public_ip=address)
+        meant = list(served.filter(called)[: MOST_CHOICES + 1])
     if not meant:
         where = {"address": f"{settings.PUBLIC_URL}{reverse('bastion:connect')}"}
         words = _("There is no such resource, or you have no access to it. Ask for access at %(address)s.") % where
@@ -136,14 +141,13 @@ def _with_secret(credential: Credential, person: User, session: BastionSession, 
 
 
 def _hop(access: SshAccess, account: contract.Account, asset: Asset) -> contract.Hop:
-    trusting = GroupAsset.objects.filter(asset=asset, group__trusts_first_sight=True, group__retired_at=None)
     return contract.Hop(
         id=asset.pk,
         host=access.host,
         port=access.port,
         account=account,
         host_keys=(access.host_key,) if access.host_key else (),
-        trusts_first_sight=not access.host_key and trusting.exists(),
+        trusts_first_sight=not access.host_key and host_keys.is_trusted_at_first_sight(asset.pk),
     )
 
 
@@ -183,8 +187,11 @@ def starred_by(person: User) -> set[int]:
     return set(Favourite.objects.filter(person=person).values_list("asset_id", flat=True))
 
 
-def _addresses(asset: Asset) -> set[str]:
-    return {text.lower() for text in (asset.host, asset.private_ip, asset.public_ip) if text}
+def _address(text: str) -> str | None:
+    try:
+        return str(ip_address(text))
+    except ValueError:
+        return None
 
 
 def offers(asset: Asset) -> tuple[tuple[str, str], ...]:

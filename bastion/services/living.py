@@ -13,6 +13,7 @@ from channels.layers import get_channel_layer
 from django.core.cache import cache
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import prefetch_related_objects
 
 from accounts import audit
 from accounts.models import User
@@ -79,7 +80,7 @@ def ask_again(*, now: datetime, customer_id: int | None = None, renews: bool = F
     live = BastionSession.objects.exclude(state=STATES.ENDED)
     if customer_id is not None:
         live = live.filter(customer=customer_id)
-    asked = live.select_related("person", "asset__customer", "incident", "change")
+    asked = live.select_related("person", "asset__customer").defer("asset__details")
     allowed = {}
     for session, decision in authorising.still_allowed(asked, now=now).items():
         if decision.is_allowed:
@@ -87,6 +88,7 @@ def ask_again(*, now: datetime, customer_id: int | None = None, renews: bool = F
         else:
             _cut_off(session, now)
     changed = {one: decision for one, decision in allowed.items() if renews or _differs(one, decision)}
+    prefetch_related_objects(list(changed), "incident", "change")
     rules = admitting.rules_of({one.asset_id: one.asset for one in changed}.values()) if changed else {}
     for session, decision in changed.items():
         session.actions, session.ends_at = sorted(decision.actions), decision.ends_at
@@ -108,10 +110,11 @@ def _cut_off(session: BastionSession, now: datetime) -> None:
 
 
 @transaction.atomic
-def _order(session: BastionSession, order: Order, action: str, actor: User, now: datetime) -> None:
+def _order(session: BastionSession, order: End | Lock | Say, action: str, actor: User, now: datetime) -> None:
     if not authorising.may_end(actor, session):
         raise PermissionDenied
-    audit.record(action=action, actor=actor, customer=session.customer, obj=session, now=now)
+    detail = {"words": order.words} if order.words else {}
+    audit.record(action=action, actor=actor, customer=session.customer, obj=session, detail=detail, now=now)
     tell(session, order)
 
 

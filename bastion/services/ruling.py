@@ -69,7 +69,7 @@ def create(*, customer: Customer, said: Said, actor: User, now: datetime) -> Com
 @transaction.atomic
 def change(*, rule: CommandRule, said: Said, actor: User, now: datetime) -> CommandRule:
     _hold(rule.customer, actor)
-    rule = CommandRule.objects.kept().joined().get(pk=rule.pk)
+    rule = _kept(rule)
     _check(rule.customer, said)
     detail = {name: [getattr(rule, name), value] for name, value in _fields(said).items()}
     detail = {name: pair for name, pair in detail.items() if pair[0] != pair[1]}
@@ -84,8 +84,18 @@ def change(*, rule: CommandRule, said: Said, actor: User, now: datetime) -> Comm
 
 @transaction.atomic
 def switch(*, rule: CommandRule, is_on: bool, actor: User, now: datetime) -> CommandRule:
+    _hold(rule.customer, actor)
+    rule = _kept(rule)
     said = Said(rule.name, rule.pattern, rule.verdict, rule.words, rule.group, is_on)
     return change(rule=rule, said=said, actor=actor, now=now)
+
+
+def _kept(rule: CommandRule) -> CommandRule:
+    """As it is under the lock."""
+    found: CommandRule | None = CommandRule.objects.kept().joined().filter(pk=rule.pk).first()
+    if found is None:
+        raise DomainError(_("This rule is no longer there."), code="retired")
+    return found
 
 
 @transaction.atomic

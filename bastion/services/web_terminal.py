@@ -193,8 +193,7 @@ def _may_be_guest(guest: User, session: BastionSession, *, may_type: bool, now: 
 
 
 def _asset(person: User, asset_id: int, now: datetime) -> Asset:
-    reached = authorising.reachable(person, protocol=Protocol.SSH, now=now)
-    asset = next((one for one in reached if one.pk == asset_id), None)
+    asset = authorising.reachable(person, protocol=Protocol.SSH, now=now).filter(pk=asset_id).first()
     if asset is None or not SshAccess.objects.filter(asset=asset).exists():
         raise DomainError(_("There is no such resource, or you have no access to it."), code="unknown_resource")
     return asset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Final
 
 from django.contrib import messages
@@ -19,10 +20,11 @@ from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
 from assets.models import Asset
 from bastion.access_forms import TicketForm
-from bastion.models import ResourceGroup
+from bastion.models import LoginTicket, ResourceGroup
 from bastion.permissions import administers
 from bastion.services import connecting, letting_in, ticketing
 from bastion.services.connecting import Offer
+from bastion.views.refusals import in_form
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "mine": ("-is_favourite", "-used_at", "name"),
@@ -73,10 +75,16 @@ def ticket(request: HttpRequest, pk: int) -> HttpResponse:
     asset, person, now = _get(pk), person_of(request), timezone.now()
     [offer] = connecting.offers(person, [asset], now=now)
     form = _ticket_form(request, offer)
-    if not form.is_valid():
-        return _show(request, offer, form, status=422)
     address = request.META.get("REMOTE_ADDR", "")
-    made, text = ticketing.make(person=person, asset=asset, address=address, now=now, **form.cleaned_data)
+    if form.is_valid():
+        with in_form(form):
+            made, text = ticketing.make(person=person, asset=asset, address=address, now=now, **form.cleaned_data)
+            return _show_ticket(request, asset, made, text, now)
+    return _show(request, offer, form, status=422)
+
+
+def _show_ticket(request: HttpRequest, asset: Asset, made: LoginTicket, text: str, now: datetime) -> HttpResponse:
+    """Its words are in this answer alone."""
     context = {
         "asset": asset,
         "ticket": made,

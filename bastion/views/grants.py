@@ -15,15 +15,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
+from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_provider, person_of, require
 from assets.models import Asset
 from bastion.access import Protocol
-from bastion.access_forms import GrantForm, TermsForm, may_be_let_in, terms_of
+from bastion.access_forms import GrantForm, TermsForm, fits, may_be_let_in, terms_of
 from bastion.models import Grant, GroupAdministrator
 from bastion.permissions import administers
 from bastion.services import answering, authorising, granting, groups
 from bastion.views.choosing import choose, customer_of, is_administrator
+from bastion.views.refusals import in_form
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "granted": "-granted_at",
@@ -43,7 +45,7 @@ def index(request: HttpRequest) -> HttpResponse:
     filters: dict[str, tables.Filter] = {
         "state": tables.Choice(_("State"), states, lambda value: _in_state(value, now)),
         "group": tables.Choice(
-            _("Resource group"), list(groups.seen_by(person).values_list("pk", "name").distinct()[:500]), "group_id"
+            _("Resource group"), list(groups.seen_by(person).values_list("pk", "name")[:500]), "group_id"
         ),
         "person": "person_id",
         "asset": "asset_id",
@@ -84,12 +86,13 @@ def create(request: HttpRequest) -> HttpResponse:
         return choose(request, _("Give access"))
     form = _form(request, customer)
     if request.method == "POST" and form.is_valid():
-        given = form.cleaned_data
-        made = granting.grant(
-            person=given["person"], to=given["to"], wanted=form.wanted(), actor=person, now=timezone.now()
-        )
-        messages.success(request, _("%(name)s has access.") % {"name": made.person.name})
-        return redirect("bastion:grants")
+        given = dict(form.cleaned_data)
+        with in_form(form):
+            made = granting.grant(
+                person=given["person"], to=given["to"], wanted=form.wanted(), actor=person, now=timezone.now()
+            )
+            messages.success(request, _("%(name)s has access.") % {"name": made.person.name})
+            return redirect("bastion:grants")
     context = {"form": form, "customer": customer}
     return render(request, "bastion/grant_form.html", context, status=422 if form.errors else 200)
 
@@ -101,11 +104,16 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     grant, person = _get(request, pk), person_of(request)
     if not granting.may_end(person, grant) or grant.person_id == person.pk or not grant.is_in_force(timezone.now()):
         raise PermissionDenied
+    if not fits(grant):
+        raise DomainError(
+            _("Its hours do not fit into this form. Take it back and give another one."), code="other_windows"
+        )
     form = TermsForm(request.POST if request.method == "POST" else None, initial=terms_of(grant))
     if request.method == "POST" and form.is_valid():
-        granting.replace(grant=grant, wanted=form.wanted(), actor=person, now=timezone.now())
-        messages.success(request, _("Saved. Whoever is connected hears of it at once."))
-        return redirect("bastion:grants")
+        with in_form(form):
+            granting.replace(grant=grant, wanted=form.wanted(), actor=person, now=timezone.now())
+            messages.success(request, _("Saved. Whoever is connected hears of it at once."))
+            return redirect("bastion:grants")
     context = {"form": form, "customer": grant.customer, "grant": grant}
     return render(request, "bastion/grant_form.html", context, status=422 if form.errors else 200)
 
@@ -171,16 +179,16 @@ def _form(request: HttpRequest, customer: Customer) -> GrantForm:
     return GrantForm(
         request.POST if request.method == "POST" else None,
         people=people if may_all else people.exclude(pk=person.pk),
-        groups=groups.seen_by(person).filter(customer=customer).distinct().order_by("name"),
+        groups=groups.seen_by(person).filter(customer=customer).order_by("name"),
         assets=assets if may_all else None,
         initial={name: request.GET[name] for name in ("person", "group", "asset") if request.GET.get(name)},
     )
 
 
 def _customer_of_place(request: HttpRequest) -> Customer | None:
-    """Of the group, server or person that the address names; 404 for one out of sight."""
+    """Of the group or server that the address names; 404 for one out of sight."""
     for field, rows in (
-        ("group", groups.seen_by(person_of(request)).distinct()),
+        ("group", groups.seen_by(person_of(request))),
         ("asset", Asset.objects.select_related("customer")),
     ):
         said = request.GET.get(field, "")

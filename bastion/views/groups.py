@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -18,16 +19,23 @@ from accounts.models import Customer, User
 from accounts.permissions import can_write, is_provider, person_of, require
 from assets.models import Asset, Kind
 from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm, may_be_let_in
-from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
+from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group
 from bastion.services import groups, ruling
 from bastion.views.choosing import choose, customer_of, is_administrator
+from bastion.views.refusals import in_form
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("name",),
     "customer": ("customer__name", "name"),
     "resources": ("-resources", "name"),
 }
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    """How many of these a group has, each asked by itself: joined they would multiply."""
+    of_group = rows.filter(group=OuterRef("pk")).order_by().values("group")
+    return Coalesce(Subquery(of_group.annotate(n=Count("pk")).values("n")), 0)
 
 
 @require_safe
@@ -39,9 +47,9 @@ def index(request: HttpRequest) -> HttpResponse:
         customers = [(one.pk, str(one)) for one in Customer.objects.all()]
         filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
     counted = groups.seen_by(person).annotate(
-        resources=Count("members", distinct=True),
-        people=Count("administrators", distinct=True),
-        granted=Count("grants", filter=Q(grants__ended_at=None), distinct=True),
+        resources=_count(GroupAsset.objects.all()),
+        people=_count(GroupAdministrator.objects.all()),
+        granted=_count(Grant.objects.filter(ended_at=None)),
     )
     page = tables.page(
         request, counted, sort=SORT, default="name", search=("name", "network", "description"), filters=filters
@@ -58,9 +66,10 @@ def create(request: HttpRequest) -> HttpResponse:
         return choose(request, _("New resource group"))
     form = GroupForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        group = groups.create(customer=customer, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
-        messages.success(request, _("The group is there. Put resources into it."))
-        return redirect("bastion:group-add", group.pk)
+        with in_form(form):
+            group = groups.create(customer=customer, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
+            messages.success(request, _("The group is there. Put resources into it."))
+            return redirect("bastion:group-add", group.pk)
     context = {"form": form, "customer": customer}
     return render(request, "bastion/group_form.html", context, status=422 if form.errors else 200)
 
@@ -100,9 +109,10 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     first = {name: getattr(group, name) for name in ("name", "description", "trusts_first_sight")}
     form = GroupSettingsForm(request.POST if request.method == "POST" else None, initial=first)
     if request.method == "POST" and form.is_valid():
-        groups.change(group=group, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
-        messages.success(request, _("Saved."))
-        return redirect("bastion:group", group.pk)
+        with in_form(form):
+            groups.change(group=group, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
+            messages.success(request, _("Saved."))
+            return redirect("bastion:group", group.pk)
     context = {"form": form, "group": group, "customer": group.customer}
     return render(request, "bastion/group_form.html", context, status=422 if form.errors else 200)
 
@@ -183,7 +193,7 @@ def dismiss(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _get(request: HttpRequest, pk: int) -> ResourceGroup:
     """404 for what is not there, or not for this person's eyes."""
-    return get_object_or_404(groups.seen_by(person_of(request)).distinct(), pk=pk)
+    return get_object_or_404(groups.seen_by(person_of(request)), pk=pk)
 
 
 def _candidates(group: ResourceGroup) -> QuerySet[User]:

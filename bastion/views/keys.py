@@ -12,6 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from accounts.permissions import can_write, person_of, require
 from bastion.forms import KeyForm
 from bastion.services import ssh_keys
+from bastion.views.refusals import in_form
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -20,9 +21,10 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     form = KeyForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        ssh_keys.add(person=person, now=timezone.now(), **form.cleaned_data)
-        messages.success(request, _("The key is added."))
-        return redirect("bastion:keys")
+        with in_form(form):
+            ssh_keys.add(person=person, now=timezone.now(), **form.cleaned_data)
+            messages.success(request, _("The key is added."))
+            return redirect("bastion:keys")
     context = {"keys": ssh_keys.of(person), "form": form}
     return render(request, "bastion/keys.html", context, status=422 if form.errors else 200)
 

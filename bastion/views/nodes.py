@@ -7,6 +7,7 @@ from typing import Final
 
 from django.conf import settings
 from django.contrib import messages
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -22,6 +23,7 @@ from bastion.forms import NodeAddressForm, NodeForm
 from bastion.installing import bundle
 from bastion.models import BastionSession, Node
 from bastion.services import enrolling
+from bastion.views.refusals import in_form
 
 MOST_ONLINE: Final = 10
 PRESSES: Final[Mapping[str, tuple[Callable[[Node, User], object], str | Promise]]] = {
@@ -45,12 +47,10 @@ PRESSES: Final[Mapping[str, tuple[Callable[[Node, User], object], str | Promise]
 def index(request: HttpRequest) -> HttpResponse:
     nodes = Node.objects.select_related("customer").exclude(state=Node.State.REVOKED)
     now = timezone.now()
-    online = BastionSession.objects.online()
+    rows = BastionSession.objects.online().order_by().values_list("node").annotate(Count("pk"))
+    online = dict(rows)
     offered = bundle.made(settings.BASE_DIR).version
-    shown = [
-        (node, node.is_silent(now), online.filter(node=node).count(), node_pages.is_behind(node, offered))
-        for node in nodes
-    ]
+    shown = [(node, node.is_silent(now), online.get(node.pk, 0), node_pages.is_behind(node, offered)) for node in nodes]
     return render(request, "bastion/nodes.html", {"nodes": shown})
 
 
@@ -60,8 +60,9 @@ def announce(request: HttpRequest) -> HttpResponse:
     """A node to come; its token is shown once, in this answer alone."""
     form = NodeForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
-        node, token = enrolling.announce(**form.cleaned_data, actor=person_of(request), now=timezone.now())
-        return _show_token(request, node, token)
+        with in_form(form):
+            node, token = enrolling.announce(**form.cleaned_data, actor=person_of(request), now=timezone.now())
+            return _show_token(request, node, token)
     return render(request, "bastion/node_form.html", {"form": form}, status=422 if form.errors else 200)
 
 
@@ -91,9 +92,10 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     given = {"name": node.name, "ssh_host": node.ssh_host, "ssh_port": node.public_port}
     form = NodeAddressForm(request.POST if request.method == "POST" else None, initial=given)
     if request.method == "POST" and form.is_valid():
-        enrolling.describe(node=node, **form.cleaned_data, actor=person_of(request), now=timezone.now())
-        messages.success(request, _("Saved."))
-        return redirect("bastion:node", pk)
+        with in_form(form):
+            enrolling.describe(node=node, **form.cleaned_data, actor=person_of(request), now=timezone.now())
+            messages.success(request, _("Saved."))
+            return redirect("bastion:node", pk)
     shown = {"form": form, "node": node}
     return render(request, "bastion/node_edit.html", shown, status=422 if form.errors else 200)
 

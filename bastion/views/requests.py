@@ -21,6 +21,7 @@ from bastion.models import AccessRequest
 from bastion.permissions import administers
 from bastion.services import authorising, requesting
 from bastion.services.requesting import Asked
+from bastion.views.refusals import in_form
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "asked": "-asked_at",
@@ -61,9 +62,10 @@ def ask(request: HttpRequest, pk: int) -> HttpResponse:
     accounts = [row.username for row in authorising.known_accounts(person, [asset])[asset.pk]]
     form = RequestForm(request.POST if request.method == "POST" else None, accounts=accounts)
     if request.method == "POST" and form.is_valid():
-        made = requesting.ask(person=person, asset=asset, asked=Asked(**form.cleaned_data), now=timezone.now())
-        messages.success(request, _("Asked. Whoever looks after the server has been told."))
-        return redirect("bastion:request", made.pk)
+        with in_form(form):
+            made = requesting.ask(person=person, asset=asset, asked=Asked(**form.cleaned_data), now=timezone.now())
+            messages.success(request, _("Asked. Whoever looks after the server has been told."))
+            return redirect("bastion:request", made.pk)
     context = {
         "asset": asset,
         "form": form,

@@ -25,6 +25,7 @@ from bastion.services import groups, ruling
 from bastion.services.ruling import Said
 from bastion.usual_rules import usual_rules
 from bastion.views.choosing import choose, customer_of, is_administrator
+from bastion.views.refusals import in_form
 
 PRESSES: Final[Mapping[str, tuple[Callable[[CommandRule, User], object], str | Promise]]] = {
     "up": (lambda rule, who: ruling.move(rule=rule, places=-1, actor=who, now=timezone.now()), gettext_lazy("Moved.")),
@@ -76,10 +77,11 @@ def create(request: HttpRequest) -> HttpResponse:
         return choose(request, _("New rule"))
     form = RuleForm(request.POST if request.method == "POST" else None, groups=_groups(person_of(request), customer))
     if request.method == "POST" and form.is_valid():
-        said = Said(**form.cleaned_data)
-        ruling.create(customer=customer, said=said, actor=person_of(request), now=timezone.now())
-        messages.success(request, _("The rule stands at the end of the list."))
-        return _back(customer)
+        with in_form(form):
+            said = Said(**form.cleaned_data)
+            ruling.create(customer=customer, said=said, actor=person_of(request), now=timezone.now())
+            messages.success(request, _("The rule stands at the end of the list."))
+            return _back(customer)
     return _form(request, form, customer)
 
 
@@ -91,9 +93,10 @@ def change(request: HttpRequest, pk: int) -> HttpResponse:
     groups_here = _groups(person_of(request), rule.customer)
     form = RuleForm(request.POST if request.method == "POST" else None, groups=groups_here, initial=first)
     if request.method == "POST" and form.is_valid():
-        ruling.change(rule=rule, said=Said(**form.cleaned_data), actor=person_of(request), now=timezone.now())
-        messages.success(request, _("Saved. Running sessions have heard of it."))
-        return _back(rule.customer)
+        with in_form(form):
+            ruling.change(rule=rule, said=Said(**form.cleaned_data), actor=person_of(request), now=timezone.now())
+            messages.success(request, _("Saved. Running sessions have heard of it."))
+            return _back(rule.customer)
     return _form(request, form, rule.customer, rule)
 
 

@@ -135,7 +135,8 @@ def erase(*, transfer: OwnershipTransfer, words: str, actor: User, now: datetime
     transfer.erased_words = required(words, _("Please write what was erased, and how you saw it."))[:4000]
     transfer.state, transfer.erased_at, transfer.erased_by = State.ERASED, now, actor
     transfer.save()
-    Customer.objects.filter(pk=transfer.customer_id).update(status=Customer.Status.LEFT)
+    transfer.customer.status = Customer.Status.LEFT
+    transfer.customer.save(update_fields=["status"])
     timers.cancel(prefix=_key(transfer))
     _record(transfer, "erase", actor, now, {"words": transfer.erased_words})
     return transfer

@@ -248,7 +248,11 @@ def test_a_port_is_added_and_the_old_one_goes_only_when_the_new_is_used(machine:
     refused = machine.run("harden-ssh-port", {"port": "22022", "drop_old": "yes"})
     assert refused.returncode == 1
     assert "would be shut out" in refused.stderr
-    machine.program("ss", "echo '0 0 10.0.0.1:22022 10.0.0.2:5000'")
+    machine.program("ss", "echo '0 0 10.0.0.1 10.0.0.2:5000'")
+    refused = machine.run("harden-ssh-port", {"port": "22022", "drop_old": "yes"})
+    assert "still connected by 2022" in refused.stderr
+    assert sorted(machine.says("port")) == ["2022", "22022"]
+    machine.program("ss", "case \"$*\" in *':22022 '*) echo '0 0 10.0.0.1:22022 10.0.0.2:5000';; esac")
     done = machine.run("harden-ssh-port", {"port": "22022", "drop_old": "yes"})
     assert done.returncode == 0, done.stderr
     assert machine.says("port") == ["22022"]

@@ -1,7 +1,7 @@
 # The log-ins that a Linux server has written down since PARAM_SINCE (seconds of the epoch): journal, files, wtmp.
 # Every line of content begins with a blank, as in collect.sh. It only reads.
 LC_ALL=C; PATH=$PATH:/usr/sbin:/sbin; export LC_ALL PATH
-DENIED=77; ABSENT=78; MOST=400000
+DENIED=77; ABSENT=78; MOST=300000
 have() { command -v "$1" >/dev/null 2>&1; }
 limited() { seconds=$1; shift; if have timeout; then timeout -k 2 "$seconds" "$@"; else "$@"; fi; }
 section() {
@@ -20,7 +20,7 @@ journal() { # moment in microseconds, process, words; only what sshd itself has 
             /^_PID=/ { pid = substr($0, 6) }
             /^MESSAGE=/ { said = substr($0, 9) }
             /^$/ { if (said ~ /^Accepted /) print at " " pid " " said; at = pid = said = "" }
-            END { if (said ~ /^Accepted /) print at " " pid " " said }'
+            END { if (said ~ /^Accepted /) print at " " pid " " said }' | tail -n 2000
 }
 oldest() { # how far back the journal goes
     have journalctl || return $ABSENT

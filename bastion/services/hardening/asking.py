@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from accounts.errors import DomainError
@@ -46,6 +46,8 @@ class Answer:
     text: str = ""
     problem: str = ""
     seen_as: str = ""
+    asked_at: datetime | None = None
+    """When the script was begun."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +62,12 @@ class Errand:
     def run(self) -> Answer:
         output = ssh.Output(MOST_OUTPUT)
         output.stdout, output.stderr = _Bounded(MOST_OUTPUT), _Bounded(MOST_OUTPUT)
-        seen_as = ""
+        seen_as, asked_at = "", None
         try:
             with self.way.open(self.login) as session:
                 seen_as = address(session.run('echo "$SSH_CONNECTION"').output.split(" ")[0])
                 root = self._root(session)
+                asked_at = datetime.now(UTC)
                 status = session.execute(
                     f"{root.prefix}{command(self.script, self.values)}",
                     output,
@@ -77,8 +80,8 @@ class Errand:
         if self.login.password:
             text = text.replace(self.login.password, "******")
         if status not in (0, None) and "#over" not in text:
-            return Answer(text, "exit", seen_as)
-        return Answer(text, "" if "#begin " in text else "no_answer", seen_as)
+            return Answer(text, "exit", seen_as, asked_at)
+        return Answer(text, "" if "#begin " in text else "no_answer", seen_as, asked_at)
 
     def _root(self, session: ssh.Session) -> reaching.Root:
         """As root where that is allowed; otherwise as itself, and the script says what it may not read."""

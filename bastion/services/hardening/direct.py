@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from django.core.cache import cache
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone, translation
@@ -45,13 +47,16 @@ MOST_INCIDENTS: Final = 5
 SAME: Final = timedelta(seconds=15)
 """A clock that was set meanwhile moves a moment by some seconds."""
 SHORTEST_EXPLANATION: Final = 5
+ASKING: Final = "bastion-reads-logins"
+LONGEST_TURN_S: Final = 600
+"""Of a turn that was killed nobody says that it is over."""
 Clock = Callable[[], datetime]
 
 
 def follow_servers(*, now: datetime) -> int:
-    """Every server that the platform reaches by itself has its turn; how many are new. Within the platform's scope."""
+    """Every server whose key is confirmed has its turn; how many are new. Within the platform's scope."""
     off = HardeningPolicy.objects.filter(asset=None, reads_logins=False).values("customer_id")
-    reached = SshAccess.objects.filter(through=SshAccess.Through.DIRECT).exclude(host_key="").values("asset_id")
+    reached = SshAccess.objects.exclude(host_key="").values("asset_id")
     wanted = policies.held_to_it().filter(customer__status=Customer.Status.IN_SERVICE, pk__in=reached)
     wanted = wanted.exclude(customer__in=off)
     HardenedServer.objects.exclude(asset__in=wanted).exclude(logins_due_at=None).update(logins_due_at=None)
@@ -75,20 +80,34 @@ def claim(*, now: datetime) -> list[tuple[int, int]]:
 
 def read(*, assets: Sequence[Asset], clock: Clock) -> int:
     """Ask these servers of one customer who has logged in; how many direct log-ins were found."""
-    now = clock()
+    asked = _asked(assets, clock())
+    return _keep_all(assets, asked, asking.ask(asked.errands), clock())
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What is asked of servers, by asset, and from when on."""
+
+    errands: Mapping[int, asking.Errand | str]
+    since: Mapping[int, datetime]
+
+
+def _asked(assets: Sequence[Asset], now: datetime) -> _Asked:
     servers = {row.asset_id: row for row in HardenedServer.objects.filter(asset__in=assets)}
     since = {asset.pk: _since(servers.get(asset.pk), now) for asset in assets}
     values = {pk: {"since": str(int(at.timestamp()))} for pk, at in since.items()}
     made = asking.script("logins.sh", timeout_s=100)
     errands = asking.errands(assets, made, values, reason="direct log-ins", actor=None, now=now)
-    answers = asking.ask(errands)
-    now = clock()
+    return _Asked(errands, since)
+
+
+def _keep_all(assets: Sequence[Asset], asked: _Asked, answers: Mapping[int, asking.Answer], now: datetime) -> int:
     found = 0
     for asset in assets:
-        answer = answers[asset.pk]
-        said = None if answer.problem else reading.read(answer.text, now=now)
+        answer, since = answers[asset.pk], asked.since[asset.pk]
+        said = None if answer.problem else reading.read(answer.text, now=answer.asked_at or now)
         judging.note_address(asset, answer.seen_as)
-        found += keep(asset=asset, said=said, problem=answer.problem, asked_from=since[asset.pk], now=now)
+        found += keep(asset=asset, said=said, problem=answer.problem, asked_from=since, now=now)
     return found
 
 
@@ -138,7 +157,7 @@ def _sessions(asset: Asset, server: HardenedServer, first: datetime, last: datet
     )
     entries = tuple(policies.of(asset.customer).bastions)
     found = []
-    for row in rows.select_related("node"):
+    for row in rows:
         own = _own_addresses(row.node)
         beside = tuple(server.platform) if row.node.customer_id is None else ()
         until = row.opened_at or row.allowed_at
@@ -307,14 +326,28 @@ def may_explain(person: User, customer_id: int) -> bool:
 
 
 def due(*, now: datetime, clock: Clock) -> int:
-    """The rhythm: whose turn it is, customer by customer."""
+    """The rhythm: those whose turn it is, all customers' at once. Nobody asks while others are still asking."""
+    if not cache.add(ASKING, 1, LONGEST_TURN_S):
+        return 0
+    try:
+        return _turn(now, clock)
+    finally:
+        cache.delete(ASKING)
+
+
+def _turn(now: datetime, clock: Clock) -> int:
     with scope.platform("direct log-ins"):
         by_customer: dict[int, list[int]] = defaultdict(list)
         for customer_id, asset_id in claim(now=now):
             by_customer[customer_id].append(asset_id)
-    found = 0
+    turns: dict[int, tuple[list[Asset], _Asked]] = {}
     for customer_id, keys in by_customer.items():
         with scope.customer(customer_id):
             assets = list(policies.held_to_it().select_related("customer").filter(pk__in=keys).order_by("name"))
-            found += read(assets=assets, clock=clock)
+            turns[customer_id] = assets, _asked(assets, clock())
+    answers = asking.ask({pk: one for _assets, asked in turns.values() for pk, one in asked.errands.items()})
+    found, now = 0, clock()
+    for customer_id, (assets, asked) in turns.items():
+        with scope.customer(customer_id):
+            found += _keep_all(assets, asked, answers, now)
     return found

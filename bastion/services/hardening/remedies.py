@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Severity, User
-from assets.models import Asset
+from assets.models import Asset, Credential, CredentialKind
 from bastion.hardening.catalogue import Item, items
 from bastion.models import HardenedServer, HardeningRemedy, HardeningResult, HardeningRun
 from bastion.services.hardening import policies, runs
@@ -30,6 +31,8 @@ from incidents.services import opening
 
 OVER: Final = (ChangeState.CANCELLED, ChangeState.CLOSED, ChangeState.ROLLED_BACK, ChangeState.FAILED)
 PORTS: Final = "port-closing"
+BY_KEY: Final = "ssh-authentication"
+log = logging.getLogger(__name__)
 
 
 def values_for(entry: Item, asset: Asset, *, now: datetime) -> dict[str, str]:
@@ -54,6 +57,8 @@ def propose(*, asset: Asset, item: str, values: Mapping[str, str], actor: User, 
         raise DomainError(
             _("%(number)s is to make it right already.") % {"number": open_one.change.number}, code="open_already"
         )
+    if item == BY_KEY:
+        _nobody_is_shut_out(asset)
     operation = operations()[entry.remedy.operation]
     change = drafting.draft(
         customer=asset.customer,
@@ -82,6 +87,19 @@ def propose(*, asset: Asset, item: str, values: Mapping[str, str], actor: User, 
     detail = {"asset": asset.name, "item": item, "change": change.number}
     audit.record(action="hardening.remedy", actor=actor, customer=asset.customer, obj=remedy, detail=detail, now=now)
     return remedy
+
+
+def _nobody_is_shut_out(asset: Asset) -> None:
+    """Whose password alone is in the vault could not log in any more, through the bastion as well."""
+    rows = Credential.objects.in_use().filter(asset=asset).exclude(secret_set_at=None)
+    keyed = set(rows.filter(kind=CredentialKind.KEY_PAIR).values_list("username", flat=True))
+    by_password = set(rows.filter(kind=CredentialKind.HOST).values_list("username", flat=True)) - keyed
+    if by_password:
+        raise DomainError(
+            _("These accounts have a password only: %(names)s. Write a key down for them first. Nothing was proposed.")
+            % {"names": ", ".join(sorted(by_password))},
+            code="by_password",
+        )
 
 
 def _incident(asset: Asset, now: datetime) -> Incident:
@@ -143,7 +161,10 @@ def follow(*, now: datetime) -> int:
     """Where a remedy's script has run, look again; what was given up is settled. How many moved."""
     moved = 0
     for remedy in HardeningRemedy.objects.filter(settled_at=None).select_related("change", "asset__customer"):
-        moved += _follow(remedy, now)
+        try:
+            moved += _follow(remedy, now)
+        except Exception:  # whatever is wrong with one of them, the others go on
+            log.exception("remedy %s", remedy.pk)
     return moved
 
 
@@ -163,7 +184,8 @@ def _follow(remedy: HardeningRemedy, now: datetime) -> bool:
     is_over = remedy.change.state in OVER
     if not ran and not is_over:
         return False
-    if ran or remedy.change.state == ChangeState.CLOSED:
+    is_there = policies.held_to_it().filter(pk=remedy.asset_id).exists()
+    if is_there and (ran or remedy.change.state == ChangeState.CLOSED):
         remedy.run = runs.begin(
             customer=remedy.asset.customer, assets=[remedy.asset], actor=None, now=now, why=HardeningRun.Why.REMEDY
         )

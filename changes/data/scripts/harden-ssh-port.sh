@@ -11,8 +11,14 @@ port=$PARAM_PORT
 if [ "$PARAM_DROP_OLD" = yes ]; then
     echo "$old" | grep -qx "$port" || die "sshd does not listen on $port yet"
     [ "$old" != "$port" ] || { echo "it is so already: nothing was changed"; exit 0; }
+    command -v ss >/dev/null || die "ss is not installed: nobody can see who is connected by which port"
     ss -Htn state established "( sport = :$port )" 2>/dev/null | grep -q . ||
         die "nobody is connected by $port: have the platform use it first, or it would be shut out"
+    for one in $old; do
+        [ "$one" = "$port" ] && continue
+        ss -Htn state established "( sport = :$one )" 2>/dev/null | grep -q . &&
+            die "somebody is still connected by $one, perhaps this very run: nothing was changed"
+    done
     ports=$port
 else
     echo "$old" | grep -qx "$port" && { echo "it is so already: nothing was changed"; exit 0; }
