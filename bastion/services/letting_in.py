@@ -108,7 +108,7 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
         called = Q(name__iexact=name) | Q(host__iexact=name)
         if (address := _address(name)) is not None:
             called |= Q(private_ip=address) | Q(public_ip=address)
-        meant = list(served.filter(called)[: MOST_CHOICES + 1])
+        meant = list(served.filter(called)[: MOST_CHOICES + 1]) if name else []
     if not meant:
         where = {"address": f"{settings.PUBLIC_URL}{reverse('bastion:connect')}"}
         words = _("There is no such resource, or you have no access to it. Ask for access at %(address)s.") % where
