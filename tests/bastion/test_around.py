@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import pytest
+from django.utils import translation
 
 from accounts import scope
 from accounts.models import Customer, Role, User
@@ -144,7 +145,8 @@ def test_the_accident_reports_process_tells_who_was_on_which_host(
                 customer_id=made.customer_id, session=made, at=NOW, number=number, asset=web, person=root, text=text,
                 trigrams=trigrams(text), at_s=1.5, verdict="allow",
             )  # fmt: skip
-        process = facts.process(facts.entries_of(incident), facts.sessions_of(incident))
+        with translation.override("en"):
+            process = facts.process(facts.entries_of(incident), facts.sessions_of(incident))
     told = next(line for line in process.splitlines() if "through the bastion" in line)
     assert "web-01" in told
     assert "trops" in told

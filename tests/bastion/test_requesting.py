@@ -153,8 +153,9 @@ def test_an_administrator_need_not_ask(web: Asset, root: User) -> None:
 def test_a_request_is_settled_once(web: Asset, chen: User, alice: User) -> None:
     request = ask(chen, web)
     with scope.platform("test"):
-        with pytest.raises(DomainError, match="why"):
+        with pytest.raises(DomainError) as refusal:
             requesting.refuse(request=request, words=" ", actor=alice, now=NOW)
+        assert refusal.value.code == "no_words"
         requesting.refuse(request=request, words="not now", actor=alice, now=NOW)
         acts: tuple[Callable[[], object], ...] = (
             lambda: requesting.grant(request=request, words="", actor=alice, now=NOW),
