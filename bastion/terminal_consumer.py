@@ -185,7 +185,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
 
     def _is_invited(self, share_id: int) -> bool:
         try:
-            web_terminal.invitation(self.person, share_id=share_id)
+            web_terminal.invitation(self.person, share_id=share_id, now=timezone.now())
         except DomainError:
             return False
         return True

@@ -22,8 +22,8 @@ from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kin
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
-from bastion.models import BastionSession, BastionSessionQuerySet, Grant, GroupAdministrator, GroupAsset, Node
-from bastion.permissions import administers
+from bastion.models import BastionSession, BastionSessionQuerySet, Grant, Node
+from bastion.permissions import administers, looked_after
 from bastion.services.rights import Rights
 from changes.models import Change
 from incidents.models import Incident
@@ -82,6 +82,8 @@ def decide(person: User, asset: Asset, *, account: str, protocol: Protocol, now:
 def reachable(person: User, *, protocol: Protocol, now: datetime) -> QuerySet[Asset]:
     """What somebody may try to connect to, a window that is shut for now apart. Within their scope."""
     rows = Asset.objects.active().filter(kind__in=REACHED[protocol]).select_related("customer")
+    if not can_write(person):
+        return rows.none()
     if person.customer_id is not None:
         rows = rows.filter(customer=person.customer_id)
     grants = Grant.objects.in_force(now).filter(person=person)
@@ -200,8 +202,7 @@ def watchable(person: User) -> BastionSessionQuerySet:
     rows: BastionSessionQuerySet = BastionSession.objects.all()
     if is_admin(person) or is_customer_pm(person):
         return rows
-    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
-    return rows.filter(Q(person=person) | Q(asset__in=GroupAsset.objects.filter(group__in=groups).values("asset")))
+    return rows.filter(Q(person=person) | Q(asset__in=looked_after(person).values("asset")))
 
 
 def unmatched() -> Q:
@@ -217,8 +218,13 @@ def may_watch(person: User, session: BastionSession) -> bool:
 
 
 def may_end(person: User, session: BastionSession) -> bool:
-    """Disconnect, lock or warn it: whoever may watch somebody else's, and one's own."""
+    """Disconnect or warn it: whoever may watch somebody else's, and one's own."""
     return may_watch(person, session)
+
+
+def may_lock(person: User, session: BastionSession) -> bool:
+    """And unlock it: whoever may watch somebody else's. Whoever is locked does not unlock themselves."""
+    return session.person_id != person.pk and may_watch(person, session)
 
 
 def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[BastionSession, Decision]:
@@ -237,8 +243,7 @@ def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[
 
 
 def administers_a_group_of(person: User, asset_id: int) -> bool:
-    named = GroupAdministrator.objects.filter(person=person, group__retired_at=None)
-    return can_write(person) and named.filter(group__members__asset=asset_id).exists()
+    return looked_after(person).filter(asset=asset_id).exists()
 
 
 def _id_of(number: str, prefix: str) -> int:

@@ -62,6 +62,8 @@ def disconnect(*, session: BastionSession, words: str, actor: User, now: datetim
 
 
 def lock(*, session: BastionSession, is_locked: bool, actor: User, now: datetime) -> None:
+    if not authorising.may_lock(actor, session):
+        raise PermissionDenied
     action = "bastion.session.lock" if is_locked else "bastion.session.unlock"
     _order(session, Lock(is_locked), action, actor, now)
 
