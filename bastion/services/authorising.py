@@ -5,7 +5,7 @@ Whoever is not let in learns no more than that: a resource out of reach is unkno
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,7 +18,7 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
 from accounts.permissions import can_write, is_admin, is_customer_pm
-from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind
+from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
@@ -39,6 +39,8 @@ PURPOSES = {
 }
 """Whose account is whose, by whether somebody is the provider's; the first one offered is the usual one (R121)."""
 SHORTEST_REASON = 5
+MOST_SESSIONS = 30
+"""Of one person at once."""
 MOST_DIGITS = 12
 DENIED = {
     Denial.NO_GRANT: gettext_lazy("You have no access to it."),
@@ -151,9 +153,11 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
     audit.hold(asset.customer_id)
     if not person.is_active or node.state != Node.State.ENROLLED or node.is_draining:
         raise DomainError(_("This node takes no new sessions."), code="node")
-    is_served = node.customer_id in (None, asset.customer_id) and asset.kind in REACHED[wish.protocol]
+    is_served = serves(node, asset, behind_nodes([asset])) and asset.kind in REACHED[wish.protocol]
     if not is_served or asset.retired_at is not None:
         raise DomainError(_("There is no such resource."), code="unknown_resource")
+    if BastionSession.objects.filter(person=person).exclude(state=BastionSession.State.ENDED).count() >= MOST_SESSIONS:
+        raise DomainError(_("You have as many sessions as one can: end some of them first."), code="too_many")
     if credential.asset_id != asset.pk or credential.purpose not in PURPOSES[person.is_provider]:
         raise DomainError(_("There is no such account."), code="unknown_account")
     decision = decide(person, asset, account=credential.username, protocol=wish.protocol, now=now)
@@ -177,6 +181,20 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
         allowed_at=now,
         ends_at=decision.ends_at,
     )
+
+
+def behind_nodes(assets: Iterable[Asset]) -> set[int]:
+    """Which of them are reached by way of a node in their customer's network: by their numbers."""
+    rows = SshAccess.objects.filter(asset__in=[asset.pk for asset in assets], through=SshAccess.Through.NODE)
+    return set(rows.values_list("asset_id", flat=True))
+
+
+def serves(node: Node, asset: Asset, behind: Container[int]) -> bool:
+    """A customer's node its customer's resources, the platform's own those that need no node in a customer's network:
+    elsewhere the same address is another machine."""
+    if node.customer_id is None:
+        return asset.pk not in behind
+    return node.customer_id == asset.customer_id
 
 
 def work_of(person: User, asset: Asset, said: str) -> Work:

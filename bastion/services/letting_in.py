@@ -89,7 +89,8 @@ def _served(person: User, node: Node, now: datetime) -> list[Asset]:
     """Those that answer SSH at a known place, through this node."""
     assets = authorising.reachable(person, protocol=Protocol.SSH, now=now)
     doors = set(SshAccess.objects.filter(asset__in=[asset.pk for asset in assets]).values_list("asset_id", flat=True))
-    return [one for one in assets if one.pk in doors and node.customer_id in (None, one.customer_id)]
+    behind = authorising.behind_nodes(assets)
+    return [one for one in assets if one.pk in doors and authorising.serves(node, one, behind)]
 
 
 def _found(person: User, asset: Asset, now: datetime) -> Found:

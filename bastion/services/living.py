@@ -124,6 +124,13 @@ def tell(session: BastionSession, order: Order) -> None:
     transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)
 
 
+def shut(node: Node) -> None:
+    """Whatever WebSocket it has is closed, after commit: its key is worth nothing any more."""
+    layer = get_channel_layer()
+    over = partial(async_to_sync(layer.group_send), group_of(node.pk), {"type": "node.over"})
+    transaction.on_commit(over, robust=True)
+
+
 def _uuid(text: object) -> uuid.UUID | None:
     try:
         return uuid.UUID(str(text))

@@ -29,7 +29,7 @@ NOBODY: Final = make_password(secrets.token_hex(16))
 
 
 def is_known_key(*, node: Node, login: str, public_key: str, client: Client) -> bool:
-    """Whether it is worth proving to have this key: the proof itself is the SSH protocol's. Raises DomainError("often")."""
+    """Whether it is worth proving to have this key: the proof itself is the SSH protocol's. Raises DomainError."""
     _not_too_often(node, client)
     return _key_of(node, login, public_key) is not None
 

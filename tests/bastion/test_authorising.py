@@ -10,11 +10,11 @@ from django.core.exceptions import PermissionDenied
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, Role, User
-from assets.models import Asset
+from assets.models import Asset, SshAccess
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
 from bastion.models import BastionSession, Grant, GroupAsset, Node, ResourceGroup
-from bastion.services import authorising, granting, groups, living
+from bastion.services import authorising, granting, groups, letting_in, living, streams
 from bastion.services.granting import Wanted
 from incidents.models import Incident
 from tests.bastion.conftest import CONNECT, SSH, server, wish_for
@@ -252,6 +252,42 @@ def test_whoever_may_only_read_reaches_nothing_and_sees_nobody_elses_session(
         assert not authorising.reachable(bob, protocol=Protocol.SSH, now=NOW).exists()
         assert not authorising.accounts_of(bob, web, protocol=Protocol.SSH, now=NOW)
     assert refused(bob, node, web, username="xxadmin") == "no_grant"
+
+
+def test_what_stands_behind_a_node_is_reached_by_a_node_of_its_own_customer(
+    jia: Customer, yi: Customer, web: Asset, node: Node, root: User
+) -> None:
+    with scope.platform("test"):
+        door = SshAccess.objects.create(customer=jia, asset=web, host="10.0.0.5", pinned_at=NOW, through="direct")
+        Node.objects.filter(pk=node.pk).update(seen_at=NOW)
+        assert streams.node_for(web, now=NOW) == node
+        SshAccess.objects.filter(pk=door.pk).update(through="node")
+        for customer in (None, yi):
+            Node.objects.filter(pk=node.pk).update(customer=customer)
+            node.refresh_from_db()
+            assert letting_in.resources(root, node=node, query="", limit=9, now=NOW) == []
+            with pytest.raises(DomainError):
+                streams.node_for(web, now=NOW)
+            assert refused(root, node, web) == "unknown_resource"
+        Node.objects.filter(pk=node.pk).update(customer=jia)
+        node.refresh_from_db()
+        assert streams.node_for(web, now=NOW) == node
+        assert [one.id for one in letting_in.resources(root, node=node, query="", limit=9, now=NOW)] == [web.pk]
+    assert let_in(root, node, web).node_id == node.pk
+
+
+def test_nobody_has_more_sessions_at_once_than_one_can(
+    web: Asset, node: Node, root: User, chen: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authorising, "MOST_SESSIONS", 2)
+    give(chen, web, root)
+    first = let_in(root, node, web)
+    let_in(root, node, web)
+    assert refused(root, node, web) == "too_many"
+    let_in(chen, node, web)
+    with scope.platform("test"):
+        BastionSession.objects.filter(pk=first.pk).update(state="ended", ended_at=NOW, ending="exit")
+    let_in(root, node, web)
 
 
 def test_a_networks_group_follows_the_network(jia: Customer, web: Asset, root: User) -> None:
