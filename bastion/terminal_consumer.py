@@ -66,9 +66,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
         self._seat = await seats.take(self.person.pk)
         if self._seat is None:
             with translation.override(self.person.language or None):
-                await self._refuse(
-                    "too_many", _("You have as many terminals open as one can: close some of them first.")
-                )
+                words = _("You have as many terminals open as one can: close some of them first.")
+                await self._refuse("too_many", words)
             return
         self._spawn(self._expect_hello())
 

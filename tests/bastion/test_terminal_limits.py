@@ -64,7 +64,7 @@ async def test_questions_about_guests_are_answered_one_after_the_other_and_few_w
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     running, most, asked = 0, 0, 0
-    go_on = asyncio.Event()
+    go_on, all_answered = asyncio.Event(), asyncio.Event()
 
     def now_async(work: Any) -> Any:
         async def answer(said: Mapping[str, object]) -> list[object]:
@@ -73,6 +73,8 @@ async def test_questions_about_guests_are_answered_one_after_the_other_and_few_w
             most = max(most, running)
             await go_on.wait()
             running -= 1
+            if asked == MOST_ASKED:
+                all_answered.set()
             return []
 
         return answer
@@ -87,9 +89,7 @@ async def test_questions_about_guests_are_answered_one_after_the_other_and_few_w
     await browser.receive(text_data='{"do": "shares"}')
     assert browser.codes == [TOO_MUCH]
     go_on.set()
-    async with asyncio.timeout(5):
-        while asked < MOST_ASKED or running:
-            await asyncio.sleep(0.01)
+    await asyncio.wait_for(all_answered.wait(), 5)
     assert (most, asked) == (1, MOST_ASKED)
     browser.stream = None
     await browser.disconnect(1000)
