@@ -7,6 +7,7 @@ counted here under the same name, so that an address which fails in one way is s
 from collections.abc import Iterable
 
 from allauth.core.internal import ratelimit  # the public module lets every GET pass
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.utils.translation import gettext as _
 
@@ -21,24 +22,30 @@ def failed(request: HttpRequest, what: str) -> bool:
 
 
 def is_held_up(address: str, keys: Iterable[str]) -> bool:
-    """Whether an address, or somebody under one of the keys, has failed too often: for doors that are no web page."""
-    request = _from(address)
-    return any(
-        ratelimit.consume(request, app=ALLAUTH, action=FAILURE, key=key, dry_run=True, limit_get=True) is None
-        for key in keys
-    )
+    """Whether an address, or somebody under one of the keys, has failed too often: for doors that are no web page.
+
+    An address that nobody vouches for is left empty: it counts under the keys alone.
+    """
+    return any(not _consume(address, key, dry_run=True) for key in keys)
 
 
 def count_failure(address: str, keys: Iterable[str]) -> None:
-    request = _from(address)
     for key in keys:
-        ratelimit.consume(request, app=ALLAUTH, action=FAILURE, key=key, limit_get=True)
+        _consume(address, key)
 
 
-def _from(address: str) -> HttpRequest:
+def _consume(address: str, key: str, *, dry_run: bool = False) -> bool:
     request = HttpRequest()
     request.META["REMOTE_ADDR"] = request.META["HTTP_X_FORWARDED_FOR"] = address
-    return request
+    config = None if address else {FAILURE: _by_key(settings.ACCOUNT_RATE_LIMITS[FAILURE])}
+    used = ratelimit.consume(
+        request, app=ALLAUTH, action=FAILURE, config=config, key=key, dry_run=dry_run, limit_get=True
+    )
+    return used is not None
+
+
+def _by_key(rates: str) -> str:
+    return ",".join(rate for rate in rates.split(",") if rate.strip().endswith("/key"))
 
 
 def too_many(request: HttpRequest) -> HttpResponse:

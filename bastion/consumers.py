@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import re
+import time
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -15,11 +16,13 @@ from django.utils import timezone
 from accounts import scope
 from bastion.gateway import streams, wire
 from bastion.models import Node
+from bastion.models.nodes import SILENT_AFTER
 from bastion.services import living, watching
 from bastion.services.recognising import node_of
 from bastion.services.switching import Switch
 
 UNKNOWN_NODE = 4401
+TOO_LONG: Final = 4413
 PATH = "/ws/node/"
 WATCHER: Final = re.compile(r"[0-9a-f]{32}")
 MOST_ROWS: Final = 1024 * 1024
@@ -31,6 +34,7 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
 
     node: Node | None = None
     switch: Switch
+    _heard_at = 0.0
 
     async def connect(self) -> None:
         headers = {name.decode().title(): value.decode("latin-1") for name, value in self.scope["headers"]}
@@ -38,6 +42,7 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
         if self.node is None:
             await self.close(code=UNKNOWN_NODE)
             return
+        self._heard_at = time.monotonic()
         self.switch = Switch(self.channel_layer, self.channel_name, self.send)
         await self.channel_layer.group_add(living.group_of(self.node.pk), self.channel_name)
         await self.accept()
@@ -49,21 +54,37 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if bytes_data is not None:
-            if streams.is_data(bytes_data):
-                await self.switch.from_node(streams.from_bytes(bytes_data))
-            else:
+            if not streams.is_data(bytes_data):
                 await self._frame(bytes_data)
+            elif len(bytes_data) > streams.LONGEST + streams.ID_BYTES:
+                await self.close(code=TOO_LONG)
+            else:
+                await self.switch.from_node(streams.from_bytes(bytes_data))
             return
         said = streams.parse(text_data or "{}")
         if said.get("kind") == "stream" and (frame := streams.from_json(said)) is not None:
             await self.switch.from_node(frame)
         elif said.get("kind") == "beat":
             await self.switch.sweep()
-            if not await database_sync_to_async(self._beat)(said):
+            if await database_sync_to_async(self._beat)(said):
+                self._heard_at = time.monotonic()
+            else:
                 await self.close(code=UNKNOWN_NODE)
 
     async def node_stream(self, event: dict[str, Any]) -> None:
-        await self.switch.from_portal(event)
+        if event["do"] != "open" or await self._is_alive():
+            await self.switch.from_portal(event)
+
+    async def node_over(self, _event: dict[str, Any]) -> None:
+        """It was revoked, or enrols anew."""
+        await self.close(code=UNKNOWN_NODE)
+
+    async def _is_alive(self) -> bool:
+        """Whoever says no more that they are there, as an enrolled node does, is given nothing more to do."""
+        if time.monotonic() - self._heard_at < SILENT_AFTER.total_seconds():
+            return True
+        await self.close(code=UNKNOWN_NODE)
+        return False
 
     async def _frame(self, frame: bytes) -> None:
         try:
@@ -81,7 +102,8 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
         await self.channel_layer.group_send(watching.group_of(head.watcher), said)
 
     async def node_said(self, event: dict[str, Any]) -> None:
-        await self.send(text_data=json.dumps(event["said"]))
+        if await self._is_alive():
+            await self.send(text_data=json.dumps(event["said"]))
 
     def _beat(self, said: Mapping[str, Any]) -> bool:
         """False: the node is no longer enrolled."""

@@ -24,6 +24,7 @@ from bastion.services import enrolling, facts, letting_in, recordings, reviewing
 from bastion.services.recognising import node_of
 
 LONGEST_BODY: Final = 4 * 1024 * 1024
+MOST_DIGITS: Final = 9
 JSON: Final = "application/json"
 log = logging.getLogger(__name__)
 Handler = Callable[[Node, bytes], object]
@@ -38,10 +39,10 @@ def answered(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
     @wraps(handler)
     def view(request: HttpRequest) -> HttpResponse:
         with scope.platform("a node asks"):
-            node = _node_of(request)
-            if node is None:
-                return _say(wire.No("unknown_node", ""), 401)
             try:
+                node = _node_of(request)
+                if node is None:
+                    return _say(wire.No("unknown_node", ""), 401)
                 return _say(handler(node, request.body), 200)
             except wire.Malformed as problem:
                 return _say(wire.No("malformed", str(problem)[:300]), 400)
@@ -96,15 +97,17 @@ def leave(node: Node, _body: bytes) -> None:
 
 
 @answered
-def known_key(_node: Node, body: bytes) -> bool:
+def known_key(node: Node, body: bytes) -> bool:
     said = wire.decode(wire.ByKey, body)
-    return signing_in.is_known_key(login=said.login, public_key=said.public_key)
+    return signing_in.is_known_key(node=node, login=said.login, public_key=said.public_key, client=said.client)
 
 
 @answered
 def by_key(node: Node, body: bytes) -> Person:
     said = wire.decode(wire.ByKey, body)
-    person = signing_in.by_key(login=said.login, public_key=said.public_key, client=said.client, now=timezone.now())
+    person = signing_in.by_key(
+        node=node, login=said.login, public_key=said.public_key, client=said.client, now=timezone.now()
+    )
     return signing_in.as_person(person, node)
 
 
@@ -112,7 +115,7 @@ def by_key(node: Node, body: bytes) -> Person:
 def by_password(node: Node, body: bytes) -> Person:
     said = wire.decode(wire.ByPassword, body)
     person = signing_in.by_password(
-        login=said.login, password=said.password, code=said.code, client=said.client, now=timezone.now()
+        node=node, login=said.login, password=said.password, code=said.code, client=said.client, now=timezone.now()
     )
     return signing_in.as_person(person, node)
 
@@ -120,7 +123,7 @@ def by_password(node: Node, body: bytes) -> Person:
 @answered
 def by_ticket(node: Node, body: bytes) -> object:
     said = wire.decode(wire.ByTicket, body)
-    ticket = signing_in.by_ticket(ticket=said.ticket, client=said.client, now=timezone.now())
+    ticket = signing_in.by_ticket(node=node, ticket=said.ticket, client=said.client, now=timezone.now())
     wish = wire.ForAccess(
         token="", client=said.client, front=letting_in.FRONT, resource=f"#{ticket.asset_id}",
         account=ticket.account, work=ticket.work,
@@ -168,9 +171,10 @@ def _node_of(request: HttpRequest) -> Node | None:
 
 
 def _body(request: HttpRequest) -> bytes:
-    """Raises Malformed for more than a node ever says at once."""
-    if int(request.headers.get("Content-Length") or 0) > LONGEST_BODY:
-        raise wire.Malformed("too long")
+    """Raises Malformed for more than a node ever says at once, and for what does not say how much it is."""
+    length = request.headers.get("Content-Length") or ""
+    if not (length.isascii() and length.isdecimal() and len(length) <= MOST_DIGITS) or int(length) > LONGEST_BODY:
+        raise wire.Malformed("too long, or of unknown length")
     return request.body
 
 

@@ -1,8 +1,10 @@
 """Who administers the bastion, as plain questions about a person."""
 
+from django.db.models import Q, QuerySet
+
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_admin, is_customer_pm
-from bastion.models import GroupAdministrator, ResourceGroup
+from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
 
 
 def administers(person: User, customer_id: int) -> bool:
@@ -15,6 +17,17 @@ def administers_group(person: User, group: ResourceGroup) -> bool:
     if administers(person, group.customer_id):
         return True
     return can_write(person) and GroupAdministrator.objects.filter(group=group, person=person).exists()
+
+
+def looked_after(person: User) -> QuerySet[GroupAsset]:
+    """What is in the groups that somebody was named for, but what they put in themselves: nobody takes a server over by
+    adding it. Nothing for whoever may only read."""
+    if not can_write(person):
+        return GroupAsset.objects.none()
+    named = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
+    by_others = Q(added_by=None) | ~Q(added_by=person)
+    rows: QuerySet[GroupAsset] = GroupAsset.objects.filter(by_others, group__in=named)
+    return rows
 
 
 def works_for(person: User, customer: Customer) -> bool:

@@ -19,6 +19,7 @@ from channels.generic.websocket import AsyncWebsocketConsumer
 from django.conf import settings
 from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
 from accounts import websockets
 from accounts.errors import DomainError
@@ -27,7 +28,7 @@ from bastion.gateway import streams as wire
 from bastion.gateway.contract import Client, Purpose
 from bastion.gateway.streams import Stream, StreamClosed
 from bastion.models import Node
-from bastion.services import streams, web_terminal
+from bastion.services import seats, streams, web_terminal
 from bastion.services.web_terminal import Wanted
 
 UNDRAWN: Final = 512 * 1024
@@ -41,6 +42,8 @@ CHECK_EVERY_S: Final = 3.0
 TOO_MUCH: Final = 4413
 BAD: Final = 4400
 MOST: Final = 2**31
+MOST_ASKED: Final = 8
+"""Questions about guests that wait for an answer."""
 
 
 class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
@@ -51,13 +54,21 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
     async def connect(self) -> None:
         self.person = self.scope["user"]
         self.stream: Stream | None = None
+        self._seat: str | None = None
         self.share_id: int | None = None
         self._undrawn, self._drawn = 0, asyncio.Event()
         self._waiting: deque[bytes] = deque()
         self._unsent, self._news = 0, asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._has_said_hello = False
+        self._asked, self._answering = 0, asyncio.Lock()
         await self.accept()
+        self._seat = await seats.take(self.person.pk)
+        if self._seat is None:
+            with translation.override(self.person.language or None):
+                words = _("You have as many terminals open as one can: close some of them first.")
+                await self._refuse("too_many", words)
+            return
         self._spawn(self._expect_hello())
 
     async def disconnect(self, code: int) -> None:
@@ -65,6 +76,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
             task.cancel()
         if self.stream is not None:
             await self.stream.close("browser_gone")
+        if self._seat is not None:
+            await seats.leave(self._seat)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
         if bytes_data is not None:
@@ -84,8 +97,12 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
             self._undrawn = max(0, self._undrawn - _whole(said.get("bytes")))
             self._drawn.set()
         elif do in ("share", "unshare", "shares") and self.stream is not None:
-            self._spawn(self._answer(said))
-        elif do in ("connect", "return", "guest", "files") and not self._has_said_hello:
+            self._asked += 1
+            if self._asked > MOST_ASKED:
+                await self.close(code=TOO_MUCH)
+            else:
+                self._spawn(self._answer(said))
+        elif do in ("connect", "return", "guest", "files") and not self._has_said_hello and self._seat is not None:
             self._has_said_hello = True
             self._spawn(self._open(said))
         elif do != "alive":
@@ -168,6 +185,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
         """Whether this person may still be here: signed in, and invited where they are a guest."""
         while True:
             await asyncio.sleep(CHECK_EVERY_S)
+            if self._seat is not None:
+                await seats.keep(self._seat)
             store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
             found = await websockets.person_of(store(self.scope["session"].session_key))
             if found is None or found[0].pk != self.person.pk:
@@ -185,7 +204,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
 
     def _is_invited(self, share_id: int) -> bool:
         try:
-            web_terminal.invitation(self.person, share_id=share_id)
+            web_terminal.invitation(self.person, share_id=share_id, now=timezone.now())
         except DomainError:
             return False
         return True
@@ -193,10 +212,13 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
     # --- sharing ----------------------------------------------------------------------------------------------------
 
     async def _answer(self, said: Mapping[str, object]) -> None:
-        try:
-            await self._say(do="shares", shares=await database_sync_to_async(self._share)(said))
-        except DomainError as refusal:
-            await self._say(do="share_refused", code=refusal.code, words=str(refusal.message))
+        async with self._answering:
+            try:
+                await self._say(do="shares", shares=await database_sync_to_async(self._share)(said))
+            except DomainError as refusal:
+                await self._say(do="share_refused", code=refusal.code, words=str(refusal.message))
+            finally:
+                self._asked -= 1
 
     def _share(self, said: Mapping[str, object]) -> list[dict[str, object]]:
         now = timezone.now()

@@ -130,7 +130,7 @@ make_user() {
 }
 
 as_node() { # as_node COMMAND…: as the node's own user, with nothing of our environment but what reaches the portal
-	if [ -z "$ROOT" ]; then set -- runuser -u "$NAME" -- "$@"; fi
+	if [ -z "$ROOT" ]; then set -- "$(command -v runuser || say /usr/sbin/runuser)" -u "$NAME" -- "$@"; fi
 	(cd / && env -i PATH=/usr/local/bin:/usr/bin:/bin HOME="$STATE" LANG=C.UTF-8 \
 		${https_proxy+https_proxy="$https_proxy"} ${http_proxy+http_proxy="$http_proxy"} \
 		${no_proxy+no_proxy="$no_proxy"} "$@")
@@ -177,7 +177,9 @@ make_state() {
 	[ -n "$ROOT" ] || chown "$NAME:$NAME" "$STATE"
 }
 
-write_settings() {
+write_settings() { # a proxy's address may hold a password: for root and the node alone
+	rm -f "$SETTINGS.new"
+	(umask 077 && : >"$SETTINGS.new")
 	{
 		say "RDMP_NODE_STATE=$STATE"
 		say "RDMP_NODE_PORT=$PORT"
@@ -186,7 +188,10 @@ write_settings() {
 			eval "value=\${$name-}"
 			[ -z "$value" ] || say "$name=$value"
 		done
-	} >"$SETTINGS"
+	} >"$SETTINGS.new"
+	[ -n "$ROOT" ] || chown "root:$NAME" "$SETTINGS.new"
+	chmod 640 "$SETTINGS.new"
+	mv -f "$SETTINGS.new" "$SETTINGS"
 }
 
 keep_settings() { # what a former run was told, unless this one was told otherwise
@@ -222,15 +227,23 @@ stop() {
 		systemctl stop "$NAME" 2>/dev/null || true
 		return
 	fi
-	[ -r "$STATE/node.pid" ] || return 0
-	pid=$(cat "$STATE/node.pid")
-	tries=0
-	while kill -TERM "$pid" 2>/dev/null && [ $tries -lt 60 ]; do
-		tries=$((tries + 1))
-		sleep 0.5
-	done
-	kill -KILL "$pid" 2>/dev/null || true
+	pid=$(as_node cat "$STATE/node.pid" 2>/dev/null || true)
+	case $pid in
+		'' | 0* | *[!0-9]*) ;;
+		*)
+			tries=0
+			while signal TERM && [ $tries -lt 60 ]; do
+				tries=$((tries + 1))
+				sleep 0.5
+			done
+			signal KILL || true
+			;;
+	esac
 	rm -f "$STATE/node.pid"
+}
+
+signal() { # signal NAME: to the process of the pid file, as the node's own user, who can end none but its own
+	as_node sh -c 'kill "-$1" "$2"' sh "$1" "$pid" 2>/dev/null
 }
 
 is_up() { # is_up SECONDS: the portal hears of it, as this version
@@ -244,7 +257,7 @@ is_up() { # is_up SECONDS: the portal hears of it, as this version
 
 last_words() {
 	if [ "$SYSTEMD" = yes ]; then journalctl -u "$NAME" -n 15 --no-pager >&2 || true
-	else tail -n 15 "$STATE/node.log" >&2 || true; fi
+	else as_node tail -n 15 "$STATE/node.log" >&2 || true; fi
 }
 
 enrol() {

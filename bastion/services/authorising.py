@@ -5,7 +5,7 @@ Whoever is not let in learns no more than that: a resource out of reach is unkno
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -18,12 +18,12 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
 from accounts.permissions import can_write, is_admin, is_customer_pm
-from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind
+from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
-from bastion.models import BastionSession, BastionSessionQuerySet, Grant, GroupAdministrator, GroupAsset, Node
-from bastion.permissions import administers
+from bastion.models import BastionSession, BastionSessionQuerySet, Grant, Node
+from bastion.permissions import administers, looked_after
 from bastion.services.rights import Rights
 from changes.models import Change
 from incidents.models import Incident
@@ -39,6 +39,8 @@ PURPOSES = {
 }
 """Whose account is whose, by whether somebody is the provider's; the first one offered is the usual one (R121)."""
 SHORTEST_REASON = 5
+MOST_SESSIONS = 30
+"""Of one person at once."""
 MOST_DIGITS = 12
 DENIED = {
     Denial.NO_GRANT: gettext_lazy("You have no access to it."),
@@ -82,6 +84,8 @@ def decide(person: User, asset: Asset, *, account: str, protocol: Protocol, now:
 def reachable(person: User, *, protocol: Protocol, now: datetime) -> QuerySet[Asset]:
     """What somebody may try to connect to, a window that is shut for now apart. Within their scope."""
     rows = Asset.objects.active().filter(kind__in=REACHED[protocol]).select_related("customer")
+    if not can_write(person):
+        return rows.none()
     if person.customer_id is not None:
         rows = rows.filter(customer=person.customer_id)
     grants = Grant.objects.in_force(now).filter(person=person)
@@ -149,9 +153,11 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
     audit.hold(asset.customer_id)
     if not person.is_active or node.state != Node.State.ENROLLED or node.is_draining:
         raise DomainError(_("This node takes no new sessions."), code="node")
-    is_served = node.customer_id in (None, asset.customer_id) and asset.kind in REACHED[wish.protocol]
+    is_served = serves(node, asset, behind_nodes([asset])) and asset.kind in REACHED[wish.protocol]
     if not is_served or asset.retired_at is not None:
         raise DomainError(_("There is no such resource."), code="unknown_resource")
+    if BastionSession.objects.filter(person=person).exclude(state=BastionSession.State.ENDED).count() >= MOST_SESSIONS:
+        raise DomainError(_("You have as many sessions as one can: end some of them first."), code="too_many")
     if credential.asset_id != asset.pk or credential.purpose not in PURPOSES[person.is_provider]:
         raise DomainError(_("There is no such account."), code="unknown_account")
     decision = decide(person, asset, account=credential.username, protocol=wish.protocol, now=now)
@@ -177,6 +183,20 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
     )
 
 
+def behind_nodes(assets: Iterable[Asset]) -> set[int]:
+    """Which of them are reached by way of a node in their customer's network: by their numbers."""
+    rows = SshAccess.objects.filter(asset__in=[asset.pk for asset in assets], through=SshAccess.Through.NODE)
+    return set(rows.values_list("asset_id", flat=True))
+
+
+def serves(node: Node, asset: Asset, behind: Container[int]) -> bool:
+    """A customer's node its customer's resources, the platform's own those that need no node in a customer's network:
+    elsewhere the same address is another machine."""
+    if node.customer_id is None:
+        return asset.pk not in behind
+    return node.customer_id == asset.customer_id
+
+
 def work_of(person: User, asset: Asset, said: str) -> Work:
     """The incident or change that was named. The provider's people must name one, or write down why there is none."""
     said = " ".join(said.split())[:300]
@@ -200,8 +220,7 @@ def watchable(person: User) -> BastionSessionQuerySet:
     rows: BastionSessionQuerySet = BastionSession.objects.all()
     if is_admin(person) or is_customer_pm(person):
         return rows
-    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
-    return rows.filter(Q(person=person) | Q(asset__in=GroupAsset.objects.filter(group__in=groups).values("asset")))
+    return rows.filter(Q(person=person) | Q(asset__in=looked_after(person).values("asset")))
 
 
 def unmatched() -> Q:
@@ -217,8 +236,13 @@ def may_watch(person: User, session: BastionSession) -> bool:
 
 
 def may_end(person: User, session: BastionSession) -> bool:
-    """Disconnect, lock or warn it: whoever may watch somebody else's, and one's own."""
+    """Disconnect or warn it: whoever may watch somebody else's, and one's own."""
     return may_watch(person, session)
+
+
+def may_lock(person: User, session: BastionSession) -> bool:
+    """And unlock it: whoever may watch somebody else's. Whoever is locked does not unlock themselves."""
+    return session.person_id != person.pk and may_watch(person, session)
 
 
 def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[BastionSession, Decision]:
@@ -237,8 +261,7 @@ def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[
 
 
 def administers_a_group_of(person: User, asset_id: int) -> bool:
-    named = GroupAdministrator.objects.filter(person=person, group__retired_at=None)
-    return can_write(person) and named.filter(group__members__asset=asset_id).exists()
+    return looked_after(person).filter(asset=asset_id).exists()
 
 
 def _id_of(number: str, prefix: str) -> int:

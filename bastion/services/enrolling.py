@@ -23,6 +23,7 @@ from accounts.permissions import is_admin
 from bastion.gateway import voucher
 from bastion.gateway.wire import Enrol, Here, Standing
 from bastion.models import BastionSession, Node
+from bastion.services import living
 from notify import live
 
 TOKEN_LIFE: Final = timedelta(hours=1)
@@ -66,6 +67,7 @@ def ask_again(*, node: Node, actor: User | None, now: datetime) -> tuple[Node, s
     node.state, node.public_key, node.enrolled_at = Node.State.WAITING, "", None
     node.enrolment_digest, node.enrolment_until = _digest(token), now + TOKEN_LIFE
     node.save()
+    living.shut(node)
     _write(node, "bastion.node.ask_again", actor, now)
     return node, token
 
@@ -89,6 +91,7 @@ def enrol(*, said: Enrol, address: str, now: datetime) -> Node:
             node.save()
     except IntegrityError:
         raise DomainError(_("This key is another node's."), code="bad_token") from None
+    living.shut(node)
     _write(node, "bastion.node.enrol", None, now)
     return node
 
@@ -208,6 +211,7 @@ def revoke(*, node: Node, actor: User, now: datetime) -> Node:
 def _shut_out(node: Node, actor: User | None, now: datetime) -> None:
     node.state, node.revoked_at, node.enrolment_digest = Node.State.REVOKED, now, ""
     node.save(update_fields=["state", "revoked_at", "enrolment_digest"])
+    living.shut(node)
     _write(node, "bastion.node.revoke", actor, now)
 
 

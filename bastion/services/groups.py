@@ -16,7 +16,7 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_admin, is_customer_pm
 from assets.models import Asset
-from bastion.models import CommandRule, GroupAdministrator, GroupAsset, ResourceGroup
+from bastion.models import CommandRule, Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
 from bastion.services import living
 from notify import live
@@ -104,7 +104,7 @@ def add(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: date
     """Put resources of the same customer into it."""
     group = _changeable(group, actor)
     chosen = list(Asset.objects.active().filter(customer=group.customer_id, pk__in=[asset.pk for asset in assets]))
-    _only_what_is_theirs(group, chosen, actor)
+    _only_what_is_theirs(group, chosen, actor, now)
     GroupAsset.objects.bulk_create(
         [
             GroupAsset(customer_id=group.customer_id, group=group, asset=asset, added_by=actor, added_at=now)
@@ -210,11 +210,17 @@ def _changeable(group: ResourceGroup, actor: User) -> ResourceGroup:
     return group
 
 
-def _only_what_is_theirs(group: ResourceGroup, chosen: Iterable[Asset], actor: User) -> None:
+def _only_what_is_theirs(group: ResourceGroup, chosen: Iterable[Asset], actor: User, now: datetime) -> None:
     """A group's own administrators take in what nobody else looks after: else they would give away, by their group,
-    what another group holds. Networks' own groups hold everything and do not count."""
+    what another group holds. Networks' own groups hold everything and do not count. Who has a grant for the group takes
+    nothing in: they would let themselves to it."""
     if administers(actor, group.customer_id):
         return
+    if Grant.objects.in_force(now).filter(group=group, person=actor).exists():
+        raise DomainError(
+            _("You have access by this group yourself: an administrator adds resources to it. Nothing was added."),
+            code="own",
+        )
     held = GroupAsset.objects.filter(asset__in=[asset.pk for asset in chosen], group__retired_at=None)
     others = held.filter(group__kind=ResourceGroup.Kind.NORMAL).exclude(group__administrators__person=actor)
     names = sorted(set(others.exclude(group=group).values_list("asset__name", flat=True)))

@@ -87,11 +87,14 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
 
 
 def _served(person: User, node: Node, now: datetime) -> QuerySet[Asset]:
-    """Those that answer SSH at a known place, through this node."""
-    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now).filter(
-        Exists(SshAccess.objects.filter(asset=OuterRef("pk")))
-    )
-    return assets if node.customer_id is None else assets.filter(customer=node.customer_id)
+    """Those that answer SSH at a known place, through this node: what stands behind one, through its own alone."""
+    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now)
+    doors = SshAccess.objects.filter(asset=OuterRef("pk"))
+    if node.customer_id is not None:
+        assets = assets.filter(customer=node.customer_id)
+    else:
+        doors = doors.exclude(through=SshAccess.Through.NODE)
+    return assets.filter(Exists(doors))
 
 
 def _found(person: User, asset: Asset, now: datetime) -> Found:

@@ -63,6 +63,8 @@ def disconnect(*, session: BastionSession, words: str, actor: User, now: datetim
 
 
 def lock(*, session: BastionSession, is_locked: bool, actor: User, now: datetime) -> None:
+    if not authorising.may_lock(actor, session):
+        raise PermissionDenied
     action = "bastion.session.lock" if is_locked else "bastion.session.unlock"
     _order(session, Lock(is_locked), action, actor, now)
 
@@ -123,6 +125,13 @@ def tell(session: BastionSession, order: Order) -> None:
     said = {"type": "node.said", "said": wire.order_said(str(session.uid), order)}
     layer = get_channel_layer()
     transaction.on_commit(partial(async_to_sync(layer.group_send), group_of(session.node_id), said), robust=True)
+
+
+def shut(node: Node) -> None:
+    """Whatever WebSocket it has is closed, after commit: its key is worth nothing any more."""
+    layer = get_channel_layer()
+    over = partial(async_to_sync(layer.group_send), group_of(node.pk), {"type": "node.over"})
+    transaction.on_commit(over, robust=True)
 
 
 def _uuid(text: object) -> uuid.UUID | None:

@@ -20,9 +20,9 @@ from assets.models import Asset
 from bastion import messages
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
-from bastion.models import AccessRequest, GroupAdministrator, GroupAsset
+from bastion.models import AccessRequest
 from bastion.models.grants import AccessRequestQuerySet
-from bastion.permissions import administers, works_for
+from bastion.permissions import administers, looked_after, works_for
 from bastion.services import authorising, granting, living
 from bastion.services.granting import Wanted
 from notify import live
@@ -152,8 +152,7 @@ def seen_by(person: User) -> AccessRequestQuerySet:
     rows: AccessRequestQuerySet = AccessRequest.objects.all()
     if is_admin(person) or is_customer_pm(person):
         return rows
-    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
-    return rows.filter(Q(person=person) | Q(asset__in=GroupAsset.objects.filter(group__in=groups).values("asset")))
+    return rows.filter(Q(person=person) | Q(asset__in=looked_after(person).values("asset")))
 
 
 def _check(person: User, asset: Asset, asked: Asked) -> None:

@@ -90,13 +90,21 @@ def hold(*, session: BastionSession, reason: str, actor: User, now: datetime) ->
     return placed
 
 
+def may_lift(person: User, session: BastionSession) -> bool:
+    """Never on one's own session. What the provider has placed, the provider's administrators lift."""
+    if session.person_id == person.pk or not administers(person, session.customer_id):
+        return False
+    placed = hold_of(session)
+    return placed is None or not placed.placed_by.is_provider or is_admin(person)
+
+
 @transaction.atomic
 def lift(*, session: BastionSession, actor: User, now: datetime) -> None:
     """Raises DomainError("not_held")."""
-    if not administers(actor, session.customer_id):
-        raise PermissionDenied
     audit.hold(session.customer_id)
     _lock(session)
+    if not may_lift(actor, session):
+        raise PermissionDenied
     if not RecordingHold.objects.filter(session=session, lifted_at=None).update(lifted_at=now, lifted_by=actor):
         raise DomainError(_("The recording is not held."), code="not_held")
     audit.record(action="bastion.recording.lift", actor=actor, customer=session.customer, obj=session, now=now)

@@ -18,9 +18,9 @@ from accounts.permissions import is_admin, is_customer_pm
 from bastion import messages, policy
 from bastion.gateway import wire
 from bastion.gateway.contract import Judged
-from bastion.models import BastionSession, CommandReview, GroupAdministrator, GroupAsset, Node
+from bastion.models import BastionSession, CommandReview, Node, SessionShare
 from bastion.models.rules import CommandReviewQuerySet
-from bastion.permissions import administers
+from bastion.permissions import administers, looked_after
 from bastion.services import admitting, authorising, living
 from notify import live
 
@@ -84,8 +84,9 @@ def _lapse(review: CommandReview, now: datetime) -> None:
 
 
 def may_answer(actor: User, review: CommandReview) -> bool:
-    """Whoever administers the server. Nobody lets themselves."""
-    if review.session.person_id == actor.pk:
+    """Whoever administers the server. Nobody lets themselves: neither who began the session nor a guest who typed."""
+    typed = SessionShare.objects.filter(session=review.session_id, guest=actor, may_type=True).exclude(joined_at=None)
+    if review.session.person_id == actor.pk or typed.exists():
         return False
     return administers(actor, review.customer_id) or authorising.administers_a_group_of(actor, review.session.asset_id)
 
@@ -95,9 +96,7 @@ def seen_by(person: User) -> CommandReviewQuerySet:
     rows: CommandReviewQuerySet = CommandReview.objects.all()
     if is_admin(person) or is_customer_pm(person):
         return rows
-    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
-    assets = GroupAsset.objects.filter(group__in=groups).values("asset")
-    return rows.filter(Q(session__person=person) | Q(session__asset__in=assets))
+    return rows.filter(Q(session__person=person) | Q(session__asset__in=looked_after(person).values("asset")))
 
 
 def _session(node: Node, uid: str) -> BastionSession:

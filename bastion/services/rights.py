@@ -15,6 +15,7 @@ from functools import cached_property
 from django.db.models import Q
 
 from accounts.models import Assignment, Role, User
+from accounts.permissions import can_write
 from assets.models import Asset
 from bastion.access import FULL, Terms
 from bastion.models import Grant, GroupAsset
@@ -46,7 +47,9 @@ class Rights:
         return [*by_name, *(one for one in self._by_group.get(person.pk, []) if one.group_id in groups)]
 
     def is_in_reach(self, person: User, asset: Asset) -> bool:
-        if not person.is_active or asset.retired_at is not None or not works_for(person, asset.customer):
+        if not person.is_active or not can_write(person):
+            return False
+        if asset.retired_at is not None or not works_for(person, asset.customer):
             return False
         return person.role != Role.ENGINEER or (person.pk, asset.customer_id) in self._assigned
 

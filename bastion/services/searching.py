@@ -18,7 +18,8 @@ from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.models import User
 from accounts.permissions import is_admin, is_customer_pm
-from bastion.models import FileTransfer, GroupAdministrator, GroupAsset, SessionCommand
+from bastion.models import FileTransfer, SessionCommand
+from bastion.permissions import looked_after
 from bastion.trigrams import trigrams
 
 M = TypeVar("M", bound=Model)
@@ -76,9 +77,7 @@ def _seen(person: User, person_field: str, asset_field: str) -> Q:
     """As `authorising.watchable`, of rows that name person and asset themselves."""
     if is_admin(person) or is_customer_pm(person):
         return Q()
-    groups = GroupAdministrator.objects.filter(person=person, group__retired_at=None).values("group")
-    assets = GroupAsset.objects.filter(group__in=groups).values("asset")
-    return Q(**{person_field: person}) | Q(**{f"{asset_field}__in": assets})
+    return Q(**{person_field: person}) | Q(**{f"{asset_field}__in": looked_after(person).values("asset")})
 
 
 def _having(rows: QuerySet[M], query: str, look: _Look) -> QuerySet[M]:

@@ -13,7 +13,7 @@ from django.core import signing
 from django.db import transaction
 from django.utils.translation import gettext as _
 
-from accounts import audit, limiter
+from accounts import audit, limiter, scope
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset
@@ -28,30 +28,31 @@ NOBODY: Final = make_password(secrets.token_hex(16))
 """Checked when there is no such person, so that the answer takes as long."""
 
 
-def is_known_key(*, login: str, public_key: str) -> bool:
-    """Whether it is worth proving to have this key: the proof itself is the SSH protocol's."""
-    return _key_of(login, public_key) is not None
+def is_known_key(*, node: Node, login: str, public_key: str, client: Client) -> bool:
+    """Whether it is worth proving to have this key: the proof itself is the SSH protocol's. Raises DomainError."""
+    _not_too_often(node, client)
+    return _key_of(node, login, public_key) is not None
 
 
 @transaction.atomic
-def by_key(*, login: str, public_key: str, client: Client, now: datetime) -> User:
+def by_key(*, node: Node, login: str, public_key: str, client: Client, now: datetime) -> User:
     """Of whoever has proven to the node to have the key. Raises DomainError("refused")."""
-    _not_too_often(client)
-    key = _key_of(login, public_key)
+    _not_too_often(node, client)
+    key = _key_of(node, login, public_key)
     if key is None:
-        raise _refused(client)
+        raise _refused(node, client)
     key.used_at, key.used_from = now, client.address
     key.save(update_fields=["used_at", "used_from"])
     return _welcomed(key.person, "key", client, now)
 
 
-def by_password(*, login: str, password: str, code: str, client: Client, now: datetime) -> User:
+def by_password(*, node: Node, login: str, password: str, code: str, client: Client, now: datetime) -> User:
     """Password and code of the second factor together. Raises DomainError("refused"), whatever was wrong."""
-    _not_too_often(client, login)
+    _not_too_often(node, client, login)
     person = _person(login)
     is_right = check_password(password, NOBODY if person is None else person.password)
-    if person is None or not is_right or not _proves(person, code):
-        raise _refused(client, login)
+    if person is None or not _serves(node, person) or not is_right or not _proves(person, code):
+        raise _refused(node, client, login)
     return _welcomed(person, "password", client, now)
 
 
@@ -77,13 +78,17 @@ def make_ticket(
 
 
 @transaction.atomic
-def by_ticket(*, ticket: str, client: Client, now: datetime) -> LoginTicket:
-    """Raises DomainError("refused") for one that is unknown, used, old, or came from another address."""
-    _not_too_often(client)
+def by_ticket(*, node: Node, ticket: str, client: Client, now: datetime) -> LoginTicket:
+    """Raises DomainError("refused") for one that is unknown, used, old, or came from another address or to a node that
+    does not serve its resource."""
+    _not_too_often(node, client)
     rows = LoginTicket.objects.select_for_update(of=("self",)).select_related("person__customer", "asset__customer")
     found = rows.filter(digest=_digest(ticket)).first()
-    if found is None or not found.is_good(client.address, now) or not found.person.is_active:
-        raise _refused(client)
+    is_good = found is not None and found.is_good(client.address, now) and found.person.is_active
+    if found is None or not is_good or node.customer_id not in (None, found.asset.customer_id):
+        raise _refused(node, client)
+    if not _serves(node, found.person):
+        raise _refused(node, client)
     found.used_at = now
     found.save(update_fields=["used_at"])
     _welcomed(found.person, "ticket", client, now)
@@ -110,16 +115,23 @@ def person_of(token: str, node: Node) -> User:
     person = None
     if said.get("node") == node.pk:
         person = User.objects.select_related("customer").filter(pk=said.get("person"), is_active=True).first()
-    if person is None:
+    if person is None or not _serves(node, person):
         raise DomainError(_("Please sign in again."), code="refused")
     return person
 
 
-def _key_of(login: str, public_key: str) -> SshKey | None:
+def _serves(node: Node, person: User) -> bool:
+    """A customer's own node signs in nobody who has nothing to do with that customer."""
+    return node.customer_id is None or scope.of(person).allows(node.customer_id)
+
+
+def _key_of(node: Node, login: str, public_key: str) -> SshKey | None:
     rows = SshKey.objects.select_related("person__customer").filter(fingerprint=fingerprint(public_key))
     key: SshKey | None = rows.filter(person__is_active=True).first()
     person = _person(login)
-    return key if key is not None and person is not None and key.person_id == person.pk else None
+    if key is None or person is None or key.person_id != person.pk or not _serves(node, person):
+        return None
+    return key
 
 
 def _person(login: str) -> User | None:
@@ -144,18 +156,24 @@ def _welcomed(person: User, by: str, client: Client, now: datetime) -> User:
     return person
 
 
-def _not_too_often(client: Client, login: str = "") -> None:
-    if limiter.is_held_up(client.address, _keys(client, login)):
+def _not_too_often(node: Node, client: Client, login: str = "") -> None:
+    if limiter.is_held_up(_address(node, client), _keys(node, client, login)):
         raise DomainError(_("Too many wrong attempts came from here. Please try again in some minutes."), code="often")
 
 
-def _refused(client: Client, login: str = "") -> DomainError:
-    limiter.count_failure(client.address, _keys(client, login))
+def _refused(node: Node, client: Client, login: str = "") -> DomainError:
+    limiter.count_failure(_address(node, client), _keys(node, client, login))
     return DomainError(_("Sign-in refused."), code="refused")
 
 
-def _keys(client: Client, login: str) -> tuple[str, ...]:
-    return (f"{WHAT}:{client.address}", *([f"{WHAT}:{login.lower()}"] if login else []))
+def _address(node: Node, client: Client) -> str:
+    """What a customer's node says of addresses holds up nobody elsewhere."""
+    return client.address if node.customer_id is None else ""
+
+
+def _keys(node: Node, client: Client, login: str) -> tuple[str, ...]:
+    what = WHAT if node.customer_id is None else f"{WHAT}:{node.pk}"
+    return (f"{what}:{client.address}", *([f"{what}:{login.lower()}"] if login else []))
 
 
 def _digest(ticket: str) -> str:

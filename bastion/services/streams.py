@@ -23,7 +23,7 @@ from assets.models import Asset, SshAccess
 from bastion.gateway.contract import Purpose, Tunnel
 from bastion.gateway.streams import LONGEST, Frame, Stream, StreamClosed, new_id, open_said
 from bastion.models import Node
-from bastion.services import living
+from bastion.services import authorising, living
 from bastion.services.switching import ALIVE_EVERY_S, DEAD_AFTER_S, TYPE, Numbers, event_of, frame_of
 
 ANSWER_S: Final = 20.0
@@ -32,9 +32,11 @@ FLUSH_S: Final = 2.0
 
 
 def node_for(asset: Asset, *, now: datetime) -> Node:
-    """One of its customer before the platform's own. Raises DomainError("node_silent")."""
+    """One of its customer before the platform's own, which reaches nothing that stands behind a node. Raises
+    DomainError("node_silent")."""
     rows = Node.objects.filter(state=Node.State.ENROLLED, is_draining=False).exclude(seen_at=None)
-    served = [node for node in rows if node.customer_id in (None, asset.customer_id) and not node.is_silent(now)]
+    behind = authorising.behind_nodes([asset])
+    served = [node for node in rows if authorising.serves(node, asset, behind) and not node.is_silent(now)]
     if not served:
         raise _silent()
     return min(served, key=lambda node: (node.customer_id is None, node.pk))

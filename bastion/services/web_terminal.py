@@ -98,7 +98,7 @@ def to_return(person: User, *, session_id: str) -> tuple[Node, Purpose]:
 @transaction.atomic
 def to_visit(person: User, *, share_id: int, now: datetime) -> tuple[Node, Purpose]:
     """Raises DomainError("no_share")."""
-    share = invitation(person, share_id=share_id)
+    share = invitation(person, share_id=share_id, now=now)
     if share.joined_at is None:
         share.joined_at = now
         share.save(update_fields=["joined_at"])
@@ -123,11 +123,11 @@ def own_session(person: User, *, session_id: str) -> BastionSession:
     return found
 
 
-def invitation(person: User, *, share_id: int) -> SessionShare:
+def invitation(person: User, *, share_id: int, now: datetime) -> SessionShare:
     """One's own that is in force, while one may still follow it. Raises DomainError("no_share")."""
     rows = SessionShare.objects.in_force().select_related("session__customer", "session__node", "session__asset")
     share: SessionShare | None = rows.filter(pk=share_id, guest=person).first()
-    if share is None or not _may_be_guest(person, share.session, may_type=share.may_type, now=share.invited_at):
+    if share is None or not _may_be_guest(person, share.session, may_type=share.may_type, now=now):
         raise DomainError(_("This invitation does not hold any more."), code="no_share")
     return share
 
@@ -181,11 +181,14 @@ def _note(action: str, share: SessionShare, actor: User, now: datetime) -> None:
 
 
 def _may_be_guest(guest: User, session: BastionSession, *, may_type: bool, now: datetime) -> bool:
-    """To look on: who may watch the session, or could connect as well. To type: who could connect."""
+    """To look on: who may watch the session, or could connect as well. To type: who could connect, by this account."""
     reach = scope.of(guest)
     if reach.customer_ids is not None and session.customer_id not in reach.customer_ids:
         return False
     with scope.entered(reach):
+        theirs = {row.username for row in authorising.known_accounts(guest, [session.asset])[session.asset_id]}
+        if may_type and session.account not in theirs:
+            return False
         decision = authorising.decide(
             guest, session.asset, account=session.account, protocol=Protocol(session.protocol), now=now
         )

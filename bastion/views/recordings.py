@@ -170,6 +170,7 @@ def watch(request: HttpRequest, pk: int) -> HttpResponse:
         "tells": watching.tells(session) and session.person_id != person.pk,
         "is_online": True,
         "may_end": authorising.may_end(person, session),
+        "may_lock": authorising.may_lock(person, session),
     }
     return render(request, "bastion/watch.html", context)
 

@@ -91,6 +91,7 @@ PRESSES: Final[Mapping[str, Press]] = {
         pgettext_lazy("session", "Lock"),
         _lock,
         gettext_lazy("Nothing typed passes any more."),
+        authorising.may_lock,
     ),
     "unlock": Press(
         NothingForm,
@@ -98,6 +99,7 @@ PRESSES: Final[Mapping[str, Press]] = {
         pgettext_lazy("session", "Unlock"),
         _unlock,
         gettext_lazy("It goes on."),
+        authorising.may_lock,
     ),
     "say": Press(WordsForm, gettext_lazy("Message"), gettext_lazy("Show it"), _say, gettext_lazy("Sent to the node.")),
     "hold": Press(
@@ -114,7 +116,7 @@ PRESSES: Final[Mapping[str, Press]] = {
         pgettext_lazy("hold", "Lift it"),
         _lift,
         gettext_lazy("The recording goes when its time is over."),
-        _may_hold,
+        retaining.may_lift,
     ),
 }
 
@@ -191,8 +193,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "purge": RecordingPurge.objects.filter(session=session).first(),
         "hold": retaining.hold_of(session),
         "may_hold": _may_hold(person, session),
+        "may_lift": retaining.may_lift(person, session),
         "is_online": session.state in ONLINE,
         "may_end": authorising.may_end(person, session),
+        "may_lock": authorising.may_lock(person, session),
     }
     return render(request, "bastion/_session.html" if is_fragment(request) else "bastion/session.html", context)
 

@@ -9,16 +9,16 @@ from django.core.exceptions import PermissionDenied
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import AuditEntry, Customer, User
-from assets.models import Asset
+from accounts.models import AuditEntry, Customer, Role, User
+from assets.models import Asset, SshAccess
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
-from bastion.models import BastionSession, Node, ResourceGroup
-from bastion.services import authorising, granting, groups
+from bastion.models import BastionSession, Grant, GroupAsset, Node, ResourceGroup
+from bastion.services import authorising, granting, groups, letting_in, living, streams
 from bastion.services.granting import Wanted
 from incidents.models import Incident
 from tests.bastion.conftest import CONNECT, SSH, server, wish_for
-from tests.conftest import NOW
+from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import raise_incident
 
 HOUR = timedelta(hours=1)
@@ -191,6 +191,103 @@ def test_who_watches_and_ends_a_session(
         groups.add(group=group, assets=[web], actor=root, now=NOW)
         groups.name_administrator(group=group, person=bob, actor=root, now=NOW)
         assert authorising.may_end(bob, session)
+
+
+def test_nobody_locks_or_unlocks_their_own_session(
+    web: Asset, node: Node, chen: User, alice: User, root: User, client_for: ClientFor
+) -> None:
+    give(chen, web, root)
+    session = let_in(chen, node, web)
+    with scope.platform("test"):
+        BastionSession.objects.filter(pk=session.pk).update(state="open", opened_at=NOW)
+        for is_locked in (False, True):
+            with pytest.raises(PermissionDenied):
+                living.lock(session=session, is_locked=is_locked, actor=chen, now=NOW)
+            living.lock(session=session, is_locked=is_locked, actor=alice, now=NOW)
+    for person, is_offered in ((chen, False), (alice, True)):
+        page = f"/bastion/sessions/{session.pk}/"
+        shown = client_for(person).get(page).content.decode()
+        assert (f"{page}unlock/" in shown) is (f"{page}lock/" in shown) is is_offered
+        assert f"{page}disconnect/" in shown
+        assert client_for(person).post(f"{page}unlock/").status_code == (302 if is_offered else 403)
+
+
+def test_who_adds_a_resource_to_their_group_gains_nothing_by_it(
+    jia: Customer, web: Asset, node: Node, chen: User, bob: User, root: User
+) -> None:
+    give(chen, web, root)
+    session = let_in(chen, node, web)
+    with scope.platform("test"):
+        group = groups.create(customer=jia, name="Shop", description="", actor=root, now=NOW)
+        groups.name_administrator(group=group, person=bob, actor=root, now=NOW)
+        granting.grant(person=bob, to=group, wanted=Wanted(CONNECT, SSH), actor=root, now=NOW)
+        with pytest.raises(DomainError) as refusal:
+            groups.add(group=group, assets=[web], actor=bob, now=NOW)
+        assert refusal.value.code == "own"
+        Grant.objects.filter(person=bob).update(until=NOW)
+        groups.add(group=group, assets=[web], actor=bob, now=NOW)
+        assert not authorising.may_watch(bob, session)
+        assert not authorising.watchable(bob).exists()
+        groups.remove(group=group, assets=[web], actor=root, now=NOW)
+        GroupAsset.objects.create(customer=jia, group=group, asset=web, added_at=NOW)  # by the platform
+        assert authorising.may_watch(bob, session)
+        assert authorising.watchable(bob).get() == session
+
+
+def test_whoever_may_only_read_reaches_nothing_and_sees_nobody_elses_session(
+    jia: Customer, web: Asset, node: Node, chen: User, bob: User, root: User
+) -> None:
+    for person in (chen, bob):
+        give(person, web, root)
+    session = let_in(chen, node, web)
+    with scope.platform("test"):
+        group = groups.create(customer=jia, name="Shop", description="", actor=root, now=NOW)
+        groups.add(group=group, assets=[web], actor=root, now=NOW)
+        groups.name_administrator(group=group, person=bob, actor=root, now=NOW)
+        assert authorising.watchable(bob).get() == session
+        User.objects.filter(pk=bob.pk).update(role=Role.CUSTOMER_VIEWER)
+        bob.refresh_from_db()
+        assert not authorising.watchable(bob).exists()
+        assert not authorising.may_watch(bob, session)
+        assert not authorising.reachable(bob, protocol=Protocol.SSH, now=NOW).exists()
+        assert not authorising.accounts_of(bob, web, protocol=Protocol.SSH, now=NOW)
+    assert refused(bob, node, web, username="xxadmin") == "no_grant"
+
+
+def test_what_stands_behind_a_node_is_reached_by_a_node_of_its_own_customer(
+    jia: Customer, yi: Customer, web: Asset, node: Node, root: User
+) -> None:
+    with scope.platform("test"):
+        door = SshAccess.objects.create(customer=jia, asset=web, host="10.0.0.5", pinned_at=NOW, through="direct")
+        Node.objects.filter(pk=node.pk).update(seen_at=NOW)
+        assert streams.node_for(web, now=NOW) == node
+        SshAccess.objects.filter(pk=door.pk).update(through="node")
+        for customer in (None, yi):
+            Node.objects.filter(pk=node.pk).update(customer=customer)
+            node.refresh_from_db()
+            assert letting_in.resources(root, node=node, query="", limit=9, now=NOW) == []
+            with pytest.raises(DomainError):
+                streams.node_for(web, now=NOW)
+            assert refused(root, node, web) == "unknown_resource"
+        Node.objects.filter(pk=node.pk).update(customer=jia)
+        node.refresh_from_db()
+        assert streams.node_for(web, now=NOW) == node
+        assert [one.id for one in letting_in.resources(root, node=node, query="", limit=9, now=NOW)] == [web.pk]
+    assert let_in(root, node, web).node_id == node.pk
+
+
+def test_nobody_has_more_sessions_at_once_than_one_can(
+    web: Asset, node: Node, root: User, chen: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(authorising, "MOST_SESSIONS", 2)
+    give(chen, web, root)
+    first = let_in(root, node, web)
+    let_in(root, node, web)
+    assert refused(root, node, web) == "too_many"
+    let_in(chen, node, web)
+    with scope.platform("test"):
+        BastionSession.objects.filter(pk=first.pk).update(state="ended", ended_at=NOW, ending="exit")
+    let_in(root, node, web)
 
 
 def test_a_networks_group_follows_the_network(jia: Customer, web: Asset, root: User) -> None:

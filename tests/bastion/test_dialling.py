@@ -38,13 +38,16 @@ def host(tmp_path: Path) -> Iterator[KeyHost]:
 
 
 @pytest.fixture
-def node(program: Program) -> Node:  # noqa: F811 - the fixture
+def node(program: Program, jia: Customer) -> Node:  # noqa: F811 - the fixture
+    """In the customer's network."""
+
     def is_connected() -> bool:
         with scope.platform("test"):
             return not Node.objects.get().is_silent(timezone.now())
 
     until(is_connected)
     with scope.platform("test"):
+        Node.objects.update(customer=jia)
         return Node.objects.get()
 
 
@@ -81,12 +84,15 @@ def test_without_a_node_nothing_is_sent(program: Program, node: Node, inside: As
     assert refused.value.code == "no_node"
 
 
-def test_a_node_of_another_customer_leads_nowhere(node: Node, inside: Asset, yi: Customer) -> None:
-    with scope.platform("test"):
-        Node.objects.filter(pk=node.pk).update(customer=yi)
-    with scope.customer(inside.customer), pytest.raises(DomainError) as refused:
-        reaching.door_of(inside)
-    assert refused.value.code == "no_node"
+def test_neither_a_node_of_another_customer_nor_the_platforms_own_leads_there(
+    node: Node, inside: Asset, yi: Customer
+) -> None:
+    for customer in (yi, None):
+        with scope.platform("test"):
+            Node.objects.filter(pk=node.pk).update(customer=customer)
+        with scope.customer(inside.customer), pytest.raises(DomainError) as refused:
+            reaching.door_of(inside)
+        assert refused.value.code == "no_node"
 
 
 def test_the_pinned_key_holds_on_this_way_too(node: Node, inside: Asset, root: User) -> None:

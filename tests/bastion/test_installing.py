@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+import pwd
 import re
 import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -329,3 +332,58 @@ def test_without_a_terminal_and_without_a_file_there_is_no_token(wrong: Machine)
     wrong.script.write_text(text)
     done = wrong.run()
     assert (done.returncode, "RDMP_NODE_TOKEN_FILE" in done.stderr) == (1, True)
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "1 2", "$(touch x)", ""])
+def test_what_is_no_process_number_ends_nothing(wrong: Machine, said: str) -> None:
+    wrong.state.mkdir(parents=True)
+    (wrong.state / "node.pid").write_text(said)
+    only(wrong, "SYSTEMD=no; stop; echo survived")
+    done = wrong.run()
+    assert (done.returncode, done.stdout) == (0, "survived\n"), done.stderr
+    assert not (wrong.state / "node.pid").exists()
+
+
+def test_the_settings_are_not_for_everybodys_eyes(wrong: Machine) -> None:
+    settings = wrong.root / "etc/rdmp-node.env"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("RDMP_NODE_PORT=2222\n")
+    settings.chmod(0o644)
+    only(wrong, "write_settings")
+    done = wrong.run(https_proxy="http://me:secret@proxy:3128")
+    assert done.returncode == 0, done.stderr
+    assert "https_proxy=http://me:secret@proxy:3128" in settings.read_text()
+    assert settings.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in settings.parent.iterdir()] == [settings.name]
+
+
+@pytest.mark.skipif(os.getuid() != 0 or shutil.which("runuser") is None, reason="needs root")
+def test_a_process_that_is_not_the_nodes_is_left_alone(wrong: Machine) -> None:
+    """Whatever the node's user writes into its pid file."""
+    only(wrong, "ROOT=''; NAME=nobody; STATE=$HOME; stop")
+    with tempfile.TemporaryDirectory() as state:
+        os.chown(state, pwd.getpwnam("nobody").pw_uid, -1)
+        for command, is_ended in ((["sleep", "60"], False), (["runuser", "-u", "nobody", "--", "sleep", "60"], True)):
+            with subprocess.Popen(command) as process:
+                (Path(state) / "node.pid").write_text(str(child_of(process)))
+                done = wrong.run(HOME=state)
+                assert done.returncode == 0, done.stderr
+                try:
+                    process.wait(2)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    assert not is_ended
+                else:
+                    assert is_ended
+
+
+def only(machine: Machine, work: str) -> None:
+    """Nothing but this of the script."""
+    machine.script.write_text(machine.script.read_text().replace('"$WHAT"\n}', f"{work}\n}}"))
+
+
+def child_of(process: subprocess.Popen[bytes]) -> int:
+    """What `runuser` runs; the process itself where it has none."""
+    time.sleep(0.5)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return int(children[0]) if children else process.pid

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.test import Client as Browser
 from django.utils import timezone
 
-from accounts import scope
+from accounts import limiter, scope
 from accounts.errors import DomainError
 from accounts.models import Assignment, AuditEntry, Customer, User
 from assets import keypairs
@@ -24,7 +24,7 @@ from assets.services import credentials
 from assets.services.credentials import Entry
 from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
-from bastion.models import BastionSession, Node, ResourceGroup, SessionCommand
+from bastion.models import BastionSession, LoginTicket, Node, ResourceGroup, SessionCommand
 from bastion.services import enrolling, granting, groups, signing_in, ssh_keys
 from bastion.services.granting import Wanted
 from incidents.models import IncidentAsset
@@ -83,6 +83,15 @@ def speaker(db: None) -> Speaker:
     made = Speaker()
     with scope.platform("test"):
         _node, token = enrolling.announce(name="one", customer=None, actor=None, now=timezone.now())
+    assert made.enrol(token) == 200
+    return made
+
+
+@pytest.fixture
+def at_yi(yi: Customer) -> Speaker:
+    made = Speaker()
+    with scope.platform("test"):
+        _node, token = enrolling.announce(name="two", customer=yi, actor=None, now=timezone.now())
     assert made.enrol(token) == 200
     return made
 
@@ -271,6 +280,62 @@ def test_a_login_is_good_at_its_own_node_and_while_its_person_is(
     with scope.platform("test"):
         User.objects.filter(pk=chen.pk).update(is_active=False)
     assert speaker.refused("access", want(person, "web-01")).code == "refused"
+
+
+def test_a_customers_node_signs_in_nobody_who_has_nothing_to_do_with_the_customer(
+    at_yi: Speaker, speaker: Speaker, web: Asset, yi: Customer, chen: User, lin: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+        node, now = Node.objects.get(pk=at_yi.number), timezone.now()
+        token = signing_in.token_for(chen, node)
+        _made, ticket = signing_in.make_ticket(
+            person=chen, asset=web, account="trops", work="a look", address=CLIENT.address, now=now
+        )
+    person = at_yi.ask("by-key", wire.ByKey(chen.email, key, CLIENT), Person)
+    assert at_yi.refused("by-ticket", wire.ByTicket(ticket, CLIENT)).code == "refused", "for another's server"
+    with scope.platform("test"):
+        assert LoginTicket.objects.get().used_at is None
+        Assignment.objects.filter(user=chen, customer=yi).delete()
+    code = code_now()
+    assert not at_yi.ask("known-key", wire.ByKey(chen.email, key, CLIENT), bool)
+    for what, said in (
+        ("by-key", wire.ByKey(chen.email, key, CLIENT)),
+        ("by-password", wire.ByPassword(chen.email, PASSWORD, code, CLIENT)),
+        ("resources", wire.ForResources(token)),
+        ("access", want(person, "web-01")),
+    ):
+        assert at_yi.refused(what, said).code == "refused", what
+    assert speaker.ask("by-key", wire.ByKey(chen.email, key, CLIENT), Person).id == chen.pk
+    assert speaker.ask("by-password", wire.ByPassword(chen.email, PASSWORD, code, CLIENT), Person).id == chen.pk
+    assert speaker.ask("by-ticket", wire.ByTicket(ticket, CLIENT), wire.Ticketed).person.id == chen.pk
+
+
+def test_what_a_customers_node_says_of_addresses_and_people_holds_up_nobody_elsewhere(
+    at_yi: Speaker, speaker: Speaker, chen: User, key: str, client: Client
+) -> None:
+    for number in range(12):
+        said = wire.ByPassword(f"nobody{number}", "guess", "1", client)
+        at_yi.refused("by-password", said)
+        at_yi.refused("by-password", wire.ByPassword(chen.email, "guess", "1", client))
+    said = wire.ByKey(chen.email, key, client)
+    for what in ("known-key", "by-key"):
+        assert at_yi.refused(what, said).code == "often", what
+    assert not limiter.is_held_up(client.address, ["web"])
+    assert speaker.ask("by-key", said, Person).id == chen.pk
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    assert speaker.ask("by-password", wire.ByPassword(chen.email, PASSWORD, code_now(), client), Person).id == chen.pk
+
+
+@pytest.mark.parametrize("length", ["", "x", "-1", "\u0661", "9" * 5000, str(5 * 1024 * 1024)])
+def test_a_body_says_how_long_it_is(speaker: Speaker, length: str) -> None:
+    for what in ("standing", "enrol"):
+        answer = speaker.browser.post(
+            f"/bastion/node/{what}/", b"null", "application/json", headers={wire.NODE: "1"}, CONTENT_LENGTH=length
+        )
+        assert (answer.status_code, wire.decode(wire.No, answer.content).code) == (400, "malformed"), what
 
 
 @pytest.mark.parametrize(

@@ -10,13 +10,13 @@ from django.core.exceptions import PermissionDenied
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import AuditEntry, User
+from accounts.models import AuditEntry, Role, User
 from assets.models import Asset
 from bastion.models import BastionSession, Node, RecordingHold, RecordingPolicy, RecordingPurge
 from bastion.services import keeping, retaining, verifying
 from bastion.tasks import purge
 from tests.bastion import kept
-from tests.conftest import NOW, ClientFor
+from tests.conftest import NOW, ClientFor, make_person
 
 YEAR = timedelta(days=365)
 
@@ -73,6 +73,23 @@ def test_what_runs_or_is_held_stays(session: BastionSession, alice: User, node: 
     assert purge_at(session, NOW + 2 * YEAR) == 1
     with scope.platform("test"), pytest.raises(DomainError):
         retaining.hold(session=session, reason="too late", actor=alice, now=NOW)
+
+
+def test_a_hold_is_lifted_neither_by_whose_session_it_is_nor_by_a_customer_where_the_provider_placed_it(
+    session: BastionSession, alice: User, root: User, client_for: ClientFor
+) -> None:
+    other, page = make_person("ruth", Role.ADMIN), f"/bastion/sessions/{session.pk}/"
+    with scope.platform("test"):
+        retaining.hold(session=session, reason="an inquiry", actor=other, now=NOW)
+        for person in (root, alice):  # their own; placed by the provider
+            with pytest.raises(PermissionDenied):
+                retaining.lift(session=session, actor=person, now=NOW)
+    for person, is_offered in ((root, False), (alice, False), (other, True)):
+        assert (f"{page}lift/" in client_for(person).get(page).content.decode()) is is_offered
+    assert client_for(alice).post(f"{page}lift/").status_code == 403
+    with scope.platform("test"):
+        retaining.lift(session=session, actor=other, now=NOW)
+        assert retaining.hold_of(session) is None
 
 
 def test_a_run_that_was_broken_off_is_finished_by_the_next(

@@ -15,7 +15,7 @@ from assets.models import Asset
 from bastion import tasks
 from bastion.gateway import wire
 from bastion.gateway.contract import Judged, Order
-from bastion.models import BastionSession, CommandReview, Node
+from bastion.models import BastionSession, CommandReview, Node, SessionShare
 from bastion.services import authorising, granting, groups, living, reviewing, ruling
 from bastion.services.granting import Wanted
 from bastion.services.ruling import Said
@@ -108,6 +108,23 @@ def test_nobody_lets_themselves_and_no_stranger_does(
             answer(review, nobody)
     with scope.user(eve):
         assert not reviewing.seen_by(eve).exists()
+
+
+def test_a_guest_who_typed_in_the_session_does_not_decide_on_its_commands(
+    jia: Customer, session: BastionSession, node: Node, alice: User, chen: User
+) -> None:
+    review = ask(session, node)
+    with scope.platform("test"):
+        share = SessionShare.objects.create(
+            customer=jia, session=session, guest=alice, may_type=True, invited_by=chen, invited_at=NOW
+        )
+        assert reviewing.may_answer(alice, review)
+        SessionShare.objects.filter(pk=share.pk).update(joined_at=NOW, revoked_at=NOW)
+    with pytest.raises(PermissionDenied):
+        answer(review, alice)
+    with scope.platform("test"):
+        SessionShare.objects.filter(pk=share.pk).update(may_type=False)
+    answer(review, alice)
 
 
 def test_the_first_answer_counts_and_none_after_the_time(

@@ -11,6 +11,8 @@ from accounts.models import Customer, User
 from assets import keypairs
 from assets.models import Asset
 from bastion.access import Protocol
+from bastion.gateway.contract import Client
+from bastion.models import Node
 from bastion.services import authorising, signing_in
 from demo import hosts, servers, visits
 from tests.conftest import NOW
@@ -37,4 +39,5 @@ def test_the_engineer_reaches_every_server_by_our_account_and_by_key(
         assert path.stat().st_mode & 0o077 == 0
     login, _, private = (tmp_path / hosts.DIRECTORY / visits.KEY).read_text().partition("\n")
     with scope.platform("test"):
-        assert signing_in.is_known_key(login=login, public_key=keypairs.public_half(private))
+        line, client = keypairs.public_half(private), Client("192.0.2.7", 50022, "OpenSSH_9.2")
+        assert signing_in.is_known_key(node=Node(), login=login, public_key=line, client=client)
