@@ -37,6 +37,8 @@ class _SignedIn:
     async def __call__(self, connection: dict[str, Any], receive: Any, send: Any) -> Any:
         found = await person_of(connection["session"])
         if found is None:
+            await receive()
+            await send({"type": "websocket.accept"})  # only then does a browser hear the code
             await send({"type": "websocket.close", "code": NOT_SIGNED_IN})
             return None
         person, reach = found

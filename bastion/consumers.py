@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -35,6 +36,8 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
     node: Node | None = None
     switch: Switch
     _heard_at = 0.0
+    _beating: asyncio.Task[None] | None = None
+    _has_beaten = False
 
     async def connect(self) -> None:
         headers = {name.decode().title(): value.decode("latin-1") for name, value in self.scope["headers"]}
@@ -48,6 +51,8 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
         await self.accept()
 
     async def disconnect(self, code: int) -> None:
+        if self._beating is not None:
+            self._beating.cancel()
         if self.node is not None:
             await self.channel_layer.group_discard(living.group_of(self.node.pk), self.channel_name)
             await self.switch.gone()
@@ -66,10 +71,18 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
             await self.switch.from_node(frame)
         elif said.get("kind") == "beat":
             await self.switch.sweep()
+            if self._beating is None or self._beating.done():
+                self._beating = asyncio.create_task(self._take_beat(said))
+
+    async def _take_beat(self, said: Mapping[str, Any]) -> None:
+        """Beside what else the node says, which never waits for the database."""
+        try:
             if await database_sync_to_async(self._beat)(said):
                 self._heard_at = time.monotonic()
             else:
                 await self.close(code=UNKNOWN_NODE)
+        except Exception:
+            log.exception("node %s: a heartbeat failed", self.node and self.node.pk)
 
     async def node_stream(self, event: dict[str, Any]) -> None:
         if event["do"] != "open" or await self._is_alive():
@@ -113,12 +126,16 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
             if node is None or node.public_key != self.node.public_key:
                 return False
             sessions, load = said.get("sessions"), said.get("load")
+            now = timezone.now()
             living.beat(
                 node=node,
                 sessions=sessions if isinstance(sessions, list) else [],
                 load=load if isinstance(load, dict) else {},
-                now=timezone.now(),
+                now=now,
             )
+            if not self._has_beaten:  # what changed while it was away never reached it
+                living.ask_again(now=now, node_id=node.pk, renews=True)
+                self._has_beaten = True
             return True
 
 

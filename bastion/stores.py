@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from abc import abstractmethod
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, cast
 
@@ -13,10 +15,12 @@ from django.core.files.storage import Storage
 
 TIMEOUT_S: Final = 30
 NOT_FOUND: Final = 404
+MOST_AT_ONCE: Final = 1000
+"""Objects that OSS deletes with one request."""
 
 
 class Store(Storage):
-    """`put` leaves the old object or the new one, never a part. All three raise OSError, `get` FileNotFoundError."""
+    """`put` leaves the old object or the new one, never a part. All raise OSError, `get` FileNotFoundError."""
 
     @abstractmethod
     def put(self, name: str, data: bytes) -> None: ...
@@ -27,6 +31,11 @@ class Store(Storage):
     @abstractmethod
     def delete(self, name: str) -> None:
         """Nothing happens when it is not there."""
+
+    def delete_many(self, names: Sequence[str]) -> None:
+        """The same for each; broken off, some are still there."""
+        for name in names:
+            self.delete(name)
 
     def deconstruct(self) -> Any:
         return f"{type(self).__module__}.{type(self).__name__}", [], {}
@@ -48,6 +57,7 @@ class Disk(Store):
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(path)
+            _sync_directory(path.parent)
         except OSError:
             draft.unlink(missing_ok=True)
             raise
@@ -66,6 +76,15 @@ class Disk(Store):
         if not path.is_relative_to(self._root):
             raise SuspiciousFileOperation(name)
         return path
+
+
+def _sync_directory(path: Path) -> None:
+    """A name survives a loss of power with its directory."""
+    directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 class Bucket(Store):
@@ -102,6 +121,15 @@ class Bucket(Store):
     def delete(self, name: str) -> None:
         request = oss.DeleteObjectRequest(bucket=self._bucket, key=self._key(name))
         self._ask(lambda: self._client.delete_object(request))
+
+    def delete_many(self, names: Sequence[str]) -> None:
+        for start in range(0, len(names), MOST_AT_ONCE):
+            keys = [self._key(name) for name in names[start : start + MOST_AT_ONCE]]
+            objects = [oss.ObjectIdentifier(key=key) for key in keys]
+            request = oss.DeleteMultipleObjectsRequest(bucket=self._bucket, delete=oss.Delete(objects=objects))
+            answer = self._ask(partial(self._client.delete_multiple_objects, request))
+            if left := set(keys) - {one.key for one in answer.deleted_objects or ()}:
+                raise OSError(f"OSS: {len(left)} objects were not deleted")
 
     def exists(self, name: str) -> bool:
         try:

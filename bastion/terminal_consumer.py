@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections import deque
 from collections.abc import Mapping
 from importlib import import_module
@@ -41,9 +42,11 @@ HELLO_S: Final = 15.0
 CHECK_EVERY_S: Final = 3.0
 TOO_MUCH: Final = 4413
 BAD: Final = 4400
+FAILED: Final = 1011
 MOST: Final = 2**31
 MOST_ASKED: Final = 8
 """Questions about guests that wait for an answer."""
+log = logging.getLogger(__name__)
 
 
 class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
@@ -193,6 +196,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
                 await self._leave(stream, "signed_out")
                 await self.close(code=websockets.NOT_SIGNED_IN)
                 return
+            self.person = found[0]
             if self.share_id is not None and not await database_sync_to_async(self._is_invited)(self.share_id):
                 await self._leave(stream, "uninvited")
                 await self._refuse("uninvited", "")
@@ -244,7 +248,19 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
     def _spawn(self, work: Any) -> None:
         task: asyncio.Task[None] = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (failure := task.exception()) is not None:
+            log.error("a web terminal has failed", exc_info=failure)
+            closing = asyncio.ensure_future(self._give_up())
+            self._tasks.add(closing)
+            closing.add_done_callback(self._tasks.discard)
+
+    async def _give_up(self) -> None:
+        with contextlib.suppress(Exception):  # the browser may have gone
+            await self.close(code=FAILED)
 
 
 def _wanted(said: Mapping[str, object]) -> Wanted:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import Any, Final
+from typing import Any, Final, ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
@@ -34,6 +35,8 @@ MOST_WAITING: Final = 1024 * 1024
 LINES_AT_ONCE: Final = 64 * 1024
 LOOK_AGAIN_S: Final = 0.5
 log = logging.getLogger(__name__)
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 class WatchConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels has no types
@@ -51,11 +54,11 @@ class WatchConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels h
         self.reach = scope.required().customer_ids
         self.pk = self.scope["url_route"]["kwargs"]["pk"]
         self.session = await self._found()
+        await self.accept()  # only then does a browser hear the code with which it is closed
         if self.session is None:
             is_over = await database_sync_to_async(watching.exists)(self.scope["user"], self.pk)
             await self.close(code=OVER if is_over else NOT_THERE)
             return
-        await self.accept()
         begin = database_sync_to_async(watching.begin)
         await begin(session=self.session, person=self.scope["user"], now=timezone.now())
         self.tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._check())]
@@ -78,7 +81,7 @@ class WatchConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels h
         async with self.lock:
             watcher = watching.name()
             await self.channel_layer.group_add(watching.group_of(watcher), self.channel_name)
-            parts = await database_sync_to_async(watching.first_sight)(self.session)
+            parts = await _reads(watching.first_sight)(self.session)
             self.follower = Follower(parts[0].offset if parts else 0)
             self._say({"kind": "begin"})
             for part in parts:
@@ -116,7 +119,7 @@ class WatchConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels h
         now = asyncio.get_running_loop().time()
         while self.follower.offset < offset and now >= self.look_again_at:
             before = self.follower.offset
-            for part in await database_sync_to_async(watching.since)(self.session, before):
+            for part in await _reads(watching.since)(self.session, before):
                 try:
                     self._put(self.follower.take(part.offset, part.plain))
                 except Gap:
@@ -198,6 +201,12 @@ class WatchConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels h
     async def _found(self) -> BastionSession | None:
         found: BastionSession | None = await database_sync_to_async(watching.watched)(self.scope["user"], self.pk)
         return found
+
+
+def _reads(read: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """In a thread of its own: storage may be slow, and nobody else should wait for it."""
+    reading: Callable[P, Awaitable[T]] = database_sync_to_async(read, thread_sensitive=False)
+    return reading
 
 
 def _cuts(lines: bytes) -> list[tuple[int, int]]:

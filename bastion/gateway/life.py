@@ -77,8 +77,11 @@ async def beside(state: Path, portal: str, secret: str, host: str, port: int) ->
     stop = Stop()
     while not stop.is_asked_for:
         who = await _join(state, portal, secret, port, stop)
-        if who is not None and await _serve(state, who, host, port, stop) is Ending.UNKNOWN:
+        ending = await _serve(state, who, host, port, stop) if who is not None else None
+        if ending is Ending.UNKNOWN:
             log.warning("the portal knows this node no more: enrolling again")
+        elif ending is Ending.FAILED:
+            await stop.within(FIRST_WAIT_S)
     return 0
 
 

@@ -187,10 +187,16 @@ class RemotePortal:
                 continue
             try:
                 data = await asyncio.to_thread(Path(piece.path).read_bytes)
+            except OSError as problem:
+                log.error("piece %s of %s cannot be read: %s", piece.number, piece.session_id, problem)
+                self._pieces.put_last(piece)
+                wait = await _pause(wait)
+                continue
+            try:
                 status, answer = await self._post("/bastion/node/piece/", wire.with_link(piece.link, data), UPLOAD_S)
                 if status >= 500:  # it has no room, or is not well: nothing is wrong with the piece
                     raise Unreachable(f"piece: answer {status}")
-            except (Unreachable, OSError) as problem:
+            except Unreachable as problem:
                 log.warning("a piece waits: %s", problem)
                 wait = await _pause(wait)
                 continue
@@ -270,11 +276,17 @@ class RemotePortal:
             try:
                 async for message in socket:
                     if message.type is aiohttp.WSMsgType.TEXT:
-                        self._hear(json.loads(message.data))
+                        self._hear(streams.parse(message.data))
                     elif message.type is aiohttp.WSMsgType.BINARY and streams.is_data(message.data):
                         self.streams.take(streams.from_bytes(message.data))
             finally:
                 beating.cancel()
+                self._forget_unknown()
+
+    def _forget_unknown(self) -> None:
+        """Orders for sessions that are not here, or not any more."""
+        for unknown in self._orders.keys() - self._followed:
+            del self._orders[unknown]
 
     async def _beat(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         while True:

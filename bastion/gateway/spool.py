@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -13,6 +14,7 @@ from bastion.gateway.contract import Fact, Piece
 
 MOST_AT_ONCE: Final = 500
 SUFFIX: Final = ".facts"
+GONE: Final = ".gone"
 
 
 class FactSpool:
@@ -85,6 +87,8 @@ class PieceSpool:
     def __init__(self, directory: Path) -> None:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
+        for left in directory.glob(f"*{GONE}"):
+            shutil.rmtree(left, ignore_errors=True)
         self._waiting = [Piece(**json.loads(path.read_text())) for path in sorted(directory.glob("*.json"))]
 
     def add(self, piece: Piece) -> None:
@@ -99,11 +103,20 @@ class PieceSpool:
         return self._waiting[0] if self._waiting else None
 
     def taken(self, piece: Piece) -> None:
-        """The portal has it: the bytes go from this machine."""
+        """The portal has it: the bytes go from this machine, and with the last all that is left of the recording."""
         self._waiting.remove(piece)
         self._path(piece).unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             Path(piece.path).unlink(missing_ok=True)
+            link, recording = piece.link.get("link"), Path(piece.path).parent
+            if isinstance(link, dict) and link.get("is_last") and recording.name == piece.session_id:
+                self._remove(recording)
+
+    def _remove(self, recording: Path) -> None:
+        """Out of the way at once: half of it would be taken for a recording that a dead program left open."""
+        gone = self._directory / f"{recording.name}{GONE}"
+        recording.replace(gone)
+        shutil.rmtree(gone, ignore_errors=True)
 
     def put_last(self, piece: Piece) -> None:
         """It was refused: other sessions should not wait behind it, and its own pieces follow it in order."""

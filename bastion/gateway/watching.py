@@ -5,6 +5,7 @@ goes on with the newest whole screen. What the portal has already is no longer h
 """
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +16,15 @@ from bastion.gateway.recording import reader
 MOST_BEHIND: Final = 2 * 1024 * 1024
 LEASE_S: Final = 60.0
 """So long without a word from whoever looks on, and they are forgotten."""
-AGAIN_S: Final = 0.05
+AGAIN_S, LONGEST_AGAIN_S = 0.05, 2.0
+"""How long to wait for room, at first and at most."""
 PART: Final = 64 * 1024
 
 Show = Callable[[str, int, bytes, bool], bool]
 """Watcher, offset of the rows, the rows, whether something was left out before them. False: there is no room now."""
+
+
+log = logging.getLogger(__name__)
 
 
 class Growing(Protocol):
@@ -73,9 +78,25 @@ class Watchers:
         return self._loop.time() > self._until.get(watcher, 0.0)
 
     async def _catch_up(self, watcher: str, offset: int) -> None:
+        """A fault ends the look, never the session."""
+        has_joined = False
+        try:
+            has_joined = await self._has_caught_up(watcher, offset)
+        except Exception:
+            log.exception("somebody who looks on is shown nothing more")
+        self._behind.pop(watcher, None)
+        if has_joined:
+            self._joined.add(watcher)
+        else:
+            self._until.pop(watcher, None)
+
+    async def _has_caught_up(self, watcher: str, offset: int) -> bool:
         """What was written before, from disk; the watcher joins at the very byte at which that ends."""
-        skips = False
-        while (source := self._source()) is not None and not self._is_gone(watcher):
+        skips, again = False, AGAIN_S
+        while not self._is_gone(watcher):
+            if (source := self._source()) is None:  # it has not begun
+                await asyncio.sleep(AGAIN_S)
+                continue
             if source.tape.offset - offset > MOST_BEHIND:
                 newest = reader.newest_screen(source.directory)
                 skips, offset = skips or newest > offset, max(offset, newest)
@@ -84,16 +105,14 @@ class Watchers:
                 if not self._show(watcher, at, rows, skips):
                     is_held = True
                     break
-                offset, skips = at + len(rows), False
+                offset, skips, again = at + len(rows), False, AGAIN_S
                 await asyncio.sleep(0)
             is_there = not is_held and self._has_all(source, offset)
             if is_there and self._show(watcher, source.tape.offset, b"", False):
-                self._behind.pop(watcher, None)
-                self._joined.add(watcher)
-                return
-            await asyncio.sleep(AGAIN_S)
-        self._until.pop(watcher, None)
-        self._behind.pop(watcher, None)
+                return True
+            await asyncio.sleep(again)
+            again = min(again * 2, LONGEST_AGAIN_S)
+        return False
 
     @staticmethod
     def _has_all(source: Source, offset: int) -> bool:

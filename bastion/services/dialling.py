@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from functools import partial
 
@@ -35,10 +35,11 @@ def behind_node(access: SshAccess) -> Dial:
 
 @contextmanager
 def _dial(node: Node, tunnel: Tunnel, found_at: datetime) -> Iterator[socket.socket]:
-    try:
-        with streams.open_socket(node=node, purpose=tunnel, now=found_at) as connected:
-            yield connected
-    except StreamClosed as closed:
-        raise SshError("forbidden" if closed.reason == "forbidden_address" else "unreachable") from None
-    except DomainError:
-        raise SshError("unreachable") from None
+    with ExitStack() as stack:
+        try:
+            connected = stack.enter_context(streams.open_socket(node=node, purpose=tunnel, now=found_at))
+        except StreamClosed as closed:
+            raise SshError("forbidden" if closed.reason == "forbidden_address" else "unreachable") from None
+        except DomainError:
+            raise SshError("unreachable") from None
+        yield connected

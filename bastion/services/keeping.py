@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import cramjam
@@ -67,6 +68,11 @@ def unpacked(data: bytes, plain_bytes: int) -> bytes:
 def remove(piece: RecordingPiece) -> None:
     """Nothing happens when it has gone already."""
     store().delete(piece.file)
+
+
+def remove_all(pieces: Sequence[RecordingPiece]) -> None:
+    """The same for many; raises OSError with some still there."""
+    store().delete_many([piece.file for piece in pieces])
 
 
 def rewrap(piece: RecordingPiece) -> bool:

@@ -7,7 +7,7 @@ import uuid
 from datetime import datetime
 from typing import Final
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
@@ -49,15 +49,16 @@ def signed_of(piece: RecordingPiece) -> Signed:
 
 
 def _session(node: Node, session_id: str) -> BastionSession:
-    """Held until the piece is kept: one at a time."""
+    """One piece of it at a time; its row stays free for whoever else writes to it while the bytes are put away."""
     try:
         key = uuid.UUID(session_id)
     except ValueError:
         raise DomainError(_("There is no such session."), code="unknown_session") from None
-    rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node, uid=key)
-    found: BastionSession | None = rows.first()
+    found: BastionSession | None = BastionSession.objects.filter(node=node, uid=key).first()
     if found is None:
         raise DomainError(_("There is no such session."), code="unknown_session")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtext('recording'), %s)", [found.pk % 2**31])
     return found
 
 

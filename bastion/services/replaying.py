@@ -7,6 +7,7 @@ Nothing here ever holds more than a piece in memory.
 from __future__ import annotations
 
 import json
+import math
 import re
 import time
 from bisect import bisect_right
@@ -81,7 +82,7 @@ class Index:
             "rows": self.size.rows,
             "hasTerminal": self.size.has_terminal,
             "isOver": self.is_over,
-            "duration": round(self.duration_s, 3),
+            "duration": math.ceil(self.duration_s * 1000) / 1000,
             "pieces": pieces,
             "markers": self.markers,
         }

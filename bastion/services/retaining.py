@@ -7,10 +7,12 @@ less; without a rule it is a year.
 from __future__ import annotations
 
 import logging
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 from django.core.exceptions import PermissionDenied
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
@@ -74,7 +76,7 @@ def hold(*, session: BastionSession, reason: str, actor: User, now: datetime) ->
     reason = " ".join(reason.split())[:300]
     if not reason:
         raise DomainError(_("Please say why the recording has to stay."), code="reason")
-    if RecordingPurge.objects.filter(session=session).exists():
+    if RecordingPurge.objects.filter(session=session).exists() or not _stays(session):
         raise DomainError(_("The recording has gone already."), code="purged")
     try:
         with transaction.atomic():
@@ -136,16 +138,49 @@ def purge(*, customer: Customer, now: datetime) -> int:
     return count
 
 
-@transaction.atomic
 def _purge(session: BastionSession, keep_days: int, now: datetime) -> bool:
-    """The bytes go first: a row that says so is true whenever it is there."""
-    audit.hold(session.customer_id)
+    """The bytes go first: a row that says so is true whenever it is there. Nobody waits for storage meanwhile."""
+    with _going(session) as is_ours:
+        if not is_ours or (pieces := _claim(session, now)) is None:
+            return False
+        keeping.remove_all(pieces)
+        _write_purge(session, pieces, keep_days, now)
+    return True
+
+
+@contextmanager
+def _going(session: BastionSession) -> Generator[bool]:
+    """Until the end of this nobody else purges it or places a hold; the lock ends with a process that dies."""
+    key = [session.pk % 2**31]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtext('purge'), %s)", key)
+        is_ours = bool(cursor.fetchone()[0])
+    try:
+        yield is_ours
+    finally:
+        if is_ours:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtext('purge'), %s)", key)
+
+
+def _stays(session: BastionSession) -> bool:
+    """It is not about to go, and will not before this transaction is over."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtext('purge'), %s)", [session.pk % 2**31])
+        return bool(cursor.fetchone()[0])
+
+
+@transaction.atomic
+def _claim(session: BastionSession, now: datetime) -> list[RecordingPiece] | None:
     _lock(session)
     if not due(session.customer, now=now).filter(pk=session.pk).exists():
-        return False
-    pieces = list(RecordingPiece.objects.filter(session=session).select_related("session"))
-    for piece in pieces:
-        keeping.remove(piece)
+        return None
+    return list(RecordingPiece.objects.filter(session=session).select_related("session"))
+
+
+@transaction.atomic
+def _write_purge(session: BastionSession, pieces: list[RecordingPiece], keep_days: int, now: datetime) -> None:
+    audit.hold(session.customer_id)
     size = sum(piece.size for piece in pieces)
     RecordingPurge.objects.create(
         customer_id=session.customer_id,
@@ -159,7 +194,6 @@ def _purge(session: BastionSession, keep_days: int, now: datetime) -> bool:
     audit.record(
         action="bastion.recording.purge", actor=None, customer=session.customer, obj=session, detail=detail, now=now
     )
-    return True
 
 
 def _lock(session: BastionSession) -> None:

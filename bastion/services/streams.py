@@ -19,8 +19,8 @@ from django.utils.translation import gettext as _
 from redis.exceptions import RedisError
 
 from accounts.errors import DomainError
-from assets.models import Asset, SshAccess
-from bastion.gateway.contract import Purpose, Tunnel
+from assets.models import Asset
+from bastion.gateway.contract import Purpose
 from bastion.gateway.streams import LONGEST, Frame, Stream, StreamClosed, new_id, open_said
 from bastion.models import Node
 from bastion.services import authorising, living
@@ -71,14 +71,6 @@ def open_socket(*, node: Node, purpose: Purpose, now: datetime) -> Iterator[sock
             joining.cancel()
 
 
-@contextlib.contextmanager
-def tunnel(*, access: SshAccess, is_near_allowed: bool = False, now: datetime) -> Iterator[socket.socket]:
-    """To where a server answers SSH, by way of a node that reaches it."""
-    purpose = Tunnel(access.host, access.port, is_near_allowed)
-    with open_socket(node=node_for(access.asset, now=now), purpose=purpose, now=now) as connected:
-        yield connected
-
-
 def _silent() -> DomainError:
     return DomainError(_("No node that reaches it answers at the moment."), code="node_silent")
 
@@ -105,7 +97,7 @@ class _Line:
             await self.stream.close("gone")
             raise _silent() from None
         except BaseException:
-            self.stream.lose("gone")
+            await self.stream.close("gone")
             raise
 
     async def _ask(self, event: dict[str, object]) -> None:

@@ -18,7 +18,6 @@ from bastion.gateway.contract import Say, Watch
 from bastion.models import BastionSession, RecordingPiece, RecordingPolicy
 from bastion.services import authorising, keeping, living
 
-ONLINE: Final = (BastionSession.State.OPEN, BastionSession.State.UNKNOWN)
 MOST_BEFORE: Final = 8
 """Pieces that are read at most for the first sight: where no screen was drawn, the last of the text."""
 AT_ONCE: Final = 16
@@ -36,7 +35,7 @@ class Part:
 
 def watched(person: User, pk: int) -> BastionSession | None:
     """The session, when it runs and this person may look on. Within their scope."""
-    session: BastionSession | None = BastionSession.objects.joined().filter(pk=pk, state__in=ONLINE).first()
+    session: BastionSession | None = BastionSession.objects.joined().online().filter(pk=pk).first()
     return session if session is not None and authorising.may_watch(person, session) else None
 
 

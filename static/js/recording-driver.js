@@ -251,8 +251,7 @@ export class Tape {
       this.set(this.now());
       this.dispatch("loading");
     }, LOADER_AFTER_MS);
-    const rows = await coming;
-    clearTimeout(loader);
+    const rows = await coming.finally(() => clearTimeout(loader));
     if (run !== this.run) return false;
     if (waited) {
       this.since = performance.now();

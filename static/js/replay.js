@@ -78,6 +78,8 @@ function asText(pieces) {
   box.closest("[data-text-card]").hidden = false;
   for (const tool of page.querySelectorAll("[data-terminal-only]")) tool.hidden = true;
   let next = 0;
+  let last = Promise.resolve();
+  const queue = (work) => (last = last.then(work, work)); // one reads at a time, whoever asks
   const read = async () => {
     more.hidden = true;
     let length = 0;
@@ -99,11 +101,12 @@ function asText(pieces) {
     more.hidden = next >= pieces.all.length;
     page.querySelector("[data-nothing]").hidden = Boolean(box.textContent) || !more.hidden;
   };
-  more.addEventListener("click", () => read().catch(sorry));
-  read().catch(sorry);
+  more.addEventListener("click", () => queue(read).catch(sorry));
+  queue(read).catch(sorry);
   return async (time) => {
-    const until = () => next < pieces.all.length && pieces.all[next].first <= time;
-    while (until()) await read();
+    await queue(async () => {
+      while (next < pieces.all.length && pieces.all[next].first <= time) await read();
+    });
     const found = [...box.querySelectorAll("[data-at]")].findLast((one) => Number(one.dataset.at) <= time + 0.001);
     found?.scrollIntoView({ block: "center" });
     found?.classList.add("is-found");
@@ -127,7 +130,7 @@ function listen(seek, pieces) {
     event.preventDefault();
     seek(Number(target.dataset.seek)).catch(sorry);
   });
-  if (say("start") && !pieces.index.hasTerminal) seek(Number(say("start"))).catch(sorry);
+  if (Number(say("start")) > 0 && !pieces.index.hasTerminal) seek(Number(say("start"))).catch(sorry);
   const form = page.querySelector("[data-search-text]");
   const hits = page.querySelector("[data-hits]");
   const state = page.querySelector("[data-search-state]");

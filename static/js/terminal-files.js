@@ -66,6 +66,18 @@ export class Files {
     if (this.isShown) this.begin();
   }
 
+  // Its terminal was closed: what goes up or down for it ends.
+  leave(session) {
+    const place = this.places.get(session);
+    this.places.delete(session);
+    if (this.session === session) {
+      this.session = null;
+      this.list.replaceChildren();
+      this.say("");
+    }
+    place?.link.close();
+  }
+
   toggle(session) {
     this.session = session;
     this.isShown = !this.isShown && Boolean(session);

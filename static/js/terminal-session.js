@@ -115,11 +115,14 @@ export class Session {
     this.told = "";
     this.final = null;
     const { title: _, ...asked } = hello;
-    this.link = new Link({ ...asked, cols: this.term.cols, rows: this.term.rows }, {
-      bytes: (data, drawn) => this.take(data, drawn),
-      said: (said) => this.hear(said),
-      closed: () => this.closed(),
+    this.link?.close();
+    const mine = (act) => (...said) => link === this.link && act(...said); // what an older one says counts no more
+    const link = new Link({ ...asked, cols: this.term.cols, rows: this.term.rows }, {
+      bytes: mine((data, drawn) => this.take(data, drawn)),
+      said: mine((said) => this.hear(said)),
+      closed: mine((code) => this.closed(code)),
     });
+    this.link = link;
     this.set(this.lostAt ? "lost" : "connecting");
   }
 

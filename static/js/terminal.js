@@ -60,6 +60,7 @@ async function close(session) {
   const isRunning = session.state === "open" && session.isOwner;
   if (isRunning && !(await sure(words.close_running))) return;
   session.close();
+  files.leave(session);
   sessions = sessions.filter((one) => one !== session);
   shown = shown.filter((one) => one !== session);
   if (active === session) active = null;

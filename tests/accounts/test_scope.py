@@ -292,6 +292,8 @@ class TestRealTransactions:
             socket: Any = Communicator(application, {"type": "websocket", "path": "/ws/live/", "headers": headers})
             await socket.send_input({"type": "websocket.connect"})
             answer: dict[str, Any] = await socket.receive_output()
+            if not cookie:
+                answer = await socket.receive_output()
             await socket.send_input({"type": "websocket.disconnect", "code": 1000})
             await socket.wait()
             return answer

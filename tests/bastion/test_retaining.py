@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.db import connection
 
 from accounts import scope
 from accounts.errors import DomainError
@@ -14,6 +15,7 @@ from accounts.models import AuditEntry, Role, User
 from assets.models import Asset
 from bastion.models import BastionSession, Node, RecordingHold, RecordingPolicy, RecordingPurge
 from bastion.services import keeping, retaining, verifying
+from bastion.stores import Disk
 from bastion.tasks import purge
 from tests.bastion import kept
 from tests.conftest import NOW, ClientFor, make_person
@@ -95,20 +97,46 @@ def test_a_hold_is_lifted_neither_by_whose_session_it_is_nor_by_a_customer_where
 def test_a_run_that_was_broken_off_is_finished_by_the_next(
     session: BastionSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    remove, calls = keeping.remove, []
+    delete, calls = Disk.delete, []
 
-    def break_off(piece: object) -> None:
-        calls.append(piece)
+    def break_off(disk: Disk, name: str) -> None:
+        calls.append(name)
         if len(calls) == 2:
             raise OSError("the disk went away")
-        remove(piece)  # type: ignore[arg-type]
+        delete(disk, name)
 
     with monkeypatch.context() as patched:
-        patched.setattr(keeping, "remove", break_off)
+        patched.setattr(Disk, "delete", break_off)
         assert purge_at(session, NOW + 2 * YEAR) == 0
     with scope.platform("test"):
         assert not RecordingPurge.objects.exists()
     assert purge_at(session, NOW + 2 * YEAR) == 1
+
+
+def test_nobody_is_promised_what_is_going_meanwhile(
+    session: BastionSession, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retaining, "_stays", lambda _session: False)
+    with scope.platform("test"), pytest.raises(DomainError) as refused:
+        retaining.hold(session=session, reason="asked for by the court", actor=alice, now=NOW)
+    assert refused.value.code == "purged"
+
+
+def test_the_customers_log_is_free_while_bytes_go(
+    session: BastionSession, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is open in the database but the lock of this one recording."""
+    remove = keeping.remove_all
+    depths: list[int] = []
+
+    def look(pieces: object) -> None:
+        depths.append(len(connection.savepoint_ids))
+        remove(pieces)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(keeping, "remove_all", look)
+    before = len(connection.savepoint_ids)
+    assert purge_at(session, NOW + 2 * YEAR) == 1
+    assert depths == [before]
 
 
 def test_a_rule_is_set_by_administrators_within_the_law(

@@ -22,7 +22,7 @@ from bastion.gateway import streams as wire
 from bastion.gateway.contract import Purpose, Refused, Tunnel
 from bastion.gateway.streams import LONGEST, OVERHEAD, WINDOW, Frame, Stream, StreamClosed, Streams
 from bastion.models import Node
-from bastion.services import streams
+from bastion.services import dialling, streams
 from tests.bastion.targets import KeyTarget
 from tests.bastion.test_node_program import Program, program, target, until, web  # noqa: F401 - fixtures
 from tests.portal import portal  # noqa: F401 - a fixture
@@ -311,7 +311,7 @@ class TestOfAll:
     def test_a_server_is_reached_by_where_it_answers(self, node: Node, web: Asset, target: KeyTarget) -> None:  # noqa: F811 - fixtures
         with scope.platform("test"):
             access = SshAccess.objects.select_related("asset").get(asset=web)
-            with streams.tunnel(access=access, is_near_allowed=True, now=timezone.now()) as there:
+            with dialling.behind_node(access)() as there:
                 there.settimeout(10)
                 assert there.recv(100).startswith(b"SSH-2.0-")
 

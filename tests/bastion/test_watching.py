@@ -169,6 +169,54 @@ async def test_pieces_that_the_portal_has_do_not_end_the_session(growing: Bench)
     assert b"and on" in growing.got[-1][1]
 
 
+async def test_of_a_long_recording_only_the_newest_links_are_read(
+    growing: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        growing.tape.output(b"piece %d\r\n" % number)
+        growing.clock.now += 11
+        growing.tape.tick()
+    read, count = chain.read, []
+
+    def counted(data: bytes) -> chain.Signed:
+        count.append(data)
+        return read(data)
+
+    monkeypatch.setattr(chain, "read", counted)
+    assert list(reader.parts_from(growing.directory, growing.tape.offset)) == []
+    assert reader.newest_screen(growing.directory) > 0
+    assert len(count) < 6
+
+
+async def test_a_fault_ends_the_look_and_not_the_session(growing: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_said: object) -> None:
+        raise OSError("the disk went away")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(reader, "parts_from", fail)
+        growing.watchers.on("w", 0)
+        await growing.settle()
+    assert [task.exception() for task in growing.tasks] == [None]
+    growing.tape.output(b"on and on\r\n")
+    assert growing.got == []
+    growing.watchers.on("w", 0)  # the next word of the same one begins anew
+    await growing.settle()
+    assert joined(growing.got) == growing.plain
+
+
+async def test_a_recording_that_has_not_begun_is_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path / "r")
+    there: list[Source] = []
+    watchers = Watchers(bench.show, bench.spawn, lambda: there[0] if there else None)
+    watchers.on("w", 0)
+    await asyncio.sleep(0.1)
+    assert bench.got == []
+    bench.tape.output(b"at last\r\n")
+    there.append(Source(bench.tape, bench.directory))
+    await bench.settle()
+    assert joined(bench.got) == bench.plain
+
+
 async def test_nobody_is_shown_anything_after_a_minute_without_a_word(
     growing: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,6 +293,13 @@ class Socket:
         await self.socket.send_input({"type": "websocket.connect"})
         first = await self.socket.receive_output(timeout=10)
         self.code = first.get("code", 0) if first["type"] == "websocket.close" else 0
+
+    async def refused(self) -> None:
+        """Closed with a code at once, and nothing else was sent."""
+        said = await self.socket.receive_output(timeout=10)
+        assert said["type"] == "websocket.close", said
+        self.code = said["code"]
+        assert await self.socket.receive_nothing()
 
     async def close(self) -> None:
         await self.socket.send_input({"type": "websocket.disconnect", "code": 1000})
@@ -398,8 +453,8 @@ def test_a_browser_that_does_not_read_is_started_anew_with_the_newest_screen(
 def test_strangers_are_not_let_in_and_learn_nothing(
     session: BastionSession, looking: Looking, request: pytest.FixtureRequest, who: str, code: int
 ) -> None:
-    async def work(_socket: Socket) -> None:
-        pass
+    async def work(socket: Socket) -> None:
+        await socket.refused()
 
     assert looking(request.getfixturevalue(who), work).code == code
     with scope.platform("test"):
@@ -411,6 +466,7 @@ def test_nobody_signed_in_is_not_let_in(session: BastionSession) -> None:
 
     async def run() -> None:
         await socket.open()
+        await socket.refused()
         await socket.close()
 
     async_to_sync(run)()
@@ -479,7 +535,7 @@ def test_what_ends_meanwhile_ends_the_look(
 def test_a_session_that_is_over_says_so(session: BastionSession, looking: Looking, alice: User) -> None:
     kept.end(session)
 
-    async def work(_socket: Socket) -> None:
-        pass
+    async def work(socket: Socket) -> None:
+        await socket.refused()
 
     assert looking(alice, work).code == 4410

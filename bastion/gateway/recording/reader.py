@@ -1,5 +1,6 @@
 """Reads a recording, finished or still growing. Writer and readers share nothing but the files."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,16 +32,7 @@ def header(directory: Path) -> Header:
 
 def index(directory: Path) -> list[Entry]:
     """The closed pieces, in order."""
-    entries = []
-    for number in sorted(chain.numbers(directory)):
-        try:
-            link = chain.read((directory / chain.link_name(number)).read_bytes()).link
-        except FileNotFoundError:
-            break
-        entries.append(
-            Entry(number, link.offset, link.plain_bytes, link.first_s, link.last_s, has_keyframe=link.has_keyframe)
-        )
-    return entries
+    return list(_newest_first(directory))[::-1]
 
 
 def plain_from(directory: Path, offset: int) -> Iterator[bytes]:
@@ -53,8 +45,10 @@ def plain_from(directory: Path, offset: int) -> Iterator[bytes]:
 
 def parts_from(directory: Path, offset: int, size: int = _PART) -> Iterator[tuple[int, bytes]]:
     """The same with the place of each part. Pieces whose bytes have gone, since the portal has them, are left out."""
-    entry = next((entry for entry in reversed(index(directory)) if entry.offset <= offset), None)
+    entry = next((entry for entry in _newest_first(directory) if entry.offset <= offset), None)
     number, at = (entry.number, entry.offset) if entry else (1, 0)
+    if entry and offset >= at + entry.plain_bytes:
+        number, at = number + 1, at + entry.plain_bytes
     while (piece := _piece(directory, number)) is not None:
         plain, length, is_closed = piece
         for start in range(max(0, offset - at), len(plain), size):
@@ -66,16 +60,19 @@ def parts_from(directory: Path, offset: int, size: int = _PART) -> Iterator[tupl
 
 def newest_screen(directory: Path) -> int:
     """Where the newest piece that is here and begins with the whole screen begins; without one, the newest of all."""
-    here = [entry for entry in index(directory) if (directory / chain.piece_name(entry.number)).exists()]
-    whole = [entry for entry in here if entry.has_keyframe]
-    newest = (whole or here)[-1:]
-    number, at = (here[-1].number + 1, here[-1].offset + here[-1].plain_bytes) if here else (1, 0)
-    try:
-        with (directory / chain.open_name(number)).open("rb") as file:
-            begins_whole = b', "k", ' in file.read(64)
-    except FileNotFoundError:
-        begins_whole = False
-    return at if begins_whole or not newest else newest[0].offset
+    closed = _newest_first(directory)
+    newest = next(closed, None)
+    number, at = (newest.number + 1, newest.offset + newest.plain_bytes) if newest else (1, 0)
+    if newest is None or _begins_whole(directory / chain.open_name(number)):
+        return at
+    last: Entry | None = None
+    for entry in itertools.chain((newest,), closed):
+        if not (directory / chain.piece_name(entry.number)).exists():
+            break  # the portal has it, and so all before it
+        if entry.has_keyframe:
+            return entry.offset
+        last = last or entry
+    return last.offset if last else at
 
 
 def rows(directory: Path, offset: int = 0) -> Iterator[Row]:
@@ -100,6 +97,22 @@ def _lines(directory: Path, offset: int) -> Iterator[bytes]:
         lines = (rest + part).splitlines(keepends=True) if b"\n" in part else [rest + part]
         rest = lines.pop() if not lines[-1].endswith(b"\n") else b""
         yield from lines
+
+
+def _newest_first(directory: Path) -> Iterator[Entry]:
+    """The closed pieces; of each no more is read than is asked for."""
+    closed = [number for number, kinds in chain.numbers(directory).items() if "json" in kinds]
+    for number in sorted(closed, reverse=True):
+        link = chain.read((directory / chain.link_name(number)).read_bytes()).link
+        yield Entry(number, link.offset, link.plain_bytes, link.first_s, link.last_s, has_keyframe=link.has_keyframe)
+
+
+def _begins_whole(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            return b', "k", ' in file.read(64)
+    except FileNotFoundError:
+        return False
 
 
 def _piece(directory: Path, number: int) -> tuple[bytes, int, bool] | None:

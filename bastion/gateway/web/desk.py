@@ -92,8 +92,8 @@ class Desk:
 
     async def files(self, asked: WebFiles, stream: Stream) -> None:
         session = await self._admit(asked.person, asked.client, asked.resource, asked.account, asked.work)
-        await self._accept(stream, session)
         try:
+            await self._accept(stream, session)
             await Files(session, stream).run()
         finally:
             session.end("client")

@@ -29,9 +29,10 @@ class Files:
     async def run(self) -> None:
         """Until the browser or the target has gone."""
         links, session = Links(), self._session
-        writing = asyncio.ensure_future(self._write())
+        writing, is_linked = asyncio.ensure_future(self._write()), False
         try:
             link = await links.get(session, session.access.hops)
+            is_linked = True
             sftp = await open_sftp(session, self, link)
             if not session.is_over:
                 reading = session.spawn(self._read(sftp))
@@ -42,9 +43,13 @@ class Files:
             await self._stream.close(failure.code, failure.words)
         finally:
             session.end("client")
-            with contextlib.suppress(StreamClosed):
-                await asyncio.wait_for(writing, 5)
-            links.cut()
+            try:
+                if is_linked:
+                    with contextlib.suppress(StreamClosed, TimeoutError):
+                        await asyncio.wait_for(writing, 5)
+            finally:
+                writing.cancel()
+                links.cut()
         await self._stream.close("over" if self._words else "", self._words)
 
     async def _read(self, sftp: Sftp) -> None:
