@@ -46,7 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def shared(request: HttpRequest, share_id: int) -> HttpResponse:
     """Where an invitation leads. 404 for somebody else's, and for one that does not hold any more."""
     try:
-        share = web_terminal.invitation(person_of(request), share_id=share_id)
+        share = web_terminal.invitation(person_of(request), share_id=share_id, now=timezone.now())
     except DomainError:
         raise Http404 from None
     return _page(request, share=share.pk)

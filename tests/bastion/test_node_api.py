@@ -319,11 +319,11 @@ def test_what_a_customers_node_says_of_addresses_and_people_holds_up_nobody_else
         said = wire.ByPassword(f"nobody{number}", "guess", "1", client)
         at_yi.refused("by-password", said)
         at_yi.refused("by-password", wire.ByPassword(chen.email, "guess", "1", client))
-    said = wire.ByKey(chen.email, key, client)
+    mine = wire.ByKey(chen.email, key, client)
     for what in ("known-key", "by-key"):
-        assert at_yi.refused(what, said).code == "often", what
+        assert at_yi.refused(what, mine).code == "often", what
     assert not limiter.is_held_up(client.address, ["web"])
-    assert speaker.ask("by-key", said, Person).id == chen.pk
+    assert speaker.ask("by-key", mine, Person).id == chen.pk
     with scope.platform("test"):
         TOTP.activate(chen, SECRET)
     assert speaker.ask("by-password", wire.ByPassword(chen.email, PASSWORD, code_now(), client), Person).id == chen.pk
