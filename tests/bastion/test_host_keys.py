@@ -31,6 +31,15 @@ def access(jia: Customer, web: Asset) -> SshAccess:
 
 
 @pytest.fixture
+def node(node: Node, jia: Customer) -> Node:
+    """In the customer's network."""
+    with scope.platform("test"):
+        node.customer = jia
+        node.save(update_fields=["customer"])
+    return node
+
+
+@pytest.fixture
 def session(web: Asset, node: Node, root: User) -> BastionSession:
     with scope.platform("test"):
         return authorising.authorise(person=root, wish=wish_for(web), node=node, now=NOW)
