@@ -107,7 +107,11 @@ async def test_a_person_hears_of_their_customers_and_no_other(
 
 
 async def test_nobody_and_foreign_origins_are_turned_away(alice: User, connect: Connect) -> None:
-    assert not await (await connect(None)).is_let_in()
+    nobody = await connect(None)
+    await nobody.send_input({"type": "websocket.connect"})
+    assert (await nobody.receive_output(timeout=5))["type"] == "websocket.accept"  # else no browser hears the code
+    assert await nobody.receive_output(timeout=5) == {"type": "websocket.close", "code": NOT_SIGNED_IN}
+    assert await nobody.receive_nothing(timeout=0.3)
     assert not await (await connect(alice, origin="https://evil.example")).is_let_in()
 
 
