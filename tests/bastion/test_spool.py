@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bastion.gateway import remote_portal
+from bastion.gateway import remote_portal, streams
 from bastion.gateway.contract import Lock, Piece
 from bastion.gateway.recording import chain
 from bastion.gateway.remote_portal import RemotePortal
@@ -79,7 +79,7 @@ async def test_a_piece_that_is_lost_holds_up_no_other(tmp_path: Path, monkeypatc
 def test_what_is_no_message_is_passed_over(tmp_path: Path) -> None:
     portal = RemotePortal("http://127.0.0.1:1", 1, KEY, tmp_path)
     for text in ("{", "[]", "[" * 100_000, '{"kind": "order"}'):
-        portal._hear(remote_portal.streams.parse(text))
+        portal._hear(streams.parse(text))
     portal._hear({"kind": "order", "session": "unknown", "order": "Nonsense"})
     assert not portal._orders
 
