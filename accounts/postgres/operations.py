@@ -8,18 +8,18 @@ from django.db.migrations.operations.base import Operation, OperationCategory
 from django.db.migrations.state import ProjectState
 
 
-class CreateModels(Operation):
-    """Creates an app's tables together.
+class Together(Operation):
+    """Changes several models of an app at once.
 
-    One by one, Django renders all models that are related to the new one, which are nearly all there are, after each
-    of them: minutes for every new database. Here they are rendered once. They may refer to each other in a circle,
-    since foreign keys are added at the end of the migration.
+    One by one, Django renders all models that are related to the changed one, which are nearly all there are, after
+    each operation: minutes for every new database. Here they are rendered once. No two operations may be about the
+    same thing, since each sees the models as they are before and after all of them.
     """
 
-    category = OperationCategory.ADDITION
+    category = OperationCategory.MIXED
     serialization_expand_args = ["operations"]  # noqa: RUF012 - as Django declares it
 
-    def __init__(self, operations: Sequence[CreateModel]) -> None:
+    def __init__(self, operations: Sequence[Operation]) -> None:
         self.operations = list(operations)
 
     def state_forwards(self, app_label: str, state: ProjectState) -> None:
@@ -40,4 +40,11 @@ class CreateModels(Operation):
             operation.database_backwards(app_label, schema_editor, from_state, to_state)
 
     def describe(self) -> str:
-        return "Create " + ", ".join(operation.name for operation in self.operations)
+        return "; ".join(operation.describe() for operation in self.operations)
+
+
+class CreateModels(Together):
+    """Creates an app's tables. They may refer to each other in a circle: foreign keys come at the migration's end."""
+
+    def __init__(self, operations: Sequence[CreateModel]) -> None:
+        super().__init__(operations)
