@@ -167,6 +167,9 @@ def piece(node: Node, body: bytes) -> int:
 
 
 def _node_of(request: HttpRequest) -> Node | None:
+    """Whoever does not say which node they are is not even read. Raises Malformed."""
+    if wire.NODE not in request.headers:
+        return None
     return node_of(request.headers, method=request.method or "", path=request.get_full_path(), body=_body(request))
 
 

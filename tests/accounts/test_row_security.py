@@ -30,7 +30,13 @@ WITHOUT_CUSTOMER = {
     "monitoring_platformtrouble": "what is wrong with the platform itself, for administrators",
     "account_emailconfirmation": "unused: the invitation proves the address",
 }
-DEFINER_FUNCTIONS = {"samples.make_day", "samples.hold_day", "samples.drop_empty_days_before"}
+DEFINER_FUNCTIONS = {
+    "samples.make_day",
+    "samples.hold_day",
+    "samples.drop_empty_days_before",
+    "bastion_commands_with",
+    "bastion_files_with",
+}
 
 
 @pytest.fixture
