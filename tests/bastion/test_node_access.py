@@ -91,7 +91,7 @@ def test_a_rule_that_is_written_reaches_the_session_that_runs(
     client.wait(20)
     until(is_ended)
     with scope.platform("test"):
-        assert SessionCommand.objects.get().verdict == "warn"
+        assert SessionCommand.objects.get(text="echo never").verdict == "warn"
 
 
 def test_an_unknown_host_key_blocks_until_it_is_confirmed_and_then_opens(

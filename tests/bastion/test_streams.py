@@ -269,7 +269,7 @@ class TestOfAll:
             program.stop(signal.SIGKILL)
             began = time.monotonic()
             assert there.recv(100) == b""
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 20
         program.start()
 
     def test_an_opener_that_dies_ends_it_there(self, node: Node) -> None:
