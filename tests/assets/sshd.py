@@ -21,7 +21,7 @@ from typing import Protocol
 
 import paramiko
 
-from tests.machine import users_to_ourselves
+from tests.machine import make_room_for_sshd, users_to_ourselves
 
 OPERATOR_PASSWORD = "operators-own-word"
 ACCOUNT_PASSWORD = "first-word-of-all"
@@ -120,7 +120,7 @@ class RealHost:
         self.start()
 
     def start(self) -> None:
-        Path("/run/sshd").mkdir(exist_ok=True)
+        make_room_for_sshd()
         config = self.place / "sshd_config"
         config.write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.place}/host_key\nPidFile none\nUsePAM no\n"

@@ -25,6 +25,7 @@ from bastion.gateway.ssh.target import public_line
 from bastion.policy import judge
 from tests.assets.sshd import free_port, wait_for
 from tests.bastion.memory_portal import Grant, MemoryPortal, resource
+from tests.machine import make_room_for_sshd
 
 SFTP_SERVER = "internal-sftp"
 NO_TERMINALS = "sshd gives nobody but root a terminal here: /dev/pts is not mounted for the group tty"
@@ -77,8 +78,7 @@ class KeyTarget:
             f"MaxStartups 100\nAcceptEnv LANG LC_* EVIL\nSubsystem sftp {SFTP_SERVER}\n"
         )
         program = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin") or "sshd"
-        if os.geteuid() == 0:
-            Path("/run/sshd").mkdir(exist_ok=True)
+        make_room_for_sshd()
         self._daemon = subprocess.Popen(
             [program, "-D", "-e", "-f", str(self.place / "sshd_config")], stderr=subprocess.DEVNULL
         )

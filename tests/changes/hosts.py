@@ -28,6 +28,7 @@ from changes.services.script_runs import Pace
 from tests.assets.sshd import free_port, wait_for
 from tests.conftest import NOW
 from tests.incidents.conftest import make_asset
+from tests.machine import make_room_for_sshd
 
 SUDO = """#!/bin/sh
 [ "$1" = -n ] || exit 1
@@ -58,7 +59,7 @@ class KeyHost:
             f"MaxStartups 100\nSetEnv PATH={self.place}/bin:/usr/sbin:/usr/bin:/sbin:/bin\n"
         )
         program = shutil.which("sshd", path="/usr/sbin:/sbin:/usr/bin") or "sshd"
-        Path("/run/sshd").mkdir(exist_ok=True)
+        make_room_for_sshd()
         daemon = subprocess.Popen([program, "-D", "-e", "-f", str(config)], stderr=subprocess.DEVNULL)
         self.pid = daemon.pid
         try:
