@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from accounts import scope
 from accounts.models import AuditEntry, User
 from bastion.models import BastionSession, RecordingPiece, SessionCommand
+from tests.bastion.targets import needs_terminal
 from tests.bastion.test_node_program import Program, program, ssh, target, until, web
 from tests.portal import Visit, browser, elsewhere, portal, visit
 
@@ -56,6 +57,7 @@ def screen(page: Page) -> str:
     return page.locator(SHOWN).inner_text()
 
 
+@needs_terminal
 def test_watched_disconnected_played_back_and_found(
     shell: Shell,
     visit: Visit,

@@ -452,6 +452,7 @@ async def test_bad_messages_end_the_stream_and_no_more(place: Place, chens: dict
         await again.event("open")
 
 
+@needs_terminal
 async def test_who_signs_out_is_out(place: Place, chen: User, chens: dict[str, str], client_for: ClientFor) -> None:
     async with place.connect(chens) as one:
         await one.event("open")
