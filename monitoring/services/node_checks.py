@@ -21,7 +21,7 @@ from django.conf import settings
 from django.utils.module_loading import import_string
 
 from accounts import scope
-from monitoring import pipeline
+from monitoring import pipeline, registry
 from monitoring.collectors import Job, Outcome, Problem, batch_of, errand, labels_text, parse_labels, places
 from monitoring.collectors.config import Kind
 from monitoring.collectors.config.fields import ConfigError
@@ -92,7 +92,8 @@ def _version(targets: Sequence[Target]) -> str:
 
 
 def take(*, customer_id: int, body: bytes, now: datetime) -> None:
-    """Take results in. Raises ValueError for what are none; results that are not believed are passed over."""
+    """Take results in, within the caller's transaction. Raises ValueError for what are none; results that are not
+    believed are passed over."""
     results = errand.decode(body)
     with scope.customer(customer_id):
         rows = Target.objects.carried().filter(pk__in={result.target for result in results})
@@ -104,12 +105,19 @@ def take(*, customer_id: int, body: bytes, now: datetime) -> None:
         ]
         if len(looks) < len(results):
             log.info("customer %s: %d results are of no target of its nodes", customer_id, len(results) - len(looks))
-        _keep_within_limit(customer_id, [look.outcome for look in looks])
-        batch = batch_of(customer_id, [look.outcome for look in looks])
-        if len(batch):
-            pipeline.ingest(batch, now=now)
-        for some in _turns(looks):
-            _settle(some, now)
+        try:
+            _store(customer_id, [look.outcome for look in looks], now)
+            for some in _turns(looks):
+                _settle(some, now)
+        finally:
+            registry.forget_unless_committed(customer_id)
+
+
+def _store(customer_id: int, outcomes: Sequence[Outcome], now: datetime) -> None:
+    _keep_within_limit(customer_id, outcomes)
+    batch = batch_of(customer_id, outcomes)
+    if len(batch):
+        pipeline.ingest(batch, now=now)
 
 
 @dataclass(frozen=True, slots=True)

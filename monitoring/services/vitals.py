@@ -128,7 +128,7 @@ SELECT
      LATERAL (SELECT ts FROM samples.readable WHERE readable.asset_id = known.asset_id ORDER BY ts LIMIT 1) AS first),
   (SELECT count(*) FROM monitoring_proberound WHERE is_open),
   (SELECT count(*) FROM (SELECT point FROM monitoring_probepoint
-     WHERE asked_at > %(now)s - interval '30 minutes' GROUP BY point
+     WHERE asked_at > %(now)s - interval '30 minutes' AND point <> 'node' GROUP BY point
      HAVING bool_and(missing_rounds >= 3)) AS silent)
 """
 

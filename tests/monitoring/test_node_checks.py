@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from django.conf import LazySettings
+from django.db import OperationalError, transaction
 
 from accounts import scope
 from accounts.errors import DomainError
@@ -21,7 +22,7 @@ from monitoring.collectors.config import Kind
 from monitoring.collectors.errand import Result, Sample
 from monitoring.collectors.places import REFUSED, TIMED_OUT, Answer
 from monitoring.models import Alert, Health, HostReading, ProbePoint, Series, Target, Through
-from monitoring.services import claims, node_checks, targets
+from monitoring.services import claims, node_checks, sites, targets
 from tests.conftest import NOW, ClientFor
 from tests.monitoring.samples import alerts, server
 
@@ -34,8 +35,8 @@ LABELS = 'port="80"'
 def a_node(customer: Customer, name: str = "one", *, seen_at: datetime | None = NOW) -> Node:
     with scope.platform("test"):
         return Node.objects.create(
-            customer=customer, name=name, state=Node.State.ENROLLED, public_key=f"{customer.pk} {name}", created_at=NOW, enrolled_at=NOW,
-            seen_at=seen_at,
+            customer=customer, name=name, state=Node.State.ENROLLED, public_key=f"{customer.pk} {name}",
+            created_at=NOW, enrolled_at=NOW, seen_at=seen_at,
         )  # fmt: skip
 
 
@@ -300,6 +301,22 @@ def test_several_looks_at_one_target_in_one_body_count_each(web: Asset) -> None:
     assert (target.failures, target.problem_since, target.last_run_at) == (3, NOW - 2 * MINUTE, NOW)
 
 
+def test_what_failed_after_its_figures_were_stored_leaves_nothing_behind(
+    web: Asset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target, jia = carried(web), web.customer
+    with monkeypatch.context() as broken, pytest.raises(OperationalError), transaction.atomic():
+        broken.setattr(node_checks, "settle", _fails)
+        take(jia, look(target, NOW, sample(NOW)))
+    assert Series.objects.count() == 0
+    take(jia, look(target, NOW, sample(NOW)))
+    assert [at for at, _value in stored(web)] == [NOW], "under a number that is there"
+
+
+def _fails(*_args: object, **_said: object) -> None:
+    raise OperationalError("the connection is lost")
+
+
 def bad(target: Target, *minutes: float, value: float = 2.0, problem: tuple[str, str] | None = None) -> list[Result]:
     moments = [NOW + n * MINUTE for n in minutes]
     return [look(target, at, sample(at, value), problem=problem) for at in moments]
@@ -382,6 +399,9 @@ def test_the_pages_say_who_asks(web: Asset, lin: User, client_for: ClientFor, no
     assert node.name in page
     assert f"/monitoring/targets/{target.pk}/test/" not in page
     assert browser.get("/monitoring/targets/").status_code == 200
+    site = carried(web, Kind.HTTP)
+    assert [place.slug for place in sites.places_of(site, now=NOW)] == ["node"]
+    assert browser.get(f"/monitoring/sites/{site.pk}/").status_code == 200
     config = {"host": "10.0.0.5", "port": 81, "timeout_s": 5, "period_s": 60, "through": "node"}
     assert browser.post(f"/monitoring/targets/new/{web.pk}/tcp/", config).status_code == 302
     made = Target.objects.latest("pk")
