@@ -36,7 +36,7 @@ class TargetForm(forms.Form):
     )
     period_s = forms.TypedChoiceField(label=_("Check every"), choices=PERIODS, coerce=int, initial=60)
     through = forms.ChoiceField(
-        label=_("Asked"),
+        label=_("Way there"),
         choices=Through.choices,
         required=False,
         help_text=_("A node finds the address in the customer's network; probe points do not ask then."),

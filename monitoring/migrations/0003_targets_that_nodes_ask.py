@@ -14,7 +14,7 @@ class Migration(migrations.Migration):
                 migrations.AddField(
                     model_name='target',
                     name='through',
-                    field=models.CharField(choices=[('direct', 'From the platform'), ('node', "Through a node in the customer's network")], default='direct', max_length=8, verbose_name='asked'),
+                    field=models.CharField(choices=[('direct', 'From the platform'), ('node', "Through a node in the customer's network")], default='direct', max_length=8, verbose_name='way there'),
                 ),
                 migrations.AddConstraint(
                     model_name='target',

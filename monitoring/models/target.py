@@ -135,7 +135,7 @@ class Target(TenantModel):
         default=False,
         help_text=_("May be on the platform's own machine or network. Only an administrator can allow it."),
     )
-    through = models.CharField(_("asked"), max_length=8, choices=Through, default=Through.DIRECT)
+    through = models.CharField(_("way there"), max_length=8, choices=Through, default=Through.DIRECT)
     token_set_at = models.DateTimeField(_("token set at"), null=True, blank=True)
 
     phase = models.FloatField(default=0.0, help_text=_("Where in its period the target is due, 0 to 1."))
