@@ -20,11 +20,12 @@ from accounts.models import User
 from bastion.gateway import wire
 from bastion.gateway.contract import Person
 from bastion.models import Node
-from bastion.services import enrolling, facts, letting_in, recordings, reviewing, signing_in
+from bastion.services import enrolling, errands, facts, letting_in, recordings, reviewing, signing_in
 from bastion.services.recognising import node_of
 
 LONGEST_BODY: Final = 4 * 1024 * 1024
 MOST_DIGITS: Final = 9
+MOST_NUMBER: Final = 2**53
 JSON: Final = "application/json"
 log = logging.getLogger(__name__)
 Handler = Callable[[Node, bytes], object]
@@ -50,9 +51,10 @@ def answered(handler: Handler) -> Callable[[HttpRequest], HttpResponse]:
                 return _say(no.answer, 403)
             except DomainError as refusal:
                 return _say(wire.No(refusal.code, refusal.message), 403)
-            except recordings.NoRoom as problem:
-                log.error("a piece of a recording cannot be kept: %s", problem)
-                return _say(wire.No("no_room", ""), 507)
+            except (recordings.NoRoom, errands.NotNow) as problem:
+                log.error("what a node brings cannot be kept: %r", problem)
+                is_full = isinstance(problem, recordings.NoRoom)
+                return _say(wire.No("no_room", ""), 507) if is_full else _say(wire.No("not_now", ""), 503)
 
     return view
 
@@ -164,6 +166,22 @@ def tell(node: Node, body: bytes) -> wire.Taken:
 def piece(node: Node, body: bytes) -> int:
     link, data = wire.link_of(body)
     return recordings.take(node=node, link=link, data=data, now=timezone.now()).number
+
+
+@answered
+def what_to_do(node: Node, body: bytes) -> wire.Errands:
+    said = wire.decode(wire.ForErrand, body)
+    return errands.assignment(node=node, kind=said.kind, known=said.version, now=timezone.now())
+
+
+@answered
+def errand_answer(node: Node, body: bytes) -> int:
+    """The number up to which answers are taken."""
+    kind, head, data = wire.frame_of(body)
+    said = wire.decode(wire.ErrandAnswer, head)
+    if kind != "ErrandAnswer" or not 0 < said.number < MOST_NUMBER:
+        raise wire.Malformed("no answer")
+    return errands.take(node=node, kind=said.kind, number=said.number, body=data, now=timezone.now())
 
 
 def _node_of(request: HttpRequest) -> Node | None:

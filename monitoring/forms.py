@@ -8,9 +8,10 @@ from typing import Any, ClassVar, Final
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from monitoring.collectors import errand
 from monitoring.collectors.config import Kind, config_of
 from monitoring.collectors.config.fields import ConfigError
-from monitoring.models import Target
+from monitoring.models import Target, Through
 from monitoring.problems import config_error_text
 
 PERIODS: Final = (
@@ -22,6 +23,8 @@ PERIODS: Final = (
     (900, _("15 minutes")),
     (3600, _("1 hour")),
 )
+COMMON: Final = ("name", "period_s", "through")
+"""What is no part of a configuration."""
 
 
 class TargetForm(forms.Form):
@@ -32,19 +35,27 @@ class TargetForm(forms.Form):
         label=_("Name"), max_length=200, required=False, help_text=_("Empty: the name of the asset.")
     )
     period_s = forms.TypedChoiceField(label=_("Check every"), choices=PERIODS, coerce=int, initial=60)
+    through = forms.ChoiceField(
+        label=_("Way there"),
+        choices=Through.choices,
+        required=False,
+        help_text=_("A node finds the address in the customer's network; probe points do not ask then."),
+    )
 
     config: Mapping[str, Any]
 
     def __init__(self, *args: Any, target: Target | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.order_fields([name for name in self.fields if name not in ("name", "period_s")])
+        self.order_fields([name for name in self.fields if name not in COMMON])
+        if self.kind not in errand.KINDS:
+            del self.fields["through"]
         self._stored: Mapping[str, Any] = target.config if target else {}
         if target is not None and target.period_s not in dict(PERIODS):
             self.fields["period_s"].choices = [*PERIODS, (target.period_s, f"{target.period_s} s")]  # type: ignore[attr-defined]  # a choice field
 
     @classmethod
     def initial_of(cls, target: Target) -> dict[str, Any]:
-        return {**target.config, "name": target.name, "period_s": target.period_s}
+        return {**target.config, "name": target.name, "period_s": target.period_s, "through": target.through}
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
@@ -59,7 +70,7 @@ class TargetForm(forms.Form):
 
     def values(self, cleaned: Mapping[str, Any]) -> dict[str, Any]:
         """The fields that belong to the configuration."""
-        return {name: cleaned[name] for name in self.fields if name not in ("name", "period_s", "token")}
+        return {name: cleaned[name] for name in self.fields if name not in (*COMMON, "token")}
 
 
 class PrometheusForm(TargetForm):

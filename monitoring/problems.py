@@ -70,6 +70,7 @@ PROBLEMS: Final[Mapping[str, Text]] = {
         "The agent has no host state yet. Install version 1.1 or later and check that the address ends in /state."
     ),
     "config": _("The configuration of this target is not valid any more. Open it and save it again."),
+    "node_behind": _("The node is too old for this check. Upgrade it."),
     "store": _("The figures were read but could not be stored. They are tried again."),
 }
 """Why a collector could not look, by the code that the collectors give."""

@@ -19,7 +19,7 @@ from monitoring.models import Target
 from monitoring.problems import config_error_text
 
 OPTION = "option_"
-SELDOM = ("verify_tls", "name", "period_s", "timeout_s")
+SELDOM = ("verify_tls", "name", "period_s", "through", "timeout_s")
 
 
 class ProductForm(TargetForm):

@@ -75,6 +75,12 @@ def forget(customer_id: int | None = None) -> None:
         _memories.pop(customer_id, None)
 
 
+def forget_unless_committed(customer_id: int) -> None:
+    """For whoever takes samples in within a larger transaction: what was learnt there counts after its commit."""
+    if (memory := _memories.pop(customer_id, None)) is not None:
+        transaction.on_commit(partial(_memories.setdefault, customer_id, memory))
+
+
 def memory_of(customer_id: int) -> Memory:
     return _memories.setdefault(customer_id, Memory(customer_id))
 

@@ -376,6 +376,8 @@ INCIDENT_CLOSING_DAYS = int(env.number("RDMP_CLOSING_DAYS", 5))  # working days;
 INCIDENT_RATING_DAYS = int(env.number("RDMP_RATING_DAYS", 7))  # so long after closing the customer may change the score
 
 SSH_BEHIND_NODES = "bastion.services.dialling.behind_node"  # how `assets` dials a host that only a node reaches
+NODE_ERRANDS = {"checks": "monitoring.services.node_checks"}  # whose what nodes do besides sessions is
+NODE_CARRIER = "bastion.services.errands.carrier_of"  # how `monitoring` learns which node of a customer carries checks
 ATTESTATION_DAYS = int(env.number("RDMP_ATTESTATION_DAYS", 14))  # so long a named contact may answer
 
 # --- reports --------------------------------------------------------------------------------------------------------
@@ -393,7 +395,7 @@ FLAP_QUIET_S = int(env.number("RDMP_FLAP_QUIET_S", 1800))  # flapping is over af
 RETENTION_DAYS = int(env.number("RDMP_RETENTION_DAYS", 35))  # samples older than this are no longer taken in
 POINTS_DAYS = int(env.number("RDMP_POINTS_DAYS", 366))  # how long every sample is kept, unless a customer's row differs
 REMOTE_SAMPLES_PER_MINUTE = int(env.number("RDMP_REMOTE_SAMPLES_PER_MINUTE", 1_200_000))  # of one token's remote write
-REMOTE_SERIES = int(env.number("RDMP_REMOTE_SERIES", 100_000))  # beyond which remote write adds none to a customer
+REMOTE_SERIES = int(env.number("RDMP_REMOTE_SERIES", 100_000))  # of a customer; more are added by nobody
 REMOTE_SOURCES = int(env.number("RDMP_REMOTE_SOURCES", 2_000))  # names that a customer's remote write may come under
 REMOTE_WRITE_URL = env.secret("RDMP_REMOTE_WRITE_URL")  # a store outside that gets all samples, too
 REMOTE_READ_URL = env.secret("RDMP_REMOTE_READ_URL").rstrip("/")  # the same one's query API: graphs are read from there

@@ -37,21 +37,41 @@ def elsewhere(act: Callable[[], T]) -> T:
         return pool.submit(run).result()
 
 
+class Portal:
+    """A portal as a process of its own, on the test's database; it comes back at the same address."""
+
+    def __init__(self, **environment: str) -> None:
+        self.port, self._environment = free_port(), environment
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
+        environment = {**os.environ, "DATABASE_URL": urlunsplit(database), "RDMP_NODE_SECRET": NODE_SECRET}
+        command = [sys.executable, "-m", "uvicorn", "rdmp.asgi:application", "--port", str(self.port)]
+        self._process = subprocess.Popen(
+            [*command, "--lifespan", "off", "--log-level", "warning"],
+            cwd=settings.BASE_DIR,
+            env=environment | self._environment,
+        )
+        wait_for(self.url)
+
+    def stop(self) -> None:
+        if self._process is not None:
+            self._process.terminate()
+            self._process.wait(20)
+            self._process = None
+
+
 @pytest.fixture(scope="module")
 def portal(django_db_setup: None) -> Iterator[str]:
     """The portal as a process of its own, on the test's database."""
-    port = free_port()
-    database = urlsplit(os.environ["DATABASE_URL"])._replace(path=f"/{connection.settings_dict['NAME']}")
-    environment = {**os.environ, "DATABASE_URL": urlunsplit(database), "RDMP_NODE_SECRET": NODE_SECRET}
-    command = [sys.executable, "-m", "uvicorn", "rdmp.asgi:application", "--port", str(port), "--lifespan", "off"]
-    server = subprocess.Popen([*command, "--log-level", "warning"], cwd=settings.BASE_DIR, env=environment)
-    url = f"http://127.0.0.1:{port}"
+    made = Portal()
     try:
-        wait_for(url)
-        yield url
+        made.start()
+        yield made.url
     finally:
-        server.terminate()
-        server.wait(20)
+        made.stop()
 
 
 def wait_for(url: str) -> None:

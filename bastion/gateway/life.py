@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from bastion.gateway import asking, identity, tunnel, version, voucher, wire
 from bastion.gateway.contract import Piece, Refused, Tunnel, Unreachable
+from bastion.gateway.errands import Errands
 from bastion.gateway.identity import Identity
 from bastion.gateway.recording.recovery import recover
 from bastion.gateway.remote_portal import RemotePortal, enrol
@@ -150,10 +151,12 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     desk = Desk(node)
     desk.serve(portal.streams)
     portal.streams.serve(Tunnel, tunnel.serve)
+    errands = Errands(state / identity.SPOOL / "errands", portal)
     talking = asyncio.ensure_future(portal.run())
+    carrying = asyncio.ensure_future(errands.run())
     try:
         gateway = await serve(node, host=host, port=port)
-        portal.load, portal.on_drain = lambda: _load(state, gateway, desk), gateway.drain
+        portal.load, portal.on_drain = lambda: _load(state, gateway, desk) | errands.load(), gateway.drain
         log.info("SSH on port %d, node %s", gateway.port, who.node)
         presenting = asyncio.ensure_future(_present(state, who, gateway.port))
         ending = await _until_over(portal, who, talking, stop)
@@ -165,9 +168,10 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
                 await asyncio.wait_for(portal.emptied.wait(), LAST_WORDS_S)
         return ending
     finally:
-        talking.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Exception):
-            await talking
+        for work in (carrying, talking):
+            work.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await work
 
 
 async def _until_over(portal: RemotePortal, who: Identity, talking: asyncio.Future[None], stop: Stop) -> Ending:

@@ -45,6 +45,7 @@ BEAT_S: Final = 10.0
 FIRST_WAIT_S, LONGEST_WAIT_S = 0.5, 15.0
 MOST_SHOWN, MOST_SHOWN_EACH = 2 * 1024 * 1024, 512 * 1024
 """Bytes on their way to those who look on, all of them and each: what is more waits on disk."""
+ERRAND_ANSWERS: Final = "/bastion/node/errand-answers/"
 TOLD_AT_MOST_AFTER_S: Final = 0.05
 """Facts that come close together go up in one request."""
 
@@ -113,15 +114,29 @@ class RemotePortal:
         said = wire.ForAccess(wish.person.token, wish.client, wish.front, wish.resource, wish.account, wish.work)
         return await self._ask("access", said, Access)
 
+    async def errand(self, kind: str, version: str) -> wire.Errands:
+        return await self._ask("errands", wire.ForErrand(kind, version), wire.Errands)
+
+    async def answer_errand(self, kind: str, number: int, body: bytes) -> int:
+        """The number up to which answers of this kind are taken."""
+        said = wire.frame(wire.ErrandAnswer(kind, number), body)
+        return self._understood("errand-answers", int, *await self._post(ERRAND_ANSWERS, said, UPLOAD_S))
+
     async def _ask(self, what: str, question: object, kind: type[T]) -> T:
         """Raises Refused and Unreachable."""
-        status, body = await self._post(f"/bastion/node/{what}/", wire.encode(question), ANSWER_S)
+        answer = await self._post(f"/bastion/node/{what}/", wire.encode(question), ANSWER_S)
+        return self._understood(what, kind, *answer)
+
+    @staticmethod
+    def _understood(what: str, kind: type[T], status: int, body: bytes) -> T:
         try:
             if status == 200:
                 return wire.decode(kind, body)
             no = wire.decode(wire.No, body)
         except wire.Malformed:
             raise Unreachable(f"{what}: answer {status}") from None
+        if status >= 500:  # it is not well: nothing is wrong with the question
+            raise Unreachable(f"{what}: {no.code}")
         if no.code == "ambiguous":
             raise Ambiguous(no.words, no.choices)
         if no.code == "work_needed":
@@ -169,7 +184,7 @@ class RemotePortal:
                 upto = wire.decode(wire.Taken, body).upto
             except (Unreachable, wire.Malformed) as problem:
                 log.warning("facts wait: %s", problem)
-                wait = await _pause(wait)
+                wait = await pause(wait)
                 continue
             wait = FIRST_WAIT_S
             for session_id in {fact.session_id for fact in facts} - upto.keys():
@@ -190,7 +205,7 @@ class RemotePortal:
             except OSError as problem:
                 log.error("piece %s of %s cannot be read: %s", piece.number, piece.session_id, problem)
                 self._pieces.put_last(piece)
-                wait = await _pause(wait)
+                wait = await pause(wait)
                 continue
             try:
                 status, answer = await self._post("/bastion/node/piece/", wire.with_link(piece.link, data), UPLOAD_S)
@@ -198,7 +213,7 @@ class RemotePortal:
                     raise Unreachable(f"piece: answer {status}")
             except Unreachable as problem:
                 log.warning("a piece waits: %s", problem)
-                wait = await _pause(wait)
+                wait = await pause(wait)
                 continue
             wait = wait if status != 200 else FIRST_WAIT_S
             if status == 200:
@@ -206,7 +221,7 @@ class RemotePortal:
             else:
                 log.error("piece %s of %s is refused: %s", piece.number, piece.session_id, answer[:200])
                 self._pieces.put_last(piece)
-                wait = await _pause(wait)
+                wait = await pause(wait)
 
     def _note_emptied(self) -> None:
         if not self.waiting:
@@ -261,7 +276,7 @@ class RemotePortal:
                 self._socket = None
                 self._connected.clear()
                 self.streams.lost()
-            wait = await _pause(wait)
+            wait = await pause(wait)
 
     async def _converse(self) -> None:
         assert self._http is not None  # noqa: S101 - `run` has opened it
@@ -325,7 +340,7 @@ def _sender(socket: aiohttp.ClientWebSocketResponse) -> streams.Send:
     return send
 
 
-async def _pause(wait_s: float) -> float:
+async def pause(wait_s: float) -> float:
     """Sleep about so long; the next wait is longer."""
     await asyncio.sleep(wait_s * random.uniform(0.75, 1.25))  # noqa: S311 - to spread nodes, not to be secret
     return min(wait_s * 2, LONGEST_WAIT_S)

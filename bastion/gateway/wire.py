@@ -153,6 +153,41 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class ForErrand:
+    """What is there to do of this kind? `version` is what the node does already; empty: nothing."""
+
+    kind: str
+    version: str = ""
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a node does of a kind until it hears of another version: so many things (`size`), and what they are, which
+    is between whoever asks for them and the program that does them. `secrets` are for memory alone."""
+
+    version: str
+    size: int
+    body: msgspec.Raw
+    secrets: msgspec.Raw = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Errands:
+    """`errand` is none when nothing is new; `taken` is the number of the answer that was taken last."""
+
+    taken: int
+    errand: Errand | None = None
+
+
+@dataclass(frozen=True)
+class ErrandAnswer:
+    """Before what came of an errand. Numbers of a kind grow; what is not greater than the last was taken before."""
+
+    kind: str
+    number: int
+
+
+@dataclass(frozen=True)
 class Standing:
     """How a node stands with the portal. `version`: of the program that it said it is; `is_heard`: by the WebSocket."""
 

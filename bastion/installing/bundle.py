@@ -1,4 +1,4 @@
-"""The node program as one archive, made of the portal's own sources: what it imports, no more, and its packages' pins.
+"""The node's programs as one archive, made of the portal's own sources: what they import and their packages' pins.
 
 Pure. The same sources make the same bytes, so that a digest names a version.
 """
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Final
 
 from bastion.gateway import VERSION
+from bastion.gateway.errands import RUNNERS
 
-ENTRY: Final = "bastion.gateway.__main__"
+ENTRIES: Final = ("bastion.gateway.__main__", *RUNNERS.values())
 OURS: Final = "bastion"
 BUILD: Final = "bastion/gateway/build"
 REQUIREMENTS: Final = "requirements.txt"
@@ -52,9 +53,9 @@ def made(root: Path) -> Bundle:
 
 
 def modules(root: Path) -> set[Path]:
-    """The files of ours that the node program imports, packages' own files included."""
+    """The files of ours that the node's programs import, packages' own files included."""
     found: set[Path] = set()
-    wanted = [ENTRY]
+    wanted = list(ENTRIES)
     while wanted:
         name = wanted.pop()
         path = _file(root, name)

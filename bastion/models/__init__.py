@@ -14,7 +14,7 @@ from bastion.models.hardening import (
     HardeningRun,
 )
 from bastion.models.host_keys import HostKeySighting
-from bastion.models.nodes import Node, NodeLoad
+from bastion.models.nodes import Node, NodeErrand, NodeLoad
 from bastion.models.people import Favourite, LoginTicket, SshKey
 from bastion.models.recordings import PortalKey, RecordingHold, RecordingPiece, RecordingPolicy, RecordingPurge
 from bastion.models.rules import CommandReview, CommandRule
@@ -51,6 +51,7 @@ __all__ = [
     "HostKeySighting",
     "LoginTicket",
     "Node",
+    "NodeErrand",
     "NodeLoad",
     "PortalKey",
     "RecordingHold",

@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts.tenancy import SharedManager, SharedModel, TenantQuerySet
+from accounts.tenancy import SharedManager, SharedModel, TenantModel, TenantQuerySet
 
 SILENT_AFTER = timedelta(seconds=30)
 """Three missed heartbeats."""
@@ -17,6 +17,10 @@ class NodeQuerySet(TenantQuerySet["Node"]):
     def silent(self, since: datetime) -> Self:
         """Enrolled, and not heard of since then."""
         return self.filter(state=Node.State.ENROLLED, seen_at__lt=since)
+
+    def heard(self, since: datetime) -> Self:
+        """Enrolled, and heard of since then."""
+        return self.filter(state=Node.State.ENROLLED, seen_at__gte=since)
 
 
 class Node(SharedModel):
@@ -115,3 +119,22 @@ class NodeLoad(SharedModel):
 
     def __str__(self) -> str:
         return f"{self.node} {self.at}"
+
+
+class NodeErrand(TenantModel):
+    """How far the answers of a customer's node to one kind of errand were taken: each once, in order."""
+
+    node = models.ForeignKey(Node, on_delete=models.CASCADE, related_name="errands")
+    kind = models.CharField(max_length=20)
+    taken = models.BigIntegerField(_("number taken last"), default=0)
+    taken_at = models.DateTimeField(_("taken last at"), null=True, blank=True)
+    refused = models.PositiveIntegerField(_("could not be read"), default=0)
+
+    class Meta:
+        ordering = ("node", "kind")
+        verbose_name = _("errand of a node")
+        verbose_name_plural = _("errands of nodes")
+        constraints = (models.UniqueConstraint(fields=("node", "kind"), name="node_errand_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.node} {self.kind}"

@@ -77,6 +77,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "is_silent": node.is_silent(now),
         "online": online[:MOST_ONLINE],
         "count": online.count(),
+        "errands": node.errands.all(),
         "plots": node_pages.plots(node, now=now),
         "fingerprints": node_pages.fingerprints(node),
         "lines": node_pages.lines(node, portal=settings.PUBLIC_URL, offered=offered),

@@ -14,7 +14,7 @@ from monitoring.models.probe import ProbePoint, ProbeRound
 from monitoring.models.rule import RuleOverride, RuleState
 from monitoring.models.series import Ledger, Newest, Series, metric_name
 from monitoring.models.silence import Silence
-from monitoring.models.target import CollectorKind, Health, Target
+from monitoring.models.target import CollectorKind, Health, Target, Through
 from monitoring.models.template import MonitoringTemplate, TemplateTask
 
 __all__ = [
@@ -53,5 +53,6 @@ __all__ = [
     "Silence",
     "Target",
     "TemplateTask",
+    "Through",
     "metric_name",
 ]

@@ -65,13 +65,25 @@ class Health(models.TextChoices):
     DISABLED = "disabled", _("Switched off")
 
 
+class Through(models.TextChoices):
+    """Who asks. From a node an address means what it means in the customer's network."""
+
+    DIRECT = "direct", _("From the platform")
+    NODE = "node", _("Through a node in the customer's network")
+
+
 class TargetQuerySet(TenantQuerySet["Target"]):
     def enabled(self) -> Self:
         return self.filter(is_enabled=True)
 
     def claimable(self, now: datetime) -> Self:
-        """Due, and held by no living worker."""
-        return self.enabled().filter(Q(lease_until=None) | Q(lease_until__lte=now), next_due_at__lte=now)
+        """Due, held by no living worker, and asked from here."""
+        due = self.enabled().filter(through=Through.DIRECT, next_due_at__lte=now)
+        return due.filter(Q(lease_until=None) | Q(lease_until__lte=now))
+
+    def carried(self) -> Self:
+        """Asked by a node of their customer's."""
+        return self.enabled().filter(through=Through.NODE)
 
     def failing(self) -> Self:
         return self.enabled().exclude(problem_code="")
@@ -123,6 +135,7 @@ class Target(TenantModel):
         default=False,
         help_text=_("May be on the platform's own machine or network. Only an administrator can allow it."),
     )
+    through = models.CharField(_("way there"), max_length=8, choices=Through, default=Through.DIRECT)
     token_set_at = models.DateTimeField(_("token set at"), null=True, blank=True)
 
     phase = models.FloatField(default=0.0, help_text=_("Where in its period the target is due, 0 to 1."))
@@ -158,6 +171,9 @@ class Target(TenantModel):
                 violation_error_message=_("This is collected already: the same target exists."),
             ),
             models.CheckConstraint(condition=Q(period_s__gte=1), name="target_period_positive"),
+            models.CheckConstraint(
+                condition=Q(through="direct") | ~Q(kind__in=("cms", "domain")), name="target_that_a_node_can_ask"
+            ),
             models.CheckConstraint(
                 condition=Q(kind="cms", asset=None, cloud_account__isnull=False)
                 | (~Q(kind="cms") & Q(asset__isnull=False, cloud_account=None)),

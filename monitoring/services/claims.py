@@ -6,7 +6,6 @@ missed are missed, they do not pile up. A worker that dies leaves its lease to r
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,6 +17,7 @@ from django.db import connection, transaction
 from django.db.models import Min, Q
 
 from monitoring.collectors.config import Kind
+from monitoring.grid import next_due
 from monitoring.models import Target
 from monitoring.models.target import effective_period
 from monitoring.services import vitals
@@ -177,13 +177,6 @@ def _take_slow(held: _Held, now: datetime) -> list[_Due]:
 
 def lease_of(kind: str) -> timedelta:
     return CMS_LEASE if kind == Kind.CMS else LEASE
-
-
-def next_due(now: datetime, period: float, phase: float) -> datetime:
-    """The next moment after ``now`` on the grid of a target that is due every ``period`` seconds."""
-    offset = phase * period
-    due = (math.floor((now.timestamp() - offset) / period) + 1) * period + offset
-    return datetime.fromtimestamp(due, tz=now.tzinfo)
 
 
 def _portions(ids: Sequence[int], size: int) -> Iterable[list[int]]:

@@ -186,7 +186,7 @@ def _jobs(targets: Sequence[Target], now: datetime) -> tuple[list[Job[Any]], dic
     broken: dict[int, Outcome] = {}
     for target in targets:
         try:
-            jobs.append(_job(target, target.parsed_config, now))
+            jobs.append(job_of(target, now))
         except ConfigError as error:
             broken[target.pk] = Outcome(target.pk, problem=Problem("config", str(error)))
     return jobs, broken
@@ -205,7 +205,9 @@ def _looked(kind: Kind, jobs: Sequence[Job[Any]], now: datetime) -> list[Outcome
     return found + (_overlapping(COLLECTORS[kind](plain)) if plain else [])
 
 
-def _job(target: Target, config: Config, now: datetime) -> Job[Config]:
+def job_of(target: Target, now: datetime) -> Job[Config]:
+    """Raises ConfigError."""
+    config = target.parsed_config
     return Job(
         target_id=target.pk,
         customer_id=target.customer_id,

@@ -50,13 +50,16 @@ class Ending:
     ends_at: datetime
 
 
-def watch(targets: Sequence[Target], outcomes: Sequence[Outcome], *, now: datetime) -> None:
-    """Alerts and notices of a batch. Needs the customer's scope."""
+def watch(
+    targets: Sequence[Target], outcomes: Sequence[Outcome], *, now: datetime, asked_at: datetime | None = None
+) -> None:
+    """Alerts and notices of a batch, which was asked now or at `asked_at`. Needs the customer's scope."""
+    asked_at = asked_at or now
     found: list[Ending] = []
     for target, outcome in zip(targets, outcomes, strict=True):
         if target.asset_id is not None:
-            _judge(target, outcome, now)
-            found += endings(target, outcome, now=now)
+            _judge(target, outcome, asked_at, now)
+            found += endings(target, outcome, now=asked_at)
     if found:
         ladder = ExpiryLadder.objects.filter(customer=targets[0].customer_id).first()
         rungs = ladder.rungs if ladder else RUNGS
@@ -143,14 +146,14 @@ def _title(code: str, ending: Ending) -> str:
         return _("The certificate of %(name)s expires in %(days)d days") % values
 
 
-def _judge(target: Target, outcome: Outcome, now: datetime) -> None:
+def _judge(target: Target, outcome: Outcome, asked_at: datetime, now: datetime) -> None:
     """Open an alert when the check has failed three times in a row, and end it when it has passed as often."""
     kind = Kind(target.kind)
     code = _code(outcome, VERDICTS.get(kind, ""))
     if code is None or target.asset is None:
         return
     answer = Answer(HERE, code, outcome.took_ms, detail=next((step.text for step in outcome.steps if not step.ok), ""))
-    rounds.keep([target], {target.pk: [answer]}, asked_at=now, now=now)
+    rounds.keep([target], {target.pk: [answer]}, asked_at=asked_at, now=now)
     row = ProbePoint.objects.get(target=target, point=HERE)
     key = f"{RULES[kind]}:{target.pk}"
     if row.bad_rounds == FAILED_AFTER:

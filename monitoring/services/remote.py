@@ -22,11 +22,12 @@ from django.db import transaction
 from django.db.models import Q
 
 from assets.models import Asset
-from monitoring import pipeline, registry
+from monitoring import pipeline
 from monitoring.collectors import Batch, SeriesKey, hostfigures, hosts, labels_text
 from monitoring.exposition import Page
-from monitoring.models import RemoteSource, Series
+from monitoring.models import RemoteSource
 from monitoring.remote_write import BadRequestError, Written, labels_of
+from monitoring.services import series_limit
 
 NAMED_BY: Final = ("rdmp_asset", "host", "instance")
 NAME_LENGTH: Final = 200
@@ -299,16 +300,7 @@ class _Rows:
 
 def _within_limit(rows: _Rows, report: Report) -> Batch:
     """The samples, without those that would need more series than a customer may have; old series go on."""
-    known = registry.memory_of(rows.customer_id).ids
-    strange = [key for key in rows.places if key not in known]
-    if not strange:
-        return rows.batch(True for _ in rows.places)
-    mine = Series.objects.filter(customer_id=rows.customer_id)
-    assets = {key[1] for key in strange}
-    there = set(mine.filter(asset_id__in=assets).values_list("asset_id", "metric", "labels"))
-    new = [key for key in strange if key[1:] not in there]
-    room = max(settings.REMOTE_SERIES - mine.count(), 0)
-    refused = set(new[room:])
+    refused = series_limit.beyond(rows.customer_id, rows.places)
     if refused:
         report.problems.append(
             f"{len(refused)} series are too many: a customer has at most {settings.REMOTE_SERIES} (series limit)"

@@ -1,6 +1,7 @@
 """What became of asking a target: written on its row, shown to open pages, told when it keeps failing.
 
-Whoever settles must still hold the lease it was given: a worker that was too slow changes nothing any more.
+Whoever settles must still hold the lease it was given: a worker that was too slow changes nothing any more. What a node
+has asked comes without a lease, with the moment at which it asked: it changes nothing that is newer.
 """
 
 from __future__ import annotations
@@ -29,22 +30,33 @@ TELL_AFTER: Final = 3
 
 
 @transaction.atomic
-def settle(targets: Sequence[Target], outcomes: Sequence[Outcome], *, lease: datetime, now: datetime) -> None:
-    """Write down how it went, for the targets whose lease is still ours. Needs the customer's scope."""
-    rows = [_row(target, outcome) for target, outcome in zip(targets, outcomes, strict=True)]
+def settle(
+    targets: Sequence[Target],
+    outcomes: Sequence[Outcome],
+    *,
+    lease: datetime | None,
+    now: datetime,
+    asked_at: Sequence[datetime] = (),
+) -> set[int]:
+    """Write down how it went, for the targets whose lease is still ours; without a lease (`asked_at` instead), for
+    those that a node asks and of which nothing newer is known. Returns which these were. Needs the customer's scope."""
+    moments = asked_at or [now] * len(targets)
+    rows = [_row(*one) for one in zip(targets, outcomes, moments, strict=True)]
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE monitoring_target AS target SET lease_until = NULL, state = coalesce(done.state, target.state),"
-            " last_ok_at = CASE WHEN done.ok THEN %(now)s ELSE target.last_ok_at END,"
+            " last_run_at = CASE WHEN %(lease)s::timestamptz IS NULL THEN done.at ELSE target.last_run_at END,"
+            " last_ok_at = CASE WHEN done.ok THEN done.at ELSE target.last_ok_at END,"
             " last_duration_ms = done.took_ms, last_samples = done.samples,"
             " problem_code = done.code, problem_detail = done.detail,"
-            " problem_since = CASE WHEN done.ok THEN NULL ELSE coalesce(target.problem_since, %(now)s) END,"
+            " problem_since = CASE WHEN done.ok THEN NULL ELSE coalesce(target.problem_since, done.at) END,"
             " failures = CASE WHEN done.ok THEN 0 ELSE target.failures + 1 END"
             " FROM jsonb_to_recordset(%(rows)s::jsonb) AS done"
-            " (id bigint, ok boolean, state jsonb, took_ms float8, samples int, code text, detail text)"
-            " WHERE target.id = done.id AND target.lease_until = %(lease)s"
+            " (id bigint, at timestamptz, ok boolean, state jsonb, took_ms float8, samples int, code text, detail text)"
+            " WHERE target.id = done.id AND (target.lease_until = %(lease)s OR (%(lease)s::timestamptz IS NULL"
+            " AND target.through = 'node' AND done.at > greatest(target.last_run_at, target.changed_at)))"
             " RETURNING target.id, target.failures, target.problem_since",
-            {"now": now, "rows": json.dumps(rows), "lease": lease},
+            {"rows": json.dumps(rows), "lease": lease},
         )
         settled = {pk: (failures, since) for pk, failures, since in cursor}
     for target, outcome in zip(targets, outcomes, strict=True):
@@ -54,12 +66,14 @@ def settle(targets: Sequence[Target], outcomes: Sequence[Outcome], *, lease: dat
             is_of_account = target.cloud_account_id and outcome.problem and outcome.problem.code in cloud.OURS_TO_TELL
             if outcome.problem is not None and failures == TELL_AFTER and not is_of_account:
                 _tell(target, outcome.problem, since, now)
+    return set(settled)
 
 
-def _row(target: Target, outcome: Outcome) -> dict[str, object]:
+def _row(target: Target, outcome: Outcome, at: datetime) -> dict[str, object]:
     problem = outcome.problem
     return {
         "id": target.pk,
+        "at": at.isoformat(),
         "ok": problem is None,
         "state": outcome.state,
         "took_ms": outcome.took_ms,

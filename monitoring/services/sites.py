@@ -18,8 +18,9 @@ from monitoring import storage
 from monitoring.collectors import parse_labels
 from monitoring.collectors.config import Kind
 from monitoring.collectors.config.fields import ConfigError
+from monitoring.collectors.errand import POINT
 from monitoring.collectors.places import PHASES, Location, chosen
-from monitoring.models import ProbePoint, Series, Target
+from monitoring.models import ProbePoint, Series, Target, Through
 from monitoring.rules import CODES
 from monitoring.services.graphs import Window
 from monitoring.services.rounds import locations
@@ -81,6 +82,8 @@ class Line:
 
 def place_title(location: Location | None, slug: str) -> str:
     """A place as people read it; those on this machine say so, lest three of them look like three cities."""
+    if slug == POINT:
+        return _("through a node")
     if location is None:
         return slug
     return _("%(name)s (this machine)") % {"name": location.title} if location.is_local else location.title
@@ -100,14 +103,20 @@ def places_of(target: Target, *, now: datetime, spans: Mapping[str, timedelta] =
     """The matrix of a site: the places that are asked, and those that were asked and still have figures."""
     known = locations()
     rows = {row.point: row for row in ProbePoint.objects.filter(target=target)}
-    try:
-        wanted = [one.slug for one in chosen(target.parsed_config, known)]
-    except ConfigError:
-        wanted = []
-    slugs = list(dict.fromkeys([*wanted, *sorted(rows)]))
+    slugs = list(dict.fromkeys([*_wanted(target, known), *sorted(rows)]))
     columns = _columns(target, (RESULT,), now - max(spans.values()), now)
     columns |= _columns(target, (LATENCY,), now - SPANS["24h"], now)
     return [_place(slug, known.get(slug), rows.get(slug), columns, spans, now) for slug in slugs]
+
+
+def _wanted(target: Target, known: Mapping[str, Location]) -> list[str]:
+    """Where it is asked from now."""
+    if target.through == Through.NODE:
+        return [POINT]
+    try:
+        return [one.slug for one in chosen(target.parsed_config, known)]
+    except ConfigError:
+        return []
 
 
 def _place(  # noqa: PLR0917  # what a line of the matrix is made of

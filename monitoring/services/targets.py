@@ -19,19 +19,19 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_admin, is_provider
 from accounts.services.customers import contract_in_force
-from assets.models import Asset, CloudAccount
+from assets.models import Asset, CloudAccount, SshAccess
 from assets.models import Kind as AssetKind
 from monitoring import governor
-from monitoring.collectors import Job, Outcome, cms, products, rds
+from monitoring.collectors import Job, Outcome, cms, errand, products, rds
 from monitoring.collectors.config import Config, Kind, config_of
 from monitoring.collectors.config.fields import ConfigError
 from monitoring.collectors.config.machines import ProductConfig, TcpConfig
 from monitoring.collectors.config.names import DnsConfig, DomainConfig, TlsConfig
 from monitoring.collectors.config.web import FlowConfig, HttpConfig
 from monitoring.collectors.http import origin
-from monitoring.models import Target
+from monitoring.models import Target, Through
 from monitoring.problems import config_error_text
-from monitoring.services import cloud, poll
+from monitoring.services import cloud, node_checks, poll
 
 PERIOD_S: Final = 60
 URL_KINDS: Final = (Kind.HTTP, Kind.FLOW)
@@ -51,10 +51,14 @@ def create(
     period_s: int = PERIOD_S,
     token: str = "",
     allow_internal: bool = False,
+    through: str = "",
 ) -> Target:
-    """Begin to collect from an asset. ``actor`` None is the platform itself (set-up). The first run is at once."""
+    """Begin to collect from an asset. ``actor`` None is the platform itself (set-up). The first run is at once.
+    ``through`` says who asks; without it the asset does (`usual_way`)."""
     _check_right(actor, allow_internal=allow_internal)
     checked = _checked(kind, config)
+    through = through or usual_way(asset, kind, now=now)
+    _check_way(asset.customer_id, kind, through, now)
     return _insert(
         Target(
             customer_id=asset.customer_id,
@@ -65,6 +69,7 @@ def create(
             config=checked.as_json(),
             period_s=period_s,
             allow_internal=allow_internal,
+            through=through,
         ),
         token=token,
         actor=actor,
@@ -84,18 +89,22 @@ def create_product(
     token: str = "",
     checks_port: bool = False,
     allow_internal: bool = False,
+    through: str = "",
 ) -> Target:
     """Begin to read a product's status, and to check its port if wanted and not done yet: the status says how it is,
     the port alone says that it is gone."""
     target = create(
         asset=asset, kind=Kind.PRODUCT, config=config, actor=actor, now=now, name=name, period_s=period_s, token=token,
-        allow_internal=allow_internal,
+        allow_internal=allow_internal, through=through,
     )  # fmt: skip
     if checks_port:
         port = {"host": config["host"], "port": config["port"]}
         key = _key(asset, _checked(Kind.TCP, port))
         if not Target.objects.filter(customer_id=asset.customer_id, key=key).exists():
-            create(asset=asset, kind=Kind.TCP, config=port, actor=actor, now=now, allow_internal=allow_internal)
+            create(
+                asset=asset, kind=Kind.TCP, config=port, actor=actor, now=now, allow_internal=allow_internal,
+                through=target.through,
+            )  # fmt: skip
     return target
 
 
@@ -125,6 +134,14 @@ def create_for_account(*, account: CloudAccount, actor: User | None, now: dateti
             )
             created.append(_insert(target, token="", actor=actor, now=now))
     return created
+
+
+def usual_way(asset: Asset, kind: str, *, now: datetime) -> Through:
+    """Who asks unless somebody says otherwise: what only a node reaches, a node of the customer's, if it has one."""
+    is_behind = SshAccess.objects.filter(asset=asset, through=SshAccess.Through.NODE).exists()
+    if kind in errand.KINDS and is_behind and node_checks.carrier_of(asset.customer_id, now=now) is not None:
+        return Through.NODE
+    return Through.DIRECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,22 +197,28 @@ def change(
     actor: User,
     now: datetime,
     token: str = "",
+    through: str = "",
 ) -> Target:
-    """Change what is collected; an empty token keeps the one that is stored. The next run is at once."""
+    """Change what is collected, or who asks; an empty token keeps the one that is stored. The next run is at once."""
     _check_right(actor)
     target = Target.objects.select_for_update(of=("self",)).get(pk=target.pk)
     checked = _checked(target.kind, config)
-    before = {"name": target.name, "config": target.config, "period_s": target.period_s}
-    if checked.as_json() != target.config and target.allow_internal and not is_admin(actor):
+    before = _shown(target)
+    through = through or target.through
+    is_elsewhere = checked.as_json() != target.config or through != target.through
+    if is_elsewhere and target.allow_internal and not is_admin(actor):
         raise DomainError(
             _("This target may reach the platform's own network, so only an administrator can change its address."),
             code="not_allowed",
         )
-    if checked.as_json() != target.config:
+    if through != target.through:
+        _check_way(target.customer_id, target.kind, through, now)
+    if is_elsewhere:
         target.state = {}
     if target.asset is not None:
         target.key = _key(target.asset, checked)
     target.name, target.config, target.period_s = name or target.name, checked.as_json(), period_s
+    target.through = through
     target.next_due_at = target.changed_at = now
     target.lease_until = None
     try:
@@ -205,9 +228,13 @@ def change(
         raise _exists() from None
     if token:
         _store_token(target, token, actor, now)
-    after = {"name": target.name, "config": target.config, "period_s": target.period_s}
-    _audit("target.change", target, actor, now, {"before": before, "after": after})
+    _audit("target.change", target, actor, now, {"before": before, "after": _shown(target)})
     return target
+
+
+def _shown(target: Target) -> dict[str, object]:
+    """What a change is told by."""
+    return {"name": target.name, "config": target.config, "period_s": target.period_s, "through": target.through}
 
 
 @transaction.atomic
@@ -259,8 +286,12 @@ def follow_inventory(*, now: datetime) -> int:
 
 
 def test_now(*, target: Target, actor: User, now: datetime) -> Outcome:
-    """Run the collector once, now, and say what came of it. Nothing is stored and no alarm comes of it."""
+    """Run the collector once, now, and say what came of it. Nothing is stored and no alarm comes of it.
+
+    Raises DomainError("asked_by_node") for one that the platform may not reach, or reaches something else by."""
     _check_right(actor)
+    if target.through == Through.NODE:
+        raise _asked_by_node()
     _audit("target.test", target, actor, now, {})
     return poll.run(target.kind, [target], now=now)[0]
 
@@ -274,13 +305,17 @@ def try_before_saving(
     now: datetime,
     token: str = "",
     target: Target | None = None,
+    through: str = "",
 ) -> Outcome:
     """Run the collector once with what a form holds. An empty token means the one that is stored for ``target``.
+    Raises DomainError("asked_by_node") as `test_now` does.
 
     What is stored goes only to the address it was entered for, and only an administrator's permission for exactly
     that address opens the platform's own network.
     """
     _check_right(actor)
+    if through == Through.NODE:
+        raise _asked_by_node()
     checked = _checked(kind, config)
     same = target is not None and _place(target.parsed_config) == _place(checked)
     if target is not None and same and not token:
@@ -296,6 +331,11 @@ def try_before_saving(
     detail = {"kind": kind, "config": checked.as_json()}
     audit.record(action="target.try", actor=actor, customer=asset.customer, obj=asset, detail=detail, now=now)
     return poll.trial(kind, job)
+
+
+def _asked_by_node() -> DomainError:
+    text = _("A node in the customer's network asks this, not the platform: save it and look at its first result.")
+    return DomainError(text, code="asked_by_node")
 
 
 def _place(config: Config) -> tuple[str, int, str]:
@@ -363,6 +403,17 @@ def _check_right(actor: User | None, *, allow_internal: bool = False) -> None:
         raise DomainError(_("Only an administrator can allow internal addresses."), code="not_allowed")
 
 
+def _check_way(customer_id: int, kind: str, through: str, now: datetime) -> None:
+    if through not in Through.values:
+        raise DomainError(_("Say who asks."), code="through")
+    if through == Through.DIRECT:
+        return
+    if kind not in errand.KINDS:
+        raise DomainError(_("Nodes do not ask this: it is asked from where everybody reaches it."), code="through")
+    if node_checks.carrier_of(customer_id, now=now) is None:
+        raise DomainError(_("The customer has no node of its own that could ask."), code="no_node")
+
+
 def _checked(kind: str, config: Mapping[str, Any]) -> Config:
     try:
         checked = config_of(kind, config)
@@ -382,7 +433,9 @@ def _insert(target: Target, *, token: str, actor: User | None, now: datetime) ->
         raise _exists() from None
     if token:
         _store_token(target, token, actor, now)
-    _audit("target.create", target, actor, now, {"kind": target.kind, "config": target.config})
+    _audit(
+        "target.create", target, actor, now, {"kind": target.kind, "config": target.config, "through": target.through}
+    )
     return target
 
 

@@ -107,11 +107,11 @@ _SQL: Final = """
 SELECT
   (SELECT coalesce(max(extract(epoch FROM %(now)s - next_due_at)), 0) FROM monitoring_target WHERE is_enabled
      AND next_due_at <= %(now)s AND (lease_until IS NULL OR lease_until <= %(now)s)
-     AND NOT coalesce(last_duration_ms, 0) >= 3000),
+     AND NOT coalesce(last_duration_ms, 0) >= 3000 AND through = 'direct'),
   (SELECT count(*) FROM monitoring_target WHERE is_enabled),
   (SELECT 100.0 * count(*) FILTER (WHERE problem_code = '' AND greatest(last_ok_at, changed_at)
      < %(now)s - make_interval(secs => 3 * period_s + 15)) / greatest(count(*), 1)
-     FROM monitoring_target WHERE is_enabled),
+     FROM monitoring_target WHERE is_enabled AND through = 'direct'),
   (SELECT count(*) FROM monitoring_target WHERE is_enabled AND problem_code <> ''),
   (SELECT coalesce(max(extract(epoch FROM %(now)s - due_at)), 0) FROM timers_timer
      WHERE fired_at IS NULL AND due_at <= %(now)s),
@@ -128,7 +128,7 @@ SELECT
      LATERAL (SELECT ts FROM samples.readable WHERE readable.asset_id = known.asset_id ORDER BY ts LIMIT 1) AS first),
   (SELECT count(*) FROM monitoring_proberound WHERE is_open),
   (SELECT count(*) FROM (SELECT point FROM monitoring_probepoint
-     WHERE asked_at > %(now)s - interval '30 minutes' GROUP BY point
+     WHERE asked_at > %(now)s - interval '30 minutes' AND point <> 'node' GROUP BY point
      HAVING bool_and(missing_rounds >= 3)) AS silent)
 """
 

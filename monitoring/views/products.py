@@ -55,7 +55,8 @@ def _suits(product: Product, asset: Asset) -> bool:
 def create(request: HttpRequest, asset_id: int, product: str) -> HttpResponse:
     asset = get_object_or_404(Asset.objects.active(), pk=asset_id)
     chosen = _product(product)
-    form = ProductForm(request.POST or None, product=chosen, initial={"host": _host(asset)})
+    initial = {"host": _host(asset), "through": targets.usual_way(asset, Kind.PRODUCT, now=timezone.now())}
+    form = ProductForm(request.POST or None, product=chosen, initial=initial)
     if request.method == "POST" and form.is_valid():
         target = targets.create_product(
             asset=asset,
@@ -117,13 +118,14 @@ def _try(request: HttpRequest, asset: Asset, form: ProductForm, target: Target |
         now=timezone.now(),
         token=form.cleaned_data.get("token", ""),
         target=target,
+        through=form.cleaned_data["through"],
     )
     return render(request, "monitoring/_trial.html", trial(outcome))
 
 
 def common(form: ProductForm) -> dict[str, Any]:
     cleaned = form.cleaned_data
-    return {"name": cleaned["name"], "period_s": cleaned["period_s"], "token": cleaned.get("token", "")}
+    return {name: cleaned.get(name, "") for name in ("name", "period_s", "token", "through")}
 
 
 def _product(slug: str) -> Product:

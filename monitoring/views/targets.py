@@ -20,10 +20,10 @@ from accounts.models import Customer, User
 from accounts.permissions import is_admin, is_provider, person_of, require
 from assets.models import Asset, CloudAccount
 from monitoring.forms import InternalForm
-from monitoring.models import CollectorKind, Health, Target
+from monitoring.models import CollectorKind, Health, Target, Through
 from monitoring.probe_forms import FORMS, form_for
 from monitoring.problems import fact_text, problem_text
-from monitoring.services import targets
+from monitoring.services import node_checks, targets
 from monitoring.views import products
 from monitoring.views.trials import trial
 
@@ -99,17 +99,20 @@ def _columns() -> dict[str, Callable[[Target], object]]:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     target = get_object_or_404(Target.objects.select_related("customer", "asset", "cloud_account"), pk=pk)
-    person = person_of(request)
+    person, now = person_of(request), timezone.now()
+    carrier = node_checks.carrier_of(target.customer_id, now=now) if target.through == Through.NODE else None
     return render(
         request,
         "monitoring/target_detail.html",
         {
             "target": target,
-            "health": target.health(timezone.now()),
+            "health": target.health(now),
             "problem": problem_text(target.problem_code) if target.problem_code else "",
             "may_change": is_provider(person),
             "may_allow": is_admin(person),
-            "quota": targets.quota_warnings(target.customer, now=timezone.now()),
+            "quota": targets.quota_warnings(target.customer, now=now),
+            "carrier": carrier,
+            "is_carrier_silent": carrier is not None and carrier.is_silent(now),
             "facts": [(fact_text(name), text) for name, text in target.facts.items()],
         },
     )
@@ -124,7 +127,9 @@ def create(request: HttpRequest, asset_id: int, kind: str) -> HttpResponse:
     if form_class is None:
         raise Http404
     suggested = next((dict(one.config) for one in targets.suggestions(asset) if one.kind == kind), {})
-    form = form_class(request.POST or None, initial=suggested or {"host": asset.host or asset.public_ip})
+    initial = suggested or {"host": asset.host or asset.public_ip}
+    initial["through"] = targets.usual_way(asset, kind, now=timezone.now())
+    form = form_class(request.POST or None, initial=initial)
     if request.method == "POST" and form.is_valid():
         target = targets.create(
             asset=asset, kind=kind, config=form.config, actor=person_of(request), now=timezone.now(), **_common(form)
@@ -153,7 +158,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _common(form: Any) -> dict[str, Any]:
     cleaned = form.cleaned_data
-    return {"name": cleaned["name"], "period_s": cleaned["period_s"], "token": cleaned.get("token", "")}
+    return {name: cleaned.get(name, "") for name in ("name", "period_s", "token", "through")}
 
 
 def _say_quota(request: HttpRequest, target: Target) -> None:

@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from accounts import scope
 from bastion.gateway import VERSION
+from bastion.gateway.errands import RUNNERS
 from bastion.installing import bundle, script
 from bastion.models import Node
 from bastion.services import enrolling
@@ -55,6 +56,9 @@ def test_the_bundle_has_what_the_program_imports_and_nothing_of_the_portal(tmp_p
         check=True,
     )
     assert done.stdout.split() == [bundle.made(ROOT).version, str(tmp_path / "bastion/gateway/__init__.py")]
+    for module in RUNNERS.values():
+        carries = [sys.executable, "-m", module]
+        subprocess.run(carries, cwd=tmp_path, stdin=subprocess.DEVNULL, check=True, timeout=60)
 
 
 def test_the_same_sources_make_the_same_bytes_and_others_another_version(tmp_path: Path) -> None:
@@ -76,7 +80,7 @@ def test_the_same_sources_make_the_same_bytes_and_others_another_version(tmp_pat
 def test_its_packages_are_pins_of_the_lock_with_hashes_and_no_more_than_needed() -> None:
     pins = unpacked(bundle.made(ROOT).data)["requirements.txt"].decode()
     names = set(re.findall(r"(?m)^([a-z0-9._-]+)==", pins))
-    assert {"asyncssh", "aiohttp", "cryptography", "cffi", "msgspec", "yarl"} <= names
+    assert {"asyncssh", "aiohttp", "cryptography", "cffi", "msgspec", "yarl", "icmplib", "pymysql"} <= names
     assert not {"django", "celery", "paramiko", "weasyprint", "pytest"} & names
     assert pins.count("==") <= pins.count("--hash=sha256:")
     assert "://" not in pins

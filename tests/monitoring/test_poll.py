@@ -27,6 +27,7 @@ from assets.models import Asset
 from monitoring import pipeline, tasks
 from monitoring.collectors import batch_of
 from monitoring.collectors.config import Kind
+from monitoring.grid import next_due
 from monitoring.models import Alert, Series, Target
 from monitoring.services import claims, poll, settling, targets
 from notify.models import Delivery
@@ -95,7 +96,7 @@ def test_beats_that_were_missed_do_not_pile_up(web: Asset) -> None:
 
 @pytest.mark.parametrize("phase", [0.0, 0.25, 0.999])
 def test_the_next_moment_lies_on_the_targets_own_grid(phase: float) -> None:
-    moments = [claims.next_due(NOW + timedelta(seconds=late), 60, phase) for late in (0, 7, 59.9)]
+    moments = [next_due(NOW + timedelta(seconds=late), 60, phase) for late in (0, 7, 59.9)]
     assert all(moment > NOW for moment in moments)
     assert {round((moment.timestamp() - phase * 60) % 60, 6) % 60 for moment in moments} == {0.0}
 
