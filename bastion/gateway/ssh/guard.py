@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from bastion.gateway.contract import CommandRule, Verdict
+from bastion.gateway.contract import LONGEST_COMMAND, CommandRule, Verdict
 from bastion.gateway.redaction import HIDDEN
 from bastion.gateway.session import CommandReader, Session
 from bastion.policy import Judgement
@@ -187,7 +187,7 @@ def note_command(
     if is_command(text):
         session.tell(
             "command",
-            text=text,
+            text=text[:LONGEST_COMMAND],
             at_s=session.at_s(),
             verdict=verdict.value,
             rule=rule.id if rule is not None else None,
