@@ -321,6 +321,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         else:
             return
         try:
+            if session.is_over:
+                return
             if ask.kind == "subsystem":
                 sink: Sink = await open_sftp(session, self, link)
             else:

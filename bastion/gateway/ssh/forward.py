@@ -176,9 +176,9 @@ class Forward:
             self.tell("done")
 
     def cut(self) -> None:
-        self.tell("cut")
         self.person.cut()
         self.target.cut()
+        self.tell("cut")
 
     def tell(self, result: str) -> None:
         if self._is_told:

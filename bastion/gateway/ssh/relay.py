@@ -282,11 +282,11 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         """`input` looks for itself: keys typed meanwhile are gone."""
 
     def cut(self, exit_status: int | None) -> None:
+        if self._channel is not None:
+            self._channel.abort()
         if self.ask.kind == "exec" and self._judgement is not None:
             judged = self._judgement
             note_command(self.session, self.ask.command, judged.verdict, judged.rule, exit_status)
-        if self._channel is not None:
-            self._channel.abort()
         how = self._exit
         if how == Exit():
             how = Exit(status=exit_status if exit_status is not None else CUT)
