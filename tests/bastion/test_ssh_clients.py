@@ -3,13 +3,14 @@
 import asyncio
 import shutil
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action
+from bastion.gateway.contract import Action, Lock, NewTerms
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 
@@ -202,6 +203,35 @@ async def test_upload_and_download_are_rights_of_their_own(
     assert back.exists() == (missing is not Action.DOWNLOAD)
     [told] = [told for told in b.portal.told("transfer") if told["result"] == "refused"]
     assert told["direction"] == ("up" if missing is Action.UPLOAD else "down")
+
+
+@pytest.mark.parametrize("flags", [0, asyncssh.FXF_CREAT, asyncssh.FXF_APPEND])
+async def test_whoever_opens_without_saying_what_for_reads(b: Bench, tmp_path: Path, flags: int) -> None:
+    b.portal.change("web-01", actions=EVERYTHING - {Action.DOWNLOAD})
+    secret = tmp_path / "secret"
+    secret.write_text("text")
+    async with b.connect() as conn, conn.start_sftp_client() as sftp:
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await (await sftp.open(str(secret), flags)).read()
+    assert b.portal.told("transfer")[0]["result"] == "refused"
+
+
+@pytest.mark.parametrize("order", ["lock", "terms"])
+async def test_a_download_stops_when_the_right_goes(b: Bench, tmp_path: Path, order: str) -> None:
+    there = tmp_path / "there"
+    there.write_bytes(DATA)
+    async with b.connect() as conn, conn.start_sftp_client() as sftp:
+        file = await sftp.open(str(there), "rb")
+        assert await file.read(1000) == DATA[:1000]
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        less = replace(session.access, actions=EVERYTHING - {Action.DOWNLOAD})
+        session.obey(Lock(True) if order == "lock" else NewTerms(less))
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await file.read(1000, 1000)
+        await file.close()
+        [told] = await b.portal.until("transfer")
+    assert (told["result"], told["bytes"]) == ("failed", 1000)
 
 
 async def test_without_upload_nothing_on_the_target_is_changed(b: Bench, tmp_path: Path) -> None:

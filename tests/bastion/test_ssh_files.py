@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.gateway.contract import Action
+from bastion.gateway.contract import LONGEST_PATH, Action
 from bastion.gateway.ssh import sftp
-from bastion.gateway.ssh.files import Transfer
+from bastion.gateway.ssh.files import Ledger, Transfer
 from bastion.gateway.ssh.relay import file_right
 from bastion.gateway.ssh.scp import BadRecord, Copy, Watch, read_command
 from bastion.gateway.ssh.sftp import BadPacket, Packets, framed
@@ -66,6 +66,34 @@ def test_a_transfer_out_of_order_has_no_hash() -> None:
     assert in_order.sha256 is not None
     assert jumps.sha256 is None
     assert (in_order.size, jumps.size) == (6, 6)
+
+
+class Told:
+    """A session that only remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, object]] = []
+
+    def tell(self, kind: str, **data: object) -> None:
+        self.told.append(data)
+
+
+def test_transfers_that_look_alike_are_told_apart() -> None:
+    session = Told()
+    ledger = Ledger(session, "sftp")  # type: ignore[arg-type]
+    one, two = ledger.begin("a", "up"), ledger.begin("a", "up")
+    for transfer in (one, two):
+        transfer.passed(5, b"x")
+    ledger.finish(two)
+    one.passed(9, b"xx")
+    ledger.finish_all()
+    assert [told["bytes"] for told in session.told] == [1, 3]
+
+
+def test_a_path_is_told_as_long_as_it_is_kept() -> None:
+    session = Told()
+    Ledger(session, "sftp").changed("remove", b"x" * 250_000, result="done")  # type: ignore[arg-type]
+    assert len(str(session.told[0]["path"])) == LONGEST_PATH
 
 
 UPLOAD = b"T1 0 2 0\nD0755 0 sub\nC0644 5 a b\nhello\0C0600 0 empty\n\0E\n"
