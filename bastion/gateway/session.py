@@ -76,7 +76,12 @@ class Opening:
 
 
 class CommandReader(Protocol):
-    """Reads commands from what is typed and shown; `key` returns those that it entered."""
+    """Reads commands from what is typed and shown; `key` returns those that it entered.
+
+    `has_echo`: there is a terminal, on which a line shows up before it is entered.
+    """
+
+    has_echo: bool
 
     @property
     def is_alternate(self) -> bool:

@@ -15,7 +15,8 @@ from bastion.gateway.ssh.target import Link, Links, TargetFailed
 from bastion.policy import Judgement
 
 # Of a command's data, per stream; the rest is counted. What has a NUL byte near its beginning is nothing to read, and
-# input without a terminal has no echo: the recorder takes it for secrets, one character at a time.
+# input without a terminal has no echo: the recorder takes it for secrets, one character at a time. What a shell shows
+# is kept as in a terminal.
 TEXT_KEPT, BINARY_KEPT, INPUT_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 64 * 1024, 4096
 MOST_EARLY = 4096
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
@@ -83,6 +84,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._exit = Exit()
         self._is_open, self._early = False, bytearray()
         self._kept = {"input": 0, "output": 0, "error": 0}
+        self._is_shell = ask.kind == "shell" or is_bare_shell(ask.command)
         self._kept_most = {"input": INPUT_KEPT, "output": TEXT_KEPT, "error": TEXT_KEPT}
         self._judgement: Judgement | None = None
         self._guard: Guard | None = None
@@ -127,7 +129,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         recording = self.session.recording
         if recording is not None and recording.reader is not None:
             reader = recording.reader
-        elif self.ask.kind == "shell" or is_bare_shell(self.ask.command):
+        elif self._is_shell:
             reader = LineReader()
         else:
             return None
@@ -149,7 +151,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     def input(self, data: bytes) -> None:
         session = self.session
-        if session.is_locked or session.is_over:
+        if session.is_over or (session.is_locked and self.ask.terminal is not None):
             return
         session.used()
         if not self._is_open:
@@ -254,7 +256,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             (self._channel.pause_reading if is_held else self._channel.resume_reading)()
 
     def _keep(self, kind: str, data: bytes) -> bool:
-        if self.ask.terminal is not None:
+        if self.ask.terminal is not None or (self._is_shell and kind != "input"):
             return self.session.keep(kind, data)
         kept = self._kept[kind]
         if kept < LOOKED_AT and b"\0" in data[: LOOKED_AT - kept]:
@@ -279,7 +281,11 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             self.screen.error("".join(f"*** {line} ***\n" for line in lines).encode())
 
     def lock(self, is_locked: bool) -> None:
-        """`input` looks for itself: keys typed meanwhile are gone."""
+        """Keys that are typed meanwhile are gone, `input` looks for itself; a pipe waits, for it would miss them."""
+        if self._guard is not None:
+            self._guard.lock(is_locked)
+        if self.ask.terminal is None:
+            self.input_valve.turn("lock", is_held=is_locked)
 
     def cut(self, exit_status: int | None) -> None:
         if self._channel is not None:
