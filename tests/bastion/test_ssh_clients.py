@@ -309,6 +309,28 @@ async def test_many_channels_share_one_connection(b: Bench) -> None:
     await b.portal.until("ended", 8)
 
 
+async def test_channels_that_are_being_opened_count_too(b: Bench) -> None:
+    b.portal.gate = asyncio.Event()
+    async with b.connect() as conn:
+        opening = [asyncio.ensure_future(conn.run("true")) for _ in range(40)]
+        await asyncio.sleep(0.3)
+        refused = [one for one in opening if one.done()]
+        assert len(refused) == 8
+        assert all(isinstance(one.exception(), asyncssh.ChannelOpenError) for one in refused)
+        b.portal.gate.set()
+        await asyncio.gather(*opening, return_exceptions=True)
+        assert (await conn.run("echo in")).stdout == "in\n"
+
+
+async def test_of_what_a_client_sets_little_is_kept(b: Bench) -> None:
+    async with b.connect() as conn:
+        await conn.create_process("sleep 5", env={f"X{number}": "y" * 100 for number in range(500)})
+        await b.portal.until("opened")
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        assert len(session._part.screen._env()) == 64  # type: ignore[union-attr]
+
+
 class _Quiet(asyncssh.SSHClientSession[bytes]):
     """Wants nothing."""
 
