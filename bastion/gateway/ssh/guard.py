@@ -24,7 +24,10 @@ STEP = re.compile(rb"\x1b\[200~|[\r\n\x0f]")
 
 
 class Guard:
-    """`send` passes bytes on to the target, `hold(bool)` stops and restarts the person's input."""
+    """`send` passes bytes on to the target, `hold(bool)` stops and restarts the person's input, `end` ends it.
+
+    `has_refused`: of a pipe, a line was refused, and nothing behind it passes: it may rest on what did not run.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,10 @@ class Guard:
         reader: CommandReader,
         send: Callable[[bytes], None],
         hold: Callable[[bool], None],
+        end: Callable[[], None],
     ) -> None:
-        self._session, self._reader, self._send, self._hold = session, reader, send, hold
+        self._session, self._reader, self._send, self._hold, self._end = session, reader, send, hold, end
+        self.has_refused = False
         self._waiting = bytearray()
         self._is_held = False
         self._work: asyncio.Task[None] | None = None
@@ -41,7 +46,6 @@ class Guard:
         self._output_at = self._sent_at = 0.0
         self._output, self._arrived = asyncio.Event(), asyncio.Event()
         self._given_up: asyncio.Event | None = None
-        self._is_cut = False
         self._unlocked = asyncio.Event()
         self.lock(session.is_locked)
 
@@ -54,6 +58,8 @@ class Guard:
         self._reader.resize(cols, rows)
 
     def input(self, data: bytes) -> None:
+        if self.has_refused:
+            return
         if not self._session.access.rules and self._work is None and not self._waiting:
             self._pass(data)
             return
@@ -125,7 +131,7 @@ class Guard:
 
     async def _work_off_lines(self) -> None:
         while (end := self._waiting.find(b"\n")) >= 0 or len(self._waiting) > LineReader.MOST:
-            await self._line(self._take(end + 1 or len(self._waiting)), is_whole=end >= 0)
+            await self._line(self._take(end + 1 or len(self._waiting)))
             self._let_in(MOST_PASTED // 2)
             await asyncio.sleep(0)
 
@@ -156,23 +162,27 @@ class Guard:
         self._sent_at = self._loop.time()
         self._send(key)
 
-    async def _line(self, line: bytes, *, is_whole: bool = True) -> None:
+    async def _line(self, line: bytes) -> None:
         """A line of a pipe passes once all of it was judged; one that is too long to be judged does not."""
-        is_rest, self._is_cut = self._is_cut, not is_whole
-        if is_rest:
+        if not await self._may_pass(self._reader.pending() + line.decode("utf-8", "replace")):
+            self.has_refused = True
+            self._waiting.clear()
+            self._end()
             return
-        text = self._reader.pending() + line.decode("utf-8", "replace")
-        if not is_whole or len(line) > LineReader.MOST:
-            self._session.show(self._session.say("command_denied", piece=text[:80] + "…"))
-            self._note(text, Verdict.DENY, None)
-            return
-        for part in re.split(r"[\r\n]", text):
-            if not await self._may_run(part):
-                return
         await self._unlocked.wait()
         for entered in self._reader.key(line):
             self._note_judged(entered, is_command=True)
         self._send(line)
+
+    async def _may_pass(self, text: str) -> bool:
+        if len(text) > LineReader.MOST:
+            self._session.show(self._session.say("command_denied", piece=text[:80] + "…"))
+            self._note(text, Verdict.DENY, None)
+            return False
+        for part in re.split(r"[\r\n]", text):
+            if not await self._may_run(part):
+                return False
+        return True
 
     async def _cancel(self) -> None:
         """Ctrl-C, and wait for the prompt: a shell throws away what is typed until it has dealt with that."""

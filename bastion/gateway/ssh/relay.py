@@ -133,7 +133,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             reader = LineReader()
         else:
             return None
-        return Guard(self.session, reader, self.to_target, self._hold_for_guard)
+        return Guard(self.session, reader, self.to_target, self._hold_for_guard, self._end_target_input)
 
     async def may_run(self) -> bool:
         session, command = self.session, self.ask.command
@@ -164,11 +164,14 @@ class Relay(asyncssh.SSHClientSession[bytes]):
     def end_input(self) -> None:
         if self._guard is not None:
             self.session.spawn(self._end_input_after_guard(self._guard))
-        elif self._channel is not None:
-            self._channel.write_eof()
+        else:
+            self._end_target_input()
 
     async def _end_input_after_guard(self, guard: Guard) -> None:
         await guard.drained()
+        self._end_target_input()
+
+    def _end_target_input(self) -> None:
         if self._channel is not None:
             self._channel.write_eof()
 
@@ -233,7 +236,8 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         return True
 
     def exit_status_received(self, status: int) -> None:
-        self._exit = Exit(status=status)
+        has_refused = self._guard is not None and self._guard.has_refused
+        self._exit = Exit(status=DENIED if has_refused else status)
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         self._exit = Exit(signal=(signal, core_dumped, msg, lang))
