@@ -79,15 +79,10 @@ class Told:
 
 
 def test_transfers_that_look_alike_are_told_apart() -> None:
-    session = Told()
-    ledger = Ledger(session, "sftp")  # type: ignore[arg-type]
-    one, two = ledger.begin("a", "up"), ledger.begin("a", "up")
+    one, two = Transfer("a", "up"), Transfer("a", "up")
     for transfer in (one, two):
-        transfer.passed(5, b"x")
-    ledger.finish(two)
-    one.passed(9, b"xx")
-    ledger.finish_all()
-    assert [told["bytes"] for told in session.told] == [1, 3]
+        transfer.passed(5, b"x")  # out of order: there is no hash, which would differ
+    assert [one, two].index(two) == 1
 
 
 def test_a_path_is_told_as_long_as_it_is_kept() -> None:
