@@ -33,7 +33,8 @@ async ({ size, listed, most, closes, writes }) => {
     const count = Math.min(view.getUint32(21), most, size - at);
     if (count <= 0) return packet(101, id, 1, 0, 0);
     const data = packet(103, id, count);
-    const whole = new Uint8Array(data.length + count).map((_, n) => (n < data.length ? data[n] : (at + n - data.length) % 251));
+    const begin = data.length;
+    const whole = new Uint8Array(begin + count).map((_, n) => (n < begin ? data[n] : (at + n - begin) % 251));
     new DataView(whole.buffer).setUint32(0, whole.length - 4);
     return whole;
   };
