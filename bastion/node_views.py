@@ -23,7 +23,8 @@ from bastion.models import Node
 from bastion.services import enrolling, errands, facts, letting_in, recordings, reviewing, signing_in
 from bastion.services.recognising import node_of
 
-LONGEST_BODY: Final = 4 * 1024 * 1024
+LONGEST_BODY: Final = recordings.LARGEST + wire.LONGEST_LINK + 4
+"""A piece of a recording behind its link: the longest that a node brings."""
 MOST_DIGITS: Final = 9
 MOST_NUMBER: Final = 2**53
 JSON: Final = "application/json"

@@ -259,7 +259,7 @@ STORAGES["recordings"] = (
 WHITENOISE_USE_FINDERS = not STATIC_ROOT.exists()
 WHITENOISE_AUTOREFRESH = DEBUG
 warnings.filterwarnings("ignore", message="No directory at")  # WhiteNoise, where files are served without collecting
-DATA_UPLOAD_MAX_MEMORY_SIZE = 5 * 1024 * 1024
+DATA_UPLOAD_MAX_MEMORY_SIZE = 9 * 1024 * 1024  # A node brings pieces of recordings of up to 8 MB, with their links.
 FILE_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 # --- queue ----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ _ABANDON = frozenset("\x03\x1c")
 _ERASE = frozenset("\x7f\b")
 _PASTE, _PASTED = "\x1b[200~", "\x1b[201~"
 _SEARCH = re.compile(r"\((?:failed )?(?:reverse-|forward-|bck-|fwd-)?i-search\)`[^\n]*?': ?(?P<found>.*)$", re.DOTALL)
+_SEARCHED = 4096
+"""Characters at a line's end in which a history search is looked for: its time grows with their square."""
 _PROMPT = re.compile(r"^[^\n]{0,200}?[#$%>❯»][ \xa0](?P<rest>.*)$", re.DOTALL)
 
 
@@ -178,7 +180,7 @@ class CommandReader:
         until = None if line.has_moved else terminal.cursor.x
         number = terminal.start(terminal.number)
         whole = rows = terminal.text(number, last, until)
-        if match := _SEARCH.search(whole):
+        if match := _SEARCH.search(whole[-_SEARCHED:]):
             return whole, match["found"].rstrip()
         stop = max(min(line.number, number), number - terminal.lines, terminal.scrolled - len(terminal.history))
         while True:

@@ -181,6 +181,9 @@ class WorkNeeded(Refused):
 
 # --- what the node tells ----------------------------------------------------------------------------------------------
 
+LONGEST_COMMAND, LONGEST_PATH = 100_000, 8_000
+"""Characters that the portal keeps of a command and of any other text."""
+
 
 @dataclass(frozen=True)
 class Fact:

@@ -18,6 +18,7 @@ from bastion.gateway import asking, identity, tunnel, version, voucher, wire
 from bastion.gateway.contract import Piece, Refused, Tunnel, Unreachable
 from bastion.gateway.errands import Errands
 from bastion.gateway.identity import Identity
+from bastion.gateway.recording import chain
 from bastion.gateway.recording.recovery import recover
 from bastion.gateway.remote_portal import RemotePortal, enrol
 from bastion.gateway.session import Node
@@ -210,14 +211,15 @@ async def _until_unknown(portal: RemotePortal, who: Identity) -> None:
 
 
 def _recover(directory: Path, key: Ed25519PrivateKey, portal: RemotePortal) -> None:
-    """Close what a killed program was recording, and send it after the rest."""
+    """Close what a killed program was recording, and send what is here of it: its last pieces may not wait yet."""
     try:
-        signed = recover(directory, key)
+        recover(directory, key)
+        for number, kinds in sorted(chain.numbers(directory).items()):
+            if {"json", "cast.zst"} <= kinds:
+                signed = chain.read((directory / chain.link_name(number)).read_bytes())
+                portal.deliver(Piece(directory.name, number, str(directory / signed.link.file), signed.as_dict()))
     except (OSError, ValueError) as problem:
         log.error("%s cannot be recovered: %s", directory.name, problem)
-        return
-    if signed is not None:
-        portal.deliver(Piece(directory.name, signed.link.number, str(directory / signed.link.file), signed.as_dict()))
 
 
 def _load(state: Path, gateway: Gateway, desk: Desk) -> dict[str, object]:

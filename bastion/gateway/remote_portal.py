@@ -181,16 +181,22 @@ class RemotePortal:
                 status, body = await self._post("/bastion/node/tell/", wire.encode(wire.Facts(tuple(facts))), UPLOAD_S)
                 if status != 200:
                     raise Unreachable(f"tell: answer {status}")
-                upto = wire.decode(wire.Taken, body).upto
+                self._take(facts, wire.decode(wire.Taken, body).upto)
             except (Unreachable, wire.Malformed) as problem:
                 log.warning("facts wait: %s", problem)
                 wait = await pause(wait)
                 continue
             wait = FIRST_WAIT_S
-            for session_id in {fact.session_id for fact in facts} - upto.keys():
-                log.warning("the portal knows no session %s", session_id)
-                self._facts.forget(session_id)
-            self._facts.taken(upto)
+
+    def _take(self, told: Sequence[Fact], upto: dict[str, int]) -> None:
+        """Forget what the portal has. Raises Unreachable when that is nothing of it."""
+        before = len(self._facts)
+        for session_id in {fact.session_id for fact in told} - upto.keys():
+            log.warning("the portal knows no session %s", session_id)
+            self._facts.forget(session_id)
+        self._facts.taken(upto)
+        if len(self._facts) == before:
+            raise Unreachable("none of them was taken")
 
     async def _send_pieces(self) -> None:
         wait = FIRST_WAIT_S

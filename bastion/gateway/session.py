@@ -76,7 +76,12 @@ class Opening:
 
 
 class CommandReader(Protocol):
-    """Reads commands from what is typed and shown; `key` returns those that it entered."""
+    """Reads commands from what is typed and shown; `key` returns those that it entered.
+
+    `has_echo`: there is a terminal, on which a line shows up before it is entered.
+    """
+
+    has_echo: bool
 
     @property
     def is_alternate(self) -> bool:
@@ -155,10 +160,16 @@ class Session:
     # --- what it tells ----------------------------------------------------------------------------------------------
 
     def tell(self, kind: str, **data: object) -> None:
+        """A fact that cannot be kept ends the session."""
         if self.is_over:
             return
-        self._facts += 1
-        self.node.portal.tell(Fact(self.access.session_id, self._facts, time.time(), kind, data))
+        try:
+            self.node.portal.tell(Fact(self.access.session_id, self._facts + 1, time.time(), kind, data))
+        except OSError:
+            log.exception("session %s: %s cannot be told", self.access.session_id, kind)
+            self._no_recording()
+        else:
+            self._facts += 1
 
     def opened(self, channel: str, cols: int = 0, rows: int = 0, term: str = "") -> None:
         self.tell("opened", channel=channel, cols=cols, rows=rows, term=term)
@@ -198,21 +209,32 @@ class Session:
         if self.reason:
             return
         self.reason = reason
+        try:
+            self._cut(words, exit_status)
+            self.tell("ended", reason=reason, exit=exit_status, sent=self.sent, received=self.received, by=by)
+        finally:
+            self._be_over()
+
+    def _cut(self, words: str, exit_status: int | None) -> None:
         part, self._part = self._part, None
         if part is not None:
-            if words:
-                part.show(words)
-            part.cut(exit_status)
+            try:
+                if words:
+                    part.show(words)
+                part.cut(exit_status)
+            except Exception:
+                log.exception("session %s: what it held open was not cut in order", self.access.session_id)
         recording, self.recording = self.recording, None
         if recording is not None:
             try:
                 recording.tape.close()
             except RecordingFailed:
                 log.warning("session %s: the recording could not be closed", self.access.session_id)
+
+    def _be_over(self) -> None:
         for timer in (self._timer, self._tick_timer):
             if timer is not None:
                 timer.cancel()
-        self.tell("ended", reason=reason, exit=exit_status, sent=self.sent, received=self.received, by=by)
         self.is_over = True
         self.over.set()
         for waiting in self._judged.values():
@@ -225,7 +247,9 @@ class Session:
     # --- the recording ----------------------------------------------------------------------------------------------
 
     def record(self, opening: Opening) -> bool:
-        """False: it cannot be written, and the session is over."""
+        """False: the session is over, perhaps since it cannot be written."""
+        if self.is_over:
+            return False
         try:
             self.recording = self.node.record(opening, self._rows)
         except RecordingFailed:

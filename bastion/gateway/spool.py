@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
+import logging
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,9 +15,11 @@ from typing import Final
 from bastion.gateway import wire
 from bastion.gateway.contract import Fact, Piece
 
-MOST_AT_ONCE: Final = 500
+MOST_AT_ONCE, MOST_BYTES = 500, 1024 * 1024
+"""Of one request: the portal reads no more than some megabytes."""
 SUFFIX: Final = ".facts"
-GONE: Final = ".gone"
+GONE, BAD = ".gone", ".bad"
+log = logging.getLogger(__name__)
 
 
 class FactSpool:
@@ -31,8 +36,7 @@ class FactSpool:
 
     def add(self, fact: Fact) -> None:
         """Raises OSError when it cannot be kept: then the session must end."""
-        with self._path(fact.session_id).open("ab") as file:
-            file.write(wire.encode(fact) + b"\n")
+        _append(self._path(fact.session_id), wire.encode(fact) + b"\n")
         self._waiting.setdefault(fact.session_id, []).append(fact)
         self._note_end(fact.session_id)
 
@@ -41,9 +45,15 @@ class FactSpool:
         return {key: facts[-1].number for key, facts in self._waiting.items() if facts and key not in self._over}
 
     def next(self) -> list[Fact]:
-        """The oldest that wait, of all sessions together."""
-        found = (fact for facts in self._waiting.values() for fact in facts)
-        return [fact for fact, _number in zip(found, range(MOST_AT_ONCE), strict=False)]
+        """The oldest that wait, of all sessions together: as many as go into one request."""
+        found: list[Fact] = []
+        left = MOST_BYTES
+        for fact in (fact for facts in self._waiting.values() for fact in facts):
+            left -= len(wire.encode(fact))
+            if found and (left < 0 or len(found) == MOST_AT_ONCE):
+                break
+            found.append(fact)
+        return found
 
     def taken(self, upto: dict[str, int]) -> None:
         """Forget what has arrived; the file goes with the last fact of a session that is over."""
@@ -81,6 +91,18 @@ class FactSpool:
                 return
 
 
+def _append(path: Path, line: bytes) -> None:
+    """Whole or not at all: behind half a line, nothing would be read."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    try:
+        size = os.fstat(file).st_size
+        if os.write(file, line) < len(line):
+            os.ftruncate(file, size)
+            raise OSError(errno.ENOSPC, "no room for a fact")
+    finally:
+        os.close(file)
+
+
 class PieceSpool:
     """Closed pieces whose bytes the portal does not have yet. The mark of one that has arrived is a file beside it."""
 
@@ -89,15 +111,31 @@ class PieceSpool:
         self._directory = directory
         for left in directory.glob(f"*{GONE}"):
             shutil.rmtree(left, ignore_errors=True)
-        self._waiting = [Piece(**json.loads(path.read_text())) for path in sorted(directory.glob("*.json"))]
+        found = (self._read(path) for path in sorted(directory.glob("*.json")))
+        self._waiting = [piece for piece in found if piece is not None]
 
     def add(self, piece: Piece) -> None:
-        """Raises OSError."""
+        """Before those that follow it in its recording; nothing happens when it waits already. Raises OSError."""
+        mine = [(at, one.number) for at, one in enumerate(self._waiting) if one.session_id == piece.session_id]
+        at, number = next((later for later in mine if later[1] >= piece.number), (len(self._waiting), 0))
+        if number == piece.number:
+            return
         path = self._path(piece)
         draft = path.with_suffix(".new")
         draft.write_text(json.dumps(piece.__dict__))
         draft.replace(path)
-        self._waiting.append(piece)
+        self._waiting.insert(at, piece)
+
+    @staticmethod
+    def _read(path: Path) -> Piece | None:
+        """What cannot be read is set aside; the piece itself is found again where recordings lie."""
+        try:
+            return Piece(**json.loads(path.read_text()))
+        except (OSError, ValueError, TypeError) as problem:
+            log.error("%s cannot be read: %s", path.name, problem)
+            with contextlib.suppress(OSError):
+                path.replace(path.with_suffix(BAD))
+            return None
 
     def next(self) -> Piece | None:
         return self._waiting[0] if self._waiting else None

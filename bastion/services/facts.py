@@ -11,15 +11,13 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts import audit
-from bastion.gateway.contract import Fact
+from bastion.gateway.contract import LONGEST_COMMAND, LONGEST_PATH, Fact
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
 from bastion.models.sessions import LEASE
 from bastion.services import host_keys
 from bastion.trigrams import trigrams
 from notify import live
 
-LONGEST_COMMAND: Final = 100_000
-LONGEST_PATH: Final = 8_000
 ENDINGS: Final = frozenset(BastionSession.Ending.values)
 STATES: Final = BastionSession.State
 

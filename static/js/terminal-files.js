@@ -181,7 +181,8 @@ export class Files {
     long.className = "size";
     long.textContent = isDirectory(row) ? "" : size(row.size);
     item.append(icon, name, long);
-    if (!isDirectory(row) && this.may("download")) item.append(this.button("ti-download", this.words.files_download, () => this.download(row)));
+    const fetch = () => (isLink(row) ? this.enter(row) : this.download(row)); // a link has its own size, not the file's
+    if (!isDirectory(row) && this.may("download")) item.append(this.button("ti-download", this.words.files_download, fetch));
     if (this.may("upload")) {
       item.append(this.button("ti-pencil", this.words.files_rename, () => this.rename(row)));
       item.append(this.button("ti-trash", this.words.files_remove, () => this.remove(row)));

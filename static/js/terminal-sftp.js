@@ -229,7 +229,7 @@ export class Sftp {
           let data = (await part).fields.bytes();
           await sink(data);
           got = at + data.length;
-          while (data.length && got < at + PART && got < size) { // a short answer in the middle of a file
+          while (data.length && got < at + PART) { // a short answer: only END says that the file is over
             const rest = at + PART - got;
             const from = got;
             data = (await this.ask(READ, (packet) => packet.string(handle).u64(from).u32(rest))).fields.bytes();
@@ -263,8 +263,10 @@ export class Sftp {
         progress(at + data.length);
       }
       await Promise.all(ahead);
-    } finally {
+    } catch (problem) {
       await this.closeHandle(handle).catch(() => {});
+      throw problem;
     }
+    await this.closeHandle(handle); // some servers tell only now that the disk is full
   }
 }

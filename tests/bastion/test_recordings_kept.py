@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Secret, User
 from assets.models import Asset
 from bastion.gateway import wire
-from bastion.gateway.recording import chain
+from bastion.gateway.recording import chain, writer
 from bastion.gateway.recording.writer import Recorder
 from bastion.models import BastionSession, Node, PortalKey, RecordingPiece
 from bastion.services import countersigning, exporting, keeping, recordings, verifying
@@ -195,6 +196,28 @@ def test_a_disk_that_is_full_loses_nothing(
     assert speaker.signed("piece", body)[0] == 200
     assert speaker.signed("piece", body)[0] == 200  # its first answer was lost
     assert len(pieces(session)) == 1
+
+
+def test_the_largest_piece_arrives(
+    speaker: Speaker,  # noqa: F811 - the fixture
+    web: Asset,
+    root: User,
+    tmp_path: Path,
+) -> None:
+    with scope.platform("test"):
+        node = Node.objects.get(pk=speaker.number)
+    session = kept.begin(node, web, root)
+    with scope.platform("test"):
+        Node.objects.filter(pk=node.pk).update(public_key=speaker.public_key)
+    directory = tmp_path / "piece"
+    Recorder.open(directory, header(str(session.uid)), speaker.key).close()
+    link = chain.read((directory / chain.link_name(1)).read_bytes()).link
+    plain = os.urandom(recordings.LARGEST - 4096)  # it does not shrink by packing
+    signed = writer.store(directory, plain, replace(link, plain_bytes=len(plain)), speaker.key)
+    data = (directory / chain.piece_name(1)).read_bytes()
+    assert speaker.signed("piece", wire.with_link(signed.as_dict(), data))[0] == 200
+    [piece] = pieces(session)
+    assert keeping.plain(piece) == plain
 
 
 def test_what_does_not_follow_or_unpacks_to_something_else_is_refused(

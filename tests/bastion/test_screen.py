@@ -2,9 +2,11 @@
 
 import time
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bastion.gateway.commands import CommandReader
 from bastion.gateway.recording.screen import Screen
 from bastion.gateway.recording.terminal import Terminal
 
@@ -82,3 +84,73 @@ def test_a_flood_costs_the_screen_a_bounded_share() -> None:
     screen.catch_up()
     assert time.process_time() - began < 20  # drawing all of it takes minutes
     assert shown(screen.terminal)[-1] == "last"
+
+
+CHEAP = {
+    "alignment": b"\x1b#8" * 1365,
+    "erased": b"\x1b[2J" * 1000,
+    "scrolled": b"\n" * 32_000,
+    "inserted": b"\x1b[4h" + b"y" * 32_000,
+    "repeated": b"z" + b"\x1b[500b" * 4000,
+}
+
+
+def fill(screen: Screen) -> None:
+    for row in range(screen.size[1]):
+        screen.terminal.cursor.x, screen.terminal.cursor.y = 0, row
+        screen.terminal.draw("x" * (screen.size[0] - 1))
+
+
+@pytest.mark.parametrize("asked", CHEAP)
+def test_what_is_cheap_to_ask_for_and_dear_to_draw_is_drawn_for_a_while_only(asked: str) -> None:
+    screen = Screen(500, 300)
+    fill(screen)
+    began = time.process_time()
+    for _ in range(4):
+        screen.feed(CHEAP[asked])
+        screen.catch_up()
+    assert time.process_time() - began < 1.5  # four times that, and up to a minute, without the limit
+
+
+def test_modes_that_are_switched_in_what_is_not_drawn_hold() -> None:
+    screen = Screen(500, 300)
+    fill(screen)
+    screen.feed(b"\x1b[2J" * 1000 + b"\x1b[?1049h")
+    assert screen.is_alternate
+
+
+def test_a_character_carries_few_marks_however_they_come() -> None:
+    screen = Screen(80, 24)
+    screen.feed(("\x1b[1;2H" + "\u0316" * 8 + "b").encode() * 200)
+    screen.catch_up()
+    assert len(screen.terminal.buffer[0][0].data) <= 9
+
+
+def test_a_window_that_shrinks_again_and_again_costs_little() -> None:
+    screen, began = Screen(80, 300), time.process_time()
+    for _ in range(200):
+        screen.feed(b"\n" * 300)
+        screen.resize(80, 1)
+        screen.resize(80, 300)
+    assert time.process_time() - began < 4  # ten seconds, row by row
+
+
+def test_a_long_wrapped_line_is_searched_at_its_end_only() -> None:
+    reader = CommandReader(500, 300)
+    reader.screen.terminal.draw("(i-search)`" * 13_000)
+    began = time.process_time()
+    reader.key(b"ls")
+    reader.pending()
+    assert time.process_time() - began < 2
+
+
+def test_a_screen_that_would_take_megabytes_has_no_redraw() -> None:
+    screen = Screen(500, 300)
+    for row in range(300):
+        screen.terminal.cursor.x, screen.terminal.cursor.y = 0, row
+        for column in range(499):
+            screen.terminal.select_graphic_rendition(38, 2, column % 256, row % 256, 7)
+            screen.terminal.draw("x")
+    assert screen.keyframe() == ""
+    screen.feed(b"\x1bcfine")
+    assert screen.keyframe().endswith("fine\x1b[1;5H\x1b[0m")

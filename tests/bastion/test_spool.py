@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bastion.gateway import remote_portal, streams
-from bastion.gateway.contract import Lock, Piece
+from bastion.gateway import life, remote_portal, streams, wire
+from bastion.gateway.contract import Fact, Lock, Piece
 from bastion.gateway.recording import chain
 from bastion.gateway.remote_portal import RemotePortal
-from bastion.gateway.spool import PieceSpool
+from bastion.gateway.spool import FactSpool, PieceSpool
 from tests.bastion.recordings import KEY, record
 
 
@@ -21,6 +24,100 @@ def pieces(directory: Path) -> list[Piece]:
         signed = chain.read((directory / chain.link_name(number)).read_bytes())
         found.append(Piece(directory.name, number, str(directory / signed.link.file), signed.as_dict()))
     return found
+
+
+def fact(number: int, text: str = "x", session_id: str = "s-1") -> Fact:
+    return Fact(session_id, number, 0.0, "file", {"path": text})
+
+
+@contextmanager
+def no_room_behind(size: int) -> Iterator[None]:
+    """As a full disk: a write ends in the middle."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_long_facts_go_up_in_requests_that_the_portal_takes(tmp_path: Path) -> None:
+    spool, sizes = FactSpool(tmp_path), []
+    for number in range(1, 18):
+        spool.add(fact(number, "x" * 256 * 1024))
+    spool.add(fact(18, "x" * 2 * 1024 * 1024))
+    while facts := spool.next():
+        sizes.append(len(wire.encode(wire.Facts(tuple(facts)))))
+        spool.taken({"s-1": facts[-1].number})
+    assert max(sizes[:-1]) < 1024 * 1024 + 1000
+    assert len(sizes) < 10
+
+
+def test_a_fact_for_which_there_is_no_room_leaves_nothing_behind(tmp_path: Path) -> None:
+    spool = FactSpool(tmp_path)
+    spool.add(fact(1))
+    size = (tmp_path / "s-1.facts").stat().st_size
+    with no_room_behind(size + 10), pytest.raises(OSError, match="room"):
+        spool.add(fact(2, "lost"))
+    spool.add(fact(2, "kept"))
+    assert [one.data["path"] for one in spool.next()] == ["x", "kept"]
+    assert FactSpool(tmp_path).next() == spool.next()
+
+
+async def test_what_the_portal_does_not_take_is_not_brought_again_at_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    portal = RemotePortal("http://127.0.0.1:1", 1, KEY, tmp_path)
+    sent: list[bytes] = []
+
+    async def post(_path: str, body: bytes, _timeout_s: float) -> tuple[int, bytes]:
+        sent.append(body)
+        return 200, wire.encode(wire.Taken({"s-1": 1}))
+
+    monkeypatch.setattr(portal, "_post", post)
+    monkeypatch.setattr(remote_portal, "TOLD_AT_MOST_AFTER_S", 0.0)
+    monkeypatch.setattr(remote_portal, "FIRST_WAIT_S", 60.0)
+    portal.tell(fact(3))  # the second was lost
+    sending = asyncio.ensure_future(portal._send_facts())
+    try:
+        for _ in range(50):
+            await asyncio.sleep(0)
+    finally:
+        sending.cancel()
+    assert len(sent) == 1
+    assert portal.waiting == 1
+
+
+def test_a_mark_that_cannot_be_read_holds_up_no_start(tmp_path: Path) -> None:
+    directory = tmp_path / "recordings" / "s-1"
+    record(directory, [b"one\r\n", b"two\r\n"])
+    spool = PieceSpool(tmp_path / "pieces")
+    for piece in pieces(directory):
+        spool.add(piece)
+    marks = sorted((tmp_path / "pieces").iterdir())
+    for mark, text in zip(marks, ("", '{"session_id": "s-1"}'), strict=False):
+        mark.write_text(text)
+    assert len(PieceSpool(tmp_path / "pieces")) == len(marks) - 2
+    assert len(PieceSpool(tmp_path / "pieces")) == len(marks) - 2
+
+
+@pytest.mark.parametrize("marked", [set(), {2}, {1, 3}, {2, 3}])
+def test_closed_pieces_without_a_mark_are_sent_too_and_in_order(tmp_path: Path, marked: set[int]) -> None:
+    directory = tmp_path / "recordings" / "s-1"
+    record(directory, [b"one\r\n", b"two\r\n", b"three\r\n"])
+    spool, closed = PieceSpool(tmp_path / "spool" / "pieces"), pieces(directory)
+    for piece in closed:
+        if piece.number in marked:
+            spool.add(piece)
+    portal = RemotePortal("http://127.0.0.1:1", 1, KEY, tmp_path / "spool")
+    life._recover(directory, KEY, portal)
+    sent = []
+    while (waiting := portal._pieces.next()) is not None:
+        sent.append(waiting)
+        portal._pieces.taken(waiting)
+    assert sent == closed
+    assert len(sent) >= 3
+    assert list((tmp_path / "spool" / "pieces").iterdir()) == []
 
 
 def test_with_the_last_piece_the_recording_leaves_the_machine(tmp_path: Path) -> None:

@@ -3,13 +3,14 @@
 import asyncio
 import shutil
 import sys
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action
+from bastion.gateway.contract import Action, Lock, NewTerms
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 
@@ -134,7 +135,7 @@ async def test_scp_in_its_old_form_leaves_a_trail(b: Bench, tmp_path: Path) -> N
     assert (one["direction"], two["direction"]) == ("up", "down")
     for told in (one, two):
         assert (told["bytes"], told["sha256"], told["result"], told["tool"]) == (len(DATA), SHA256, "done", "scp")
-    assert str(there) in str(two["path"])
+    assert two["path"] == str(there)
 
 
 async def test_scp_in_its_old_form_copies_a_tree(b: Bench, tmp_path: Path) -> None:
@@ -202,6 +203,35 @@ async def test_upload_and_download_are_rights_of_their_own(
     assert back.exists() == (missing is not Action.DOWNLOAD)
     [told] = [told for told in b.portal.told("transfer") if told["result"] == "refused"]
     assert told["direction"] == ("up" if missing is Action.UPLOAD else "down")
+
+
+@pytest.mark.parametrize("flags", [0, asyncssh.FXF_CREAT, asyncssh.FXF_APPEND])
+async def test_whoever_opens_without_saying_what_for_reads(b: Bench, tmp_path: Path, flags: int) -> None:
+    b.portal.change("web-01", actions=EVERYTHING - {Action.DOWNLOAD})
+    secret = tmp_path / "secret"
+    secret.write_text("text")
+    async with b.connect() as conn, conn.start_sftp_client() as sftp:
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await (await sftp.open(str(secret), flags)).read()
+    assert b.portal.told("transfer")[0]["result"] == "refused"
+
+
+@pytest.mark.parametrize("order", ["lock", "terms"])
+async def test_a_download_stops_when_the_right_goes(b: Bench, tmp_path: Path, order: str) -> None:
+    there = tmp_path / "there"
+    there.write_bytes(DATA)
+    async with b.connect() as conn, conn.start_sftp_client() as sftp:
+        file = await sftp.open(str(there), "rb")
+        assert len(await file.read(1000)) == 1000
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        less = replace(session.access, actions=EVERYTHING - {Action.DOWNLOAD})
+        session.obey(Lock(True) if order == "lock" else NewTerms(less))
+        with pytest.raises(asyncssh.SFTPPermissionDenied):
+            await file.read(1000, 1000)
+        await file.close()
+        [told] = await b.portal.until("transfer")
+    assert (told["result"], told["bytes"]) == ("failed", 1000)
 
 
 async def test_without_upload_nothing_on_the_target_is_changed(b: Bench, tmp_path: Path) -> None:
@@ -277,6 +307,28 @@ async def test_many_channels_share_one_connection(b: Bench) -> None:
         done = await asyncio.gather(*(conn.run(f"echo {number}") for number in range(8)))
     assert [ran.stdout for ran in done] == [f"{number}\n" for number in range(8)]
     await b.portal.until("ended", 8)
+
+
+async def test_channels_that_are_being_opened_count_too(b: Bench) -> None:
+    b.portal.gate = asyncio.Event()
+    async with b.connect() as conn:
+        opening = [asyncio.ensure_future(conn.run("true")) for _ in range(40)]
+        await asyncio.sleep(0.3)
+        refused = [one for one in opening if one.done()]
+        assert len(refused) == 8
+        assert all(isinstance(one.exception(), asyncssh.ChannelOpenError) for one in refused)
+        b.portal.gate.set()
+        await asyncio.gather(*opening, return_exceptions=True)
+        assert (await conn.run("echo in")).stdout == "in\n"
+
+
+async def test_of_what_a_client_sets_little_is_kept(b: Bench) -> None:
+    async with b.connect() as conn:
+        await conn.create_process("sleep 5", env={f"X{number}": "y" * 100 for number in range(500)})
+        await b.portal.until("opened")
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        assert len(session._part.screen._env()) == 64  # type: ignore[union-attr]
 
 
 class _Quiet(asyncssh.SSHClientSession[bytes]):

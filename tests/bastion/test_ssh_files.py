@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.gateway.contract import Action
+from bastion.gateway.contract import LONGEST_PATH, Action
 from bastion.gateway.ssh import sftp
-from bastion.gateway.ssh.files import Transfer
+from bastion.gateway.ssh.files import Ledger, Transfer
 from bastion.gateway.ssh.relay import file_right
 from bastion.gateway.ssh.scp import BadRecord, Copy, Watch, read_command
 from bastion.gateway.ssh.sftp import BadPacket, Packets, framed
@@ -21,7 +21,7 @@ class Noted:
 
     def __init__(self) -> None:
         self.told: list[tuple[str, int, bool]] = []
-        self.folders: list[str] = []
+        self.folders: list[tuple[str, str]] = []
 
     def begin(self, path: str, direction: str) -> Transfer:
         return Transfer(path, direction)
@@ -33,7 +33,7 @@ class Noted:
         self.told.append((transfer.path, transfer.size, not transfer.is_failed))
 
     def changed(self, action: str, path: str, *, result: str) -> None:
-        self.folders.append(path)
+        self.folders.append((path, result))
 
 
 def watch(noted: Noted, path: str = "/to") -> Watch:
@@ -68,6 +68,29 @@ def test_a_transfer_out_of_order_has_no_hash() -> None:
     assert (in_order.size, jumps.size) == (6, 6)
 
 
+class Told:
+    """A session that only remembers."""
+
+    def __init__(self) -> None:
+        self.told: list[dict[str, object]] = []
+
+    def tell(self, kind: str, **data: object) -> None:
+        self.told.append(data)
+
+
+def test_transfers_that_look_alike_are_told_apart() -> None:
+    one, two = Transfer("a", "up"), Transfer("a", "up")
+    for transfer in (one, two):
+        transfer.passed(5, b"x")  # out of order: there is no hash, which would differ
+    assert [one, two].index(two) == 1
+
+
+def test_a_path_is_told_as_long_as_it_is_kept() -> None:
+    session = Told()
+    Ledger(session, "sftp").changed("remove", b"x" * 250_000, result="done")  # type: ignore[arg-type]
+    assert len(str(session.told[0]["path"])) == LONGEST_PATH
+
+
 UPLOAD = b"T1 0 2 0\nD0755 0 sub\nC0644 5 a b\nhello\0C0600 0 empty\n\0E\n"
 ANSWERED_AT = [9, 21, 33, 39, 53, 54, 56]
 
@@ -84,7 +107,7 @@ def test_scp_is_read_however_it_was_cut(places: list[int]) -> None:
         if at in ANSWERED_AT:
             watching.sink(b"\0")
     assert noted.told == [("/to/sub/a b", 5, True), ("/to/sub/empty", 0, True)]
-    assert noted.folders == ["/to/sub"]
+    assert noted.folders == [("/to/sub", "done")]
 
 
 def test_a_file_that_the_sink_refuses_has_no_data() -> None:
@@ -98,6 +121,57 @@ def test_a_file_that_the_sink_refuses_has_no_data() -> None:
     watching.source(b"ok\0")
     watching.sink(b"\0")
     assert noted.told == [("/to/secret", 0, False), ("/to/ok", 2, True)]
+
+
+def test_a_folder_is_told_with_what_the_sink_answered() -> None:
+    noted = Noted()
+    watching = watch(noted)
+    watching.sink(b"\0")
+    watching.source(b"D0755 0 no\n")
+    assert noted.folders == []
+    watching.sink(b"\x01scp: /to/no: Permission denied\n")
+    watching.source(b"D0755 0 yes\n")
+    watching.sink(b"\0")
+    assert noted.folders == [("/to/no", "failed"), ("/to/yes", "done")]
+
+
+@pytest.mark.parametrize(("record", "most"), [(b"E\n", 64), (b"D0755 0 a\n", 64), (b"T1 0 2 0\n", 64)])
+def test_records_ahead_of_their_answers_are_few(record: bytes, most: int) -> None:
+    watching = watch(Noted())
+    with pytest.raises(BadRecord):
+        watching.source(record * (most + 1))
+
+
+def test_folders_lie_in_one_another_so_deep_only() -> None:
+    watching = watch(Noted())
+    watching.sink(b"\0")
+    with pytest.raises(BadRecord):
+        for _ in range(200):
+            watching.source(b"D0755 0 a\n")
+            watching.sink(b"\0")
+
+
+@pytest.mark.parametrize(
+    ("path", "record", "told"),
+    [
+        ("/etc/passwd", b"C0644 0 passwd\n", "/etc/passwd"),
+        ("passwd", b"C0644 0 passwd\n", "passwd"),
+        ("/etc/*.conf", b"C0644 0 a.conf\n", "/etc/a.conf"),
+        ("/etc/", b"D0755 0 etc\n", "/etc/passwd"),
+    ],
+)
+def test_what_is_fetched_is_told_where_it_lies(path: str, record: bytes, told: str) -> None:
+    noted = Noted()
+    watching = Watch(noted, Copy(is_upload=False, path=path))  # type: ignore[arg-type]
+    watching.sink(b"\0")
+    watching.source(record)
+    watching.sink(b"\0")
+    if record.startswith(b"D"):
+        watching.source(b"C0644 0 passwd\n")
+        watching.sink(b"\0")
+    watching.source(b"\0")
+    watching.sink(b"\0")
+    assert [path for path, _, _ in noted.told] == [told]
 
 
 def test_data_before_the_answer_is_refused() -> None:
@@ -131,7 +205,12 @@ def test_garbage_is_read_or_refused(parts: list[tuple[bool, bytes]]) -> None:
         ("/usr/bin/scp -rf '/a b'", Copy(False, "/a b")),
         (r"scp -f a\ \(1\)", Copy(False, "a (1)")),
         ("scp -f ~/*.log", Copy(False, "~/*.log")),
+        ('scp -t "a b"', Copy(True, "a b")),
         ("scp -t x; true", None),
+        ('scp -t "\'" ; id | cat ; : "\'"', None),
+        ('scp -t "$(id)"', None),
+        ("/tmp/scp -t x", None),
+        ("./scp -t x", None),
         ("scp -t $(id)", None),
         ('scp -t "`id`"', None),
         ("scp -t x > y", None),

@@ -103,6 +103,42 @@ async def test_loopback_and_metadata_are_never_reached(b: Bench, host: str) -> N
     assert b.portal.told("refused")[0]["code"] == "forbidden_address"
 
 
+async def test_what_is_no_name_is_refused_and_the_connection_stays(b: Bench) -> None:
+    async with b.connect() as conn:
+        for host in ("127.0.0.1\0.example", "x" * 300, "."):
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await conn.open_connection(host, 80)
+        assert (await conn.run("echo in")).stdout == "in\n"
+    assert {told["code"] for told in b.portal.told("refused")} == {"unknown_host"}
+
+
+async def test_names_that_nobody_resolves_are_given_up(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(*_: object, **__: object) -> object:
+        return await asyncio.get_running_loop().create_future()
+
+    monkeypatch.setattr(forward, "RESOLVE_S", 0.1)
+    async with b.connect() as conn:
+        monkeypatch.setattr(asyncio.get_running_loop(), "getaddrinfo", never)
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await asyncio.wait_for(conn.open_connection("db.example", 80), 5)
+
+
+async def test_forwards_that_are_being_opened_count_too(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    may_answer = asyncio.Event()
+
+    async def slow(host: str, port: int) -> list[forward.Address]:
+        await may_answer.wait()
+        return []
+
+    monkeypatch.setattr(forward, "resolve", slow)
+    async with b.connect() as conn:
+        opening = [asyncio.ensure_future(conn.open_connection("db.example", 80)) for _ in range(70)]
+        await b.portal.until("refused", 6)
+        may_answer.set()
+        await asyncio.gather(*opening, return_exceptions=True)
+    assert [told["code"] for told in b.portal.told("refused")] == ["too_many"] * 6 + ["unknown_host"] * 64
+
+
 async def test_without_the_right_or_a_destination_nothing_is_forwarded(b: Bench, echo: int) -> None:
     b.portal.change("web-01", actions=EVERYTHING - {Action.FORWARD})
     async with b.connect() as conn:
@@ -132,6 +168,8 @@ async def test_from_the_menu_nothing_is_forwarded(b: Bench, echo: int) -> None:
         ("64:ff9b::7f00:1", True),
         ("64:ff9b::6464:64c8", True),
         ("2002:7f00:1::", True),
+        ("168.63.129.16", True),
+        ("fd00:ec2::254", True),
         ("10.0.0.1", False),
         ("100.100.100.201", False),
         ("2001:db8::1", False),

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bastion.gateway.contract import CommandRule, Judged, Verdict
+from bastion.gateway.contract import CommandRule, Judged, Lock, Verdict
+from bastion.gateway.recording import reader
 from tests.bastion.targets import Bench, KeyTarget, bench
 from tests.bastion.test_ssh_sessions import PROMPT, Shell
 
@@ -30,6 +31,10 @@ def verdicts(b: Bench) -> list[tuple[str, object]]:
     """Without those of `Shell.open`."""
     told = [(str(told["text"]), told["verdict"]) for told in b.portal.told("command")]
     return [(text, verdict) for text, verdict in told if not text.startswith(("exec env", "bind"))]
+
+
+def names(place: Path) -> list[str]:
+    return [path.name for path in place.iterdir()]
 
 
 async def test_a_denied_command_does_not_run(b: Bench, tmp_path: Path) -> None:
@@ -133,7 +138,98 @@ async def test_a_shell_fed_by_a_pipe_is_judged_line_by_line(b: Bench, tmp_path: 
     given = f"echo one\ntouch {tmp_path}/denied\necho two\n"
     ran = await b.run(*command, given=given.encode(), options=["-T"])
     assert not (tmp_path / "denied").exists()
-    assert b"one" in ran.out
+    assert (ran.out, ran.status) == (b"one\n", 126)  # what follows may rest on what did not run
+    assert "not allowed" in ran.err
+
+
+async def test_the_last_line_of_a_pipe_is_judged_without_its_end_too(b: Bench, tmp_path: Path) -> None:
+    ran = await b.run("bash -s", given=f"echo one\ntouch {tmp_path}/denied ".encode(), options=["-T"])
+    assert ran.out == b"one\n"
+    assert not [name for name in names(tmp_path) if "denied" in name]
+    ran = await b.run("bash -s", given=f"echo one\ntouch {tmp_path}/fine".encode(), options=["-T"])
+    assert (tmp_path / "fine").exists()
+
+
+async def test_a_command_does_not_hide_in_a_line_that_is_too_long(b: Bench, tmp_path: Path) -> None:
+    long = b"true " + b"x" * 70_000 + f"; touch {tmp_path}/denied; true ".encode() + b"x" * 70_000
+    ran = await b.run("bash -s", given=long + b"\necho two\n", options=["-T"])
+    assert not (tmp_path / "denied").exists()
+    assert (ran.out, ran.status) == (b"", 126)
+    assert [verdict for text, verdict in verdicts(b) if text.startswith("true")] == ["deny"]
+
+
+async def test_lines_of_a_pipe_wait_for_no_echo(b: Bench) -> None:
+    ran = await b.run("bash -s", given=b":\n" * 400 + b"echo x\n", options=["-T"])
+    assert ran.out == b"x\n"  # `run` gives up after half a minute, and so many echoes take a whole one
+
+
+async def test_a_command_is_noted_once_as_it_was_judged(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        await shell.says(f"touch {tmp_path}/warned\r", "\r\n" + PROMPT)
+        await shell.says(f"touch {tmp_path}/review\r", "waits for approval")
+        b.portal.order(Judged(b.portal.reviews[0][0], True, "lin"))
+        await shell.until("was approved")
+        await shell.says("echo $((6*7))\r", "42\r\n")
+    assert verdicts(b) == [
+        (f"touch {tmp_path}/warned", "warn"),
+        (f"touch {tmp_path}/review", "review"),
+        ("echo $((6*7))", "allow"),
+    ]
+
+
+async def test_a_lock_stops_lines_that_wait(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        await shell.says(f"touch {tmp_path}/review\rtouch {tmp_path}/next\r", "waits for approval")
+        b.portal.order(Lock(True))
+        await shell.until("locked")
+        b.portal.order(Judged(b.portal.reviews[0][0], True, "lin"))
+        await shell.until("was approved")
+        await asyncio.sleep(0.3)
+        assert not (tmp_path / "review").exists()
+        b.portal.order(Lock(False))
+        await shell.until("unlocked")
+        await shell.says("\x03", "^C\r\n" + PROMPT)
+        await shell.says("echo $((6*7))\r", "42\r\n")
+    assert not (tmp_path / "next").exists()
+
+
+async def test_a_lock_in_the_middle_of_a_paste_leaves_the_terminal_usable(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        shell = await Shell.open(conn)
+        shell.process.stdin.write(f"\x1b[200~touch {tmp_path}/pasted\r")
+        await asyncio.sleep(0.2)
+        b.portal.order(Lock(True))
+        await shell.until("locked")
+        b.portal.order(Lock(False))
+        await shell.until("unlocked")
+        await shell.says("echo $((6*7))\r", "42\r\n")
+    assert not (tmp_path / "pasted").exists()
+
+
+@pytest.mark.parametrize("command", ["cat", "bash -s"])
+async def test_a_pipe_waits_while_it_is_locked_and_misses_nothing(b: Bench, command: str) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(command, encoding=None)
+        process.stdin.write(b"echo 1\n")
+        assert await asyncio.wait_for(process.stdout.readline(), 5)
+        b.portal.order(Lock(True))
+        await asyncio.wait_for(process.stderr.readuntil(b"locked"), 5)
+        process.stdin.write(b"echo 2\n" * 1000)
+        process.stdin.write_eof()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.stdout.read(1), 0.3)
+        b.portal.order(Lock(False))
+        assert (await asyncio.wait_for(process.stdout.read(), 10)).count(b"2\n") == 1000
+
+
+async def test_what_a_shell_without_terminal_shows_is_recorded_to_its_end(b: Bench, tmp_path: Path) -> None:
+    ran = await b.run("bash -s", given=b"printf '\\0'; yes | head -c 9000000; echo; echo last\n", options=["-T"])
+    assert ran.out.endswith(b"last\n")
+    await b.portal.until("ended")
+    shown = "".join(row.text for row in reader.rows(tmp_path / "recordings" / "s-1") if row.code == "o")
+    assert shown.endswith("last\n")
 
 
 async def test_a_password_is_no_command(b: Bench) -> None:

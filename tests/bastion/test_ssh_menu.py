@@ -1,7 +1,7 @@
 """The text menu: find, choose, say what one works on, and come back."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import asyncssh
@@ -10,9 +10,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.gateway.contract import Language
+from bastion.gateway.contract import Language, Person, Resource
+from bastion.gateway.ssh.channel import Channel
 from bastion.gateway.ssh.console import fit, width
 from bastion.gateway.ssh.menu import ordered
+from bastion.gateway.ssh.pressure import Valve
 from tests.bastion.memory_portal import Grant, resource
 from tests.bastion.targets import Bench, KeyTarget, bench, needs_terminal
 
@@ -53,6 +55,55 @@ async def test_it_fits_a_small_terminal_and_favourites_come_first(b: Bench) -> N
     assert "web-01" in lines[5]
     assert lines[screen.cursor.y].startswith(">")
     assert max(width(line) for line in shown.split("\r\n")) < 80
+
+
+async def test_whoever_takes_nothing_is_shown_no_more(b: Bench) -> None:
+    asked: list[str] = []
+    resources = b.portal.resources
+
+    async def counted(person: Person, query: str, limit: int) -> Sequence[Resource]:
+        asked.append(query)
+        return await resources(person, query, limit)
+
+    b.portal.resources = counted  # type: ignore[method-assign]
+    async with b.connect("chen") as conn:
+        menu = Menu(await conn.create_process(term_type="xterm", term_size=(80, 24), window=2000))
+        menu.process.channel.pause_reading()
+        for _ in range(20):
+            menu.process.stdin.write("\r" * 50)
+            await asyncio.sleep(0.05)
+        assert len(asked) < 200  # 64 KB of the menu; each of a thousand lines was answered
+        menu.process.channel.resume_reading()
+        while len(asked) <= 1000:
+            assert await asyncio.wait_for(menu.process.stdout.read(65536), 5)
+
+
+def test_a_session_that_begins_while_the_client_takes_nothing_is_held() -> None:
+    held: list[bool] = []
+
+    class Sinking:
+        output_valve = Valve(held.append)
+
+        def input(self, data: bytes) -> None:
+            """It takes all."""
+
+        def end_input(self) -> None:
+            """It takes that too."""
+
+    channel = Channel(None, lambda: None)  # type: ignore[arg-type]
+    channel.pause_writing()
+    channel._feed(Sinking())
+    channel._sink = Sinking()
+    channel.resume_writing()
+    assert held == [True, False]
+
+
+def test_a_terminal_is_as_large_as_one_can_be() -> None:
+    channel = Channel(None, lambda: None)  # type: ignore[arg-type]
+    channel.pty_requested("xterm", (2**32 - 1, 2**32 - 1, 0, 0), {})
+    assert channel._size() == (2000, 1000)
+    channel.terminal_size_changed(2**32 - 1, 24, 0, 0)
+    assert channel._size() == (2000, 24)
 
 
 @needs_terminal

@@ -1,6 +1,7 @@
 """The life of a session: its limits, the portal's orders, its recording, and that it always ends with one word."""
 
 import asyncio
+import errno
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,7 +10,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action, Client, End, Front, Limits, Lock, NewTerms, Say, Watch, Wish
+from bastion.gateway.contract import Action, Client, End, Fact, Front, Limits, Lock, NewTerms, Say, Watch, Wish
 from bastion.gateway.recording import reader
 from bastion.gateway.recording.writer import RecordingFailed
 from bastion.gateway.session import Node, Opening, Recording, Session
@@ -17,7 +18,16 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal, run
 from bastion.gateway.ssh.target import Links
 from tests.bastion.memory_portal import EVERYTHING
-from tests.bastion.targets import NO_TERMINALS, Bench, KeyTarget, bench, gives_terminals, needs_terminal
+from tests.bastion.targets import (
+    NO_TERMINALS,
+    Bench,
+    Fake,
+    KeyTarget,
+    bench,
+    fake_target,
+    gives_terminals,
+    needs_terminal,
+)
 
 PROMPT = "ready> "
 
@@ -235,6 +245,70 @@ async def test_without_a_recording_nothing_reaches_the_target(tmp_path: Path, ta
         ran = await b.run(f"touch {tmp_path}/done")
         assert "recording cannot be written" in ran.err
         assert not (tmp_path / "done").exists()
+
+
+@needs_terminal
+async def test_a_fact_that_cannot_be_kept_ends_the_session(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    tell = b.portal.tell
+
+    def full(fact: Fact) -> None:
+        if fact.kind == "command":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        tell(fact)
+
+    monkeypatch.setattr(b.portal, "tell", full)
+    async with b.connect() as conn:
+        process = await conn.create_process(term_type="xterm")
+        process.stdin.write("echo 1\n")
+        assert "recording cannot be written" in await asyncio.wait_for(process.stdout.read(), 5)
+    assert b.portal.told("ended")[0]["reason"] == "recording"
+
+
+class Broken:
+    def show(self, words: str) -> None:
+        """Nobody reads it."""
+
+    def lock(self, is_locked: bool) -> None:
+        """It passes nothing on."""
+
+    def cut(self, exit_status: int | None) -> None:
+        raise RuntimeError("broken")
+
+
+@pytest.mark.parametrize("is_full", [True, False])
+async def test_nothing_keeps_a_session_from_its_end(b: Bench, monkeypatch: pytest.MonkeyPatch, is_full: bool) -> None:
+    def full(fact: Fact) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    person, client = b.portal.people["chen"].person, Client("192.0.2.1", 1)
+    session = Session(b.node, await b.portal.authorise(Wish(person, client, Front.SSH, "web-01")), person, client)
+    if is_full:
+        monkeypatch.setattr(b.portal, "tell", full)
+    session.attach(Broken())
+    session.end("killed")
+    assert session.is_over
+    assert session.over.is_set()
+    assert [told["reason"] for told in b.portal.told("ended")] == ([] if is_full else ["killed"])
+
+
+async def test_a_session_that_ends_while_it_connects_leaves_no_recording(tmp_path: Path, keys: Path) -> None:
+    has_asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    class Slow(Fake):
+        async def validate_password(self, username: str, password: str) -> bool:  # type: ignore[override]
+            has_asked.set()
+            await may_answer.wait()
+            return True
+
+    async with fake_target(server_factory=Slow) as hop, bench(tmp_path, [hop], keys=keys) as b, b.connect() as conn:
+        process = await conn.create_process("anything")
+        await asyncio.wait_for(has_asked.wait(), 5)
+        b.portal.order(End("killed"), "s-1")
+        await b.portal.until("ended")
+        may_answer.set()
+        await asyncio.wait_for(process.wait_closed(), 5)
+        await asyncio.sleep(0.1)
+        assert not (tmp_path / "recordings").exists()
 
 
 async def test_one_who_looks_on_gets_all_of_it_once(b: Bench, tmp_path: Path) -> None:

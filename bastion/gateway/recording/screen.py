@@ -24,12 +24,14 @@ KEEP: Final = 64 * 1024
 """More than this behind, it no longer tries to draw everything."""
 TAIL: Final = 32 * 1024
 """Bytes that are drawn at most when somebody looks."""
+MOST_DRAW_S: Final = 0.25
+"""Seconds of drawing at a time, after a rest: a few bytes can ask for much (a wide screen, erased again and again)."""
+SHARE: Final = 0.25
+"""Of these seconds, how many come back in a second: whoever looks all the time does not hold up everybody else."""
 _SWITCH = re.compile(rb"\x1b(?:\[\?[0-9;]{1,32}[hl]|c)")
 _SWITCHES = 32
 _CSI = re.compile(r"(?:\x1b\[|\x9b)([?]?)([0-9;]*)([@-~])")
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\x1f\x7f]+")
-_COMBINED = 8
-"""Marks that one character carries at most."""
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f]|[^\x00-\x1f\x7f]{1,256}")
 
 
 class Screen:
@@ -39,7 +41,8 @@ class Screen:
         self._backlog = bytearray()
         self._switches: deque[bytes] = deque(maxlen=_SWITCHES)
         self._rests_until = 0.0
-        self._last, self._marks = " ", 0
+        self._spent_s, self._spent_at = 0.0, 0.0
+        self._last = " "
 
     @property
     def size(self) -> tuple[int, int]:
@@ -66,15 +69,24 @@ class Screen:
         self._draw_waiting(len(self._backlog))
 
     def _draw_waiting(self, count: int) -> None:
-        began = time.perf_counter()
-        for switch in self._switches:
-            self._draw(switch.decode())
-        self._switches.clear()
+        began, began_work = time.perf_counter(), time.thread_time()
+        self._spent_s = max(0.0, self._spent_s - SHARE * (began - self._spent_at))
+        until = began_work + MOST_DRAW_S - self._spent_s
+        self._switch()
         data = bytes(self._backlog[:count])
         del self._backlog[:count]
-        self._draw(self._decoder.feed(data))
-        now = time.perf_counter()
-        self._rests_until = now + REST * (now - began)
+        if not self._draw(self._decoder.feed(data), until):
+            self._leave_out(data)
+            self._switch()
+        self._spent_at = time.perf_counter()
+        self._spent_s += time.thread_time() - began_work
+        self._rests_until = self._spent_at + REST * (self._spent_at - began)
+
+    def _switch(self) -> None:
+        """The modes that were switched in what was left out."""
+        for switch in self._switches:
+            self._draw(switch.decode(), float("inf"))
+        self._switches.clear()
 
     def interrupt(self) -> None:
         self._escapes.interrupt()
@@ -85,7 +97,7 @@ class Screen:
         self.terminal.resize(lines, columns)
 
     def keyframe(self) -> str:
-        """What redraws this screen from nothing."""
+        """What redraws this screen from nothing; empty when that would be too long."""
         self.catch_up()
         return self.terminal.redraw()
 
@@ -93,6 +105,9 @@ class Screen:
         """Leave out the beginning of what waits, but for the modes which it switches."""
         dropped = bytes(self._backlog[:count])
         del self._backlog[:count]
+        self._leave_out(dropped)
+
+    def _leave_out(self, dropped: bytes) -> None:
         if b"\x1b[?" in dropped or b"\x1bc" in dropped:
             self._switches.extend(_SWITCH.findall(dropped))
         self._decoder, self._escapes = Decoder(), escapes.Output()
@@ -110,29 +125,33 @@ class Screen:
                 return at
         return max(self._backlog.find(b"\n", start), start)
 
-    def _draw(self, text: str) -> None:
+    def _draw(self, text: str, until: float) -> bool:
+        """False: `until` (of this thread's clock) has come before all was drawn."""
         for piece in self._escapes.cut(text):
             if piece[0] in "\x1b\x9b\x9d\x90\x98\x9e\x9f":
                 self._sequence(piece)
+                if time.thread_time() > until:
+                    return False
                 continue
             for run in _CONTROLS.findall(piece):
                 if run[0] < " " or run[0] == "\x7f":
                     self.terminal.control(run)
                 else:
                     self._text(run)
+                if time.thread_time() > until:
+                    return False
+        return True
 
     def _text(self, run: str) -> None:
         if run.isascii():
-            self._last, self._marks = run[-1], 0
+            self._last = run[-1]
             self.terminal.draw(run)
             return
         for char in run:
             width = wcwidth(char)
-            self._marks = self._marks + 1 if width == 0 else 0
-            if width < 0 or self._marks > _COMBINED:
-                continue
-            self.terminal.put(char, width)
-            self._last = char
+            if width >= 0:
+                self.terminal.put(char, width)
+                self._last = char
 
     def _sequence(self, piece: str) -> None:
         if match := _CSI.fullmatch(piece):
@@ -146,8 +165,6 @@ class Screen:
                     self.terminal.csi(match[3], params, is_private=bool(match[1]))
         elif len(piece) == 2:
             self.terminal.escape(piece[1])
-        elif piece == "\x1b#8":
-            self.terminal.alignment_display()
 
 
 def _size(cols: int, rows: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections import deque
+from collections.abc import Iterator
 from typing import Final
 
 import pyte
@@ -11,6 +12,12 @@ from wcwidth import wcwidth
 
 SCROLLED: Final = 200
 """Lines that have left the screen and can still be read, as a long command's beginning may have."""
+LONGEST_LINE: Final = 32 * 1024
+"""Cells of one wrapped line that are read."""
+MOST_MARKED: Final = 9
+"""A character and its marks, in one cell."""
+LONGEST_REDRAW: Final = 1024 * 1024
+"""Characters of what redraws a screen; a wide one with colours of its own in each cell would take ten times as many."""
 _BASIC = {"\b": "backspace", "\t": "tab", "\n": "linefeed", "\v": "linefeed", "\f": "linefeed", "\r": "carriage_return"}
 _ESCAPES = {"D": "index", "E": "next_line", "M": "reverse_index", "H": "set_tab_stop", "7": "save_cursor"}
 _ESCAPES |= {"8": "restore_cursor", "c": "reset"}
@@ -82,7 +89,8 @@ class Terminal(pyte.Screen):
         elif unicodedata.combining(char) and self.cursor.x:
             line, x = self.buffer[self.cursor.y], self.cursor.x - 1
             x -= line[x].data == "" and x > 0
-            line[x] = line[x]._replace(data=unicodedata.normalize("NFC", line[x].data + char))
+            if len(line[x].data) < MOST_MARKED:
+                line[x] = line[x]._replace(data=unicodedata.normalize("NFC", line[x].data + char))
 
     def draw(self, data: str) -> None:
         if self.cursor.x + len(data) < self.columns:
@@ -131,13 +139,13 @@ class Terminal(pyte.Screen):
     def resize(self, lines: int | None = None, columns: int | None = None) -> None:
         """As terminals do it that do not reflow: the cursor's line stays, blank lines below it go first."""
         lines, columns = lines or self.lines, columns or self.columns
-        for _ in range(self.cursor.y - lines + 1):
-            if not self.is_alternate:
-                self._scroll_off()
-            for y in range(self.lines - 1):
-                self.buffer[y] = self.buffer[y + 1]
-            self.buffer.pop(self.lines - 1, None)
-            self.cursor.y -= 1
+        if (gone := self.cursor.y - lines + 1) > 0:
+            for y in range(0 if self.is_alternate else gone):
+                self._scroll_off(y)
+            left = {y - gone: line for y, line in self.buffer.items() if y >= gone}
+            self.buffer.clear()
+            self.buffer.update(left)
+            self.cursor.y -= gone
         for y in [y for y in self.buffer if y >= lines]:
             del self.buffer[y]
         for row in self.buffer.values():
@@ -147,8 +155,8 @@ class Terminal(pyte.Screen):
         self.tabstops = set(range(8, columns, 8))
         self.cursor.x = min(self.cursor.x, columns - 1)
 
-    def _scroll_off(self) -> None:
-        self.history.append(self.buffer[0])
+    def _scroll_off(self, y: int = 0) -> None:
+        self.history.append(self.buffer[y])
         self.scrolled += 1
         self.wrapped.discard(self.scrolled - SCROLLED)
 
@@ -190,12 +198,14 @@ class Terminal(pyte.Screen):
 
     def start(self, number: int) -> int:
         """The row number at which the logical line begins that row `number` belongs to."""
-        while number in self.wrapped and number > self.scrolled - len(self.history):
+        first = max(self.scrolled - len(self.history), number - LONGEST_LINE // self.columns)
+        while number in self.wrapped and number > first:
             number -= 1
         return number
 
     def end(self, number: int) -> int:
-        while number + 1 in self.wrapped:
+        last = number + LONGEST_LINE // self.columns
+        while number + 1 in self.wrapped and number < last:
             number += 1
         return number
 
@@ -227,38 +237,44 @@ class Terminal(pyte.Screen):
         return " " if is_half else char
 
     def redraw(self) -> str:
-        """What draws this screen on one that shows anything."""
-        said = ["\x1bc"]
-        if self._main is not None:
-            said += [*self._drawn(self._main[0]), f"\x1b[{self._main[1].y + 1};{self._main[1].x + 1}H\x1b[?1049h\x1b[H"]
-        said += self._drawn(self.buffer)
-        if self.margins is not None:
-            said.append(f"\x1b[{self.margins.top + 1};{self.margins.bottom + 1}r")
-        said += [f"\x1b[?{mode}h" for mode in sorted(self.kept_modes)]
-        said += ["" if modes.DECAWM in self.mode else "\x1b[?7l", "\x1b[4h" if modes.IRM in self.mode else ""]
-        said.append(
-            f"\x1b[{self.cursor.y + 1};{min(self.cursor.x, self.columns - 1) + 1}H{_rendition(self.cursor.attrs)}"
-        )
-        said.append("\x1b[?25l" if self.cursor.hidden else "")
+        """What draws this screen on one that shows anything; nothing when that would be too long."""
+        said: list[str] = []
+        left = LONGEST_REDRAW
+        for part in self._redrawn():
+            said.append(part)
+            left -= len(part)
+            if left < 0:
+                return ""
         return "".join(said)
 
-    def _drawn(self, lines: dict[int, Line]) -> list[str]:
-        said: list[str] = []
+    def _redrawn(self) -> Iterator[str]:
+        yield "\x1bc"
+        if self._main is not None:
+            yield from self._drawn(self._main[0])
+            yield f"\x1b[{self._main[1].y + 1};{self._main[1].x + 1}H\x1b[?1049h\x1b[H"
+        yield from self._drawn(self.buffer)
+        if self.margins is not None:
+            yield f"\x1b[{self.margins.top + 1};{self.margins.bottom + 1}r"
+        yield from (f"\x1b[?{mode}h" for mode in sorted(self.kept_modes))
+        yield "" if modes.DECAWM in self.mode else "\x1b[?7l"
+        yield "\x1b[4h" if modes.IRM in self.mode else ""
+        yield f"\x1b[{self.cursor.y + 1};{min(self.cursor.x, self.columns - 1) + 1}H{_rendition(self.cursor.attrs)}"
+        yield "\x1b[?25l" if self.cursor.hidden else ""
+
+    def _drawn(self, lines: dict[int, Line]) -> Iterator[str]:
         for y in sorted(lines):
             line = lines[y]
             width = max((x for x, char in line.items() if char != _PLAIN and x < self.columns), default=-1) + 1
             if not width:
                 continue
-            said.append(f"\x1b[{y + 1}H")
-            before = _PLAIN
+            said, before = [f"\x1b[{y + 1}H"], _PLAIN
             for x in range(width):
                 char = line[x]
                 if char[1:] != before[1:]:
                     said.append(_rendition(char))
                     before = char
                 said.append(self._whole(line, x))
-            said.append("\x1b[m" if before[1:] != _PLAIN[1:] else "")
-        return said
+            yield "".join([*said, "\x1b[m" if before[1:] != _PLAIN[1:] else ""])
 
 
 def _rendition(char: Char) -> str:

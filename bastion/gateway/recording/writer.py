@@ -172,7 +172,8 @@ class Recorder:
             return b""
         began = time.perf_counter()
         cols, rows = self.screen.size
-        plain = cast.line(at_s, "k", f"{cols}x{rows} {self.screen.keyframe()}")
+        drawing = self.screen.keyframe()
+        plain = cast.line(at_s, "k", f"{cols}x{rows} {drawing}") if drawing else b""
         self._keyframe_at = at_s + KEYFRAME_REST * (time.perf_counter() - began)
         return plain
 

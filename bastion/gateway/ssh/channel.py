@@ -31,7 +31,17 @@ REQUEST_S = 30.0  # A channel that asks for nothing is closed after that.
 FLUSH_S = 0.3  # How long a person whose session was ended has to read why.
 WORK_ENV = "RDMP_WORK"
 MOST_ENV, LONGEST_ENV = 32, 1024
+MOST_NAMES, LONGEST_NAMED = 64, 4096  # Of what a client sets, before it is known who needs what of it.
+MOST_COLS, MOST_ROWS = 2000, 1000  # A client may claim any size, and would have the menu drawn in it.
 OWN_TRIES = 3
+
+
+class Environment(dict[bytes, bytes]):
+    """What a client sets; more than anybody needs is passed over."""
+
+    def __setitem__(self, name: bytes, value: bytes) -> None:
+        if len(self) < MOST_NAMES and len(name) + len(value) <= LONGEST_NAMED:
+            super().__setitem__(name, value)
 
 
 class Sink(Protocol):
@@ -56,7 +66,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         self._terminal: Terminal | None = None
         self._kind, self._command = "", ""
         self._sink: Sink | None = None
-        self._has_input_ended = self._is_asking = self._is_menu = False
+        self._has_input_ended = self._is_asking = self._is_menu = self._is_choked = False
         self._early: list[bytes] = []
         self._task: asyncio.Task[None] | None = None
         self._expiry: asyncio.TimerHandle | None = None
@@ -80,7 +90,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         self, term_type: str, term_size: tuple[int, int, int, int], term_modes: "Mapping[int, int]"
     ) -> bool:
         cols, rows, width, height = term_size
-        self._terminal = Terminal(term_type[:64], cols or 80, rows or 24, (width, height), dict(term_modes))
+        cols, rows = _possible(cols or 80, rows or 24)
+        self._terminal = Terminal(term_type[:64], cols, rows, (width, height), dict(term_modes))
         return True
 
     def shell_requested(self) -> bool:
@@ -132,6 +143,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         return True
 
     def terminal_size_changed(self, width: int, height: int, pixwidth: int, pixheight: int) -> None:
+        width, height = _possible(width, height)
         if self._terminal is not None:
             self._terminal = replace(self._terminal, cols=width, rows=height, pixels=(pixwidth, pixheight))
         if isinstance(self._sink, Relay):
@@ -148,12 +160,17 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         return True
 
     def pause_writing(self) -> None:
-        if self._sink is not None:
-            self._sink.output_valve.turn("screen", is_held=True)
+        self._choke(True)
 
     def resume_writing(self) -> None:
+        self._choke(False)
+
+    def _choke(self, is_choked: bool) -> None:
+        """The client takes nothing: nobody shows more, and no question is answered."""
+        self._is_choked = is_choked
+        self._console.hold(is_choked)
         if self._sink is not None:
-            self._sink.output_valve.turn("screen", is_held=False)
+            self._sink.output_valve.turn("screen", is_held=is_choked)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._chan = None
@@ -321,6 +338,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         else:
             return
         try:
+            if session.is_over:
+                return
             if ask.kind == "subsystem":
                 sink: Sink = await open_sftp(session, self, link)
             else:
@@ -338,6 +357,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     def _feed(self, sink: Sink) -> None:
         """What came early, in order, then let the rest come."""
+        sink.output_valve.turn("screen", is_held=self._is_choked)
         early = [self._console.rest(), *self._early]
         self._early.clear()
         for data in early:
@@ -387,6 +407,10 @@ class Channel(asyncssh.SSHServerSession[bytes]):
     def _target_env(self) -> dict[str, str]:
         named = {name: value for name, value in self._env().items() if name == "LANG" or name.startswith("LC_")}
         return {name: value for name, value in list(named.items())[:MOST_ENV] if len(value) <= LONGEST_ENV}
+
+
+def _possible(cols: int, rows: int) -> tuple[int, int]:
+    return min(cols, MOST_COLS), min(rows, MOST_ROWS)
 
 
 def _explain(language: Language, refusal: Refused) -> str:

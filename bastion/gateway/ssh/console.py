@@ -47,7 +47,8 @@ class Console:
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._typed = ""
         self._is_gone = False
-        self._news = asyncio.Event()
+        self._news, self._may_go_on = asyncio.Event(), asyncio.Event()
+        self._may_go_on.set()
 
     def write(self, text: str) -> None:
         self._write(text.replace("\n", "\r\n").encode())
@@ -56,9 +57,14 @@ class Console:
         self._typed = (self._typed + self._decoder.decode(data))[:MOST_TYPED]
         self._news.set()
 
+    def hold(self, is_held: bool) -> None:
+        """What is typed waits while nothing of what is said about it arrives."""
+        (self._may_go_on.clear if is_held else self._may_go_on.set)()
+
     def leave(self) -> None:
         self._is_gone = True
         self._news.set()
+        self._may_go_on.set()
 
     def rest(self) -> bytes:
         """What was typed ahead and nobody asked for."""
@@ -99,6 +105,7 @@ class Console:
         return kept
 
     async def _next(self) -> str:
+        await self._may_go_on.wait()
         while True:
             self._typed = ESCAPE.sub("", self._typed)
             if self._typed and UNFINISHED.match(self._typed) is None:

@@ -6,13 +6,13 @@ SFTP and scp share it, so that both leave the same trail.
 import hashlib
 from dataclasses import dataclass, field
 
-from bastion.gateway.contract import Action
+from bastion.gateway.contract import LONGEST_PATH, Action
 from bastion.gateway.session import Session
 
 MOST_OPEN = 256  # OpenSSH's own server stops at 100 handles by default.
 
 
-@dataclass
+@dataclass(eq=False)
 class Transfer:
     """One open file in one direction. The hash holds while the data comes in order, from the start."""
 
@@ -99,4 +99,5 @@ class Ledger:
 
 
 def text(path: bytes | str) -> str:
-    return path if isinstance(path, str) else path.decode("utf-8", "replace")
+    """As long as the portal keeps it."""
+    return (path if isinstance(path, str) else path.decode("utf-8", "replace"))[:LONGEST_PATH]

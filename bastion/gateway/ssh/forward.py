@@ -21,9 +21,13 @@ from bastion.gateway.ssh.visit import Visit
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-METADATA = {ipaddress.ip_address("169.254.169.254"), ipaddress.ip_address("100.100.100.200")}
+METADATA = {
+    ipaddress.ip_address(address)
+    for address in ("169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254")
+}
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MOST_AT_ONCE = 64
+RESOLVE_S = 5.0
 PROHIBITED, FAILED = asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, asyncssh.OPEN_CONNECT_FAILED
 
 
@@ -71,9 +75,13 @@ def _is_within(address: Address, place: str) -> bool:
 
 
 async def resolve(host: str, port: int) -> list[Address]:
+    """Nothing for what is no name, and when no name server answers in time."""
+    if "\0" in host:  # else its beginning would be resolved, and all of it told
+        return []
+    asked = asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError):
+        found = await asyncio.wait_for(asked, RESOLVE_S)
+    except (OSError, ValueError):
         return []
     return [ipaddress.ip_address(str(place[0]).partition("%")[0]) for *_, place in found]
 
@@ -176,9 +184,9 @@ class Forward:
             self.tell("done")
 
     def cut(self) -> None:
-        self.tell("cut")
         self.person.cut()
         self.target.cut()
+        self.tell("cut")
 
     def tell(self, result: str) -> None:
         if self._is_told:
@@ -197,19 +205,23 @@ class Forwards:
         self._visit = visit
         self._session: Session | None = None
         self._open: set[Forward] = set()
+        self._opening = 0
         self._lock = asyncio.Lock()
         self._link: Link | None = None
 
     async def open(self, host: str, port: int) -> asyncssh.SSHTCPSession[bytes]:
         """Raises ChannelOpenError; nothing was connected then."""
         session = await self._admitted()
+        self._opening += 1
         try:
             address = await self._judged(session, host, port)
+            return await self._connect(session, host, port, address)
         except Refused as refusal:
             session.refused(f"{host}:{port}", refusal.code)
             session.tell("forward", host=host, port=port, result=refusal.code, sent=0, received=0)
             raise asyncssh.ChannelOpenError(PROHIBITED, refusal.words) from None
-        return await self._connect(session, host, port, address)
+        finally:
+            self._opening -= 1
 
     async def _admitted(self) -> Session:
         async with self._lock:
@@ -229,7 +241,7 @@ class Forwards:
     async def _judged(self, session: Session, host: str, port: int) -> Address:
         if not session.access.may(Action.FORWARD) or session.is_locked:
             raise Refused("no_forward", "forwarding is not granted")
-        if len(self._open) >= MOST_AT_ONCE:
+        if len(self._open) + self._opening > MOST_AT_ONCE:
             raise Refused("too_many", "too many forwards at once")
         addresses = await resolve(host, port)
         if not addresses:

@@ -8,7 +8,7 @@ import asyncio
 import re
 from collections.abc import Callable
 
-from bastion.gateway.contract import CommandRule, Verdict
+from bastion.gateway.contract import LONGEST_COMMAND, CommandRule, Verdict
 from bastion.gateway.redaction import HIDDEN
 from bastion.gateway.session import CommandReader, Session
 from bastion.policy import Judgement
@@ -24,7 +24,10 @@ STEP = re.compile(rb"\x1b\[200~|[\r\n\x0f]")
 
 
 class Guard:
-    """`send` passes bytes on to the target, `hold(bool)` stops and restarts the person's input."""
+    """`send` passes bytes on to the target, `hold(bool)` stops and restarts the person's input, `end` ends it.
+
+    `has_refused`: of a pipe, a line was refused, and nothing behind it passes: it may rest on what did not run.
+    """
 
     def __init__(
         self,
@@ -32,8 +35,10 @@ class Guard:
         reader: CommandReader,
         send: Callable[[bytes], None],
         hold: Callable[[bool], None],
+        end: Callable[[], None],
     ) -> None:
-        self._session, self._reader, self._send, self._hold = session, reader, send, hold
+        self._session, self._reader, self._send, self._hold, self._end = session, reader, send, hold, end
+        self.has_refused = False
         self._waiting = bytearray()
         self._is_held = False
         self._work: asyncio.Task[None] | None = None
@@ -41,6 +46,8 @@ class Guard:
         self._output_at = self._sent_at = 0.0
         self._output, self._arrived = asyncio.Event(), asyncio.Event()
         self._given_up: asyncio.Event | None = None
+        self._unlocked = asyncio.Event()
+        self.lock(session.is_locked)
 
     def output(self, data: bytes) -> None:
         self._reader.output(data)
@@ -51,7 +58,9 @@ class Guard:
         self._reader.resize(cols, rows)
 
     def input(self, data: bytes) -> None:
-        if not self._session.access.rules and self._work is None:
+        if self.has_refused:
+            return
+        if not self._session.access.rules and self._work is None and not self._waiting:
             self._pass(data)
             return
         if self._given_up is not None and CTRL_C in data:
@@ -64,9 +73,22 @@ class Guard:
         if self._work is None:
             self._step()
 
+    def lock(self, is_locked: bool) -> None:
+        """What was typed and waits is gone; lines of a pipe wait on, for it would miss them."""
+        if not is_locked:
+            self._unlocked.set()
+            return
+        self._unlocked.clear()
+        if self._reader.has_echo:
+            self._waiting.clear()
+            self._arrived.set()
+
     async def drained(self) -> None:
+        """The person's input has ended, perhaps in the middle of a line: a shell would run that too."""
         while self._work is not None:
             await asyncio.wait({self._work})
+        if self._waiting:
+            await self._line(self._take(len(self._waiting)))
 
     def _pass(self, data: bytes) -> None:
         """Nothing to judge: pass on at once, and note what was entered."""
@@ -76,8 +98,11 @@ class Guard:
         self._send(data)
 
     def _step(self) -> None:
-        """Pass on what holds no Enter; the rest needs time."""
-        if STEP.search(self._waiting) is None:
+        """Pass on what holds no Enter; the rest needs time. Without echo nothing passes before its line is judged."""
+        if not self._reader.has_echo:
+            if b"\n" not in self._waiting and len(self._waiting) <= LineReader.MOST:
+                return
+        elif STEP.search(self._waiting) is None:
             if self._waiting:
                 data = bytes(self._waiting)
                 self._waiting.clear()
@@ -87,21 +112,34 @@ class Guard:
 
     async def _work_off(self) -> None:
         try:
-            while self._waiting and (found := STEP.search(self._waiting)) is not None:
-                before = self._take(found.start())
-                if before:
-                    self._pass(before)
-                if found.group() == PASTE_BEGINS:
-                    await self._paste()
-                else:
-                    await self._enter(self._take(1))
-                if self._is_held and len(self._waiting) < MOST_PASTED // 2:
-                    self._is_held = False
-                    self._hold(False)
-            if self._waiting:
-                self._pass(self._take(len(self._waiting)))
+            await (self._work_off_keys() if self._reader.has_echo else self._work_off_lines())
         finally:
             self._work = None
+
+    async def _work_off_keys(self) -> None:
+        while self._waiting and (found := STEP.search(self._waiting)) is not None:
+            before = self._take(found.start())
+            if before:
+                self._pass(before)
+            if found.group() == PASTE_BEGINS:
+                await self._paste()
+            else:
+                await self._enter(self._take(1))
+            self._let_in(MOST_PASTED // 2)
+        if self._waiting:
+            self._pass(self._take(len(self._waiting)))
+
+    async def _work_off_lines(self) -> None:
+        while (end := self._waiting.find(b"\n")) >= 0 or len(self._waiting) > LineReader.MOST:
+            await self._line(self._take(end + 1 or len(self._waiting)))
+            self._let_in(MOST_PASTED // 2)
+            await asyncio.sleep(0)
+
+    def _let_in(self, least: int) -> None:
+        """More input, when no more than this waits."""
+        if self._is_held and len(self._waiting) <= least:
+            self._is_held = False
+            self._hold(False)
 
     def _take(self, count: int) -> bytes:
         data = bytes(self._waiting[:count])
@@ -111,13 +149,40 @@ class Guard:
     async def _enter(self, key: bytes) -> None:
         await self._settle()
         is_command = not self._reader.is_alternate
-        if not is_command or await self._may_run(self._reader.pending()):
-            for line in self._reader.key(key):
-                self._note_judged(line, is_command=is_command)
-            self._sent_at = self._loop.time()
-            self._send(key)
-        else:
+        pending = self._reader.pending() if is_command else ""
+        may_run = not is_command or await self._may_run(pending)
+        if self._session.is_locked:
+            return
+        if not may_run:
             await self._cancel()
+            return
+        entered = self._reader.key(key)  # what was said about a command stands below it on the screen by now
+        for line in pending.split("\n") if is_command else entered:
+            self._note_judged(line, is_command=is_command)
+        self._sent_at = self._loop.time()
+        self._send(key)
+
+    async def _line(self, line: bytes) -> None:
+        """A line of a pipe passes once all of it was judged; one that is too long to be judged does not."""
+        if not await self._may_pass(self._reader.pending() + line.decode("utf-8", "replace")):
+            self.has_refused = True
+            self._waiting.clear()
+            self._end()
+            return
+        await self._unlocked.wait()
+        for entered in self._reader.key(line):
+            self._note_judged(entered, is_command=True)
+        self._send(line)
+
+    async def _may_pass(self, text: str) -> bool:
+        if len(text) > LineReader.MOST:
+            self._session.show(self._session.say("command_denied", piece=text[:80] + "…"))
+            self._note(text, Verdict.DENY, None)
+            return False
+        for part in re.split(r"[\r\n]", text):
+            if not await self._may_run(part):
+                return False
+        return True
 
     async def _cancel(self) -> None:
         """Ctrl-C, and wait for the prompt: a shell throws away what is typed until it has dealt with that."""
@@ -129,6 +194,8 @@ class Guard:
     async def _paste(self) -> None:
         """All lines of a bracketed paste are judged before any of it is passed on."""
         while (end := self._waiting.find(PASTE_ENDS)) < 0 and len(self._waiting) < MOST_PASTED:
+            if self._session.is_locked:
+                return
             self._arrived.clear()
             await self._arrived.wait()
         pasted = self._take(end + len(PASTE_ENDS) if end >= 0 else len(self._waiting))
@@ -137,7 +204,8 @@ class Guard:
         for line in lines[:-1] if len(lines) > 1 else []:
             if not await self._may_run(line):
                 return
-        self._pass(pasted)
+        if not self._session.is_locked:
+            self._pass(pasted)
 
     async def _settle(self, most_s: float = SETTLE_S, quiet_s: float = QUIET_S) -> None:
         """Until the echo of what was sent is there and the screen is quiet, or too long has passed."""
@@ -187,7 +255,7 @@ def note_command(
     if is_command(text):
         session.tell(
             "command",
-            text=text,
+            text=text[:LONGEST_COMMAND],
             at_s=session.at_s(),
             verdict=verdict.value,
             rule=rule.id if rule is not None else None,
@@ -231,7 +299,7 @@ class LineReader:
     """Reads commands from lines where there is no terminal: a shell that is fed by a pipe. A CommandReader."""
 
     MOST = 64 * 1024
-    is_alternate = False
+    is_alternate = has_echo = False
 
     def __init__(self) -> None:
         self._line = bytearray()

@@ -17,6 +17,8 @@ from bastion.gateway.session import Opening, Recording
 class ScreenReader(commands.CommandReader):
     """A `session.CommandReader` on the recorder's own screen."""
 
+    has_echo = True
+
     @property
     def is_alternate(self) -> bool:
         return self.screen.is_alternate

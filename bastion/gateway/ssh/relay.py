@@ -15,7 +15,8 @@ from bastion.gateway.ssh.target import Link, Links, TargetFailed
 from bastion.policy import Judgement
 
 # Of a command's data, per stream; the rest is counted. What has a NUL byte near its beginning is nothing to read, and
-# input without a terminal has no echo: the recorder takes it for secrets, one character at a time.
+# input without a terminal has no echo: the recorder takes it for secrets, one character at a time. What a shell shows
+# is kept as in a terminal.
 TEXT_KEPT, BINARY_KEPT, INPUT_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 64 * 1024, 4096
 MOST_EARLY = 4096
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
@@ -83,6 +84,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._exit = Exit()
         self._is_open, self._early = False, bytearray()
         self._kept = {"input": 0, "output": 0, "error": 0}
+        self._is_shell = ask.kind == "shell" or is_bare_shell(ask.command)
         self._kept_most = {"input": INPUT_KEPT, "output": TEXT_KEPT, "error": TEXT_KEPT}
         self._judgement: Judgement | None = None
         self._guard: Guard | None = None
@@ -127,11 +129,11 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         recording = self.session.recording
         if recording is not None and recording.reader is not None:
             reader = recording.reader
-        elif self.ask.kind == "shell" or is_bare_shell(self.ask.command):
+        elif self._is_shell:
             reader = LineReader()
         else:
             return None
-        return Guard(self.session, reader, self.to_target, self._hold_for_guard)
+        return Guard(self.session, reader, self.to_target, self._hold_for_guard, self._end_target_input)
 
     async def may_run(self) -> bool:
         session, command = self.session, self.ask.command
@@ -149,7 +151,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     def input(self, data: bytes) -> None:
         session = self.session
-        if session.is_locked or session.is_over:
+        if session.is_over or (session.is_locked and self.ask.terminal is not None):
             return
         session.used()
         if not self._is_open:
@@ -162,11 +164,14 @@ class Relay(asyncssh.SSHClientSession[bytes]):
     def end_input(self) -> None:
         if self._guard is not None:
             self.session.spawn(self._end_input_after_guard(self._guard))
-        elif self._channel is not None:
-            self._channel.write_eof()
+        else:
+            self._end_target_input()
 
     async def _end_input_after_guard(self, guard: Guard) -> None:
         await guard.drained()
+        self._end_target_input()
+
+    def _end_target_input(self) -> None:
         if self._channel is not None:
             self._channel.write_eof()
 
@@ -231,7 +236,8 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         return True
 
     def exit_status_received(self, status: int) -> None:
-        self._exit = Exit(status=status)
+        has_refused = self._guard is not None and self._guard.has_refused
+        self._exit = Exit(status=DENIED if has_refused else status)
 
     def exit_signal_received(self, signal: str, core_dumped: bool, msg: str, lang: str) -> None:
         self._exit = Exit(signal=(signal, core_dumped, msg, lang))
@@ -254,7 +260,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             (self._channel.pause_reading if is_held else self._channel.resume_reading)()
 
     def _keep(self, kind: str, data: bytes) -> bool:
-        if self.ask.terminal is not None:
+        if self.ask.terminal is not None or (self._is_shell and kind != "input"):
             return self.session.keep(kind, data)
         kept = self._kept[kind]
         if kept < LOOKED_AT and b"\0" in data[: LOOKED_AT - kept]:
@@ -279,14 +285,18 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             self.screen.error("".join(f"*** {line} ***\n" for line in lines).encode())
 
     def lock(self, is_locked: bool) -> None:
-        """`input` looks for itself: keys typed meanwhile are gone."""
+        """Keys that are typed meanwhile are gone, `input` looks for itself; a pipe waits, for it would miss them."""
+        if self._guard is not None:
+            self._guard.lock(is_locked)
+        if self.ask.terminal is None:
+            self.input_valve.turn("lock", is_held=is_locked)
 
     def cut(self, exit_status: int | None) -> None:
+        if self._channel is not None:
+            self._channel.abort()
         if self.ask.kind == "exec" and self._judgement is not None:
             judged = self._judgement
             note_command(self.session, self.ask.command, judged.verdict, judged.rule, exit_status)
-        if self._channel is not None:
-            self._channel.abort()
         how = self._exit
         if how == Exit():
             how = Exit(status=exit_status if exit_status is not None else CUT)

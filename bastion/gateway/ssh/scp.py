@@ -12,7 +12,7 @@ from enum import Enum, auto
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.files import Ledger, Transfer
+from bastion.gateway.ssh.files import Ledger, Transfer, text
 from bastion.gateway.ssh.relay import CUT, Ask, Relay, Screen
 from bastion.gateway.ssh.target import Link
 
@@ -20,8 +20,10 @@ LONGEST_LINE = 8192
 COPY = re.compile(rb"C[0-7]{1,5} (\d{1,19}) ([^/\n]+)")
 FOLDER = re.compile(rb"D[0-7]{1,5} \d{1,19} ([^/\n]+)")
 TIMES = re.compile(rb"T\d+ \d+ \d+ \d+")
-QUOTED = re.compile(r"'[^']*'|\\.", re.DOTALL)
-ACTIVE = re.compile(r"[;|&<>()$`\n{}!#]")
+MOST_AWAITED, MOST_FOLDERS = 64, 128
+PROGRAMS = {"scp", "/usr/bin/scp", "/bin/scp"}
+QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"|\\.", re.DOTALL)
+ACTIVE = re.compile(r"[;|&<>()$`\n{}!#'\"]")
 FLAGS = re.compile(r"-[tfdprvq]+")
 
 
@@ -46,7 +48,7 @@ def read_command(command: str) -> Copy | None:
         flags += words.pop(0)[1:]
     if words[:1] == ["--"]:
         words.pop(0)
-    if program.rpartition("/")[2] != "scp" or not words or ("t" in flags) == ("f" in flags):
+    if program not in PROGRAMS or not words or ("t" in flags) == ("f" in flags):
         return None
     return Copy("t" in flags, " ".join(words))
 
@@ -75,7 +77,8 @@ class Watch:
     _folders: list[str] = field(default_factory=list)
     _file: Transfer | None = None
     _is_good: bool = True
-    _awaited: deque[str] = field(default_factory=lambda: deque(["hello"]))
+    _awaited: deque[tuple[str, str]] = field(default_factory=lambda: deque([("hello", "")]))
+    """What the answers to come are for, with the path of a new folder."""
 
     def source(self, data: bytes) -> None:
         view = memoryview(data)
@@ -96,7 +99,7 @@ class Watch:
             raise BadRecord
         if self._at is _At.END and not self._line and view[0] == 0:
             self._at = _At.RECORD
-            self._awaited.append("end")
+            self._await("end")
             return view[1:]
         rest = bytes(view)
         line, newline, after = rest.partition(b"\n")
@@ -114,27 +117,33 @@ class Watch:
         if record[:1] in {b"\x01", b"\x02"}:  # The source says what went wrong; nobody answers that.
             if self._at is _At.END:
                 self._is_good, self._at = False, _At.RECORD
-                self._awaited.append("end")
+                self._await("end")
         elif self._at is _At.END:
             raise BadRecord
         elif match := COPY.fullmatch(record):
             path = self._path(match[2].decode("utf-8", "replace"))
             self._file = self.ledger.begin(path, "up" if self.copy.is_upload else "down")
             self._is_good, self._left, self._at = True, int(match[1]), _At.START
-            self._awaited.append("start")
+            self._await("start")
         elif match := FOLDER.fullmatch(record):
             name = match[1].decode("utf-8", "replace")
-            if self.copy.is_upload:
-                self.ledger.changed("mkdir", self._path(name), result="done")
+            if len(self._folders) >= MOST_FOLDERS:
+                raise BadRecord
+            self._await("folder", text(self._path(name)))
             self._folders.append(name)
-            self._awaited.append("folder")
         elif record == b"E":
             self._folders = self._folders[:-1]
-            self._awaited.append("record")
+            self._await("record")
         elif TIMES.fullmatch(record):
-            self._awaited.append("record")
+            self._await("record")
         else:
             raise BadRecord
+
+    def _await(self, what: str, path: str = "") -> None:
+        """No source sends many records ahead of their answers."""
+        if len(self._awaited) >= MOST_AWAITED:
+            raise BadRecord
+        self._awaited.append((what, path))
 
     def sink(self, data: bytes) -> None:
         """The answers."""
@@ -154,9 +163,11 @@ class Watch:
     def _answered(self, *, is_good: bool) -> None:
         if not self._awaited:
             return  # A sink may complain at any time.
-        awaited = self._awaited.popleft()
-        if awaited == "folder" and not is_good:
-            self._folders = self._folders[:-1]
+        awaited, path = self._awaited.popleft()
+        if awaited == "folder":
+            if self.copy.is_upload:
+                self.ledger.changed("mkdir", path, result="done" if is_good else "failed")
+            self._folders = self._folders if is_good else self._folders[:-1]
         elif awaited == "start":
             self._at = _At.RECORD
             if not is_good:
@@ -173,8 +184,13 @@ class Watch:
             self._file = None
 
     def _path(self, name: str) -> str:
-        """As far as the records tell: a directory that is there already and a new name look alike."""
-        return "/".join([self.copy.path.rstrip("/"), *self._folders, name])
+        """As far as the records tell: a directory that is there already and a new name look alike.
+
+        What is fetched, the source names itself: `/etc/passwd` comes as `passwd`.
+        """
+        place = self.copy.path.rstrip("/")
+        place = place + "/" if self.copy.is_upload else place[: place.rfind("/") + 1]
+        return place + "/".join([*self._folders, name])
 
 
 class Scp(Relay):

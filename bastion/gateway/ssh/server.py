@@ -16,7 +16,7 @@ from bastion.gateway.contract import Client, Front, Language, Person, Refused, U
 from bastion.gateway.limits import Doorstep
 from bastion.gateway.session import Node
 from bastion.gateway.ssh import algorithms, names
-from bastion.gateway.ssh.channel import Channel
+from bastion.gateway.ssh.channel import Channel, Environment
 from bastion.gateway.ssh.forward import Forwards
 from bastion.gateway.ssh.tuning import quicken
 from bastion.gateway.ssh.visit import Visit
@@ -291,12 +291,18 @@ class Knock(asyncssh.SSHServer):
     def session_requested(self) -> Opening | bool:
         if self._conn is None or self._channels >= MOST_CHANNELS:
             return False
-        return self._conn.create_server_channel(encoding=None), self._open_session()
+        self._channels += 1
+        chan = self._conn.create_server_channel(encoding=None)
+        chan._env = Environment()  # asyncssh 2.24 keeps all that is sent, and has no public way to keep less
+        return chan, self._open_session()
 
     async def _open_session(self) -> asyncssh.SSHServerSession[bytes]:
-        channel = Channel(await self._signed_in(), self._channel_closed)
-        self._channels += 1
-        await channel.admit()
+        try:
+            channel = Channel(await self._signed_in(), self._channel_closed)
+            await channel.admit()
+        except BaseException:
+            self._channels -= 1
+            raise
         return channel
 
     def _channel_closed(self) -> None:

@@ -198,7 +198,7 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
         elif kind == CLOSE:
             self._close(fields.string(), request)
         elif kind == READ:
-            self._read(fields, request)
+            answer = self._read(fields, request)
         elif kind == WRITE:
             answer = self._write(fields, request)
         elif kind in ONE_PATH:
@@ -227,7 +227,8 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
 
     def _open(self, fields: Fields, request: bytes) -> bytes | None:
         path, flags = fields.string(), fields.u32()
-        reads, writes = bool(flags & CAN_READ), bool(flags & CHANGES)
+        # OpenSSH opens for reading what asks for neither.
+        reads, writes = bool(flags & CAN_READ) or not flags & CAN_WRITE, bool(flags & CHANGES)
         for wanted, right, direction in ((writes, Action.UPLOAD, "up"), (reads, Action.DOWNLOAD, "down")):
             if wanted and not self._ledger.may(right):
                 self._ledger.refused(path, direction)
@@ -259,8 +260,12 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
 
         self._pending[request] = closed
 
-    def _read(self, fields: Fields, request: bytes) -> None:
+    def _read(self, fields: Fields, request: bytes) -> bytes | None:
         known, offset = self._handles.get(fields.string()), fields.u64()
+        if not self._ledger.may(Action.DOWNLOAD):
+            if known is not None and known.down is not None:
+                known.down.is_failed = True
+            return status(request, DENIED, self.session.say("no_files"))
 
         def has_read(kind: int, answer: Fields) -> None:
             if known is None or kind != DATA:
@@ -270,6 +275,7 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
             self._ledger.passed(known.down, offset, answer.view())
 
         self._pending[request] = has_read
+        return None
 
     def _write(self, fields: Fields, request: bytes) -> bytes | None:
         known, offset, data = self._handles.get(fields.string()), fields.u64(), fields.view()
@@ -371,9 +377,9 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
         """The ledger refuses what would change or read files meanwhile; what was asked before comes to its end."""
 
     def cut(self, exit_status: int | None) -> None:
-        self._ledger.finish_all()
         if self._channel is not None:
             self._channel.abort()
+        self._ledger.finish_all()
         self.screen.done(Exit(status=exit_status if exit_status is not None else CUT))
 
 

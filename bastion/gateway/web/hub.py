@@ -202,7 +202,7 @@ class Hub:
     def _redraw(self) -> bytes:
         recording = self.session.recording
         if recording is not None and isinstance(recording.tape, Recorder) and recording.tape.screen is not None:
-            return recording.tape.screen.keyframe().encode()
+            return recording.tape.screen.keyframe().encode() or b"\x1bc"
         return b"\x1bc"
 
     # --- as a screen ------------------------------------------------------------------------------------------------
