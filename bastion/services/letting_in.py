@@ -21,7 +21,7 @@ from bastion.access import Protocol
 from bastion.gateway import contract, wire
 from bastion.gateway.contract import Front
 from bastion.models import BastionSession, Favourite, GroupAsset, Node
-from bastion.services import admitting, authorising, host_keys
+from bastion.services import admitting, authorising, host_key_alarms, host_keys
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
@@ -151,6 +151,7 @@ def _hop(access: SshAccess, account: contract.Account, asset: Asset) -> contract
         account=account,
         host_keys=(access.host_key,) if access.host_key else (),
         trusts_first_sight=not access.host_key and host_keys.is_trusted_at_first_sight(asset.pk),
+        is_doubted=host_key_alarms.is_doubted(access),
     )
 
 
