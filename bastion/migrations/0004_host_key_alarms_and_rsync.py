@@ -24,6 +24,16 @@ class Migration(migrations.Migration):
                     name='alarm_over_at',
                     field=models.DateTimeField(blank=True, help_text='When the server answered with the confirmed key again.', null=True, verbose_name='known key again at'),
                 ),
+                migrations.AddField(
+                    model_name='filetransfer',
+                    name='size_back',
+                    field=models.BigIntegerField(blank=True, help_text='Of rsync, whose bytes are those on the wire.', null=True, verbose_name='bytes the other way'),
+                ),
+                migrations.AddField(
+                    model_name='filetransfer',
+                    name='exit_status',
+                    field=models.IntegerField(blank=True, null=True, verbose_name='exit status'),
+                ),
             ],
         ),
     ]

@@ -115,8 +115,8 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         trigrams=trigrams(text),
         at_s=_number(fact.data.get("at_s")),
         verdict=_text(fact.data.get("verdict"), 8),
-        rule=_whole(fact.data.get("rule")),
-        exit_status=_whole(fact.data.get("exit")),
+        rule=_small(fact.data.get("rule")),
+        exit_status=_small(fact.data.get("exit")),
     )
 
 
@@ -132,6 +132,8 @@ def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
         direction=_text(fact.data.get("direction"), 4),
         tool=_text(fact.data.get("tool"), 8),
         size=_whole(fact.data.get("bytes")) or 0,
+        size_back=_whole(fact.data.get("back")),
+        exit_status=_small(fact.data.get("exit")),
         sha256=_text(fact.data.get("sha256"), 64),
         result=_text(fact.data.get("result"), 8),
         kept_as=_text(fact.data.get("copy"), 100),
@@ -142,7 +144,7 @@ def _end(session: BastionSession, data: dict[str, Any], at: datetime) -> None:
     reason = _text(data.get("reason"), 10)
     session.state, session.ended_at, session.leased_until = STATES.ENDED, at, None
     session.ending = reason if reason in ENDINGS else BastionSession.Ending.NODE
-    session.exit_status = _whole(data.get("exit"))
+    session.exit_status = _small(data.get("exit"))
     session.sent, session.received = _whole(data.get("sent")) or 0, _whole(data.get("received")) or 0
 
 
@@ -154,6 +156,14 @@ def _text(value: object, longest: int) -> str:
 def _whole(value: object) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
     return int(value) if is_number else None  # type: ignore[call-overload]
+
+
+def _small(value: object) -> int | None:
+    """An exit status may be any 32 bits: as the signed number that these are."""
+    number = _whole(value)
+    if number is None or not -(2**31) <= number < 2**32:
+        return None
+    return number - 2**32 if number >= 2**31 else number
 
 
 def _number(value: object) -> float:

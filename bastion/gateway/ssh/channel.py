@@ -15,11 +15,11 @@ import asyncssh
 
 from bastion.gateway.contract import Account, Ambiguous, Front, Hop, Language, Refused, Unreachable, Wish, WorkNeeded
 from bastion.gateway.session import Session
+from bastion.gateway.ssh import rsync, scp
 from bastion.gateway.ssh.console import Console, Left, clean
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import REFUSED, STDERR, Ask, Exit, Relay, Terminal
-from bastion.gateway.ssh.scp import Scp, read_command
 from bastion.gateway.ssh.sftp import open_sftp
 from bastion.gateway.ssh.target import TargetFailed
 from bastion.gateway.ssh.visit import Visit
@@ -299,8 +299,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     async def _run(self, session: Session) -> None:
         ask = Ask(self._kind, self._command, self._terminal, self._target_env())
-        copy = read_command(ask.command) if ask.kind == "exec" and ask.terminal is None else None
-        relay = Scp(session, self, ask, copy) if copy is not None else Relay(session, self, ask)
+        relay = self._relay(session, ask)
         session.attach(relay)
         hops, tries = session.access.hops, OWN_TRIES
         while not session.is_over:
@@ -335,6 +334,13 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             session.end("lost", failure.words)
         finally:
             self._visit.links.release(link)
+
+    def _relay(self, session: Session, ask: Ask) -> Relay:
+        if ask.kind == "exec" and (sync := rsync.read_command(ask.command)) is not None:
+            return rsync.Rsync(session, self, ask, sync)
+        if ask.kind == "exec" and ask.terminal is None and (copy := scp.read_command(ask.command)) is not None:
+            return scp.Scp(session, self, ask, copy)
+        return Relay(session, self, ask)
 
     def _feed(self, sink: Sink) -> None:
         """What came early, in order, then let the rest come."""

@@ -1,6 +1,6 @@
 """What is noted of files that pass: transfers with size and SHA-256, and whatever else changes a file system.
 
-SFTP and scp share it, so that both leave the same trail.
+SFTP, scp and rsync share it, so that all leave the same trail.
 """
 
 import hashlib
@@ -39,7 +39,7 @@ class Transfer:
 
 
 class Ledger:
-    """`tool` is "sftp" or "scp"."""
+    """`tool` is "sftp", "scp" or "rsync"."""
 
     def __init__(self, session: Session, tool: str) -> None:
         self._session, self._tool = session, tool
@@ -80,6 +80,11 @@ class Ledger:
 
     def refused(self, path: bytes | str, direction: str) -> None:
         self._tell(Transfer(text(path), direction, _hash=None), "refused")
+
+    def synchronised(self, path: str, direction: str, size: int, back: int, *, result: str, status: int | None) -> None:
+        """Of rsync: bytes on the wire in its direction and the other way, and its exit status."""
+        said = {"path": path, "direction": direction, "bytes": size, "back": back, "exit": status}
+        self._session.tell("transfer", **said, sha256=None, result=result, tool=self._tool, copy=None)
 
     def changed(self, action: str, path: bytes | str, other: bytes | str = "", *, result: str) -> None:
         """`result` is done, failed or refused."""

@@ -6,7 +6,6 @@ from typing import Protocol
 
 import asyncssh
 
-from bastion.gateway.contract import Action
 from bastion.gateway.session import Opening, Session
 from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
@@ -135,10 +134,6 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     async def may_run(self) -> bool:
         session, command = self.session, self.ask.command
-        if (right := file_right(command)) is not None and not session.access.may(right):
-            session.refused(command[:200], f"no_{right.value}")
-            session.end("exit", session.say("no_files"), exit_status=REFUSED)
-            return False
         self._judgement = session.judge(command)
         if await decide(session, self._judgement, command):
             return True
@@ -322,11 +317,3 @@ def is_bare_shell(command: str) -> bool:
     """`ssh host bash -s` reads its commands as a login shell does."""
     program, *words = command.split() or [""]
     return program.rpartition("/")[2] in SHELLS and all(re.fullmatch(r"-[a-bd-z]*|--\w+", word) for word in words)
-
-
-def file_right(command: str) -> Action | None:
-    """Which right the server side of a file transfer program needs; None when it is no such program."""
-    program, *words = command.split() or [""]
-    if program.rpartition("/")[2] == "rsync" and words[:1] == ["--server"]:
-        return Action.DOWNLOAD if "--sender" in words else Action.UPLOAD
-    return None
