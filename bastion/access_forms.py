@@ -90,7 +90,10 @@ class TermsForm(forms.Form):
         label=_("Destinations of port forwarding"),
         max_length=1000,
         required=False,
-        help_text=_("host:port, network/bits:port or *:port; several with commas."),
+        help_text=_(
+            "host:port, network/bits:port or *:port; several with commas. The server's own loopback is reached only if "
+            "it is named: localhost:* lets VS Code work remotely."
+        ),
     )
     since = moment_field(label=_("From"), required=False, help_text=_("Empty: from now."))
     until = moment_field(label=_("Until"), required=False, help_text=_("Empty: until it is taken back."))

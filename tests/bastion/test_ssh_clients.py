@@ -17,6 +17,7 @@ from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 DATA = bytes(range(251)) * 5000
 SHA256 = sha256(DATA).hexdigest()
 
+ANSIBLE = str(Path(sys.executable).with_name("ansible"))
 needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync")
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
 
@@ -297,14 +298,13 @@ async def test_rsync_that_hides_its_words_needs_both_rights(b: Bench, tmp_path: 
     assert [told["result"] for told in await b.portal.until("transfer", 2)] == ["done", "refused"]
 
 
-@pytest.mark.skipif(shutil.which("ansible") is None, reason="no ansible")
 async def test_ansible_runs(b: Bench, tmp_path: Path) -> None:
     about = f"ansible_host=127.0.0.1 ansible_port={b.gateway.port} ansible_user='chen#web-01'"
     about += f" ansible_python_interpreter={sys.executable}"
     (tmp_path / "hosts").write_text(f"web {about} ansible_ssh_common_args='{' '.join(b.options()[4:])}'\n")
     env = {"HOME": str(tmp_path), "ANSIBLE_REMOTE_TMP": str(tmp_path / "remote"), "LC_ALL": "C.UTF-8"}
     module = ["-m", "copy", "-a", f"content=hello dest={tmp_path}/out"]
-    ran = await run(["ansible", "-i", str(tmp_path / "hosts"), "--private-key", str(b.key), "web", *module], env=env)
+    ran = await run([ANSIBLE, "-i", str(tmp_path / "hosts"), "--private-key", str(b.key), "web", *module], env=env)
     assert ran.status == 0, ran.out
     assert (tmp_path / "out").read_text() == "hello"
 
