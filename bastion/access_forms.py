@@ -84,7 +84,10 @@ class TermsForm(forms.Form):
         label=_("Accounts on the server"),
         max_length=500,
         required=False,
-        help_text=_("Several with commas. Empty: all accounts of the person's side."),
+        help_text=_(
+            "Several with commas. Empty: all accounts of the person's side. With +own they may type a user name and "
+            "password of their own."
+        ),
     )
     forwards = forms.CharField(
         label=_("Destinations of port forwarding"),

@@ -190,6 +190,7 @@ class Fact:
 
     kinds and their data:
       opened      {"cols", "rows", "term", "channel": "shell|exec|sftp|scp|forward"}
+      account     {"name": with which the person has signed in on the target, of their own}
       command     {"text", "at_s": seconds into the recording, "verdict", "rule": id or None, "exit": int or None}
       transfer    {"path", "direction": "up|down", "bytes", "sha256": or None, "result": "done|cut|failed|refused",
                    "tool": "sftp|scp|rsync", "copy": name of the kept copy or None, and of rsync, whose bytes are

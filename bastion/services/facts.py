@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts import audit
+from bastion.access import OWN
 from bastion.gateway.contract import Fact
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
 from bastion.models.sessions import LEASE
@@ -20,6 +21,7 @@ from notify import live
 
 LONGEST_COMMAND: Final = 100_000
 LONGEST_PATH: Final = 8_000
+LONGEST_NAME: Final = 120
 ENDINGS: Final = frozenset(BastionSession.Ending.values)
 STATES: Final = BastionSession.State
 
@@ -98,6 +100,8 @@ def _keep(session: BastionSession, fact: Fact) -> None:
         row.save()
     if fact.kind == "opened" and session.state == STATES.ALLOWED:
         session.state, session.opened_at = STATES.OPEN, at
+    elif fact.kind == "account" and session.account == OWN:
+        session.account = f"{OWN}:{_text(fact.data.get('name'), LONGEST_NAME)}"
     elif fact.kind == "ended" and session.state != STATES.ENDED:
         _end(session, fact.data, at)
 

@@ -13,9 +13,9 @@ from typing import Protocol
 
 import asyncssh
 
-from bastion.gateway.contract import Account, Ambiguous, Front, Hop, Language, Refused, Unreachable, Wish, WorkNeeded
+from bastion.gateway.contract import Account, Ambiguous, Front, Language, Refused, Unreachable, Wish, WorkNeeded
 from bastion.gateway.session import Session
-from bastion.gateway.ssh import rsync, scp
+from bastion.gateway.ssh import own, rsync, scp
 from bastion.gateway.ssh.console import Console, Left, clean
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
@@ -31,7 +31,6 @@ REQUEST_S = 30.0  # A channel that asks for nothing is closed after that.
 FLUSH_S = 0.3  # How long a person whose session was ended has to read why.
 WORK_ENV = "RDMP_WORK"
 MOST_ENV, LONGEST_ENV = 32, 1024
-OWN_TRIES = 3
 
 
 class Sink(Protocol):
@@ -301,23 +300,9 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         ask = Ask(self._kind, self._command, self._terminal, self._target_env())
         relay = self._relay(session, ask)
         session.attach(relay)
-        hops, tries = session.access.hops, OWN_TRIES
-        while not session.is_over:
-            given = await self._own(session, hops)
-            if session.is_over:
-                return
-            try:
-                link = await self._visit.links.get(session, given)
-            except TargetFailed as failure:
-                tries -= 1
-                session.refused("target", failure.code)
-                if failure.code == "credentials" and given != hops and tries:
-                    session.show(failure.words)
-                    continue
-                session.end("lost", failure.words)
-                return
-            break
-        else:
+        question = self._own_account if self._terminal is not None else None
+        link = await own.linked(session, self._visit.links, question)
+        if link is None:
             return
         try:
             if ask.kind == "subsystem":
@@ -353,27 +338,11 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         if self._has_input_ended:
             sink.end_input()
 
-    async def _own(self, session: Session, hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
-        """The person's own credentials where an account has none."""
-        if not any(hop.account.is_own for hop in hops):
-            return hops
-        if self._terminal is None:
-            session.end("exit", self._visit.say("own_needed"), exit_status=REFUSED)
-            return hops
-        with self._asking():
-            try:
-                given = [replace(hop, account=await self._own_account(hop.account)) for hop in hops]
-            except Left:
-                session.end("client")
-                return hops
-        return tuple(given)
-
     async def _own_account(self, account: Account) -> Account:
-        if not account.is_own:
-            return account
-        name = account.name or (await self._console.ask(self._visit.say("own_login"))).strip()
-        prompt = self._visit.say("own_password", account=name)
-        return Account(name, password=await self._console.ask(prompt, is_secret=True))
+        with self._asking():
+            name = account.name or (await self._console.ask(self._visit.say("own_login"))).strip()
+            prompt = self._visit.say("own_password", account=name)
+            return Account(name, password=await self._console.ask(prompt, is_secret=True))
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:

@@ -10,7 +10,7 @@ from bastion.gateway.session import Opening, Session
 from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
 from bastion.gateway.ssh.pressure import Valve
-from bastion.gateway.ssh.target import Link, Links, TargetFailed
+from bastion.gateway.ssh.target import Link, TargetFailed
 from bastion.policy import Judgement
 
 # Of a command's data, per stream; the rest is counted. What has a NUL byte near its beginning is nothing to read, and
@@ -286,31 +286,6 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if how == Exit():
             how = Exit(status=exit_status if exit_status is not None else CUT)
         self.screen.done(how)
-
-
-async def run(relay: Relay, links: Links) -> None:
-    """A whole session for a front that asks nothing in between, as a web terminal: until it is over.
-
-    The front calls `relay.input`, `resize` and `end_input` (what comes before the target has a shell waits), turns
-    `relay.output_valve` when it cannot keep up, and ends the session (`end("client")`) when the person has gone.
-    """
-    session, hops = relay.session, relay.session.access.hops
-    session.attach(relay)
-    try:
-        link = await links.get(session, hops)
-    except TargetFailed as failure:
-        session.refused("target", failure.code)
-        session.end("lost", failure.words)
-        return
-    try:
-        if not session.is_over:
-            await relay.open(link)
-        await session.over.wait()
-    except TargetFailed as failure:
-        session.refused("target", failure.code)
-        session.end("lost", failure.words)
-    finally:
-        links.release(link)
 
 
 def is_bare_shell(command: str) -> bool:
