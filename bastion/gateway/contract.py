@@ -153,7 +153,8 @@ class Access:
     rules: tuple[CommandRule, ...] = ()
     forwards: tuple[str, ...] = ()
     """Destinations as `host:port`, `network/bits:port` or `*:port`."""
-    keeps_files: bool = False
+    copies_most: int = 0
+    """The largest file, in bytes, of which a copy is kept; 0: of none."""
     work: str = ""
     """The incident or change that it is for; empty when the reason is only written down."""
 

@@ -7,6 +7,7 @@ import hashlib
 from dataclasses import dataclass, field
 
 from bastion.gateway.contract import Action
+from bastion.gateway.copies import Copy
 from bastion.gateway.session import Session
 
 MOST_OPEN = 256  # OpenSSH's own server stops at 100 handles by default.
@@ -20,6 +21,7 @@ class Transfer:
     direction: str
     size: int = 0
     is_failed: bool = False
+    copy: Copy | None = None
     _next: int = 0
     _hash: "hashlib._Hash | None" = field(default_factory=hashlib.sha256)
 
@@ -33,6 +35,9 @@ class Transfer:
         elif data:
             self._hash = None
 
+        if self.copy is not None:
+            (self.copy.write(data) if self._hash is not None else self.copy.drop())
+
     @property
     def sha256(self) -> str | None:
         return self._hash.hexdigest() if self._hash is not None else None
@@ -44,6 +49,7 @@ class Ledger:
     def __init__(self, session: Session, tool: str) -> None:
         self._session, self._tool = session, tool
         self._open: list[Transfer] = []
+        self._copies = 0
 
     @property
     def has_room(self) -> bool:
@@ -57,9 +63,16 @@ class Ledger:
         return self.may(Action.UPLOAD)
 
     def begin(self, path: bytes | str, direction: str) -> Transfer:
-        transfer = Transfer(text(path), direction)
+        transfer = Transfer(text(path), direction, copy=self._copy())
         self._open.append(transfer)
         return transfer
+
+    def _copy(self) -> Copy | None:
+        session = self._session
+        if session.node.copies is None or not session.access.copies_most:
+            return None
+        self._copies += 1
+        return session.node.copies.begin(session.access.session_id, self._copies, session.access.copies_most)
 
     def passed(self, transfer: Transfer, offset: int, data: bytes | memoryview) -> None:
         """Bytes count towards the session and keep it awake."""
@@ -91,6 +104,11 @@ class Ledger:
         self._session.tell("file", action=action, path=text(path), other=text(other), result=result)
 
     def _tell(self, transfer: Transfer, result: str) -> None:
+        copy, name = transfer.copy, None
+        if copy is not None and result == "done" and transfer.sha256 is not None and copy.finish():
+            name = str(copy.number)
+        elif copy is not None:
+            copy.drop()
         self._session.tell(
             "transfer",
             path=transfer.path,
@@ -99,7 +117,7 @@ class Ledger:
             sha256=transfer.sha256 if result == "done" else None,
             result=result,
             tool=self._tool,
-            copy=None,
+            copy=name,
         )
 
 
