@@ -27,16 +27,17 @@ class Transfer:
 
     def passed(self, offset: int, data: bytes | memoryview) -> None:
         self.size += len(data)
-        if self._hash is None:
+        if self._hash is None or not data:
             return
         if offset == self._next:
             self._hash.update(data)
             self._next += len(data)
-        elif data:
+        else:
             self._hash = None
-
-        if self.copy is not None:
-            (self.copy.write(data) if self._hash is not None else self.copy.drop())
+        if self.copy is not None and self._hash is not None:
+            self.copy.write(data)
+        elif self.copy is not None:
+            self.copy.drop()
 
     @property
     def sha256(self) -> str | None:
