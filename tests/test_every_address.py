@@ -128,6 +128,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "following the link of a mail signs out",
     "bastion/sessions/<int:pk>/": "who looks at somebody's session is written down",
+    "api/v1/bastion/sessions/<int:pk>/": "the same",
 }
 
 FOREIGN_FILTERS: Final = urlencode(
