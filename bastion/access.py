@@ -15,6 +15,9 @@ from typing import Final
 from accounts.windows import Window, is_active, next_change
 from bastion.gateway.contract import Action
 
+OWN: Final = "+own"
+"""In place of an account: the person types a name and password of their own, which nobody keeps. Once they have, the
+name stands behind it, as in `+own:deploy`. No account of a server is called so."""
 IN_SIGHT: Final = timedelta(days=7)
 """An end that lies further ahead is none: sessions are asked about again long before."""
 
@@ -38,9 +41,18 @@ class Denial(StrEnum):
     NO_CONNECT = "no_connect"
 
 
+def is_own(account: str) -> bool:
+    return account == OWN or account.startswith(f"{OWN}:")
+
+
+def own_name(account: str) -> str:
+    """Empty while it is not known."""
+    return account.partition(":")[2] if is_own(account) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """One grant. Without accounts it is for all of them; without windows it holds around the clock."""
+    """One grant. Without accounts it is for all that the platform knows; without windows it holds around the clock."""
 
     actions: frozenset[Action]
     protocols: frozenset[Protocol]
@@ -50,6 +62,12 @@ class Terms:
     windows: tuple[Window, ...] = ()
     forwards: frozenset[str] = frozenset()
     """Destinations, as `gateway.contract.Access.forwards` has them."""
+    allows_own: bool = False
+
+    def is_for(self, account: str) -> bool:
+        if is_own(account):
+            return self.allows_own
+        return not self.accounts or account in self.accounts
 
     def denial(self, protocol: Protocol, account: str, at: datetime) -> Denial | None:
         if self.until is not None and self.until <= at:
@@ -58,14 +76,14 @@ class Terms:
             return Denial.NOT_YET
         if protocol not in self.protocols:
             return Denial.OTHER_PROTOCOL
-        if self.accounts and account not in self.accounts:
+        if not self.is_for(account):
             return Denial.OTHER_ACCOUNT
         if self.windows and not is_active(self.windows, at):
             return Denial.OUTSIDE_WINDOW
         return None
 
     def fits(self, protocol: Protocol, account: str) -> bool:
-        return protocol in self.protocols and (not self.accounts or account in self.accounts)
+        return protocol in self.protocols and self.is_for(account)
 
     def holds(self, at: datetime) -> bool:
         in_dates = (self.since is None or self.since <= at) and (self.until is None or at < self.until)
@@ -92,7 +110,7 @@ class Decision:
         return self.denial is None
 
 
-FULL = Terms(frozenset(Action), frozenset(Protocol), forwards=frozenset({"*:*"}))
+FULL = Terms(frozenset(Action), frozenset(Protocol), forwards=frozenset({"*:*"}), allows_own=True)
 """What administrators have on every resource (SOW 附件一 1.1)."""
 
 

@@ -84,13 +84,19 @@ class TermsForm(forms.Form):
         label=_("Accounts on the server"),
         max_length=500,
         required=False,
-        help_text=_("Several with commas. Empty: all accounts of the person's side."),
+        help_text=_(
+            "Several with commas. Empty: all accounts of the person's side. With +own they may type a user name and "
+            "password of their own."
+        ),
     )
     forwards = forms.CharField(
         label=_("Destinations of port forwarding"),
         max_length=1000,
         required=False,
-        help_text=_("host:port, network/bits:port or *:port; several with commas."),
+        help_text=_(
+            "host:port, network/bits:port or *:port; several with commas. The server's own loopback is reached only if "
+            "it is named: localhost:* lets VS Code work remotely."
+        ),
     )
     since = moment_field(label=_("From"), required=False, help_text=_("Empty: from now."))
     until = moment_field(label=_("Until"), required=False, help_text=_("Empty: until it is taken back."))

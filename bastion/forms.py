@@ -6,7 +6,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer
-from bastion.models.recordings import LONGEST_DAYS, SHORTEST_DAYS
+from bastion.models.recordings import LARGEST_COPY_MB, LONGEST_DAYS, SHORTEST_DAYS
 
 
 class WordsForm(forms.Form):
@@ -38,6 +38,12 @@ class RetentionForm(forms.Form):
         label=_("Tell people that somebody looks on"),
         required=False,
         help_text=_("A line on their screen names whoever begins to watch."),
+    )
+    copies_mb = forms.IntegerField(
+        label=_("Keep copies of files up to"),
+        min_value=0,
+        max_value=LARGEST_COPY_MB,
+        help_text=_("Megabytes, of files that go through SFTP and scp. 0: no copies are kept."),
     )
 
 

@@ -67,11 +67,15 @@ REASONS: Final[Mapping[str, str | Promise]] = {
     "packet_filter": _("The server's packet filter lets in the bastion's addresses alone."),
     "allowed_elsewhere": _("Others may log in as well: %(names)s."),
     "open_to_all": _(
-        "Nothing on the server keeps others out. What stands before it (security group) was not looked at."
+        "Nothing on the server keeps others out. What stands before it is the item of the security group."
     ),
     "filter_unread": _(
         "There is a packet filter whose rules lead elsewhere (firewalld, ufw, nftables): a person has to look."
     ),
+    "no_security_group": _("No cloud account brought it along: nobody reads what stands before it."),
+    "cloud_unread": _("The cloud does not say what its security groups let through: %(names)s."),
+    "group_open": _("The security group lets others to the log-in port: %(names)s."),
+    "group_shut": _("The security group lets the bastion's addresses alone to the log-in port."),
     "no_time_sync": _("The clock follows no time server."),
     "time_synchronised": _("The clock follows a time server."),
     "time_unread": _("Nothing on the server says whether its clock is right."),

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from bastion import node_views
+from bastion import copy_views, node_views
 from bastion.views import (
     around,
     commands,
@@ -48,6 +48,7 @@ urlpatterns = [
     path("sessions/<int:pk>/recording/search/", recordings.search, name="recording-search"),
     path("sessions/<int:pk>/recording/download/", recordings.download, name="recording-download"),
     path("sessions/<int:pk>/recording/evidence/", recordings.evidence, name="recording-evidence"),
+    path("sessions/<int:pk>/files/<int:number>/", copy_views.fetch, name="session-file"),
     path("online/", sessions.online, name="online"),
     path("commands/", commands.index, name="commands"),
     path("files/", commands.files, name="files"),
@@ -96,6 +97,7 @@ urlpatterns = [
     path("node/access/", node_views.access, name="node-access"),
     path("node/tell/", node_views.tell, name="node-tell"),
     path("node/piece/", node_views.piece, name="node-piece"),
+    path("node/copy/", copy_views.take, name="node-copy"),
     path("node/review/", node_views.review, name="node-review"),
     path("node/errands/", node_views.what_to_do, name="node-errands"),
     path("node/errand-answers/", node_views.errand_answer, name="node-errand-answers"),

@@ -64,6 +64,7 @@ FOR_TESTS = (
     Need("libjolokia-core-java", file="usr/share/java/jolokia-core.jar"),
     Need("dovecot-imapd", program="dovecot"),  # the mailbox that incidents come in by
     Need("rsync", program="rsync"),  # goes through the bastion as a command
+    Need("tmux", program="tmux"),  # a screen within the screen, from which commands are read
 )
 NO_SERVICES = Path("/usr/sbin/policy-rc.d")
 """Debian asks this program before it starts a service after installing it; 101 means: do not."""

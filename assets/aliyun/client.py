@@ -67,6 +67,17 @@ class MetricMeta:
     dimensions: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class SecurityRule:
+    """A way into a security group. `source`: a network, another group or a list of prefixes; small priorities win."""
+
+    protocol: str
+    ports: str
+    source: str
+    is_accepting: bool
+    priority: int
+
+
 class Client(Connection):
     """Reads one account; shared by threads. See `Connection` for the arguments."""
 
@@ -144,6 +155,12 @@ class Client(Connection):
                 for resource in map(listing.read, self._joined(kind, region, listed)):
                     found[resource.provider_id] = resource
         return tuple(found.values())
+
+    def security_rules(self, region: str, group: str) -> tuple[SecurityRule, ...]:
+        """What a security group says of who gets in."""
+        asked = {"RegionId": region, "SecurityGroupId": group, "Direction": "ingress"}
+        found = self.call("Ecs", "2014-05-26", "DescribeSecurityGroupAttribute", asked, region=region)
+        return tuple(_security_rule(row) for row in rows(found, "Permissions", "Permission"))
 
     def _joined(self, kind: str, region: str, listed: list[Row]) -> list[Row]:
         """Rows completed by the facts that a product keeps in a second API."""
@@ -303,6 +320,17 @@ class Client(Connection):
             if len(found) >= (number(answer, "TotalCount") or 0) or not some:
                 break
         return tuple(found)
+
+
+def _security_rule(row: Row) -> SecurityRule:
+    sources = ("SourceCidrIp", "Ipv6SourceCidrIp", "SourceGroupId", "SourcePrefixListId")
+    return SecurityRule(
+        protocol=text(row, "IpProtocol").lower(),
+        ports=text(row, "PortRange"),
+        source=next((value for name in sources if (value := text(row, name))), ""),
+        is_accepting=text(row, "Policy").lower() == "accept",
+        priority=number(row, "Priority") or 1,
+    )
 
 
 def _metric_page(found: Row) -> MetricPage:

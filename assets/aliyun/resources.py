@@ -55,11 +55,15 @@ def number(row: Row, *path: str) -> int | None:
     return int(found) if found.lstrip("-").isdigit() else None
 
 
-def _first(row: Row, *path: str) -> str:
+def _all(row: Row, *path: str) -> list[str]:
     found: object = row
     for key in path:
         found = found.get(key) if isinstance(found, Mapping) else None
-    return str(found[0]) if isinstance(found, list) and found else ""
+    return [str(one) for one in found] if isinstance(found, list) else []
+
+
+def _first(row: Row, *path: str) -> str:
+    return next(iter(_all(row, *path)), "")
 
 
 def _tags(row: Row, *path: str) -> dict[str, str]:
@@ -125,7 +129,7 @@ def ecs(row: Row) -> Resource:
         details=_details(
             row, "Status", "OSName", "HostName", "Cpu", "Memory", "InstanceChargeType", "CreationTime", "StartTime",
             VpcId=text(row, "VpcAttributes", "VpcId"),
-            SecurityGroupId=_first(row, "SecurityGroupIds", "SecurityGroupId"),
+            SecurityGroupId=", ".join(_all(row, "SecurityGroupIds", "SecurityGroupId")),
         ),
     )  # fmt: skip
 

@@ -100,6 +100,7 @@ class Hop:
     """One SSH server on the way, the target last. `host_keys` are pinned, as `ssh-ed25519 AAAA…`; none: first sight.
 
     `trusts_first_sight`: an unknown key is reported and gone on with; else it is reported and refused.
+    `is_doubted`: it last answered with another key than those pinned; that it shows one of them again is reported.
     """
 
     id: int
@@ -108,6 +109,7 @@ class Hop:
     account: Account
     host_keys: tuple[str, ...]
     trusts_first_sight: bool = False
+    is_doubted: bool = False
     legacy_algorithms: bool = False
 
 
@@ -151,7 +153,8 @@ class Access:
     rules: tuple[CommandRule, ...] = ()
     forwards: tuple[str, ...] = ()
     """Destinations as `host:port`, `network/bits:port` or `*:port`."""
-    keeps_files: bool = False
+    copies_most: int = 0
+    """The largest file, in bytes, of which a copy is kept; 0: of none."""
     work: str = ""
     """The incident or change that it is for; empty when the reason is only written down."""
 
@@ -191,12 +194,14 @@ class Fact:
 
     kinds and their data:
       opened      {"cols", "rows", "term", "channel": "shell|exec|sftp|scp|forward"}
+      account     {"name": with which the person has signed in on the target, of their own}
       command     {"text", "at_s": seconds into the recording, "verdict", "rule": id or None, "exit": int or None}
       transfer    {"path", "direction": "up|down", "bytes", "sha256": or None, "result": "done|cut|failed|refused",
-                   "tool": "sftp|scp", "copy": name of the kept copy or None}
+                   "tool": "sftp|scp|rsync", "copy": name of the kept copy or None, and of rsync, whose bytes are
+                   those on the wire, "back": bytes the other way, "exit": status or None}
       file        {"action": "remove|rename|mkdir|rmdir|chmod|symlink|…", "path", "other", "result"}
       forward     {"host", "port", "result", "sent", "received"}
-      host_key    {"hop": id, "host", "port", "key", "fingerprint", "result": "first|changed"}
+      host_key    {"hop": id, "host", "port", "key", "fingerprint", "result": "first|changed|pinned"}
       refused     {"what", "code"}
       ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node",
                    "exit": int or None, "sent", "received", "by": user id or None}

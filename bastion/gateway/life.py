@@ -148,7 +148,7 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     portal.end_interrupted()
     for directory in recordings.iterdir():
         _recover(directory, who.key, portal)
-    node = Node(portal, state, recorder(recordings, who.key, portal), judge)
+    node = Node(portal, state, recorder(recordings, who.key, portal), judge, copies=portal.copies)
     desk = Desk(node)
     desk.serve(portal.streams)
     portal.streams.serve(Tunnel, tunnel.serve)

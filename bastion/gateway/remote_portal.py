@@ -33,6 +33,7 @@ from bastion.gateway.contract import (
     Wish,
     WorkNeeded,
 )
+from bastion.gateway.copies import CopySpool
 from bastion.gateway.limits import Room
 from bastion.gateway.spool import FactSpool, PieceSpool
 
@@ -56,6 +57,7 @@ class RemotePortal:
     def __init__(self, url: str, node: int, key: Ed25519PrivateKey, state: Path) -> None:
         self._url, self._node, self._key = url.rstrip("/"), node, key
         self._facts, self._pieces = FactSpool(state / "facts"), PieceSpool(state / "pieces")
+        self.copies = CopySpool(state / "copies")
         self._something = asyncio.Event()
         self._orders: dict[str, asyncio.Queue[Order]] = defaultdict(asyncio.Queue)
         self._followed: set[str] = set()
@@ -77,8 +79,8 @@ class RemotePortal:
 
     @property
     def waiting(self) -> int:
-        """Facts and pieces that the portal does not have yet."""
-        return len(self._facts) + len(self._pieces)
+        """Facts, pieces and parts of copies that the portal does not have yet."""
+        return len(self._facts) + len(self._pieces) + len(self.copies)
 
     @property
     def is_connected(self) -> bool:
@@ -89,6 +91,7 @@ class RemotePortal:
         async with aiohttp.ClientSession(trust_env=True) as self._http, asyncio.TaskGroup() as tasks:
             tasks.create_task(self._send_facts())
             tasks.create_task(self._send_pieces())
+            tasks.create_task(self._send_copies())
             tasks.create_task(self._keep_connected())
 
     # --- questions --------------------------------------------------------------------------------------------------
@@ -228,6 +231,33 @@ class RemotePortal:
                 log.error("piece %s of %s is refused: %s", piece.number, piece.session_id, answer[:200])
                 self._pieces.put_last(piece)
                 wait = await pause(wait)
+
+    async def _send_copies(self) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            part = self.copies.next()
+            if part is None:
+                self._note_emptied()
+                await asyncio.sleep(FIRST_WAIT_S)
+                continue
+            said = {"session": part.session_id, "copy": part.copy, "part": part.number}
+            try:
+                data = await asyncio.to_thread(part.path.read_bytes)
+                status, answer = await self._post("/bastion/node/copy/", wire.with_link(said, data), UPLOAD_S)
+                if status >= 500:
+                    raise Unreachable(f"copy: answer {status}")
+            except Unreachable as problem:
+                log.warning("a copy waits: %s", problem)
+                wait = await pause(wait)
+                continue
+            except OSError as problem:
+                log.error("a copy of %s cannot be read: %s", part.session_id, problem)
+                self.copies.taken(part)
+                continue
+            wait = FIRST_WAIT_S
+            if status != 200:
+                log.error("a copy of %s is refused: %s", part.session_id, answer[:200])
+            self.copies.taken(part)
 
     def _note_emptied(self) -> None:
         if not self.waiting:

@@ -30,6 +30,7 @@ from bastion.gateway.contract import (
     Unreachable,
     Watch,
 )
+from bastion.gateway.copies import CopySpool
 from bastion.gateway.recording.writer import RecordingFailed
 from bastion.gateway.watching import Source, Watchers
 from bastion.gateway.words import duration, say
@@ -116,6 +117,7 @@ class Node:
     judge: Callable[[str, Sequence[CommandRule]], Judgement]
     grace_s: float = 300.0
     review_s: float = 300.0
+    copies: CopySpool | None = None
 
 
 class Part(Protocol):

@@ -228,6 +228,15 @@ def link_of(body: bytes) -> tuple[bytes, bytes]:
 
 
 @dataclass(frozen=True)
+class CopyPart:
+    """Before the bytes of a part of a copied file: `with_link`. Both count from 1."""
+
+    session: str
+    copy: int
+    part: int
+
+
+@dataclass(frozen=True)
 class Rows:
     """Before rows of a recording for one who looks on: `contract.Portal.show`."""
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from bastion.hardening import accounts, doors, sources, system
+from bastion.hardening import accounts, doors, groups, sources, system
 from bastion.hardening.catalogue import items
 from bastion.hardening.findings import Finding, Outcome, Said, Standard, unknown
 from bastion.hardening.output import sections
@@ -22,6 +22,7 @@ CHECKS: Final[Mapping[str, Check]] = {
     "ssh-authentication": doors.authentication,
     "ssh-port": doors.ssh_port,
     "login-source": sources.only_from_bastion,
+    "security-group": groups.login_port,
     "ports": doors.ports,
     "banner": doors.banner,
     "empty-passwords": accounts.no_empty_passwords,

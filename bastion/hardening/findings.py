@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from bastion.hardening.output import ABSENT, CUT, DENIED, Section, harmless, section_of
+from bastion.hardening.rules import Seen
 
 
 class Outcome(StrEnum):
@@ -49,6 +50,9 @@ class Standard:
     images: frozenset[str] = frozenset()
     image: str = ""
     passwords: tuple[Password, ...] = ()
+    login_ports: frozenset[int] = frozenset()
+    """Where the platform itself reaches its SSH."""
+    cloud: Seen | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -42,7 +42,7 @@ def _by_sshd(found: dict[str, list[str]], bastions: tuple[str, ...]) -> Finding 
     places = [pattern.rpartition("@")[2] if "@" in pattern else "" for pattern in patterns]
     if not patterns or not any(places):
         return None
-    strange = [pattern for pattern, place in zip(patterns, places, strict=True) if not _is_within(place, bastions)]
+    strange = [pattern for pattern, place in zip(patterns, places, strict=True) if not is_within(place, bastions)]
     evidence = "\n".join(f"allowusers {pattern}" for pattern in patterns)
     return failed("allowed_elsewhere", evidence, *strange) if strange else passed("allow_users", evidence)
 
@@ -58,7 +58,7 @@ def _by_wrapper(said: Said, bastions: tuple[str, ...]) -> Finding | None:
         return None
     places = [word for line in allowed for word in re.split(r"[\s,]+", line.split(":", 1)[-1].strip()) if word]
     evidence = "\n".join([*allowed, *denied])
-    strange = [place for place in places if not _is_within(place.rstrip("."), bastions)]
+    strange = [place for place in places if not is_within(place.rstrip("."), bastions)]
     return failed("allowed_elsewhere", evidence, *strange) if strange else passed("hosts_deny", evidence)
 
 
@@ -83,7 +83,7 @@ def _by_filter(said: Said, bastions: tuple[str, ...]) -> Finding:
                 return unknown("filter_unread", section.text)
             return failed("open_to_all", section.text)
         sources += verdict
-    strange = [source for source in sources if not _is_within(source, bastions)]
+    strange = [source for source in sources if not is_within(source, bastions)]
     return failed("allowed_elsewhere", section.text, *strange) if strange else passed("packet_filter", section.text)
 
 
@@ -128,10 +128,10 @@ def _ports_of(rule: str) -> frozenset[int] | None:
     return frozenset(numbers)
 
 
-def _is_within(place: str, bastions: tuple[str, ...]) -> bool:
+def is_within(place: str, bastions: tuple[str, ...]) -> bool:
     """Whether an address or network lies in one of the bastion's. A name or pattern does not: nobody can tell."""
     network = network_of(place)
-    return network is not None and any(_holds(network_of(text), network) for text in bastions)
+    return network is not None and any(holds(network_of(text), network) for text in bastions)
 
 
 def network_of(text: str) -> Network | None:
@@ -141,7 +141,7 @@ def network_of(text: str) -> Network | None:
         return None
 
 
-def _holds(own: Network | None, other: Network) -> bool:
+def holds(own: Network | None, other: Network) -> bool:
     if isinstance(own, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
         return other.subnet_of(own)
     if isinstance(own, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):

@@ -16,7 +16,14 @@ from bastion.models.hardening import (
 from bastion.models.host_keys import HostKeySighting
 from bastion.models.nodes import Node, NodeErrand, NodeLoad
 from bastion.models.people import Favourite, LoginTicket, SshKey
-from bastion.models.recordings import PortalKey, RecordingHold, RecordingPiece, RecordingPolicy, RecordingPurge
+from bastion.models.recordings import (
+    FileCopyPart,
+    PortalKey,
+    RecordingHold,
+    RecordingPiece,
+    RecordingPolicy,
+    RecordingPurge,
+)
 from bastion.models.rules import CommandReview, CommandRule
 from bastion.models.sessions import (
     BastionSession,
@@ -35,6 +42,7 @@ __all__ = [
     "CommandRule",
     "DirectLogin",
     "Favourite",
+    "FileCopyPart",
     "FileTransfer",
     "Grant",
     "GrantQuerySet",

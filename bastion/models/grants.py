@@ -11,7 +11,7 @@ from accounts.models import User
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from accounts.windows import from_json
 from assets.models import Asset
-from bastion.access import Protocol, Terms
+from bastion.access import OWN, Protocol, Terms
 from bastion.gateway.contract import Action
 from bastion.models.groups import ResourceGroup
 
@@ -91,6 +91,7 @@ class Grant(TenantModel):
             until=self.until,
             windows=tuple(from_json(self.windows, self.timezone)),
             forwards=frozenset(self.forwards),
+            allows_own=OWN in self.accounts,
         )
 
     @property

@@ -16,8 +16,13 @@ class HostKeySightingQuerySet(TenantQuerySet["HostKeySighting"]):
     def waiting(self) -> Self:
         return self.filter(state="waiting")
 
+    def alarming(self) -> Self:
+        """Keys other than the confirmed one that an incident tells of: nobody has confirmed them, and the server has
+        not answered with the confirmed one since."""
+        return self.exclude(incident=None).filter(state__in=("waiting", "rejected"), alarm_over_at=None)
+
     def joined(self) -> Self:
-        return self.select_related("customer", "asset", "session__person", "session__node", "decided_by")
+        return self.select_related("customer", "asset", "session__person", "session__node", "decided_by", "incident")
 
 
 class HostKeySighting(TenantModel):
@@ -41,6 +46,15 @@ class HostKeySighting(TenantModel):
     fingerprint_before = models.CharField(_("fingerprint before"), max_length=80, blank=True)
     kind = models.CharField(_("kind"), max_length=8, choices=Kind)
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.WAITING)
+    incident = models.ForeignKey(
+        "incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    alarm_over_at = models.DateTimeField(
+        _("known key again at"),
+        null=True,
+        blank=True,
+        help_text=_("When the server answered with the confirmed key again."),
+    )
     session = models.ForeignKey(BastionSession, on_delete=models.PROTECT, related_name="+", null=True)
     times = models.PositiveIntegerField(_("times seen"), default=1)
     seen_at = models.DateTimeField(_("first seen at"))

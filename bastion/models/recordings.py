@@ -16,6 +16,7 @@ SHORTEST_DAYS: Final = 184
 """Six months: what the Cybersecurity Law asks of logs (Article 21, 3)."""
 LONGEST_DAYS: Final = 3650
 USUAL_DAYS: Final = 365
+LARGEST_COPY_MB: Final = 512
 
 
 class PortalKey(SharedModel):
@@ -76,6 +77,37 @@ class RecordingPiece(TenantModel):
     def __str__(self) -> str:
         return f"{self.session} {self.number}"
 
+    @property
+    def bound_to(self) -> str:
+        """The place in which alone its bytes open."""
+        return f"recording|{self.session.uid}|{self.number}"
+
+
+class FileCopyPart(TenantModel):
+    """A part of the copy of a file that passed: `FileTransfer.kept_as` is the number of the copy."""
+
+    APPEND_ONLY: ClassVar[bool] = True
+
+    session = models.ForeignKey(BastionSession, on_delete=models.PROTECT, related_name="copies")
+    copy = models.PositiveIntegerField(_("copy"))
+    number = models.PositiveIntegerField(_("number"))
+    file = models.CharField(_("file"), max_length=200)
+    size = models.PositiveIntegerField(_("bytes"))
+    arrived_at = models.DateTimeField(_("arrived at"))
+
+    class Meta:
+        ordering = ("session", "copy", "number")
+        verbose_name = _("part of a copied file")
+        verbose_name_plural = _("parts of copied files")
+        constraints = (models.UniqueConstraint(fields=("session", "copy", "number"), name="file_copy_part_once"),)
+
+    def __str__(self) -> str:
+        return f"{self.session} {self.copy}.{self.number}"
+
+    @property
+    def bound_to(self) -> str:
+        return f"copy|{self.session.uid}|{self.copy}|{self.number}"
+
 
 class RecordingPolicy(TenantModel):
     """How long a customer's recordings stay, and whether people are told that somebody looks on."""
@@ -89,6 +121,12 @@ class RecordingPolicy(TenantModel):
         _("tell people that somebody looks on"),
         default=True,
         help_text=_("A line on their screen names whoever begins to watch."),
+    )
+    copies_mb = models.PositiveSmallIntegerField(
+        _("copies of files up to"),
+        default=0,
+        validators=[MaxValueValidator(LARGEST_COPY_MB)],
+        help_text=_("Megabytes. 0: no copies are kept."),
     )
     changed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     changed_at = models.DateTimeField(_("changed at"))

@@ -188,6 +188,10 @@ class FileTransfer(SessionRow):
     direction = models.CharField(_("direction"), max_length=4)
     tool = models.CharField(_("tool"), max_length=8)
     size = models.BigIntegerField(_("bytes"))
+    size_back = models.BigIntegerField(
+        _("bytes the other way"), null=True, blank=True, help_text=_("Of rsync, whose bytes are those on the wire.")
+    )
+    exit_status = models.IntegerField(_("exit status"), null=True, blank=True)
     sha256 = models.CharField(max_length=64, blank=True)
     result = models.CharField(_("result"), max_length=8)
     kept_as = models.CharField(_("kept copy"), max_length=100, blank=True)

@@ -11,6 +11,7 @@ from bastion.access import Decision
 from bastion.gateway import contract
 from bastion.gateway.contract import Action
 from bastion.models import BastionSession, CommandRule, GroupAsset
+from bastion.services import copies
 
 IDLE_S: Final = 30 * 60.0
 TOTAL_S: Final = 12 * 3600.0
@@ -37,6 +38,7 @@ def access_of(
         limits=contract.Limits(IDLE_S, TOTAL_S, ends_at),
         rules=rules,
         forwards=tuple(sorted(decision.forwards)),
+        copies_most=copies.most_bytes(session.customer_id),
         work="" if session.incident_id is None and session.change_id is None else session.work,
     )
 

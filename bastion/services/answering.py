@@ -12,7 +12,7 @@ from accounts.forms.calendars import WEEKDAYS
 from accounts.models import User
 from accounts.windows import Weekly, from_json
 from assets.models import Asset
-from bastion.access import Terms
+from bastion.access import OWN, Terms
 from bastion.messages import administrators
 from bastion.models import Grant
 from bastion.permissions import administers
@@ -94,4 +94,4 @@ def _with_terms(grants: Iterable[Grant]) -> list[tuple[Grant, Terms]]:
 
 
 def _of(terms: Terms, names: Iterable[str]) -> list[str]:
-    return [name for name in names if not terms.accounts or name in terms.accounts]
+    return [name for name in (*names, OWN) if terms.is_for(name)]

@@ -64,12 +64,18 @@ class Work:
 
 @dataclass(frozen=True, slots=True)
 class Wish:
+    """Without credential: by a name and password of the person's own."""
+
     asset: Asset
-    credential: Credential
+    credential: Credential | None
     protocol: Protocol
     work: str
     front: Front
     client: Client
+
+    @property
+    def account(self) -> str:
+        return access.OWN if self.credential is None else self.credential.username
 
 
 def terms(person: User, asset: Asset, *, now: datetime) -> list[Terms]:
@@ -119,6 +125,17 @@ def accounts_of_many(
     return found
 
 
+def by_own_of_many(person: User, assets: Iterable[Asset], *, protocol: Protocol, now: datetime) -> set[int]:
+    """The resources to which somebody may connect now by a name and password of their own: by their numbers."""
+    assets = list(assets)
+    rights = Rights([person], assets, now=now)
+    return {
+        asset.pk
+        for asset in assets
+        if access.decide(rights.terms(person, asset), protocol=protocol, account=access.OWN, at=now).is_allowed
+    }
+
+
 def known_accounts(person: User, assets: Iterable[Asset]) -> dict[int, list[Credential]]:
     """The accounts of each resource that are for this person's side, whether they may use them or not."""
     kinds = (CredentialKind.HOST, CredentialKind.KEY_PAIR)
@@ -140,7 +157,7 @@ def authorise(*, person: User, wish: Wish, node: Node, now: datetime) -> Bastion
     try:
         return _begin(person, wish, node, now)
     except DomainError as refusal:
-        detail = {"account": wish.credential.username, "code": refusal.code, "address": wish.client.address}
+        detail = {"account": wish.account, "code": refusal.code, "address": wish.client.address}
         audit.record(
             action="bastion.denied", actor=person, customer=wish.asset.customer, obj=wish.asset, detail=detail, now=now
         )
@@ -158,9 +175,10 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
         raise DomainError(_("There is no such resource."), code="unknown_resource")
     if BastionSession.objects.filter(person=person).exclude(state=BastionSession.State.ENDED).count() >= MOST_SESSIONS:
         raise DomainError(_("You have as many sessions as one can: end some of them first."), code="too_many")
-    if credential.asset_id != asset.pk or credential.purpose not in PURPOSES[person.is_provider]:
+    is_other = credential is not None and credential.asset_id != asset.pk
+    if is_other or (credential is not None and credential.purpose not in PURPOSES[person.is_provider]):
         raise DomainError(_("There is no such account."), code="unknown_account")
-    decision = decide(person, asset, account=credential.username, protocol=wish.protocol, now=now)
+    decision = decide(person, asset, account=wish.account, protocol=wish.protocol, now=now)
     if decision.denial is not None:
         raise DomainError(str(DENIED[decision.denial]), code=decision.denial)
     work = work_of(person, asset, wish.work)
@@ -169,7 +187,7 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
         node=node,
         person=person,
         asset=asset,
-        account=credential.username,
+        account=wish.account,
         protocol=wish.protocol,
         front=wish.front,
         client_address=wish.client.address,

@@ -30,13 +30,15 @@ class Offer:
     accounts: list[Credential]
     """Those by which they may connect now, the usual one first, each name once."""
     decision: Decision
-    """Of the usual account, whether it says yes or no."""
+    """Of the usual account, whether it says yes or no; of their own where there is no other."""
     has_way: bool
     """Somebody has written down where it answers SSH."""
+    may_be_own: bool = False
+    """By a name and password that the person types."""
 
     @property
     def is_open(self) -> bool:
-        return bool(self.accounts) and self.has_way
+        return (bool(self.accounts) or self.may_be_own) and self.has_way
 
     @property
     def actions(self) -> list[Action]:
@@ -87,8 +89,11 @@ def offers(person: User, assets: Iterable[Asset], *, now: datetime) -> list[Offe
         judged = [(one, _judged(terms, one.username, now)) for one in mine]
         usable = [one for one, decision in judged if decision.is_allowed]
         first = next((decision for _one, decision in judged if decision.is_allowed), None)
+        own = _judged(terms, access.OWN, now)
+        if first is None and own.is_allowed:
+            first = own
         decision = first or (judged[0][1] if judged else _judged(terms, "", now))
-        found.append(Offer(asset, usable, decision, asset.pk in ways))
+        found.append(Offer(asset, usable, decision, asset.pk in ways, own.is_allowed))
     return found
 
 

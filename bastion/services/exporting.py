@@ -89,8 +89,14 @@ def _commands(session: BastionSession) -> str:
 
 def _files(session: BastionSession) -> str:
     rows = session.filetransfers.order_by("number").iterator(chunk_size=1000)
-    head = ("at", "direction", "path", "bytes", "sha256", "tool", "result")
-    said = ((_moment(one.at), one.direction, one.path, one.size, one.sha256, one.tool, one.result) for one in rows)
+    head = ("at", "direction", "path", "bytes", "sha256", "tool", "result", "bytes_back", "exit")
+    said = (
+        (
+            *(_moment(one.at), one.direction, one.path, one.size, one.sha256, one.tool, one.result),
+            *(one.size_back, one.exit_status),
+        )
+        for one in rows
+    )
     return _csv(head, said)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts import audit
+from bastion.access import OWN
 from bastion.gateway.contract import LONGEST_COMMAND, LONGEST_PATH, Fact
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
 from bastion.models.sessions import LEASE
@@ -18,6 +19,7 @@ from bastion.services import host_keys
 from bastion.trigrams import trigrams
 from notify import live
 
+LONGEST_NAME: Final = 120
 ENDINGS: Final = frozenset(BastionSession.Ending.values)
 STATES: Final = BastionSession.State
 
@@ -96,6 +98,8 @@ def _keep(session: BastionSession, fact: Fact) -> None:
         row.save()
     if fact.kind == "opened" and session.state == STATES.ALLOWED:
         session.state, session.opened_at = STATES.OPEN, at
+    elif fact.kind == "account" and session.account == OWN:
+        session.account = f"{OWN}:{_text(fact.data.get('name'), LONGEST_NAME)}"
     elif fact.kind == "ended" and session.state != STATES.ENDED:
         _end(session, fact.data, at)
 
@@ -113,8 +117,8 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         trigrams=trigrams(text),
         at_s=_number(fact.data.get("at_s")),
         verdict=_text(fact.data.get("verdict"), 8),
-        rule=_whole(fact.data.get("rule")),
-        exit_status=_whole(fact.data.get("exit")),
+        rule=_small(fact.data.get("rule")),
+        exit_status=_small(fact.data.get("exit")),
     )
 
 
@@ -130,6 +134,8 @@ def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
         direction=_text(fact.data.get("direction"), 4),
         tool=_text(fact.data.get("tool"), 8),
         size=_whole(fact.data.get("bytes")) or 0,
+        size_back=_whole(fact.data.get("back")),
+        exit_status=_small(fact.data.get("exit")),
         sha256=_text(fact.data.get("sha256"), 64),
         result=_text(fact.data.get("result"), 8),
         kept_as=_text(fact.data.get("copy"), 100),
@@ -140,7 +146,7 @@ def _end(session: BastionSession, data: dict[str, Any], at: datetime) -> None:
     reason = _text(data.get("reason"), 10)
     session.state, session.ended_at, session.leased_until = STATES.ENDED, at, None
     session.ending = reason if reason in ENDINGS else BastionSession.Ending.NODE
-    session.exit_status = _whole(data.get("exit"))
+    session.exit_status = _small(data.get("exit"))
     session.sent, session.received = _whole(data.get("sent")) or 0, _whole(data.get("received")) or 0
 
 
@@ -152,6 +158,14 @@ def _text(value: object, longest: int) -> str:
 def _whole(value: object) -> int | None:
     is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
     return int(value) if is_number else None  # type: ignore[call-overload]
+
+
+def _small(value: object) -> int | None:
+    """An exit status may be any 32 bits: as the signed number that these are."""
+    number = _whole(value)
+    if number is None or not -(2**31) <= number < 2**32:
+        return None
+    return number - 2**32 if number >= 2**31 else number
 
 
 def _number(value: object) -> float:

@@ -27,6 +27,7 @@ from assets.services import reaching
 from bastion import messages
 from bastion.models import BastionSession, GroupAsset, HostKeySighting
 from bastion.permissions import administers
+from bastion.services import host_key_alarms
 from notify import live
 
 STATES: Final = HostKeySighting.State
@@ -36,15 +37,22 @@ LONGEST_KEY: Final = 8000
 
 @transaction.atomic
 def note(*, session: BastionSession, data: Mapping[str, object], now: datetime) -> HostKeySighting | None:
-    """What a node told of a key that was not the pinned one. None: it says nothing, or was taken at first sight."""
+    """What a node told of a key that was not the pinned one, or is it again after another was seen.
+
+    None: it says nothing new, or was taken at first sight.
+    """
     access = SshAccess.objects.select_related("asset__customer").filter(asset=session.asset_id).first()
     key = _line(data.get("key"))
     if access is None or key is None or data.get("hop") != session.asset_id:
         return None
     place = (data.get("host", access.host), data.get("port", access.port))
-    if place != (access.host, access.port) or access.host_key == key:
+    if place != (access.host, access.port):
         return None
     audit.hold(session.customer_id)
+    if access.host_key == key:
+        if data.get("result") == "pinned":
+            host_key_alarms.known_again(access, allowed_at=session.allowed_at, now=now)
+        return None
     if not access.host_key and is_trusted_at_first_sight(access.asset_id):
         reaching.pin_seen(access=access, host_key=key, actor=None, now=now)
         return None
@@ -68,6 +76,7 @@ def confirm(*, sighting: HostKeySighting, words: str, actor: User, now: datetime
     if door.pinned_at and door.host_key and door.pinned_at > sighting.last_seen_at:
         raise DomainError(_("Another key was confirmed since it was seen. Connect again to see it anew."), code="old")
     reaching.pin_seen(access=door, host_key=sighting.key, actor=actor, now=now)
+    host_key_alarms.confirmed(sighting, actor=actor, now=now)
     others = HostKeySighting.objects.waiting().filter(asset=sighting.asset_id).exclude(pk=sighting.pk)
     others.update(state=STATES.REPLACED, decided_at=now, decided_by=actor)
     return _settle(sighting, STATES.CONFIRMED, words, actor, now)
@@ -75,7 +84,7 @@ def confirm(*, sighting: HostKeySighting, words: str, actor: User, now: datetime
 
 @transaction.atomic
 def reject(*, sighting: HostKeySighting, words: str, actor: User, now: datetime) -> HostKeySighting:
-    """It stays shut out, and nobody is told of it again."""
+    """It stays shut out, and nobody is told of it again while it stays."""
     sighting = _hold(sighting)
     if not may_confirm(actor, sighting.customer_id):
         raise PermissionDenied
@@ -134,7 +143,10 @@ def _meet(session: BastionSession, access: SshAccess, key: str, now: datetime) -
         )
         messages.host_key_met(sighting, now=now)
     else:
-        HostKeySighting.objects.filter(pk=sighting.pk).update(times=F("times") + 1, last_seen_at=now, session=session)
+        seen = {"times": F("times") + 1, "last_seen_at": now, "session": session, "kind": kind}
+        HostKeySighting.objects.filter(pk=sighting.pk).update(**seen)
+    if kind == KINDS.CHANGED:
+        host_key_alarms.raise_for(sighting, now=now)
     live.publish(customer_id=session.customer_id, topic="bastion", object_id=sighting.pk)
     return sighting
 

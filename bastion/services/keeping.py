@@ -10,11 +10,14 @@ from django.core.files.storage import storages
 
 from accounts import secrets
 from accounts.vault import VaultError, key_id_of
-from bastion.models import BastionSession, RecordingPiece
+from bastion.models import BastionSession, FileCopyPart, RecordingPiece
 from bastion.stores import Store
 
 MOST_PLAIN: Final = 32 * 1024 * 1024
 """Of one piece: a flood closes it at one megabyte, a keyframe of the largest screen may come on top."""
+
+
+Kept = RecordingPiece | FileCopyPart
 
 
 class Gone(OSError):
@@ -29,17 +32,16 @@ def store() -> Store:
 
 def put(session: BastionSession, number: int, data: bytes) -> str:
     """Its name; what a broken attempt has left there goes. Raises OSError when there is no room."""
-    sealed = secrets.key_ring().seal_bytes(data, bound_to=_bound_to(session, number))
+    sealed = secrets.key_ring().seal_bytes(data, bound_to=RecordingPiece(session=session, number=number).bound_to)
     name = f"recordings/{session.customer_id}/{session.uid}/{number:06d}.cast.zst.sealed"
     store().put(name, sealed)
     return name
 
 
-def get(piece: RecordingPiece) -> bytes:
+def get(kept: Kept) -> bytes:
     """What the node has sent. Raises Gone."""
     try:
-        sealed = store().get(piece.file)
-        return secrets.key_ring().open_bytes(sealed, bound_to=_bound_to(piece.session, piece.number))
+        return secrets.key_ring().open_bytes(store().get(kept.file), bound_to=kept.bound_to)
     except VaultError as problem:
         raise Gone(str(problem)) from None
     except FileNotFoundError:
@@ -65,31 +67,27 @@ def unpacked(data: bytes, plain_bytes: int) -> bytes:
     return bytes(room)
 
 
-def remove(piece: RecordingPiece) -> None:
+def remove(kept: Kept) -> None:
     """Nothing happens when it has gone already."""
-    store().delete(piece.file)
+    store().delete(kept.file)
 
 
-def remove_all(pieces: Sequence[RecordingPiece]) -> None:
+def remove_all(kept: Sequence[Kept]) -> None:
     """The same for many; raises OSError with some still there."""
-    store().delete_many([piece.file for piece in pieces])
+    store().delete_many([one.file for one in kept])
 
 
-def rewrap(piece: RecordingPiece) -> bool:
+def rewrap(kept: Kept) -> bool:
     """Under the primary master key; False when it is already. Raises Gone."""
     ring = secrets.key_ring()
     try:
-        sealed = store().get(piece.file)
+        sealed = store().get(kept.file)
         if key_id_of(sealed) == ring.primary:
             return False
-        renewed = ring.rewrap(sealed, bound_to=_bound_to(piece.session, piece.number))
+        renewed = ring.rewrap(sealed, bound_to=kept.bound_to)
     except VaultError as problem:
         raise Gone(str(problem)) from None
     except FileNotFoundError:
         raise Gone("the file is not there") from None
-    store().put(piece.file, renewed)
+    store().put(kept.file, renewed)
     return True
-
-
-def _bound_to(session: BastionSession, number: int) -> str:
-    return f"recording|{session.uid}|{number}"

@@ -17,11 +17,11 @@ from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset, Credential, CredentialKind, SshAccess
 from assets.services import credentials
-from bastion.access import Protocol
+from bastion.access import OWN, Protocol, is_own, own_name
 from bastion.gateway import contract, wire
 from bastion.gateway.contract import Front
 from bastion.models import BastionSession, Favourite, GroupAsset, Node
-from bastion.services import admitting, authorising, host_keys
+from bastion.services import admitting, authorising, host_key_alarms, host_keys
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
@@ -45,6 +45,13 @@ class NotYet(DomainError):
 class Found:
     asset: Asset
     accounts: list[Credential]
+    may_be_own: bool = False
+    """By a name and password that the person types."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        own = (OWN,) if self.may_be_own else ()
+        return (*dict.fromkeys(one.username for one in self.accounts), *own)
 
 
 def resources(person: User, *, node: Node, query: str, limit: int, now: datetime) -> list[contract.Resource]:
@@ -56,7 +63,9 @@ def resources(person: User, *, node: Node, query: str, limit: int, now: datetime
     used, starred = used_by(person), starred_by(person)
     assets.sort(key=lambda one: (one.pk not in starred, -used.get(one.pk, 0), one.name))
     accounts = authorising.accounts_of_many(person, assets, protocol=Protocol.SSH, now=now)
-    usable = [Found(one, accounts[one.pk]) for one in assets if accounts[one.pk]][: max(1, min(limit, MOST_LISTED))]
+    by_own = authorising.by_own_of_many(person, assets, protocol=Protocol.SSH, now=now)
+    found = [Found(one, accounts[one.pk], one.pk in by_own) for one in assets]
+    usable = [one for one in found if one.names][: max(1, min(limit, MOST_LISTED))]
     groups = groups_of(one.asset for one in usable)
     return [
         _listed(one, groups[one.asset.pk], used_at=used.get(one.asset.pk), is_favourite=one.asset.pk in starred)
@@ -73,7 +82,8 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     access = _way_to(found.asset)
     wish = Wish(found.asset, credential, Protocol.SSH, said.work, said.front, said.client)
     session = authorising.authorise(person=person, wish=wish, node=node, now=now)
-    account = _with_secret(credential, person, session, now)
+    own = contract.Account(own_name(said.account))
+    account = own if credential is None else _with_secret(credential, person, session, now)
     decision = authorising.decide(
         person, found.asset, account=session.account, protocol=Protocol(session.protocol), now=now
     )
@@ -98,7 +108,9 @@ def _served(person: User, node: Node, now: datetime) -> QuerySet[Asset]:
 
 
 def _found(person: User, asset: Asset, now: datetime) -> Found:
-    return Found(asset, authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now))
+    accounts = authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now)
+    by_own = authorising.by_own_of_many(person, [asset], protocol=Protocol.SSH, now=now)
+    return Found(asset, accounts, asset.pk in by_own)
 
 
 def _one(person: User, node: Node, name: str, now: datetime) -> Found:
@@ -124,9 +136,11 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
     return _found(person, meant[0], now)
 
 
-def _account(found: Found, name: str) -> Credential:
-    """The one that was named, or the usual one of the person's side."""
+def _account(found: Found, name: str) -> Credential | None:
+    """The one that was named, or the usual one of the person's side. None: their own."""
     meant = [one for one in found.accounts if name in ("", one.username)]
+    if not meant and found.may_be_own and (not name or is_own(name)):
+        return None
     if not meant:
         raise DomainError(_("There is no such account, or you may not use it."), code="unknown_account")
     return meant[0]
@@ -151,6 +165,7 @@ def _hop(access: SshAccess, account: contract.Account, asset: Asset) -> contract
         account=account,
         host_keys=(access.host_key,) if access.host_key else (),
         trusts_first_sight=not access.host_key and host_keys.is_trusted_at_first_sight(asset.pk),
+        is_doubted=host_key_alarms.is_doubted(access),
     )
 
 
@@ -164,7 +179,7 @@ def _listed(
         address=asset.address,
         group=", ".join(groups[:3]),
         customer=asset.customer.short_name,
-        accounts=tuple(dict.fromkeys(one.username for one in found.accounts)),
+        accounts=found.names,
         is_favourite=is_favourite,
         used_at=used_at,
     )

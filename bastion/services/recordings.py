@@ -35,7 +35,7 @@ def take(*, node: Node, link: bytes, data: bytes, now: datetime) -> RecordingPie
     except ValueError:
         raise _bad("link") from None
     _check(node, signed, data)
-    session = _session(node, signed.link.session_id)
+    session = session_of(node, signed.link.session_id)
     known = RecordingPiece.objects.filter(session=session, number=signed.link.number).first()
     if known is not None:
         if known.signature != signed.signature:
@@ -48,7 +48,7 @@ def signed_of(piece: RecordingPiece) -> Signed:
     return Signed(Link(**piece.link), piece.signature)
 
 
-def _session(node: Node, session_id: str) -> BastionSession:
+def session_of(node: Node, session_id: str) -> BastionSession:
     """One piece of it at a time; its row stays free for whoever else writes to it while the bytes are put away."""
     try:
         key = uuid.UUID(session_id)

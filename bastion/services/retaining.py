@@ -22,14 +22,16 @@ from accounts.models import Customer, User
 from accounts.permissions import is_admin
 from bastion.models import (
     BastionSession,
+    FileCopyPart,
     RecordingHold,
     RecordingPiece,
     RecordingPolicy,
     RecordingPurge,
 )
-from bastion.models.recordings import LONGEST_DAYS, SHORTEST_DAYS, USUAL_DAYS
+from bastion.models.recordings import LARGEST_COPY_MB, LONGEST_DAYS, SHORTEST_DAYS, USUAL_DAYS
 from bastion.permissions import administers
 from bastion.services import keeping
+from bastion.services.keeping import Kept
 
 AT_ONCE = 200
 log = logging.getLogger(__name__)
@@ -43,19 +45,21 @@ def policy_of(customer: Customer) -> RecordingPolicy:
 
 @transaction.atomic
 def set_policy(
-    *, customer: Customer, keep_days: int, tells_watched: bool, actor: User, now: datetime
+    *, customer: Customer, keep_days: int, tells_watched: bool, copies_mb: int, actor: User, now: datetime
 ) -> RecordingPolicy:
-    """By the provider's administrators. Raises DomainError("days")."""
+    """By the provider's administrators. Running sessions keep to what held before. Raises DomainError: days, copies."""
     if not is_admin(actor):
         raise PermissionDenied
     if not SHORTEST_DAYS <= keep_days <= LONGEST_DAYS:
         text = _("Recordings stay from %(least)s to %(most)s days.")
         raise DomainError(text % {"least": SHORTEST_DAYS, "most": LONGEST_DAYS}, code="days")
+    if not 0 <= copies_mb <= LARGEST_COPY_MB:
+        raise DomainError(_("Copies are kept of files up to %(most)s MB.") % {"most": LARGEST_COPY_MB}, code="copies")
     before = policy_of(customer)
-    said = {"keep_days": [before.keep_days, keep_days], "tells_watched": [before.tells_watched, tells_watched]}
+    wanted = {"keep_days": keep_days, "tells_watched": tells_watched, "copies_mb": copies_mb}
+    said = {name: [getattr(before, name), value] for name, value in wanted.items()}
     policy, _made = RecordingPolicy.objects.update_or_create(
-        customer=customer,
-        defaults={"keep_days": keep_days, "tells_watched": tells_watched, "changed_by": actor, "changed_at": now},
+        customer=customer, defaults={**wanted, "changed_by": actor, "changed_at": now}
     )
     audit.record(action="bastion.recording.policy", actor=actor, customer=customer, obj=policy, detail=said, now=now)
     return policy
@@ -113,11 +117,11 @@ def lift(*, session: BastionSession, actor: User, now: datetime) -> None:
 
 
 def due(customer: Customer, *, now: datetime) -> QuerySet[BastionSession]:
-    """Sessions whose recording has been kept for long enough, is not held, and is still there."""
+    """Sessions whose recording or copies have been kept for long enough, are not held, and are still there."""
     until = now - timedelta(days=policy_of(customer).keep_days)
     of = {"session": OuterRef("pk")}
     rows: QuerySet[BastionSession] = BastionSession.objects.filter(
-        Exists(RecordingPiece.objects.filter(**of)),
+        Exists(RecordingPiece.objects.filter(**of)) | Exists(FileCopyPart.objects.filter(**of)),
         ~Exists(RecordingPurge.objects.filter(**of)),
         ~Exists(RecordingHold.objects.filter(**of, lifted_at=None)),
         customer=customer,
@@ -171,15 +175,16 @@ def _stays(session: BastionSession) -> bool:
 
 
 @transaction.atomic
-def _claim(session: BastionSession, now: datetime) -> list[RecordingPiece] | None:
+def _claim(session: BastionSession, now: datetime) -> list[Kept] | None:
     _lock(session)
     if not due(session.customer, now=now).filter(pk=session.pk).exists():
         return None
-    return list(RecordingPiece.objects.filter(session=session).select_related("session"))
+    rows = (model.objects.filter(session=session).select_related("session") for model in (RecordingPiece, FileCopyPart))
+    return [kept for found in rows for kept in found]
 
 
 @transaction.atomic
-def _write_purge(session: BastionSession, pieces: list[RecordingPiece], keep_days: int, now: datetime) -> None:
+def _write_purge(session: BastionSession, pieces: list[Kept], keep_days: int, now: datetime) -> None:
     audit.hold(session.customer_id)
     size = sum(piece.size for piece in pieces)
     RecordingPurge.objects.create(

@@ -17,7 +17,7 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset, SshAccess
-from bastion.access import Protocol
+from bastion.access import OWN, Protocol
 from bastion.gateway.contract import Action, Client, Front, Purpose, WebFiles, WebGuest, WebReturn, WebTerminal
 from bastion.models import BastionSession, Node, SessionShare
 from bastion.services import authorising, letting_in, signing_in, streams
@@ -71,6 +71,8 @@ def opening(person: User, *, asset_id: int, now: datetime) -> Opening:
     asset = _asset(person, asset_id, now)
     accounts = authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now)
     names = list(dict.fromkeys(one.username for one in accounts))
+    if authorising.by_own_of_many(person, [asset], protocol=Protocol.SSH, now=now):
+        names.append(OWN)
     return Opening(asset, names, person.is_provider, letting_in.offers(asset) if person.is_provider else ())
 
 

@@ -127,6 +127,7 @@ def _export_files(page: tables.Page[FileTransfer]) -> HttpResponse:
         _("Bytes"): lambda one: one.size,
         "SHA-256": lambda one: one.sha256,
         _("Result"): lambda one: result_word(one.result),
+        _("Exit status"): lambda one: one.exit_status,
         _("Session"): lambda one: one.session.uid,
     }
     return tables.export_csv(page.all(), columns, "files")

@@ -19,6 +19,7 @@ from accounts import tables
 from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
 from assets.models import Asset
+from bastion.access import OWN
 from bastion.access_forms import TicketForm
 from bastion.models import LoginTicket, ResourceGroup
 from bastion.permissions import administers
@@ -127,6 +128,8 @@ def _show(request: HttpRequest, offer: Offer, form: TicketForm, status: int = 20
     gateways = connecting.gateways(asset, now=now)
     names = [connecting.user_name(person, asset)]
     names += [connecting.user_name(person, asset, row.username) for row in offer.accounts[1:]]
+    if offer.may_be_own and offer.accounts:
+        names.append(connecting.user_name(person, asset, OWN))
     context = {
         "asset": asset,
         "offer": offer,

@@ -37,7 +37,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, pk: int) -> HttpResponse:
     customer = get_object_or_404(Customer, pk=pk)
     policy = retaining.policy_of(customer)
-    initial = {"keep_days": policy.keep_days, "tells_watched": policy.tells_watched}
+    initial = {name: getattr(policy, name) for name in RetentionForm.base_fields}
     form = RetentionForm(request.POST if request.method == "POST" else None, initial=initial)
     if request.method == "POST" and form.is_valid():
         retaining.set_policy(customer=customer, actor=person_of(request), now=timezone.now(), **form.cleaned_data)

@@ -24,7 +24,7 @@ from accounts.permissions import is_provider, person_of
 from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
 from bastion.models import BastionSession, RecordingPurge, SessionCommand
 from bastion.permissions import administers
-from bastion.services import authorising, connected, living, retaining
+from bastion.services import authorising, connected, copies, living, retaining
 from incidents.views.board import is_fragment
 
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -188,6 +188,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "session": session,
         "page": commands,
         "transfers": session.filetransfers.order_by("number")[:200],
+        "may_fetch": copies.may_fetch(person, session),
         "facts": session.sessionfacts.order_by("number")[:200],
         "pieces": session.pieces.count(),
         "purge": RecordingPurge.objects.filter(session=session).first(),

@@ -26,6 +26,7 @@ def words() -> dict[str, str]:
         "close_running": _("End this session?"),
         "no_resource": _("No resource matches."),
         "no_account": _("There is no account that you may use now."),
+        "own_account": _("Own name and password"),
         "work_needed": _("Say what you work on first."),
         "node_silent": _("No node that reaches it answers at the moment."),
         "too_many": _("There are too many connections. Close one first."),

@@ -31,6 +31,7 @@ from demo.aliyun.estate import Estate, demo_estate
 from demo.aliyun.exchange import TELEPHONE_ACCESS, Exchange
 from demo.aliyun.happenings import add_event, plan_maintenance
 from demo.aliyun.metrics import MetricStore
+from demo.aliyun.objects import Objects, Wanted, owners_of, wanted
 from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, Product, oss_buckets
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
@@ -98,6 +99,7 @@ class Response:
     content_type: str = "application/json;charset=utf-8"
     request_id: str = ""
     fault: Fault | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -108,6 +110,7 @@ class SimulatedCloud:
     accounts: dict[str, tuple[CloudUid, Estate]] = field(default_factory=dict)
     metrics: MetricStore = field(default_factory=MetricStore)
     exchange: Exchange = field(default_factory=Exchange)
+    objects: Objects = field(default_factory=Objects)
     faults: list[Fault] = field(default_factory=list)
     quota: dict[str, int] = field(default_factory=dict)  # calls left this month by account; absent: enough
     _second: tuple[int, Counter[tuple[str, str]]] = field(default_factory=lambda: (0, Counter()))
@@ -180,9 +183,10 @@ class SimulatedCloud:
         request_id = f"SIMULATED-{uuid.uuid4()}".upper()
         is_oss = request.headers.get("authorization", "").startswith("OSS4-")
         try:
-            body, fault = self._oss(request) if is_oss else self._open_api(request, request_id)
-            kind = "application/xml" if is_oss else "application/json;charset=utf-8"
-            return Response(200, body, kind, request_id, fault)
+            if is_oss:
+                return self._oss(request, request_id)
+            body, fault = self._open_api(request, request_id)
+            return Response(200, body, "application/json;charset=utf-8", request_id, fault)
         except ApiError as error:
             return _refuse(error, request_id, as_xml=is_oss)
 
@@ -213,13 +217,29 @@ class SimulatedCloud:
             answer = json.loads(json.dumps(answer), object_hook=_without_lists)
         return json.dumps({"RequestId": request_id, **answer}, ensure_ascii=False).encode(), fault
 
-    def _oss(self, request: Request) -> tuple[bytes, Fault | None]:
+    def _oss(self, request: Request, request_id: str) -> Response:
         account, estate, user, key = self._oss_caller(request)
-        fault = self._arrived(account.uid, "Oss", "ListBuckets", "")
+        asked = wanted(request.method, request.target, request.body, request.headers.get("content-md5", ""))
+        fault = self._arrived(account.uid, "Oss", asked.action if asked else "ListBuckets", "")
+        if asked is not None:
+            return self._about_object(asked, account, user, request_id, fault)
         if not user.allows("oss:ListBuckets"):
             raise ApiError(403, "AccessDenied", "You have no right to access this object.")
         params = dict(parse_qsl(urlsplit(request.target).query, keep_blank_values=True))
-        return oss_buckets(Call(params, account, user, key, estate, self.metrics, self.clock())).encode(), fault
+        found = oss_buckets(Call(params, account, user, key, estate, self.metrics, self.clock()))
+        return Response(200, found.encode(), "application/xml", request_id, fault)
+
+    def _about_object(
+        self, asked: Wanted, account: CloudUid, user: RamUser, request_id: str, fault: Fault | None
+    ) -> Response:
+        """An upload that breaks off is no upload: nothing is kept of it, and nothing is answered."""
+        if fault is not None and asked.action == "PutObject":
+            return Response(500, b"", "application/xml", request_id, replace(fault, kind=FaultKind.RESET))
+        with self._lock:
+            answered = self.objects.answer(asked, account, user, owners_of(self.accounts))
+        return Response(
+            answered.status, answered.body, answered.content_type, request_id, fault, headers=answered.headers
+        )
 
     def _arrived(self, uid: str, product: str, action: str, region: str) -> Fault | None:
         """Count the call; raise the error of a fault that is due, or return one that only spoils the answer."""

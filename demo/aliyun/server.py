@@ -30,7 +30,11 @@ class _Handler(BaseHTTPRequestHandler):
         """Silent: a request line carries a signature."""
 
     def handle_one(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # whoever sent it has gone in the middle
+            self.close_connection = True
+            return
         headers = {name.lower(): value for name, value in self.headers.items()}
         if self.path.startswith(CONTROL_PATH):
             self._answer(self.owner.control(self.command, self.path, headers, body))
@@ -48,15 +52,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._answer(response)
 
-    do_GET = do_POST = do_DELETE = handle_one  # noqa: N815 - the names that BaseHTTPRequestHandler calls
+    do_GET = do_HEAD = do_PUT = do_POST = do_DELETE = handle_one  # noqa: N815 - the names that BaseHTTPRequestHandler calls
 
     def _answer(self, response: Response, cut: int | None = None) -> None:
         self.send_response(response.status)
         self.send_header("Content-Type", response.content_type)
         self.send_header("Content-Length", str(len(response.body)))
         self.send_header("x-acs-request-id", response.request_id)
+        for name, value in response.headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(response.body[:cut])
+        if self.command != "HEAD":
+            self.wfile.write(response.body[:cut])
 
 
 class _Listener(ThreadingHTTPServer):

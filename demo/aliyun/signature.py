@@ -49,7 +49,7 @@ def roa_signature(secret: str, method: str, target: str, headers: Mapping[str, s
 def oss_v4_signature(
     secret: str, method: str, target: str, headers: Mapping[str, str], *, scope: str, additional: Iterable[str] = ()
 ) -> str:
-    """``scope`` is ``YYYYMMDD/region/oss/aliyun_v4_request``. The service has no bucket, so the path is ``/``."""
+    """``scope`` is ``YYYYMMDD/region/oss/aliyun_v4_request``. In path style the path is what is signed."""
     split = urlsplit(target)
     pairs = sorted(tuple(pair.partition("=")[::2]) for pair in split.query.split("&") if pair)
     query = "&".join(f"{key}={value}" if value else key for key, value in pairs)

@@ -145,7 +145,7 @@ export class Session {
       this.uid = said.session;
       this.isOwner = said.is_owner;
       this.mayType = said.may_type;
-      this.title = `${said.account}@${said.resource}`;
+      this.title = [said.account, said.resource].filter(Boolean).join("@");
       this.lostAt = null;
       this.term.reset();
       if (!this.isOwner) this.term.resize(said.cols, said.rows);
@@ -161,6 +161,11 @@ export class Session {
     } else if (said.event === "guests") {
       this.guests = said.guests;
       this.showStatus();
+    } else if (said.event === "own") {
+      this.on.own?.(said, this);
+    } else if (said.event === "account") {
+      this.title = `${said.account}@${this.title.split("@").at(-1)}`;
+      this.on.changed(this);
     } else if (said.event === "moved") {
       this.final = this.words.moved;
     } else if (said.event === "end") {

@@ -1,5 +1,6 @@
 // The web terminal's page: tabs, two panes, tools, the bar of keys, and the dialogs to connect and to invite.
 import { Files, sure } from "./terminal-files.js";
+import { event } from "./terminal-link.js";
 import { Session } from "./terminal-session.js";
 import { palette } from "./terminal-theme.js";
 import { toast } from "./toast.js";
@@ -13,6 +14,7 @@ const KEPT = "rdmp.terminal.sessions", FONT = "rdmp.terminal.font";
 const SEQUENCES = {
   esc: "\x1b", tab: "\t", pipe: "|", slash: "/", tilde: "~", dash: "-", pgup: "\x1b[5~", pgdn: "\x1b[6~",
 };
+const OWN = "+own"; // name and password that the person types
 const CURSOR = { up: "A", down: "B", right: "C", left: "D", home: "H", end: "F" };
 
 let sessions = [];
@@ -24,7 +26,7 @@ const files = new Files(find("files"), words);
 
 /* --- sessions and tabs ----------------------------------------------------------------- */
 function open(hello) {
-  const session = new Session(hello, words, { changed: draw, ended: draw, said: heard }, { fontSize });
+  const session = new Session(hello, words, { changed: draw, ended: draw, said: heard, own: askForOwn }, { fontSize });
   sessions.push(session);
   panes.append(session.element);
   session.element.addEventListener("focusin", () => activate(session));
@@ -261,7 +263,7 @@ async function describe() {
   try {
     const about = await ask(`${page.dataset.resources}${asset}/`);
     if (form.elements.asset.value !== asset) return;
-    form.elements.account.replaceChildren(...about.accounts.map((name) => option(name, name)));
+    form.elements.account.replaceChildren(...about.accounts.map((name) => option(name, name === OWN ? words.own_account : name)));
     find("connect-offers").replaceChildren(...about.offers.map((one) => option(one.number, `${one.number} ${one.title}`)));
     needsWork = about.needs_work;
     form.elements.work.required = needsWork;
@@ -294,9 +296,38 @@ form.addEventListener("submit", (submitted) => {
   }
   connecting.close();
   const name = asset.selectedOptions[0].textContent.split(" · ")[0];
-  open({ do: "connect", asset: Number(asset.value), account: account.value, work: work.value.trim(), title: `${account.value}@${name}` });
+  open({ do: "connect", asset: Number(asset.value), account: account.value, work: work.value.trim(), title: account.value === OWN ? name : `${account.value}@${name}` });
 });
 for (const button of document.querySelectorAll("[data-new]")) button.addEventListener("click", () => askToConnect(start.asset));
+
+/* --- name and password of one's own: sent once, then forgotten ------------------------------------ */
+const owning = document.getElementById("own-dialog");
+const own = find("own");
+let ownSession = null;
+function askForOwn(said, session) {
+  ownSession = session;
+  own.reset();
+  own.elements.name.value = said.account || session.ownName || "";
+  own.elements.name.readOnly = Boolean(said.account);
+  find("own-problem").textContent = said.words;
+  find("own-title").textContent = session.title.split("@").at(-1);
+  if (!owning.open) owning.showModal();
+  own.elements[own.elements.name.value ? "password" : "name"].focus();
+}
+own.addEventListener("submit", (submitted) => {
+  submitted.preventDefault();
+  const { name, password } = own.elements;
+  ownSession.ownName = name.value.trim();
+  ownSession.link.send(event({ do: "own", name: ownSession.ownName, password: password.value }));
+  own.reset();
+  ownSession = null;
+  owning.close();
+});
+owning.addEventListener("close", () => {
+  ownSession?.link.send(event({ do: "own" }));
+  own.reset();
+  ownSession = null;
+});
 
 /* --- to invite ---------------------------------------------------------------------------------- */
 const sharing = document.getElementById("share-dialog");

@@ -49,6 +49,7 @@ class Grant:
     rules: tuple[CommandRule, ...] = ()
     forwards: tuple[str, ...] = ()
     needs_work: bool = False
+    copies_most: int = 0
 
 
 def resource(number: int, name: str, **said: object) -> Resource:
@@ -140,6 +141,7 @@ class MemoryPortal:
             limits=grant.limits,
             rules=grant.rules,
             forwards=grant.forwards,
+            copies_most=grant.copies_most,
             work=wish.work,
         )
 

@@ -1,6 +1,5 @@
 """Commands are read off real shells' screens, whatever the person does to the line and the target to the screen."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -178,7 +177,6 @@ def test_in_less_the_keys_say_what_was_entered(shell: Shell) -> None:
     assert shell.run(b"echo back") == screen("echo back")
 
 
-@pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed")
 def test_in_tmux_commands_are_seen_and_secrets_are_not(shell: Shell, tmp_path: Path) -> None:
     shell.run(f"tmux -S {tmp_path}/s -f /dev/null new 'PS1=in:\\$\\  bash --norc'".encode(), then=b"in:")
     assert shell.run(b"echo inside", then=b"inside") == [Entered("echo inside", "keys")]

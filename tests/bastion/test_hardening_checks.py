@@ -16,6 +16,7 @@ from bastion.hardening import checks, doors
 from bastion.hardening.catalogue import items
 from bastion.hardening.findings import Finding, Outcome, Password, Said, Standard
 from bastion.hardening.output import CUT, harmless, parts, sections
+from bastion.hardening.rules import Seen
 from bastion.hardening_words import PROBLEMS, REASONS
 from changes.catalogue import operations
 from changes.scripts import shipped
@@ -25,7 +26,7 @@ NOW = datetime(2026, 3, 2, 2, 0, tzinfo=UTC)
 RANDOM = (Password("xxadmin", NOW - timedelta(days=10), is_random=True),)
 STANDARD = Standard(
     now=NOW, ports=frozenset({80, 443}), bastions=("10.8.0.4", "10.8.0.5/32"), images=frozenset({"m-1"}), image="m-1",
-    passwords=RANDOM,
+    passwords=RANDOM, login_ports=frozenset({22}), cloud=Seen(),
 )  # fmt: skip
 
 
@@ -81,8 +82,8 @@ NOT_CHECKED = {
     "ubuntu-22.04": {},
     "centos-7": {"security-updates": "no_security_list"},
     "rocky-9": dict.fromkeys(
-        ["sudo", "root-login", "ssh-authentication", "ssh-port", "login-source", "banner", "empty-passwords",
-         "password-age", "file-modes"],
+        ["sudo", "root-login", "ssh-authentication", "ssh-port", "login-source", "security-group",
+         "banner", "empty-passwords", "password-age", "file-modes"],
         "needs_root",
     ),
 }  # fmt: skip

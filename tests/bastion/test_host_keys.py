@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.core.exceptions import PermissionDenied
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import AuditEntry, Customer, User
+from accounts.models import AuditEntry, Customer, Severity, User
 from assets import keypairs
 from assets.models import Asset, SshAccess
 from bastion.gateway.contract import Fact
 from bastion.models import BastionSession, HostKeySighting, Node, ResourceGroup, SessionFact
-from bastion.services import authorising, facts, groups, host_keys
+from bastion.services import authorising, facts, groups, host_key_alarms, host_keys
+from incidents.models import Incident, TimelineEntry
 from notify.models import Delivery
 from tests.bastion.conftest import server, wish_for
-from tests.conftest import NOW
+from tests.conftest import NOW, ClientFor
 
-KEY, OTHER = keypairs.public_half(keypairs.make()), keypairs.public_half(keypairs.make())
+KEY, OTHER, THIRD = (keypairs.public_half(keypairs.make()) for _ in range(3))
 PLACE = ("10.0.0.5", 22)
 
 
@@ -213,3 +216,105 @@ def test_of_two_keys_that_wait_the_confirmed_one_ends_the_other(
         with pytest.raises(DomainError):
             host_keys.confirm(sighting=first, words="", actor=alice, now=NOW)
         assert not ResourceGroup.objects.exists()
+
+
+@pytest.fixture
+def pinned_access(access: SshAccess) -> SshAccess:
+    with scope.platform("test"):
+        access.host_key, access.fingerprint = KEY, keypairs.fingerprint(KEY)
+        access.save(update_fields=["host_key", "fingerprint"])
+    return access
+
+
+def alarms() -> list[Incident]:
+    with scope.platform("test"):
+        return list(Incident.objects.order_by("pk"))
+
+
+def recoveries(incident: Incident) -> int:
+    with scope.platform("test"):
+        return TimelineEntry.objects.filter(incident=incident, kind=TimelineEntry.Kind.RECOVERY).count()
+
+
+def is_doubted(access: SshAccess) -> bool:
+    with scope.platform("test"):
+        return host_key_alarms.is_doubted(access)
+
+
+def test_a_changed_key_opens_one_incident_of_the_customer(
+    jia: Customer, pinned_access: SshAccess, web: Asset, session: BastionSession, node: Node
+) -> None:
+    for key in (OTHER, OTHER, THIRD):
+        sighting = tell(session, node, key=key, result="changed")
+    [incident] = alarms()
+    assert (incident.customer_id, incident.severity, incident.category) == (jia.pk, Severity.HIGH, "system")
+    with scope.platform("test"):
+        assert [one.pk for one in incident.assets.all()] == [web.pk]
+        assert keypairs.fingerprint(OTHER) in incident.description
+        told = TimelineEntry.objects.get(incident=incident, kind=TimelineEntry.Kind.ALERT)
+    assert keypairs.fingerprint(THIRD) in told.body, "the third key joins it"
+    assert sighting is not None
+    assert sighting.incident_id == incident.pk
+    assert is_doubted(pinned_access)
+
+
+def test_first_sight_opens_no_incident(access: SshAccess, session: BastionSession, node: Node) -> None:
+    tell(session, node)
+    assert alarms() == []
+    assert not is_doubted(access)
+
+
+def test_once_somebody_has_confirmed_the_next_change_is_another_incident(
+    pinned_access: SshAccess, session: BastionSession, node: Node, alice: User
+) -> None:
+    tell(session, node, key=THIRD, result="changed")
+    sighting = tell(session, node, key=OTHER, result="changed")
+    assert sighting is not None
+    with scope.platform("test"):
+        host_keys.confirm(sighting=sighting, words="Set up anew", actor=alice, now=NOW)
+        pinned_access.refresh_from_db()
+    [first] = alarms()
+    assert recoveries(first) == 1
+    assert not is_doubted(pinned_access)
+    tell(session, node, key=KEY, result="changed")
+    assert len(alarms()) == 2
+
+
+def test_a_key_that_is_the_confirmed_one_again_ends_the_alarm_but_not_the_incident(
+    pinned_access: SshAccess, session: BastionSession, node: Node, alice: User
+) -> None:
+    sighting = tell(session, node, key=OTHER, result="changed")
+    assert sighting is not None
+    with scope.platform("test"):
+        host_keys.reject(sighting=sighting, words="Nobody set it up anew", actor=alice, now=NOW)
+    tell(session, node, key=OTHER, result="changed")
+    [incident] = alarms()
+    assert recoveries(incident) == 0
+    tell(session, node, key=KEY, result="pinned")
+    assert recoveries(incident) == 1
+    assert not is_doubted(pinned_access)
+    with scope.platform("test"):
+        assert Incident.objects.unsolved().count() == 1
+    tell(session, node, key=KEY, result="pinned")
+    assert recoveries(incident) == 1
+    tell(session, node, key=OTHER, result="changed")
+    assert len(alarms()) == 2, "it is back, rejected or not: alarm once more"
+
+
+def test_what_was_allowed_before_the_change_says_nothing_of_it(
+    pinned_access: SshAccess, session: BastionSession, node: Node
+) -> None:
+    with scope.platform("test"):
+        BastionSession.objects.update(allowed_at=NOW - timedelta(minutes=1))
+    tell(session, node, key=OTHER, result="changed")
+    tell(session, node, key=KEY, result="pinned")
+    assert is_doubted(pinned_access)
+
+
+def test_the_page_of_a_changed_key_leads_to_its_incident(
+    pinned_access: SshAccess, session: BastionSession, node: Node, alice: User, client_for: ClientFor
+) -> None:
+    sighting = tell(session, node, key=OTHER, result="changed")
+    assert sighting is not None
+    page = client_for(alice).get(f"/bastion/host-keys/{sighting.pk}/").content.decode()
+    assert f"/incidents/{alarms()[0].pk}/" in page

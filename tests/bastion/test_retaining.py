@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -145,17 +146,22 @@ def test_a_rule_is_set_by_administrators_within_the_law(
     address = f"/bastion/retention/{session.customer_id}/"
     assert client_for(alice).get(address).status_code == 403
     assert client_for(alice).post(address, {"keep_days": 200}).status_code == 403
-    assert client_for(root).post(address, {"keep_days": 30}).status_code == 422
-    assert client_for(root).post(address, {"keep_days": 200}).status_code == 302
+    assert client_for(root).post(address, {"keep_days": 30, "copies_mb": 0}).status_code == 422
+    assert client_for(root).post(address, {"keep_days": 200, "copies_mb": 600}).status_code == 422
+    assert client_for(root).post(address, {"keep_days": 200, "copies_mb": 5}).status_code == 302
     with scope.platform("test"):
         policy = RecordingPolicy.objects.get()
-        assert (policy.keep_days, policy.tells_watched) == (200, False)
+        assert (policy.keep_days, policy.tells_watched, policy.copies_mb) == (200, False, 5)
         [entry] = AuditEntry.objects.filter(action="bastion.recording.policy")
         assert entry.detail["keep_days"] == [365, 200]
+        said: dict[str, Any] = {"customer": session.customer, "keep_days": 400, "tells_watched": True, "now": NOW}
+        said["copies_mb"] = 0
         with pytest.raises(DomainError):
-            retaining.set_policy(customer=session.customer, keep_days=100, tells_watched=True, actor=root, now=NOW)
+            retaining.set_policy(actor=root, **{**said, "keep_days": 100})
+        with pytest.raises(DomainError):
+            retaining.set_policy(actor=root, **{**said, "copies_mb": 513})
         with pytest.raises(PermissionDenied):
-            retaining.set_policy(customer=session.customer, keep_days=400, tells_watched=True, actor=alice, now=NOW)
+            retaining.set_policy(actor=alice, **said)
     assert purge_at(session, NOW + timedelta(days=201)) == 1
 
 

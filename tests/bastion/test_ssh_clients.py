@@ -1,6 +1,7 @@
 """What a normal SSH login has, through the bastion: OpenSSH's own clients against a real sshd."""
 
 import asyncio
+import random
 import shutil
 import sys
 from dataclasses import replace
@@ -17,6 +18,8 @@ from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 DATA = bytes(range(251)) * 5000
 SHA256 = sha256(DATA).hexdigest()
 
+ANSIBLE = str(Path(sys.executable).with_name("ansible"))
+needs_rsync = pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync")
 pytestmark = pytest.mark.skipif(shutil.which("ssh") is None, reason="no ssh")
 
 
@@ -270,34 +273,68 @@ async def test_git_runs_as_a_command(b: Bench, tmp_path: Path) -> None:
     assert (tmp_path / "copy" / "f").read_text() == "1\n"
 
 
-@pytest.mark.skipif(shutil.which("rsync") is None, reason="no rsync")
-async def test_rsync_runs_as_a_command_and_minds_the_rights(b: Bench, tmp_path: Path) -> None:
-    source, there = tmp_path / "source", tmp_path / "there"
+def rsync(b: Bench, *words: str) -> list[str]:
+    shell = " ".join(b.ssh(user="chen#web-01")[:-3])
+    return ["rsync", "-a", f"--rsync-path={shutil.which('rsync')}", "-e", shell, *words]
+
+
+@needs_rsync
+async def test_rsync_leaves_its_paths_bytes_and_exit_status(b: Bench, tmp_path: Path) -> None:
+    source, there, back = tmp_path / "source", tmp_path / "there", tmp_path / "back"
     source.mkdir()
-    (source / "f").write_bytes(DATA)
-    command = [
-        "rsync",
-        "-a",
-        f"--rsync-path={shutil.which('rsync')}",
-        "-e",
-        " ".join(b.ssh(user="chen#web-01")[:-3]),
-        f"{source}/",
-        f"chen#web-01@127.0.0.1:{there}/",
-    ]
+    (source / "f").write_bytes(random.Random(7).randbytes(300_000))
+    place = f"chen#web-01@127.0.0.1:{there}/"
+    assert (await run(rsync(b, f"{source}/", place))).status == 0
+    assert (await run(rsync(b, place, f"{back}/"))).status == 0
+    assert (back / "f").read_bytes() == (source / "f").read_bytes()
+    up, down = await b.portal.until("transfer", 2)
+    for told, direction in ((up, "up"), (down, "down")):
+        assert (told["path"], told["direction"], told["tool"]) == (f"{there}/", direction, "rsync")
+        assert (told["result"], told["exit"], told["sha256"]) == ("done", 0, None)
+        assert int(str(told["bytes"])) > 300_000 > int(str(told["back"])) > 0
+    assert len(b.portal.told("command")) == 2, "what was run stands among the commands as well"
+
+
+@needs_rsync
+async def test_an_rsync_that_fails_is_told_with_its_status(b: Bench, tmp_path: Path) -> None:
+    assert (await run(rsync(b, f"chen#web-01@127.0.0.1:{tmp_path}/missing", f"{tmp_path}/"))).status == 23
+    [told] = await b.portal.until("transfer")
+    assert (told["path"], told["direction"], told["result"]) == (f"{tmp_path}/missing", "down", "failed")
+    assert told["exit"] == 23
+
+
+@needs_rsync
+@pytest.mark.parametrize("held", [frozenset({Action.UPLOAD}), frozenset({Action.DOWNLOAD}), frozenset()])
+async def test_rsync_minds_the_rights(b: Bench, tmp_path: Path, held: frozenset[Action]) -> None:
+    b.portal.change("web-01", actions=frozenset({Action.CONNECT}) | held)
+    here, there, back = tmp_path / "here", tmp_path / "there", tmp_path / "back"
+    here.write_text("text")
+    up = await run(rsync(b, str(here), f"chen#web-01@127.0.0.1:{there}"))
+    assert (up.status == 0, there.exists()) == (Action.UPLOAD in held, Action.UPLOAD in held)
+    there.write_text("text")
+    down = await run(rsync(b, f"chen#web-01@127.0.0.1:{there}", str(back)))
+    assert (down.status == 0, back.exists()) == (Action.DOWNLOAD in held, Action.DOWNLOAD in held)
+    results = [told["result"] for told in await b.portal.until("transfer", 2)]
+    assert results == ["done" if right in held else "refused" for right in (Action.UPLOAD, Action.DOWNLOAD)]
+
+
+@needs_rsync
+async def test_rsync_that_hides_its_words_needs_both_rights(b: Bench, tmp_path: Path) -> None:
+    (tmp_path / "here").write_text("text")
+    command = rsync(b, "-s", str(tmp_path / "here"), f"chen#web-01@127.0.0.1:{tmp_path}/there")
     assert (await run(command)).status == 0
-    assert (there / "f").read_bytes() == DATA
-    b.portal.change("web-01", actions=EVERYTHING - {Action.UPLOAD})
+    b.portal.change("web-01", actions=EVERYTHING - {Action.DOWNLOAD})
     assert (await run(command)).status != 0
+    assert [told["result"] for told in await b.portal.until("transfer", 2)] == ["done", "refused"]
 
 
-@pytest.mark.skipif(shutil.which("ansible") is None, reason="no ansible")
 async def test_ansible_runs(b: Bench, tmp_path: Path) -> None:
     about = f"ansible_host=127.0.0.1 ansible_port={b.gateway.port} ansible_user='chen#web-01'"
     about += f" ansible_python_interpreter={sys.executable}"
     (tmp_path / "hosts").write_text(f"web {about} ansible_ssh_common_args='{' '.join(b.options()[4:])}'\n")
     env = {"HOME": str(tmp_path), "ANSIBLE_REMOTE_TMP": str(tmp_path / "remote"), "LC_ALL": "C.UTF-8"}
     module = ["-m", "copy", "-a", f"content=hello dest={tmp_path}/out"]
-    ran = await run(["ansible", "-i", str(tmp_path / "hosts"), "--private-key", str(b.key), "web", *module], env=env)
+    ran = await run([ANSIBLE, "-i", str(tmp_path / "hosts"), "--private-key", str(b.key), "web", *module], env=env)
     assert ran.status == 0, ran.out
     assert (tmp_path / "out").read_text() == "hello"
 

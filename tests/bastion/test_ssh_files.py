@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.gateway.contract import LONGEST_PATH, Action
-from bastion.gateway.ssh import sftp
+from bastion.gateway.ssh import rsync, sftp
 from bastion.gateway.ssh.files import Ledger, Transfer
-from bastion.gateway.ssh.relay import file_right
+from bastion.gateway.ssh.rsync import Sync
 from bastion.gateway.ssh.scp import BadRecord, Copy, Watch, read_command
 from bastion.gateway.ssh.sftp import BadPacket, Packets, framed
 
@@ -225,15 +225,36 @@ def test_only_what_is_plainly_scp_is_read_as_such(command: str, means: Copy | No
     assert read_command(command) == means
 
 
+SECOND = ("--server", "--sender", ".", "/y")
+UP, DOWN = frozenset({Action.UPLOAD}), frozenset({Action.DOWNLOAD})
+
+
 @pytest.mark.parametrize(
-    ("command", "right"),
+    ("command", "means"),
     [
-        ("rsync --server -logDtpre.iLsfxC . /x", Action.UPLOAD),
-        ("/usr/bin/rsync --server --sender -vlogDtpre.iLsfxC . /x", Action.DOWNLOAD),
+        ("rsync --server -logDtpre.iLsfxC . /x", Sync(True, ("/x",), UP)),
+        ("/usr/bin/rsync --server --sender -vlogDtpre.iLsfxC . /x '/a b'", Sync(False, ("/x", "/a b"), DOWN)),
+        ("sudo -n rsync --server -re.iLsfxC . x/.", Sync(True, ("x/.",), UP)),
+        ("'rsync' --server --sender -e.L . /x", Sync(False, ("/x",), DOWN)),
+        ("rsync --server --sender -e.L --remove-source-files . /x", Sync(False, ("/x",), UP | DOWN)),
+        ("rsync --server --sender -e.L --log-file=/etc/cron.d/x . /x", Sync(False, ("/x",), UP | DOWN)),
+        ("rsync --server -e.L . /x --sender", Sync(True, ("/x", "--sender"), UP | DOWN)),
+        ("rsync --server -se.LsfxCIvu", Sync(True, (), UP | DOWN)),
+        ("rsync --server --secluded-args -e.L . /x", Sync(True, ("/x",), UP | DOWN)),
+        ("rsync --server --daemon .", Sync(True, (), UP | DOWN)),
+        ("rsync --server . /x; rsync --server --sender . /y", Sync(True, ("/x;", "rsync", *SECOND), UP | DOWN)),
+        ("rsync --server -e.L . '/x", Sync(True, ("'/x",), UP)),
         ("rsync -a a b", None),
         ("ls", None),
         ("", None),
     ],
 )
-def test_rsync_needs_the_right_of_its_direction(command: str, right: Action | None) -> None:
-    assert file_right(command) == right
+def test_rsync_needs_the_rights_of_what_it_may_do(command: str, means: Sync | None) -> None:
+    assert rsync.read_command(command) == means
+
+
+@given(st.text(max_size=60))
+def test_any_words_after_rsync_need_a_right(words: str) -> None:
+    means = rsync.read_command(f"rsync --server {words}")
+    assert means is not None
+    assert means.rights

@@ -139,6 +139,26 @@ async def test_forwards_that_are_being_opened_count_too(b: Bench, monkeypatch: p
     assert [told["code"] for told in b.portal.told("refused")] == ["too_many"] * 6 + ["unknown_host"] * 64
 
 
+@pytest.mark.parametrize(
+    ("rules", "address", "is_named"),
+    [
+        (("localhost:8080",), "127.0.0.1", True),
+        (("localhost:*",), "::1", True),
+        (("127.0.0.1:8080",), "127.0.0.1", True),
+        (("127.0.0.0/8:*",), "127.0.0.9", True),
+        (("[::1]:8080",), "::1", True),
+        (("127.0.0.1:8080",), "::ffff:127.0.0.1", True),
+        (("127.0.0.1:8080",), "::1", False),
+        (("127.0.0.1:8081",), "127.0.0.1", False),
+        (("*:*", "0.0.0.0/0:*", "::/0:*", "127.0.0.0/7:*"), "127.0.0.1", False),
+        (("localhost:*",), "169.254.169.254", False),
+        (("localhost:*",), "10.0.0.1", False),
+    ],
+)
+def test_a_loopback_is_reached_where_a_grant_names_it(rules: tuple[str, ...], address: str, is_named: bool) -> None:
+    assert forward.is_named_loopback(ipaddress.ip_address(address), 8080, rules) == is_named
+
+
 async def test_without_the_right_or_a_destination_nothing_is_forwarded(b: Bench, echo: int) -> None:
     b.portal.change("web-01", actions=EVERYTHING - {Action.FORWARD})
     async with b.connect() as conn:

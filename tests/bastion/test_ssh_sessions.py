@@ -14,8 +14,9 @@ from bastion.gateway.contract import Action, Client, End, Fact, Front, Limits, L
 from bastion.gateway.recording import reader
 from bastion.gateway.recording.writer import RecordingFailed
 from bastion.gateway.session import Node, Opening, Recording, Session
+from bastion.gateway.ssh.own import run
 from bastion.gateway.ssh.pressure import Valve
-from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal, run
+from bastion.gateway.ssh.relay import Ask, Exit, Relay, Terminal
 from bastion.gateway.ssh.target import Links
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import (
@@ -365,7 +366,7 @@ async def test_another_front_attaches_to_a_session(b: Bench) -> None:
     access = await b.portal.authorise(Wish(person, client, Front.WEB, "web-01"))
     session, web, links = Session(b.node, access, person, client), Web(), Links()
     relay = Relay(session, web, Ask("shell", terminal=Terminal("xterm", 80, 24)))
-    running = asyncio.ensure_future(run(relay, links))
+    running = asyncio.ensure_future(run(relay, links, None))
     relay.input(b"echo $((6*7)); exit 4\n")
     assert (await asyncio.wait_for(web.exit, 10)).status == 4
     await running

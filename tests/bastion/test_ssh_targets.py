@@ -38,6 +38,16 @@ async def test_first_sight_is_told_and_followed_only_if_trusted(b: Bench, target
     assert str(told["fingerprint"]).startswith("SHA256:")
 
 
+async def test_a_doubted_host_is_dialled_anew_and_its_pinned_key_told(b: Bench, target: KeyTarget) -> None:
+    async with b.connect() as conn:
+        await conn.run("true")
+        assert b.portal.told("host_key") == []
+        b.portal.change("web-01", hops=(target.hop(is_doubted=True),))
+        await conn.run("true")
+    [told] = await b.portal.until("host_key")
+    assert (told["result"], told["key"]) == ("pinned", public_line(target.host_key))
+
+
 async def test_each_hop_has_its_own_pins(b: Bench, target: KeyTarget) -> None:
     """Warpgate CVE-2026-91166: a jump host's key under the target's address."""
     b.portal.change("web-01", hops=(target.hop(1), target.hop(2)))

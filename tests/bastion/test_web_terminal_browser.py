@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 
+from accounts import scope
 from accounts.models import User
-from assets.models import Asset
+from assets.models import Asset, SshAccess
+from bastion.access import OWN
+from bastion.gateway.contract import Action
+from bastion.services import granting
+from bastion.services.granting import Wanted
+from tests.assets.sshd import ACCOUNT_PASSWORD, RealHost, running
+from tests.bastion.conftest import SSH
 from tests.bastion.targets import needs_terminal
 from tests.bastion.test_node_program import target, web  # noqa: F401 - fixtures
 from tests.bastion.test_web_terminal import Place, grant, place, program  # noqa: F401 - fixtures
@@ -134,4 +144,63 @@ def a_telephone_has_its_keys(page: Page) -> None:
     page.keyboard.type("c")
     expect(screen(page)).to_contain_text("^C", timeout=SOON)
     run(page, "exit", "")
+    expect(page.locator(".web-terminal-pane.is-shown [data-again]")).to_be_visible(timeout=SOON)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[RealHost]:
+    """A real sshd that lets its account in by password."""
+    (tmp_path / "host").mkdir()
+    with running(tmp_path / "host") as made:
+        if not isinstance(made, RealHost):
+            pytest.skip("a real account takes root")
+        yield made
+
+
+def is_asked(page: Page) -> None:
+    page.select_option("select[name=account]", OWN)
+    page.fill("#connect-work", "look at the disk")
+    page.locator("#connect-dialog button[type=submit]").click()
+    expect(page.locator("#own-dialog")).to_be_visible(timeout=SOON)
+
+
+@needs_terminal
+def test_a_person_signs_in_with_a_password_of_their_own(
+    chen: User,
+    web: Asset,  # noqa: F811 - the fixture
+    root: User,
+    place: Place,  # noqa: F811 - the fixture
+    host: RealHost,
+    visit: Visit,  # noqa: F811 - the fixture
+) -> None:
+    seen = subprocess.run(
+        ["ssh-keyscan", "-p", str(host.port), "127.0.0.1"], capture_output=True, text=True, check=True
+    )
+
+    def prepare() -> None:
+        with scope.platform("test"):
+            host_key = seen.stdout.splitlines()[0].partition(" ")[2]
+            SshAccess.objects.filter(asset=web).update(port=host.port, host_key=host_key)
+            wanted = Wanted(frozenset({Action.CONNECT}), SSH, accounts=(OWN,))
+            granting.grant(person=chen, to=web, wanted=wanted, actor=root, now=timezone.now())
+
+    elsewhere(prepare)
+    page = visit(chen, f"/bastion/terminal/?asset={web.pk}")
+    expect(page.locator("select[name=account] option")).to_have_count(1, timeout=SOON)
+    is_asked(page)
+    page.fill("#own-name", host.account)
+    page.fill("#own-password", "wrong")
+    page.keyboard.press("Enter")
+    expect(page.locator("[data-own-problem]")).to_contain_text(host.account, timeout=SOON)
+    expect(page.locator("#own-name")).to_have_value(host.account)
+    expect(page.locator("#own-password")).to_have_value("")
+    shoot(page, "own")
+    page.fill("#own-password", ACCOUNT_PASSWORD)
+    page.keyboard.press("Enter")
+    run(page, "id -un; echo $((6*7))", "42")
+    expect(page.locator(".web-terminal-tab")).to_contain_text(f"{host.account}@web-01")
+    run(page, "exit", "")
+    page.locator(".web-terminal-pane.is-shown [data-again]").click()
+    expect(page.locator("#own-dialog")).to_be_visible(timeout=SOON)
+    page.locator("#own-dialog [data-dialog-close]").click()
     expect(page.locator(".web-terminal-pane.is-shown [data-again]")).to_be_visible(timeout=SOON)

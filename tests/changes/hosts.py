@@ -90,8 +90,14 @@ def place_host(customer: Customer, host: KeyHost, name: str, *, port: int = 0) -
     asset = make_asset(customer, name)
     Asset.objects.filter(pk=asset.pk).update(kind="server", os="linux", environment="production")
     asset.refresh_from_db()
+    give_way(asset, host, port=port)
+    return asset
+
+
+def give_way(asset: Asset, host: KeyHost, *, port: int = 0) -> None:
+    """The address that leads to the host, and an account there."""
     SshAccess.objects.create(
-        customer=customer,
+        customer_id=asset.customer_id,
         asset=asset,
         host="127.0.0.1",
         port=port or host.port,
@@ -100,7 +106,6 @@ def place_host(customer: Customer, host: KeyHost, name: str, *, port: int = 0) -
         pinned_at=NOW,
     )
     give_account(asset, host)
-    return asset
 
 
 def give_account(asset: Asset, host: KeyHost, purpose: str = AccountPurpose.OPERATIONS) -> Credential:

@@ -13,13 +13,13 @@ from typing import Protocol
 
 import asyncssh
 
-from bastion.gateway.contract import Account, Ambiguous, Front, Hop, Language, Refused, Unreachable, Wish, WorkNeeded
+from bastion.gateway.contract import Account, Ambiguous, Front, Language, Refused, Unreachable, Wish, WorkNeeded
 from bastion.gateway.session import Session
+from bastion.gateway.ssh import own, rsync, scp
 from bastion.gateway.ssh.console import Console, Left, clean
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import REFUSED, STDERR, Ask, Exit, Relay, Terminal
-from bastion.gateway.ssh.scp import Scp, read_command
 from bastion.gateway.ssh.sftp import open_sftp
 from bastion.gateway.ssh.target import TargetFailed
 from bastion.gateway.ssh.visit import Visit
@@ -33,7 +33,6 @@ WORK_ENV = "RDMP_WORK"
 MOST_ENV, LONGEST_ENV = 32, 1024
 MOST_NAMES, LONGEST_NAMED = 64, 4096  # Of what a client sets, before it is known who needs what of it.
 MOST_COLS, MOST_ROWS = 2000, 1000  # A client may claim any size, and would have the menu drawn in it.
-OWN_TRIES = 3
 
 
 class Environment(dict[bytes, bytes]):
@@ -316,26 +315,11 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     async def _run(self, session: Session) -> None:
         ask = Ask(self._kind, self._command, self._terminal, self._target_env())
-        copy = read_command(ask.command) if ask.kind == "exec" and ask.terminal is None else None
-        relay = Scp(session, self, ask, copy) if copy is not None else Relay(session, self, ask)
+        relay = self._relay(session, ask)
         session.attach(relay)
-        hops, tries = session.access.hops, OWN_TRIES
-        while not session.is_over:
-            given = await self._own(session, hops)
-            if session.is_over:
-                return
-            try:
-                link = await self._visit.links.get(session, given)
-            except TargetFailed as failure:
-                tries -= 1
-                session.refused("target", failure.code)
-                if failure.code == "credentials" and given != hops and tries:
-                    session.show(failure.words)
-                    continue
-                session.end("lost", failure.words)
-                return
-            break
-        else:
+        question = self._own_account if self._terminal is not None else None
+        link = await own.linked(session, self._visit.links, question)
+        if link is None:
             return
         try:
             if session.is_over:
@@ -355,6 +339,13 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         finally:
             self._visit.links.release(link)
 
+    def _relay(self, session: Session, ask: Ask) -> Relay:
+        if ask.kind == "exec" and (sync := rsync.read_command(ask.command)) is not None:
+            return rsync.Rsync(session, self, ask, sync)
+        if ask.kind == "exec" and ask.terminal is None and (copy := scp.read_command(ask.command)) is not None:
+            return scp.Scp(session, self, ask, copy)
+        return Relay(session, self, ask)
+
     def _feed(self, sink: Sink) -> None:
         """What came early, in order, then let the rest come."""
         sink.output_valve.turn("screen", is_held=self._is_choked)
@@ -367,27 +358,11 @@ class Channel(asyncssh.SSHServerSession[bytes]):
         if self._has_input_ended:
             sink.end_input()
 
-    async def _own(self, session: Session, hops: tuple[Hop, ...]) -> tuple[Hop, ...]:
-        """The person's own credentials where an account has none."""
-        if not any(hop.account.is_own for hop in hops):
-            return hops
-        if self._terminal is None:
-            session.end("exit", self._visit.say("own_needed"), exit_status=REFUSED)
-            return hops
-        with self._asking():
-            try:
-                given = [replace(hop, account=await self._own_account(hop.account)) for hop in hops]
-            except Left:
-                session.end("client")
-                return hops
-        return tuple(given)
-
     async def _own_account(self, account: Account) -> Account:
-        if not account.is_own:
-            return account
-        name = account.name or (await self._console.ask(self._visit.say("own_login"))).strip()
-        prompt = self._visit.say("own_password", account=name)
-        return Account(name, password=await self._console.ask(prompt, is_secret=True))
+        with self._asking():
+            name = account.name or (await self._console.ask(self._visit.say("own_login"))).strip()
+            prompt = self._visit.say("own_password", account=name)
+            return Account(name, password=await self._console.ask(prompt, is_secret=True))
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:

@@ -1,12 +1,13 @@
 """What is noted of files that pass: transfers with size and SHA-256, and whatever else changes a file system.
 
-SFTP and scp share it, so that both leave the same trail.
+SFTP, scp and rsync share it, so that all leave the same trail.
 """
 
 import hashlib
 from dataclasses import dataclass, field
 
 from bastion.gateway.contract import LONGEST_PATH, Action
+from bastion.gateway.copies import Copy
 from bastion.gateway.session import Session
 
 MOST_OPEN = 256  # OpenSSH's own server stops at 100 handles by default.
@@ -20,18 +21,23 @@ class Transfer:
     direction: str
     size: int = 0
     is_failed: bool = False
+    copy: Copy | None = None
     _next: int = 0
     _hash: "hashlib._Hash | None" = field(default_factory=hashlib.sha256)
 
     def passed(self, offset: int, data: bytes | memoryview) -> None:
         self.size += len(data)
-        if self._hash is None:
+        if self._hash is None or not data:
             return
         if offset == self._next:
             self._hash.update(data)
             self._next += len(data)
-        elif data:
+        else:
             self._hash = None
+        if self.copy is not None and self._hash is not None:
+            self.copy.write(data)
+        elif self.copy is not None:
+            self.copy.drop()
 
     @property
     def sha256(self) -> str | None:
@@ -39,11 +45,12 @@ class Transfer:
 
 
 class Ledger:
-    """`tool` is "sftp" or "scp"."""
+    """`tool` is "sftp", "scp" or "rsync"."""
 
     def __init__(self, session: Session, tool: str) -> None:
         self._session, self._tool = session, tool
         self._open: list[Transfer] = []
+        self._copies = 0
 
     @property
     def has_room(self) -> bool:
@@ -57,9 +64,16 @@ class Ledger:
         return self.may(Action.UPLOAD)
 
     def begin(self, path: bytes | str, direction: str) -> Transfer:
-        transfer = Transfer(text(path), direction)
+        transfer = Transfer(text(path), direction, copy=self._copy())
         self._open.append(transfer)
         return transfer
+
+    def _copy(self) -> Copy | None:
+        session = self._session
+        if session.node.copies is None or not session.access.copies_most:
+            return None
+        self._copies += 1
+        return session.node.copies.begin(session.access.session_id, self._copies, session.access.copies_most)
 
     def passed(self, transfer: Transfer, offset: int, data: bytes | memoryview) -> None:
         """Bytes count towards the session and keep it awake."""
@@ -81,11 +95,21 @@ class Ledger:
     def refused(self, path: bytes | str, direction: str) -> None:
         self._tell(Transfer(text(path), direction, _hash=None), "refused")
 
+    def synchronised(self, path: str, direction: str, size: int, back: int, *, result: str, status: int | None) -> None:
+        """Of rsync: bytes on the wire in its direction and the other way, and its exit status."""
+        said = {"path": text(path), "direction": direction, "bytes": size, "back": back, "exit": status}
+        self._session.tell("transfer", **said, sha256=None, result=result, tool=self._tool, copy=None)
+
     def changed(self, action: str, path: bytes | str, other: bytes | str = "", *, result: str) -> None:
         """`result` is done, failed or refused."""
         self._session.tell("file", action=action, path=text(path), other=text(other), result=result)
 
     def _tell(self, transfer: Transfer, result: str) -> None:
+        copy, name = transfer.copy, None
+        if copy is not None and result == "done" and transfer.sha256 is not None and copy.finish():
+            name = str(copy.number)
+        elif copy is not None:
+            copy.drop()
         self._session.tell(
             "transfer",
             path=transfer.path,
@@ -94,7 +118,7 @@ class Ledger:
             sha256=transfer.sha256 if result == "done" else None,
             result=result,
             tool=self._tool,
-            copy=None,
+            copy=name,
         )
 
 

@@ -1,8 +1,8 @@
 """Forwarding to a destination behind a target (`ssh -L`): where it may go, and the bytes that went.
 
 A name is resolved here and judged by its address; the target is then asked to connect to that very address, so that
-no second answer of a name server can lead elsewhere. Loopback, link-local and the metadata services of clouds are never
-reached, whatever a grant says.
+no second answer of a name server can lead elsewhere. Link-local and the metadata services of clouds are never reached,
+whatever a grant says; the target's own loopback only where a grant names it as such (VS Code's server listens there).
 """
 
 import asyncio
@@ -65,6 +65,19 @@ def is_granted(host: str, address: Address, port: int, forwards: Sequence[str]) 
         if place == "*" or place.lower() == host.lower() or _is_within(address, place):
             return True
     return False
+
+
+def is_named_loopback(address: Address, port: int, forwards: Sequence[str]) -> bool:
+    """Whether a grant names the loopback itself: `*` and networks around it do not mean it."""
+    named = [rule for rule in forwards if _is_loopback(rule.rpartition(":")[0].strip("[]"))]
+    return _plain(address).is_loopback and is_granted("localhost", address, port, named)
+
+
+def _is_loopback(place: str) -> bool:
+    try:
+        return place.lower() == "localhost" or ipaddress.ip_network(place, strict=False).is_loopback
+    except ValueError:
+        return False
 
 
 def _is_within(address: Address, place: str) -> bool:
@@ -246,9 +259,12 @@ class Forwards:
         addresses = await resolve(host, port)
         if not addresses:
             raise Refused("unknown_host", "the name cannot be resolved")
+        forwards = session.access.forwards
+        if near := [one for one in addresses if is_named_loopback(one, port, forwards)]:
+            addresses = [one for one in addresses if not _plain(one).is_loopback]
         if any(is_forbidden(address) for address in addresses):
             raise Refused("forbidden_address", "this address is never forwarded to")
-        granted = [one for one in addresses if is_granted(host, one, port, session.access.forwards)]
+        granted = near + [one for one in addresses if is_granted(host, one, port, forwards)]
         if not granted:
             raise Refused("no_destination", "this destination is not granted")
         return granted[0]

@@ -6,12 +6,11 @@ from typing import Protocol
 
 import asyncssh
 
-from bastion.gateway.contract import Action
 from bastion.gateway.session import Opening, Session
 from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
 from bastion.gateway.ssh.pressure import Valve
-from bastion.gateway.ssh.target import Link, Links, TargetFailed
+from bastion.gateway.ssh.target import Link, TargetFailed
 from bastion.policy import Judgement
 
 # Of a command's data, per stream; the rest is counted. What has a NUL byte near its beginning is nothing to read, and
@@ -137,10 +136,6 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     async def may_run(self) -> bool:
         session, command = self.session, self.ask.command
-        if (right := file_right(command)) is not None and not session.access.may(right):
-            session.refused(command[:200], f"no_{right.value}")
-            session.end("exit", session.say("no_files"), exit_status=REFUSED)
-            return False
         self._judgement = session.judge(command)
         if await decide(session, self._judgement, command):
             return True
@@ -303,40 +298,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self.screen.done(how)
 
 
-async def run(relay: Relay, links: Links) -> None:
-    """A whole session for a front that asks nothing in between, as a web terminal: until it is over.
-
-    The front calls `relay.input`, `resize` and `end_input` (what comes before the target has a shell waits), turns
-    `relay.output_valve` when it cannot keep up, and ends the session (`end("client")`) when the person has gone.
-    """
-    session, hops = relay.session, relay.session.access.hops
-    session.attach(relay)
-    try:
-        link = await links.get(session, hops)
-    except TargetFailed as failure:
-        session.refused("target", failure.code)
-        session.end("lost", failure.words)
-        return
-    try:
-        if not session.is_over:
-            await relay.open(link)
-        await session.over.wait()
-    except TargetFailed as failure:
-        session.refused("target", failure.code)
-        session.end("lost", failure.words)
-    finally:
-        links.release(link)
-
-
 def is_bare_shell(command: str) -> bool:
     """`ssh host bash -s` reads its commands as a login shell does."""
     program, *words = command.split() or [""]
     return program.rpartition("/")[2] in SHELLS and all(re.fullmatch(r"-[a-bd-z]*|--\w+", word) for word in words)
-
-
-def file_right(command: str) -> Action | None:
-    """Which right the server side of a file transfer program needs; None when it is no such program."""
-    program, *words = command.split() or [""]
-    if program.rpartition("/")[2] == "rsync" and words[:1] == ["--server"]:
-        return Action.DOWNLOAD if "--sender" in words else Action.UPLOAD
-    return None

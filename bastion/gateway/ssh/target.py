@@ -28,18 +28,17 @@ class TargetFailed(Exception):
 class _Pin(asyncssh.SSHClient):
     """Compares a hop's host key with those pinned for this very hop."""
 
-    def __init__(self, hop: Hop, on_strange: Callable[[Hop, str, str, str], bool]) -> None:
-        self._hop, self._on_strange = hop, on_strange
+    def __init__(self, hop: Hop, on_key: Callable[[str, str, str], bool]) -> None:
+        self._hop, self._on_key = hop, on_key
 
     def connection_made(self, conn: asyncssh.SSHClientConnection) -> None:
         quicken(conn, has_cbc=self._hop.legacy_algorithms)
 
     def validate_host_public_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         line = public_line(key)
-        if line in {" ".join(pinned.split()[:2]) for pinned in self._hop.host_keys}:
-            return True
-        result = "changed" if self._hop.host_keys else "first"
-        return self._on_strange(self._hop, result, line, key.get_fingerprint())
+        is_pinned = line in {" ".join(pinned.split()[:2]) for pinned in self._hop.host_keys}
+        result = "pinned" if is_pinned else "changed" if self._hop.host_keys else "first"
+        return self._on_key(result, line, key.get_fingerprint())
 
     def validate_host_ca_key(self, host: str, addr: str, port: int, key: asyncssh.SSHKey) -> bool:
         return False
@@ -71,7 +70,7 @@ class Link:
 
 
 async def connect(session: Session, hops: Sequence[Hop]) -> Link:
-    """Raises TargetFailed. Strange host keys are told as facts of the session."""
+    """Raises TargetFailed. Strange host keys are told as facts of the session, and the pinned one of a doubted hop."""
     link, access = Link(), session.access
     try:
         for hop in hops:
@@ -86,9 +85,12 @@ async def connect(session: Session, hops: Sequence[Hop]) -> Link:
 async def _connect(session: Session, hop: Hop, name: str, link: Link) -> asyncssh.SSHClientConnection:
     strange: list[TargetFailed] = []
 
-    def on_strange(hop: Hop, result: str, key: str, fingerprint: str) -> bool:
-        said = {"hop": hop.id, "host": hop.host, "port": hop.port, "key": key, "fingerprint": fingerprint}
-        session.tell("host_key", **said, result=result)
+    def on_key(result: str, key: str, fingerprint: str) -> bool:
+        if result != "pinned" or hop.is_doubted:
+            said = {"hop": hop.id, "host": hop.host, "port": hop.port, "key": key, "fingerprint": fingerprint}
+            session.tell("host_key", **said, result=result)
+        if result == "pinned":
+            return True
         if result == "first" and hop.trusts_first_sight:
             return True
         strange.append(
@@ -111,7 +113,7 @@ async def _connect(session: Session, hop: Hop, name: str, link: Link) -> asyncss
                 hop.port,
                 tunnel=link.connection if link.connections else (),
                 config=None,
-                client_factory=lambda: _Pin(hop, on_strange),
+                client_factory=lambda: _Pin(hop, on_key),
                 known_hosts=([], [], []),
                 server_host_key_algs=_host_key_algorithms(hop),
                 x509_trusted_certs=None,

@@ -7,7 +7,6 @@ from typing import Final
 from bastion.gateway.contract import (
     Access,
     Action,
-    Client,
     Front,
     Person,
     Refused,
@@ -19,7 +18,8 @@ from bastion.gateway.contract import (
     Wish,
 )
 from bastion.gateway.session import Node, Session
-from bastion.gateway.ssh.relay import Ask, Terminal, run
+from bastion.gateway.ssh import own
+from bastion.gateway.ssh.relay import Ask, Terminal
 from bastion.gateway.ssh.target import Links
 from bastion.gateway.streams import Stream, Streams
 from bastion.gateway.web.files import Files
@@ -55,13 +55,13 @@ class Desk:
             session.end("node", session.say("end_node"))
 
     async def terminal(self, asked: WebTerminal, stream: Stream) -> None:
-        session = await self._admit(asked.person, asked.client, asked.resource, asked.account, asked.work)
+        session = await self._admit(asked, may_ask=True)
         size = max(LEAST, min(asked.cols, MOST_COLS)), max(LEAST, min(asked.rows, MOST_ROWS))
         hub = Hub(session, size, self._forget)
         self._hubs[session.access.session_id] = hub
         relay = WebRelay(session, hub, Ask("shell", terminal=Terminal(TERM, *size), env=ENVIRONMENT))
         links = Links()
-        running = asyncio.ensure_future(run(relay, links))
+        running = asyncio.ensure_future(own.run(relay, links, hub.own_account))
         self._tasks.add(running)
 
         def ran(task: "asyncio.Future[None]") -> None:
@@ -91,7 +91,7 @@ class Desk:
         await hub.sit(stream, asked.person, is_owner=False, may_type=asked.may_type)
 
     async def files(self, asked: WebFiles, stream: Stream) -> None:
-        session = await self._admit(asked.person, asked.client, asked.resource, asked.account, asked.work)
+        session = await self._admit(asked)
         try:
             await self._accept(stream, session)
             await Files(session, stream).run()
@@ -106,16 +106,19 @@ class Desk:
             session.end("client")
             raise
 
-    async def _admit(self, person: Person, client: Client, resource: str, account: str, work: str) -> Session:
+    async def _admit(self, asked: WebTerminal | WebFiles, *, may_ask: bool = False) -> Session:
+        """`may_ask`: name and password of the person's own are asked for; they are kept for nothing beside."""
+        person, client = asked.person, asked.client
         if len(self._sessions) >= MOST_SESSIONS:
             raise Refused("too_many", say(person.language, "end_node"))
         try:
-            access = await self._node.portal.authorise(Wish(person, client, Front.WEB, resource, account, work))
+            wish = Wish(person, client, Front.WEB, asked.resource, asked.account, asked.work)
+            access = await self._node.portal.authorise(wish)
         except Unreachable:
             raise Refused("unreachable_portal", say(person.language, "unreachable_portal")) from None
         session = Session(self._node, access, person, client)
         self._sessions.add(session)
-        refusal = _refusal(access, person)
+        refusal = _refusal(access, person, may_ask=may_ask)
         if refusal is not None:
             session.refused("connect", refusal.code)
             session.end("revoked")
@@ -134,9 +137,9 @@ class Desk:
         self._sessions.discard(hub.session)
 
 
-def _refusal(access: Access, person: Person) -> Refused | None:
+def _refusal(access: Access, person: Person, *, may_ask: bool) -> Refused | None:
     if not access.may(Action.CONNECT):
         return Refused("no_connect", say(person.language, "end_revoked"))
-    if any(hop.account.is_own for hop in access.hops):
+    if not may_ask and any(hop.account.is_own for hop in access.hops):
         return Refused("own_needed", say(person.language, "own_needed"))
     return None

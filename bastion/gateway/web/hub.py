@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from bastion.gateway.contract import Action, Person
+from bastion.gateway.contract import Account, Action, Person
 from bastion.gateway.recording.writer import Recorder
 from bastion.gateway.session import Session
+from bastion.gateway.ssh.console import MOST_TYPED, Left
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import Exit, Relay
 from bastion.gateway.streams import Stream, StreamClosed
@@ -40,6 +41,8 @@ class Hub:
         self._noticed_at = 0.0
         self._state: dict[str, object] = {}
         self.last_words = ""
+        self._own: tuple[str, asyncio.Future[Account]] | None = None
+        self._own_name = ""
         self._writers: set[asyncio.Task[None]] = set()
         session.spawn(self._look())
 
@@ -61,6 +64,8 @@ class Hub:
         if self.session.recording is not None:
             seat.draw()
         self._seats.append(seat)
+        if is_owner and self._own is not None:
+            self._ask_own(seat, self._own[0])
         if self.session.is_over:
             self._say_end(seat, None)
         writing = asyncio.ensure_future(seat.write())
@@ -154,8 +159,43 @@ class Hub:
             cols, rows = said.get("cols"), said.get("rows")
             if isinstance(cols, int) and isinstance(rows, int) and self.relay is not None:
                 self._resize(max(LEAST, min(cols, MOST_COLS)), max(LEAST, min(rows, MOST_ROWS)))
+        elif said.get("do") == "own":
+            self._answer_own(said.get("name"), said.get("password"))
         elif said.get("do") == "bye":
             self.session.end("client")
+
+    # --- name and password of the owner's own -----------------------------------------------------------------------
+
+    async def own_account(self, account: Account) -> Account:
+        """What the owner types into the page: it is handed on to the target and kept nowhere. Raises Left."""
+        waiting: asyncio.Future[Account] = asyncio.get_running_loop().create_future()
+        self._own = account.name, waiting
+        for seat in self._seats:
+            if seat.is_owner:
+                self._ask_own(seat, account.name)
+        try:
+            given = await waiting
+        finally:
+            self._own = None
+        self._own_name = given.name
+        for seat in self._seats:
+            seat.tell(event="account", account=given.name)
+        return given
+
+    def _ask_own(self, seat: Seat, name: str) -> None:
+        seat.tell(event="own", account=name, words=self.last_words)
+
+    def _answer_own(self, name: object, password: object) -> None:
+        """Without both: the person does not want to say."""
+        if self._own is None or self._own[1].done():
+            return
+        asked, waiting = self._own
+        self.session.used()
+        name, password = (one if isinstance(one, str) else "" for one in (asked or name, password))
+        if name.strip() and password and len(name) + len(password) <= MOST_TYPED:
+            waiting.set_result(Account(name.strip(), password=password))
+        else:
+            waiting.set_exception(Left())
 
     def _resize(self, cols: int, rows: int) -> None:
         if (cols, rows) == self._size or self.relay is None:
@@ -173,7 +213,7 @@ class Hub:
         return {
             "session": access.session_id,
             "resource": access.resource.name,
-            "account": access.hops[-1].account.name if access.hops else "",
+            "account": (access.hops[-1].account.name if access.hops else "") or self._own_name,
             "is_owner": seat.is_owner,
             "may_type": seat.may_type,
             "cols": self._size[0],
@@ -233,6 +273,8 @@ class Hub:
     def done(self, how: Exit) -> None:
         if self._away is not None:
             self._away.cancel()
+        if self._own is not None and not self._own[1].done():
+            self._own[1].set_exception(Left())
         for seat in self._seats:
             self._say_end(seat, how.status)
         self._may_read.set()

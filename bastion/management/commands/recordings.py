@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from accounts import scope
-from bastion.models import BastionSession, PortalKey, RecordingPiece, RecordingPurge
+from bastion.models import BastionSession, FileCopyPart, PortalKey, RecordingPiece, RecordingPurge
 from bastion.services import countersigning, exporting, keeping, verifying
 from bastion.services.searching import since
 
@@ -73,15 +73,16 @@ class Command(BaseCommand):
         self.stdout.write(f"{key.public_key}  {key.fingerprint}  in force")
 
     def _rewrap(self, options: dict[str, Any]) -> None:
-        """After `secrets rotate`: the pieces' own keys under the primary master key."""
+        """After `secrets rotate`: what was sealed on its own, under the primary master key."""
         count, gone = 0, 0
-        rows = RecordingPiece.objects.exclude(session__in=RecordingPurge.objects.values("session"))
-        for piece in rows.select_related("session").order_by("pk").iterator(chunk_size=500):
-            try:
-                count += keeping.rewrap(piece)
-            except keeping.Gone as problem:
-                gone += 1
-                self.stderr.write(f"{piece.session.uid}  piece {piece.number}: {problem}")
+        for model in (RecordingPiece, FileCopyPart):
+            rows = model.objects.exclude(session__in=RecordingPurge.objects.values("session"))
+            for kept in rows.select_related("session").order_by("pk").iterator(chunk_size=500):
+                try:
+                    count += keeping.rewrap(kept)
+                except keeping.Gone as problem:
+                    gone += 1
+                    self.stderr.write(f"{kept.session.uid}  piece {kept.number}: {problem}")
         self.stdout.write(f"{count} pieces were wrapped anew")
         if gone:
             raise CommandError(f"{gone} pieces could not be opened")

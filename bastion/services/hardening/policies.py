@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -15,8 +15,9 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from assets.models import Asset, AssetQuerySet, Credential, CredentialKind, Kind, Rotation
+from assets.models import Asset, AssetQuerySet, Credential, CredentialKind, Kind, Rotation, SshAccess
 from bastion.hardening.findings import Password, Standard
+from bastion.hardening.rules import Seen
 from bastion.hardening.sources import network_of
 from bastion.models import HardenedServer, HardeningPolicy, Node
 from bastion.services.hardening.rights import may_set, require
@@ -97,7 +98,9 @@ def _check(terms: Terms) -> None:
         raise DomainError(_("At most %(most)d entries. Nothing was saved.") % {"most": MOST_ENTRIES}, code="too_many")
 
 
-def standards(assets: Collection[Asset], *, now: datetime) -> dict[int, Standard]:
+def standards(
+    assets: Collection[Asset], *, clouds: Mapping[int, Seen] | None = None, now: datetime
+) -> dict[int, Standard]:
     """What is asked of each of these servers of one customer, with what the platform knows of it; few queries."""
     customer_ids = {asset.customer_id for asset in assets}
     rows = HardeningPolicy.objects.filter(Q(asset=None) | Q(asset__in=assets), customer__in=customer_ids)
@@ -106,6 +109,7 @@ def standards(assets: Collection[Asset], *, now: datetime) -> dict[int, Standard
     servers = {row.asset_id: row for row in HardenedServer.objects.filter(asset__in=assets)}
     nodes = _addresses_of_nodes(customer_ids)
     passwords = _passwords(assets)
+    doors = dict(SshAccess.objects.filter(asset__in=assets).values_list("asset_id", "port"))
     found = {}
     for asset in assets:
         policy = general.get(asset.customer_id) or HardeningPolicy(customer_id=asset.customer_id)
@@ -120,6 +124,8 @@ def standards(assets: Collection[Asset], *, now: datetime) -> dict[int, Standard
             images=frozenset(policy.images),
             image=str(asset.details.get(IMAGE_FACT, "")) if isinstance(asset.details, dict) else "",
             passwords=tuple(passwords.get(asset.pk, ())),
+            login_ports=frozenset({doors[asset.pk]} if asset.pk in doors else ()),
+            cloud=(clouds or {}).get(asset.pk),
         )
     return found
 

@@ -21,7 +21,7 @@ from accounts.errors import DomainError
 from accounts.models import Customer, User
 from assets.models import Asset
 from bastion.models import HardeningCheck, HardeningPolicy, HardeningRun
-from bastion.services.hardening import asking, judging, policies
+from bastion.services.hardening import asking, clouds, judging, policies
 from bastion.services.hardening.rights import may_check, require
 from notify import live
 from timers import services as timers
@@ -138,9 +138,10 @@ def _carry_out(run: HardeningRun, batch: Sequence[HardeningCheck], clock: Clock)
     errands = asking.errands(assets, made, {}, reason=reason, actor=run.started_by, now=now)
     answers = asking.ask(errands)
     now = clock()
+    seen = clouds.look(assets, now=now)
     for check in batch:
         judging.note_address(check.asset, answers[check.asset_id].seen_as)
-    standards = policies.standards(assets, now=now)
+    standards = policies.standards(assets, clouds=seen, now=now)
     for check in batch:
         judging.keep(check=check, answer=answers[check.asset_id], standard=standards[check.asset_id], now=now)
     _tell(run)
