@@ -1,11 +1,15 @@
 """What the rhythm of reports does: opens what outages ask for, and finds documents that nobody is making."""
 
 from datetime import datetime
+from typing import Final
 
 from accounts import scope
 from incidents.services import interruptions
-from reports.models import AccidentFile, AccidentReport
-from reports.services import accidents
+from reports.models import AccidentReport, ServiceFigures
+from reports.services import accidents, families
+
+
+AT_ONCE: Final = 50
 
 
 def open_what_is_owed(*, now: datetime) -> int:
@@ -23,6 +27,17 @@ def open_what_is_owed(*, now: datetime) -> int:
     return opened
 
 
-def documents_waiting(*, now: datetime) -> list[int]:
-    """Needs a platform scope."""
-    return list(AccidentFile.objects.waiting(now).order_by("pk").values_list("pk", flat=True)[:20])
+def documents_waiting(*, now: datetime) -> list[tuple[str, int]]:
+    """Families and files. Needs a platform scope."""
+    return [
+        (name, pk)
+        for name, family in families.FAMILIES.items()
+        for pk in family.file.objects.waiting(now).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
+    ]
+
+
+def figures_waiting(*, now: datetime) -> list[tuple[int, int]]:
+    """Customers and readings, of each customer its oldest: nobody's many reports hold up another's. Needs a platform
+    scope."""
+    waiting = ServiceFigures.objects.waiting(now).order_by("customer_id", "pk").distinct("customer_id")
+    return list(waiting.values_list("customer_id", "pk")[:AT_ONCE])
