@@ -23,8 +23,9 @@ def parts_of(report: ServiceReport) -> list[Part]:
 
 def texts(report: ServiceReport, now: datetime) -> Mapping[str, str]:
     """For each part what was good, what was not, and what is to be done, as the figures say it."""
+    given = {one["name"]: one.get("text", "") for one in report.layout["parts"]}
     with translation.override(report.language):
-        return {part.name: sentences(part.findings) for part in parts_of(report)}
+        return given | {part.name: sentences(part.findings) for part in parts_of(report)}
 
 
 def sentences(findings: Sequence[Finding]) -> str:

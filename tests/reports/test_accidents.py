@@ -240,7 +240,10 @@ def test_a_manager_says_that_none_is_needed_and_the_sweep_obeys(report: Accident
 def test_it_is_due_at_the_end_of_the_third_working_day_reminded_that_morning_and_missed_after_it(
     report: AccidentReport, chen: User, lin: User
 ) -> None:
-    assert {tasks.remind_of_accident.name, tasks.miss_accident.name} == {accident_deadlines.REMIND_TASK, accident_deadlines.MISS_TASK}
+    assert {tasks.remind_of_accident.name, tasks.miss_accident.name} == {
+        accident_deadlines.REMIND_TASK,
+        accident_deadlines.MISS_TASK,
+    }
     thursday = datetime(2026, 3, 5, 10, 0, tzinfo=UTC)
     assert report.due_at == thursday
     fired = []
