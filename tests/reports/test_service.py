@@ -100,18 +100,12 @@ def test_who_was_not_served_has_no_report(jia: Customer) -> None:
 
 
 def test_figures_begin_and_end_with_the_month_in_shanghai(jia: Customer, alice: User) -> None:
-    moments = [
-        MONTH.starts_at - timedelta(seconds=1),
-        MONTH.starts_at,
-        MONTH.ends_at - timedelta(seconds=1),
-        MONTH.ends_at,
-    ]
-    for number, at in enumerate(moments):
-        incident = alarm(make_asset(jia, f"host-{number}"))
+    second = timedelta(seconds=1)
+    for at in (MONTH.starts_at - second, MONTH.starts_at, MONTH.ends_at - second, MONTH.ends_at):
+        incident = raise_incident(alice, customer=jia)
         with scope.platform("test"):
             Incident.objects.filter(pk=incident.pk).update(opened_at=at)
-    numbers = numbers_of(read(opened()[0]), "incidents")
-    assert numbers["count"] == 2
+    assert numbers_of(read(opened()[0]), "incidents")["count"] == 2
 
 
 def test_texts_say_what_the_figures_say_and_what_was_edited_stays(jia: Customer, broken: Incident, chen: User) -> None:
