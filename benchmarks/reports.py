@@ -134,7 +134,8 @@ def make_document(kept: str) -> None:
     made = pdf.make(service_document.preview(content))
     seconds = time.monotonic() - began
     rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "rss": rss, "bytes": len(made), "pages": len(pypdf.PdfReader(io.BytesIO(made)).pages)}))
+    pages = len(pypdf.PdfReader(io.BytesIO(made)).pages)
+    print(json.dumps({"seconds": seconds, "rss": rss, "bytes": len(made), "pages": pages}))
 
 
 def batch(customers: int) -> Figures:

@@ -1,8 +1,0 @@
-"""Being written in its own branch."""
-
-from reports.blocks import Part
-from reports.kinds.asking import Asked
-
-
-def read(asked: Asked) -> Part:
-    return Part("security", "security")
