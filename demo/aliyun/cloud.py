@@ -34,11 +34,11 @@ from demo.aliyun.metrics import MetricStore
 from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, Product, oss_buckets
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
-CALLS_PER_SECOND = {"Cms": 50, "Actiontrail": 2, "BssOpenApi": 10}  # per API and account, RAM users together
+CALLS_PER_SECOND = {"Cms": 50, "Actiontrail": 2, "BssOpenApi": 10, "Sas": 10}  # per API and account, RAM users together
 COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns", "Vpc",
+    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns", "Vpc", "Sas",
 )  # fmt: skip
 
 
@@ -240,7 +240,7 @@ class SimulatedCloud:
         return due
 
     def _limit(self, uid: str, product: str, action: str) -> None:
-        """The limits of CloudMonitor, ActionTrail and billing: calls per second and API, and the month's quota."""
+        """Calls per second and API of the products that have a limit of their own, and CloudMonitor's month."""
         if product not in CALLS_PER_SECOND:
             return
         second = int(self.clock().timestamp())
