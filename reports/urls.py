@@ -2,11 +2,13 @@
 
 from django.urls import path
 
-from reports.views import accidents, issues, parts, verbs
+from reports.views import accidents, issues, parts, promises, verbs
 
 app_name = "reports"
 urlpatterns = [
     path("for-incident/<int:incident_id>/", accidents.for_incident, name="for-incident"),
+    path("promises/", promises.index, name="promises"),
+    path("promises/<int:customer_id>/", promises.of_customer, name="promises-of"),
     path("accidents/", accidents.index, name="accidents"),
     path("accidents/of-incident/<int:incident_id>/", accidents.open_by_hand, name="accident-new"),
     path("accidents/open/<str:token>/", issues.open_by_link, name="accident-open"),
