@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+Ints = NDArray[np.int64] | NDArray[np.int32]
 Span = tuple[datetime, datetime | None]
 ENOUGH: Final = 0.9
 """Of a stretch of time that must have data before its figure stands without a remark."""
@@ -38,7 +38,7 @@ NOTHING: Final = Summary(None, None, None, None, None, 0.0)
 
 
 def summary(mean: Floats, low: Floats, high: Floats, count: Floats | Ints, *, steps: int) -> Summary:
-    """Of a series kept in steps, in the order of time; `steps` is how many the stretch has. p95: of the steps' means."""
+    """Of a series kept in steps, oldest first; `steps` is how many the stretch has. p95: of the steps' means."""
     if not len(mean):
         return NOTHING
     return Summary(
@@ -104,7 +104,7 @@ def change(now: float | None, before: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Health of a customer's month, 0 to 100: the weighted mean of what is known. `parts`: name to value, None unknown."""
+    """Health of a month, 0 to 100: the weighted mean of what is known. `parts`: name to value, None unknown."""
 
     value: float | None
     parts: Mapping[str, float | None]
@@ -126,7 +126,9 @@ def score(parts: Mapping[str, float | None]) -> Score:
     """Each part 0 to 100 or None."""
     known = {name: value for name, value in parts.items() if value is not None}
     weight = sum(WEIGHTS[name] for name in known)
-    value = sum(WEIGHTS[name] * min(max(value, 0.0), 100.0) for name, value in known.items()) / weight if weight else None
+    value = (
+        sum(WEIGHTS[name] * min(max(value, 0.0), 100.0) for name, value in known.items()) / weight if weight else None
+    )
     return Score(value, parts)
 
 

@@ -1,0 +1,8 @@
+"""Being written in its own branch."""
+
+from reports.blocks import Part
+from reports.kinds.asking import Asked
+
+
+def read(asked: Asked) -> Part:
+    return Part("databases", "databases")
