@@ -43,6 +43,10 @@ class Cell:
         return str(kept.LABELS[self.count.verdict])
 
     @property
+    def is_asked(self) -> bool:
+        return self.count.verdict is not Verdict.NOT_ASKED
+
+    @property
     def icon(self) -> str:
         return ICONS[self.count.verdict]
 

@@ -20,6 +20,7 @@ SECOND = timedelta(seconds=1)
 
 def test_open_and_settled_vulnerabilities_of_every_kind_and_page(cloud: SimulatedCloud, client_of: ClientOf) -> None:
     estate = cloud.estate(JIA_UID)
+    estate.vulnerabilities.clear()
     for number in range(230):
         add_vulnerability(estate, instance_id=f"i-{number}", name=f"CVE-{number}", found_at=BEGIN)
     add_vulnerability(

@@ -6,6 +6,7 @@ from collections import Counter
 
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from assets.hosting import HOSTS
 from bastion.gateway.contract import Verdict
@@ -113,7 +114,7 @@ def login_blocks(asked: Asked) -> list[Block]:
         (Column(_("Time"), "time"), Column(_("Server")), Column(_("Account")), Column(_("From")),
          Column(_("Explanation"))),
         tuple(
-            (iso(one.at), one.asset.name, one.account, one.source or _("console"),
+            (iso(one.at), one.asset.name, one.account, one.source or pgettext("log-in", "console"),
              one.explanation or _("not explained"))
             for one in rows[:MOST_ROWS]
         ),

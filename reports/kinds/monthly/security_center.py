@@ -174,7 +174,7 @@ def _events(asked: Asked, center: Center) -> Table:
     rows = tuple(
         (
             one.occurred_at.isoformat(), one.name, one.kind, _level(one.level), one.instance_name or one.instance_id,
-            _("settled") if one.is_settled else _("open"),
+            pgettext("security event", "settled") if one.is_settled else pgettext("security event", "open"),
         )
         for one in events[:MOST_ROWS]
     )  # fmt: skip

@@ -9,7 +9,7 @@ from datetime import datetime
 from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from assets.hosting import HOSTS
 from assets.models import Asset
@@ -226,7 +226,7 @@ def patch_blocks(asked: Asked, found: Patches) -> list[Block]:
     rows = tuple(
         (
             one.number, one.title, one.patch, names_of(list(one.assets.all())),
-            _("to come") if one in found.waiting else str(one.get_state_display()),
+            pgettext("patch", "to come") if one in found.waiting else str(one.get_state_display()),
             None if one in found.waiting else iso(one.ended_at),
         )
         for one in shown[:MOST_ROWS]
@@ -237,7 +237,10 @@ def patch_blocks(asked: Asked, found: Patches) -> list[Block]:
     )  # fmt: skip
     held = Table(
         "patch_reviews", _("Quarterly patch review"),
-        (Column(_("Due"), "day"), Column(_("Customer told"), "time"), Column(_("Held"), "time"), Column(_("Minutes"))),
+        (
+            Column(_("Due"), "day"), Column(_("Customer told"), "time"), Column(pgettext("review", "Held"), "time"),
+            Column(_("Minutes")),
+        ),
         tuple(
             (one.due_on.isoformat(), iso(one.told_at),
              iso(one.done_at) if _was_done(one, asked.until) else None, one.minutes[:300])
