@@ -275,15 +275,16 @@ def _quota(span: Span) -> Counts:
     """Each limit of the contract once a month: what stood at its end, or stands now."""
     middleware = Q(kind=Kind.MIDDLEWARE) | Q(kind=Kind.DATABASE, product__in=QUOTA_DATABASES)
     rows = Asset.objects.manual().filter(middleware | Q(kind__in=(Kind.URL, Kind.PORT)), customer__in=span.ids)
-    there = list(rows.values_list("customer_id", "kind", "created_at", "retired_at"))
+    there: dict[int, list[tuple[str, figures.Span]]] = {}
+    for owner, kind, since, until in rows.values_list("customer_id", "kind", "created_at", "retired_at"):
+        there.setdefault(owner, []).append((kind, (since, until)))
     found: Counts = {}
     for customer, month in span.cells():
         contract = span.contract_of(customer, month)
         if contract is None:
             continue
         at = min(month.ends_at, span.now)
-        kinds = [kind for owner, kind, since, until in there
-                 if owner == customer.pk and figures.standing([(since, until)], at)]  # fmt: skip
+        kinds = [kind for kind, lived in there.get(customer.pk, []) if figures.standing([lived], at)]
         urls, ports = kinds.count(Kind.URL), kinds.count(Kind.PORT)
         limits = [
             (len(kinds) - urls - ports, contract.middleware_quota),
@@ -342,10 +343,12 @@ def _change_backup(span: Span) -> Counts:
 
 def _backup_policy(span: Span) -> Counts:
     """What the last comparison found; of earlier months nothing is kept."""
-    policies = list(BackupPolicy.objects.filter(customer__in=span.ids, asset__retired_at=None))
+    policies: dict[int, list[BackupPolicy]] = {}
+    for policy in BackupPolicy.objects.filter(customer__in=span.ids, asset__retired_at=None):
+        policies.setdefault(policy.customer_id, []).append(policy)
     found: Counts = {}
     for customer, month in span.cells():
-        mine = [one for one in policies if one.customer_id == customer.pk and one.agreed_at < month.ends_at]
+        mine = [one for one in policies.get(customer.pk, []) if one.agreed_at < month.ends_at]
         if not mine:
             continue
         if not month.starts_at <= span.now < month.ends_at:

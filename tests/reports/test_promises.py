@@ -404,6 +404,17 @@ def test_both_sides_see_a_customers_month_and_strangers_nothing(
         assert 'id="response-raised"' in response.content.decode()
 
 
+def test_the_rows_behind_a_number_are_a_page_of_whoever_is_shown_the_way(
+    jia: Customer, alice: User, chen: User, client_for: ClientFor
+) -> None:
+    for person in (alice, chen):
+        browser = client_for(person)
+        response = browser.get(f"/reports/promises/{jia.pk}/")
+        ways = {line.evidence for group in response.context["groups"] for line in group.lines if line.evidence}
+        assert len(ways) > 10
+        assert {way for way in ways if browser.get(way).status_code != 200} == set()
+
+
 def test_the_customers_side_by_side(
     jia: Customer, yi: Customer, alice: User, chen: User, client_for: ClientFor
 ) -> None:
