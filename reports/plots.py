@@ -14,6 +14,7 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from reports.blocks import Chart
 
@@ -89,6 +90,11 @@ def _ticks(axes: Axes, chart: Chart) -> None:
         axes.set_title(chart.unit, loc="left", fontsize=7.5, color="#57606a", pad=3)
     if chart.lowest is not None or chart.highest is not None:
         axes.set_ylim(chart.lowest, chart.highest)
+    known = [value for curve in chart.curves for value in curve.values if value is not None]
+    if all(value.is_integer() for value in known):
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        if chart.highest is None and max(known, default=0) < 1:
+            axes.set_ylim(top=1)
 
 
 def _floats(values: tuple[float | None, ...]) -> Any:

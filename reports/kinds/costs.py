@@ -74,7 +74,8 @@ def _anomalies(asked: Asked) -> Table:
     rows = CostAnomaly.objects.filter(customer=asked.customer, first_day__lte=last, last_day__gte=first)
     columns = (
         Column(_("From"), "day"), Column(_("Until"), "day"), Column(_("Product")),
-        Column(_("On the worst day"), "money", CNY), Column(_("Usual"), "money", CNY), Column(_("Above the usual in all"), "money", CNY),
+        Column(_("On the worst day"), "money", CNY),
+        Column(_("Usual"), "money", CNY), Column(_("Above the usual in all"), "money", CNY),
     )  # fmt: skip
     shown = tuple(
         (
