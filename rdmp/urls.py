@@ -14,6 +14,7 @@ api = [
     path("", include("incidents.api_urls")),
     path("", include("changes.api_urls")),
     path("", include("costs.api_urls")),
+    path("", include("reports.api_urls")),
 ]
 
 urlpatterns = [

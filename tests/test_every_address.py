@@ -37,7 +37,7 @@ from changes.models import ChangeFile, DutyFile
 from incidents.models import Attachment, IncidentAsset
 from notify import live
 from notify.models import Delivery
-from reports.models import AccidentFile, AccidentReport
+from reports.models import AccidentFile, AccidentReport, MadeState, ServiceFile, ServiceReport
 from tests.conftest import NOW, ClientFor, make_person
 from tests.specimens import Marks, Specimens
 from tests.walk import (
@@ -215,16 +215,17 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
 
 
 def _issue(specimens: Specimens) -> None:
-    """The customer has been sent the report: its document is there to be taken and received."""
-    document = specimens.made[AccidentFile]
-    assert isinstance(document, AccidentFile)
-    content = specimens.marks.new("the document itself").encode()
-    default_storage.delete(document.stored_name)
-    default_storage.save(document.stored_name, ContentFile(content))
-    AccidentFile.objects.filter(pk=document.pk).update(
-        state=AccidentFile.State.READY, sha256=hashlib.sha256(content).hexdigest(), sent_at=NOW
-    )
-    AccidentReport.objects.filter(issues=document.issue).update(sent_at=NOW)
+    """The customer has been sent the reports: their documents are there to be taken and received."""
+    for kind, of in ((AccidentFile, AccidentReport), (ServiceFile, ServiceReport)):
+        document = specimens.made[kind]
+        assert isinstance(document, AccidentFile | ServiceFile)
+        content = specimens.marks.new("the document itself").encode()
+        default_storage.delete(document.stored_name)
+        default_storage.save(document.stored_name, ContentFile(content))
+        kind.objects.filter(pk=document.pk).update(
+            state=MadeState.READY, sha256=hashlib.sha256(content).hexdigest(), sent_at=NOW
+        )
+        of.objects.filter(issues=document.issue).update(sent_at=NOW)
 
 
 def _can_be_internal(model: type[models.Model]) -> bool:

@@ -27,6 +27,7 @@ from monitoring.services import expiry
 from reports import figures
 from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Part, Remark, Source, Table
 from reports.figures import Score
+from reports.kinds import promises
 from reports.kinds.asking import Asked
 from reports.kinds.monthly.incidents import incidents_of
 
@@ -54,6 +55,7 @@ def read(asked: Asked) -> Part:
               Source(_("Open Disaster and High alerts, ends within sixty days, worst availability.")),
               empty=_("Nothing stands out.")),
         ending,
+        promises.block(asked),
         *_costs(asked),
     ]  # fmt: skip
     return Part("overview", _("Overview"), tuple(blocks), tuple(_findings(score, businesses, ending, asked)))
