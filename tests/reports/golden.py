@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from django.utils import timezone, translation
@@ -37,38 +37,38 @@ def asset_of(customer: Customer, name: str, kind: str = "server", **fields: obje
         return Asset.objects.create(customer=customer, name=name, kind=kind, **values)
 
 
-def steps(first: datetime, last: datetime, step: timedelta = STEP) -> NDArray[np.int64]:
-    """Unix milliseconds of every step from one moment up to another."""
-    return np.arange(_ms(first), _ms(last), step // timedelta(milliseconds=1), dtype=np.int64)
-
-
 def write(
-    asset: Asset, metric: str, value: float | Callable[[NDArray[np.int64]], Floats], *,
-    first: datetime = MARCH.starts_at, last: datetime = MARCH.ends_at, step: timedelta = STEP, **labels: str,
-) -> None:  # fmt: skip
-    """One point a step; `value` may be a function of the number of the step."""
-    ts = steps(first, last, step)
+    asset: Asset,
+    metric: str,
+    value: float | Callable[[NDArray[np.int64]], Floats],
+    *,
+    first: datetime = MARCH.starts_at,
+    last: datetime = MARCH.ends_at,
+    **labels: str,
+) -> None:
+    """One point every five minutes; `value` may be a function of the number of the step."""
+    ts = np.arange(_ms(first), _ms(last), STEP // timedelta(milliseconds=1), dtype=np.int64)
     values = value(np.arange(len(ts))) if callable(value) else np.full(len(ts), float(value))
     with scope.customer(asset.customer):
-        series, owner = registry.resolve(
-            asset.customer_id, [(asset.customer_id, asset.pk, metric, labels_text(labels))], now=first
-        )
+        key = (asset.customer_id, asset.pk, metric, labels_text(labels))
+        series, owner = registry.resolve(asset.customer_id, [key], now=first)
         storage.make_days(storage.days_of(ts))
         storage.write(
-            customer_id=asset.customer_id, asset=np.repeat(owner, len(ts)), ts=ts, series=np.repeat(series, len(ts)),
+            customer_id=asset.customer_id,
+            asset=np.repeat(owner, len(ts)),
+            ts=ts,
+            series=np.repeat(series, len(ts)),
             value=values,
-        )  # fmt: skip
+        )
 
 
 def one(asset: Asset, metric: str, value: float, at: datetime, **labels: str) -> None:
     write(asset, metric, value, first=at, last=at + STEP, **labels)
 
 
-def read(
-    customer: Customer, part: Callable[[Asked], Part], *, start: datetime = MARCH.starts_at, now: datetime = day(34)
-) -> Part:
-    """The part as it is kept and read again."""
-    asked = Asked(customer, MARCH, start, MARCH.ends_at, now, {})
+def read(customer: Customer, part: Callable[[Asked], Part], *, start: datetime = MARCH.starts_at) -> Part:
+    """The part as it is kept and read again, on the 3rd of April."""
+    asked = Asked(customer, MARCH, start, MARCH.ends_at, day(34), {})
     with scope.customer(customer), translation.override("zh-hans"), timezone.override(ZONE):
         found = part(asked)
     (kept,) = blocks.read(blocks.written([found]))
@@ -88,6 +88,11 @@ def rows(part: Part, key: str) -> dict[Any, tuple[Any, ...]]:
     return {row[0]: row[1:] for row in table(part, key).rows}
 
 
+def wide_rows(part: Part, key: str, cells: int = 2) -> dict[Any, tuple[Any, ...]]:
+    """Rows by their first cells."""
+    return {row[:cells]: row[cells:] for row in table(part, key).rows}
+
+
 def chart(part: Part, key: str) -> dict[str, dict[str, float | None]]:
     """Curves by name, values by day."""
     found = next(block for block in part.blocks if isinstance(block, Chart) and block.key == key)
@@ -103,4 +108,4 @@ def said(part: Part, tone: str) -> str:
 
 
 def _ms(at: datetime) -> int:
-    return cast(int, round(at.timestamp() * 1000))
+    return round(at.timestamp() * 1000)
