@@ -1,12 +1,15 @@
 """A month of synthetic data with answers that are known beforehand: March 2026 in Shanghai."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import numpy as np
+from django.db import transaction
 from django.utils import timezone, translation
 from numpy.typing import NDArray
+from pytest_django import DjangoDbBlocker
 
 from accounts import scope
 from accounts.models import Customer
@@ -29,6 +32,16 @@ Floats = NDArray[np.float64]
 def day(number: int, hour: float = 0) -> datetime:
     """A moment of March in Shanghai; the 32nd is the first of April."""
     return datetime(2026, 3, 1, tzinfo=ZONE) + timedelta(days=number - 1, hours=hour)
+
+
+@contextmanager
+def passing_world(blocker: DjangoDbBlocker) -> Generator[None]:
+    """A database that forgets at the end: for a month that many tests read."""
+    with blocker.unblock(), transaction.atomic():
+        registry.forget()
+        yield
+        transaction.set_rollback(True)
+    registry.forget()
 
 
 def asset_of(customer: Customer, name: str, kind: str = "server", **fields: object) -> Asset:
