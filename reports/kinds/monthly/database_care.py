@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from django.db.models import Q
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import get_language, ngettext
+from django.utils.translation import get_language, ngettext, pgettext
 from django.utils.translation import gettext as _
 
 from assets.models import Asset
@@ -40,7 +40,7 @@ def is_done(asked: Asked, drill: DutyOccurrence) -> bool:
 
 def backups(asked: Asked, assets: Sequence[Asset], agreed: Mapping[int, BackupPolicy]) -> Table:
     columns = (
-        Column(_("Database")), Column(_("Agreed")), Column(_("State")), Column(_("Differences")),
+        Column(_("Database")), Column(pgettext("policy", "Agreed")), Column(_("State")), Column(_("Differences")),
         Column(_("Compared at"), "time"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = []

@@ -175,7 +175,7 @@ def _chart(
 
 def _items(asked: Asked, one: Database) -> Table:
     columns = (
-        Column(_("Item")), Column(_("Unit")), Column(_("Mean"), "number"), Column("p95", "number"),
+        Column(_("Monitored item")), Column(_("Unit")), Column(_("Mean"), "number"), Column("p95", "number"),
         Column(_("Highest"), "number"), Column(_("Growth"), "number"), Column(_("Time with data"), "share"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
@@ -201,7 +201,7 @@ def _unit(item: Item) -> str:
 
 def _slow(asked: Asked, slow: slow_sql.Found) -> Table:
     columns = (
-        Column(_("Database")), Column(_("Schema")), Column(_("Statement")), Column(_("Times"), "number"),
+        Column(_("Database")), Column(_("Schema")), Column(_("SQL statement")), Column(_("Times"), "number"),
         Column(_("Altogether"), "length"), Column(_("Mean"), "number", "s"), Column(_("Longest"), "number", "s"),
         Column(_("Rows examined"), "number"),
     )  # fmt: skip
@@ -260,7 +260,7 @@ def _findings(  # noqa: PLR0917 - what a part knows
         said.append(Finding("good", _("Every backup is as agreed.")))
     for days, one in _filling(asked, known)[:DRAWN]:
         words = {"name": one.name, "days": math.floor(days)}
-        said.append(Finding("bad", _("The storage of %(name)s is expected to be full in %(days)d days.") % words))
+        said.append(Finding("bad", _("The storage of %(name)s is expected to be full; days left: %(days)d.") % words))
     differing = [row.asset.name for row in agreed.values() if row.state == State.DIFFERS]
     if differing:
         said.append(Finding("bad", _("Backups that are not as agreed: %(names)s.") % {"names": names_of(differing)}))

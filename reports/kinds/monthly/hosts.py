@@ -211,7 +211,7 @@ def _fullest(host: Host) -> tuple[float | None, Sequence[float | None]]:
 
 def _ports(asked: Asked, ports: Sequence[Port]) -> Table:
     columns = (
-        Column(_("Asset")), Column(_("Port")), Column(_("Open"), "share"), Column(_("At the end")),
+        Column(_("Asset")), Column(_("Port")), Column(_("Found open"), "share"), Column(_("At the end")),
         Column(_("Time with data"), "share"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
@@ -264,7 +264,7 @@ def _findings(
         said.append(Finding("bad", text % words))
     for left, host, disk in _filling(asked, hosts)[:DRAWN]:
         full = {"host": host.name, "disk": disk.name, "days": math.floor(left)}
-        said.append(Finding("bad", _("%(disk)s of %(host)s is expected to be full in %(days)d days.") % full))
+        said.append(Finding("bad", _("%(disk)s of %(host)s is expected to be full; days left: %(days)d.") % full))
     if unknown:
         said.append(Finding("next", _("Find out why there is no data of %(names)s.") % {"names": names_of(unknown)}))
     by_rule: dict[str, list[str]] = {}

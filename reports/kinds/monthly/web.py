@@ -116,7 +116,7 @@ def _sites(asked: Asked, sites: Sequence[Site], outages: Sequence[Alert]) -> Tab
 def _places(asked: Asked, sites: Sequence[Site]) -> Table:
     columns = (
         Column(_("URL")), Column(_("Probe point")), Column(_("Availability"), "share"), Column("p50", "number", "ms"),
-        Column("p95", "number", "ms"), Column("p99", "number", "ms"), Column(_("Checks"), "number"),
+        Column("p95", "number", "ms"), Column("p99", "number", "ms"), Column(_("Number of checks"), "number"),
     )  # fmt: skip
     known = locations()
     rows: list[tuple[Cell, ...]] = []
@@ -252,7 +252,7 @@ def _findings(  # noqa: PLR0917 - what a part knows
         said.append(Finding("next", text % words))
     for one in [one for one in endings if one.days <= SOON_DAYS][:NAMED]:
         left = {"name": one.name, "what": one.what, "days": math.floor(one.days)}
-        said.append(Finding("next", _("Renew %(name)s (%(what)s): %(days)d days are left.") % left))
+        said.append(Finding("next", _("Renew %(name)s (%(what)s); days left: %(days)d.") % left))
     return said
 
 
