@@ -79,6 +79,7 @@ MENU = (
             Place("monitoring:alerts", _("Alerts"), "bell-ringing", everybody, "alerts", "a"),
             Place("assets:list", _("Assets"), "server-2", everybody, "assets", "s"),
             Place("incidents:follow-ups", _("Follow-ups"), "checklist"),
+            Place("reports:service", _("Service reports"), "report-analytics"),
             Place("reports:accidents", _("Accident reports"), "report-medical"),
             Place("incidents:knowledge", _("Knowledge base"), "books"),
             Place("incidents:announcements", _("Announcements"), "speakerphone", everybody),

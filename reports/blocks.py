@@ -142,6 +142,4 @@ def compared(parts: Sequence[Part], before: Sequence[Part]) -> list[Part]:
         )
         return msgspec.structs.replace(block, figures=figures)
 
-    return [
-        msgspec.structs.replace(part, blocks=tuple(again(part, block) for block in part.blocks)) for part in parts
-    ]
+    return [msgspec.structs.replace(part, blocks=tuple(again(part, block) for block in part.blocks)) for part in parts]

@@ -17,8 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Weights = Floats | Ints | NDArray[np.int32]
+Ints = NDArray[np.int64] | NDArray[np.int32]
 Span = tuple[datetime, datetime | None]
 DAY_MS: Final = 86_400_000
 ENOUGH: Final = 0.9
@@ -40,8 +39,8 @@ class Summary:
 NOTHING: Final = Summary(None, None, None, None, None, 0.0)
 
 
-def summary(mean: Floats, low: Floats, high: Floats, count: Weights, *, steps: int) -> Summary:
-    """Of a series kept in steps, in the order of time; `steps` is how many the stretch has. p95: of the steps' means."""
+def summary(mean: Floats, low: Floats, high: Floats, count: Floats | Ints, *, steps: int) -> Summary:
+    """Of a series kept in steps, oldest first; `steps` is how many the stretch has. p95: of the steps' means."""
     if not len(mean):
         return NOTHING
     return Summary(
@@ -62,7 +61,7 @@ def percentile(values: Sequence[float] | Floats, share: float) -> float | None:
     return float(ordered[max(math.ceil(share / 100 * len(ordered)) - 1, 0)])
 
 
-def availability(bad: Floats, count: Weights) -> float | None:
+def availability(bad: Floats, count: Floats | Ints) -> float | None:
     """In per cent, of a series that is 1 when it was bad and 0 when not, kept in steps; None without data."""
     total = float(np.sum(count)) if len(bad) else 0.0
     return None if total == 0 else 100.0 * (1.0 - float(np.sum(bad * count)) / total)
@@ -74,7 +73,7 @@ def bad_share(mean: Floats, high: Floats) -> Floats:
     return np.divide(mean, high, out=np.zeros_like(mean), where=high > 0)
 
 
-def by_day(ts: Ints, values: Floats, weights: Weights, edges: Sequence[int]) -> list[float | None]:
+def by_day(ts: Ints, values: Floats, weights: Floats | Ints, edges: Sequence[int]) -> list[float | None]:
     """The weighted mean of each stretch between two edges, half open; None where there is nothing. `ts` ascending;
     times and edges in Unix milliseconds, one more edge than there are days."""
     return [
@@ -101,9 +100,11 @@ def added(parts: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
     return ts, total.astype(np.float64)
 
 
-def coarser(ts: Ints, values: Floats, weights: Weights, step_ms: int) -> tuple[Ints, Floats]:
+def coarser(
+    ts: Ints, values: Floats, weights: Floats | Ints, step_ms: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Steps as longer ones: where each begins, and its weighted mean. `ts` ascending, Unix milliseconds."""
-    begins, places = np.unique(ts // step_ms * step_ms, return_inverse=True)
+    begins, places = np.unique(ts.astype(np.int64) // step_ms * step_ms, return_inverse=True)
     total = np.bincount(places, weights=weights, minlength=len(begins))
     return begins, np.bincount(places, weights=values * weights, minlength=len(begins)) / total
 
@@ -122,7 +123,7 @@ def growth(counter: Floats) -> float | None:
     return float(np.where(step < 0, counter[1:], step).sum())
 
 
-def commonest(codes: Weights) -> int | None:
+def commonest(codes: Floats | Ints) -> int | None:
     """What was said most, of several the least; None of nothing."""
     if not len(codes):
         return None
@@ -164,7 +165,7 @@ def change(now: float | None, before: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Health of a customer's month, 0 to 100: the weighted mean of what is known. `parts`: name to value, None unknown."""
+    """Health of a month, 0 to 100: the weighted mean of what is known. `parts`: name to value, None unknown."""
 
     value: float | None
     parts: Mapping[str, float | None]
@@ -186,7 +187,9 @@ def score(parts: Mapping[str, float | None]) -> Score:
     """Each part 0 to 100 or None."""
     known = {name: value for name, value in parts.items() if value is not None}
     weight = sum(WEIGHTS[name] for name in known)
-    value = sum(WEIGHTS[name] * min(max(value, 0.0), 100.0) for name, value in known.items()) / weight if weight else None
+    value = (
+        sum(WEIGHTS[name] * min(max(value, 0.0), 100.0) for name, value in known.items()) / weight if weight else None
+    )
     return Score(value, parts)
 
 

@@ -10,7 +10,7 @@ from accounts.models import Role, User
 from incidents import duty
 from notify import services as notify
 from notify.models import Topic
-from reports.models import AccidentReport, ReportState, WrittenReport
+from reports.models import AccidentReport, ReportState, ServiceReport, WrittenReport
 
 Text = Callable[[], tuple[str, str]]
 MEDIA = ("inbox", "email")
@@ -26,6 +26,24 @@ def accident_opened(report: AccidentReport, people: Iterable[User], *, now: date
         return subject, _lines(_about(report), why)
 
     tell(report, "opened", people, text, now=now)
+
+
+def drafted(report: ServiceReport, *, now: datetime) -> None:
+    """The figures of the month are there: somebody may go on from them."""
+
+    def text() -> tuple[str, str]:
+        names = {"title": report.title}
+        return _("%(title)s: the draft is there") % names, _lines(_about(report), _due(report))
+
+    tell(report, "drafted", _writers(report, now), text, now=now)
+
+
+def due_soon(report: ServiceReport, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"title": report.title}
+        return _("%(title)s has not been sent yet") % names, _lines(_about(report), _state(report), _due(report))
+
+    tell(report, f"soon:{now:%Y%m%d}", _writers(report, now), text, now=now)
 
 
 def due_today(report: WrittenReport, *, now: datetime) -> None:
@@ -96,6 +114,10 @@ def _about(report: WrittenReport) -> str:
 
 def _state(report: WrittenReport) -> str:
     return _("It is now “%(state)s”.") % {"state": ReportState(report.state).label}
+
+
+def _due(report: WrittenReport) -> str:
+    return _("It is due by %(time)s.") % _names(report)
 
 
 def _lines(*lines: str) -> str:

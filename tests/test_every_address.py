@@ -82,7 +82,7 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "roster/calendar/<str:token>.ics": "a secret address for calendar programs",
     "monitoring/shared/": "takes the secret of a link to a dashboard",
     "monitoring/shared/knock/": "a link to a dashboard",
-    "reports/accidents/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",
+    "reports/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",
     "bastion/install/node.sh": "what a machine fetches to become a node, the same for everybody (test_installing)",
     "bastion/install/node-<str:digest>.tar.gz": "the node program, the same for everybody (test_installing)",
     "bastion/node/enrol/": "a node brings its token: it is the secret (tests/bastion/test_node_api.py)",

@@ -39,8 +39,13 @@ class Asked:
 
     @cached_property
     def assets(self) -> list[Asset]:
-        """Whatever was there for a part of the time: what was retired in it counts, what came after it does not."""
+        """Whatever was there for a part of the time: what was retired in it counts, what came after it does not.
+
+        Of a report about some resources, those alone.
+        """
         rows = Asset.objects.filter(customer=self.customer, created_at__lt=self.end)
+        if chosen := self.wishes.get("assets"):
+            rows = rows.filter(pk__in=chosen)
         return list(rows.exclude(retired_at__lte=self.start).order_by("name", "pk"))
 
     @cached_property

@@ -88,9 +88,7 @@ class ServiceReport(WrittenReport):
                 condition=Q(state__in=("draft", "review", "signed", "sent", "withdrawn")),
                 name="service_report_state_is_known",
             ),
-            models.CheckConstraint(
-                condition=Q(ends_at__gt=models.F("starts_at")), name="service_report_has_a_length"
-            ),
+            models.CheckConstraint(condition=Q(ends_at__gt=models.F("starts_at")), name="service_report_has_a_length"),
         )
         indexes = (models.Index(fields=("customer", "kind", "-period"), name="service_report_by_customer"),)
 

@@ -17,7 +17,7 @@ from reports.models import AccidentIssue, AccidentPart, AccidentReport, PartName
 
 
 def texts(report: AccidentReport, now: datetime) -> Mapping[str, str]:
-    return facts.texts(report, now=now)
+    return {part.value: text for part, text in facts.texts(report, now=now).items()}
 
 
 def in_order(found: Sequence[AccidentPart]) -> list[AccidentPart]:
@@ -65,6 +65,12 @@ def content(report: AccidentReport) -> dict[str, Any]:
 
 def html(issue: AccidentIssue) -> str:
     return accident_document.html(issue)
+
+
+def shown(issue: AccidentIssue) -> dict[str, object]:
+    """In the language in which it was signed."""
+    with translation.override(issue.content["language"]):
+        return accident_document.context(issue, issue.content)
 
 
 def usual(report: AccidentReport) -> set[int]:

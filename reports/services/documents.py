@@ -32,7 +32,9 @@ def try_again(*, file: F, actor: User, now: datetime) -> F:
         raise DomainError(_("This document is being made, or is there already."), code="wrong_state")
     file.state, file.tries, file.error, file.progress = MadeState.WAITING, 0, "", 0
     file.save(update_fields=["state", "tries", "error", "progress"])
-    audit.record(action=f"{file.issue.report.NOUN}.render_again", actor=actor, customer=file.customer, obj=file, now=now)
+    audit.record(
+        action=f"{file.issue.report.NOUN}.render_again", actor=actor, customer=file.customer, obj=file, now=now
+    )
     return file
 
 

@@ -45,6 +45,13 @@ class Family:
     content: Callable[[Any], dict[str, Any]]
     """What the document says, besides what every document says."""
     html: Callable[[Any], str]
+    shown: Callable[[Any], dict[str, object]]
+    """What the page of an issue shows."""
+    page: str
+    desk: str
+    """The page on which it is written."""
+    workshop: Callable[[Any], dict[str, object]]
+    """What that shows besides the parts."""
     arm: Callable[[Any, datetime], None]
     """Set the timers of its deadline."""
     usual: Callable[[Any], set[int]]
@@ -66,6 +73,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
         check=accident_content.check,
         content=accident_content.content,
         html=accident_content.html,
+        shown=accident_content.shown,
+        page="reports/issue.html",
+        desk="reports/accident.html",
+        workshop=lambda _report: {},
         arm=accident_deadlines.arm,
         usual=accident_content.usual,
         order=accident_content.in_order,
@@ -82,6 +93,10 @@ FAMILIES: Final[Mapping[str, Family]] = {
         check=service_content.check,
         content=service_content.content,
         html=service_content.html,
+        shown=service_content.shown,
+        page="reports/service_issue.html",
+        desk="reports/service.html",
+        workshop=service_content.workshop,
         arm=service_deadlines.arm,
         usual=service_content.usual,
     ),

@@ -58,7 +58,7 @@ def _claim(family: str, file_id: int, now: datetime) -> WrittenFile | None:
 
 
 def _place(file: WrittenFile) -> str:
-    return f"reports/{file.customer_id}/{file.issue.report.number}-v{file.issue.number}-{file.issue_id}.pdf"
+    return f"reports/{file.customer_id}/{file.issue.report.number}-v{file.issue.number}-{file.issue.pk}.pdf"
 
 
 def _write_beside(file: WrittenFile, content: bytes) -> Path:
@@ -89,8 +89,12 @@ def _settle(file: WrittenFile, beside: Path, content: bytes, now: datetime) -> b
     mine.save()
     detail = {"issue": file.issue.number, "sha256": mine.sha256, "size": mine.size}
     audit.record(
-        action=f"{file.issue.report.NOUN}.document", actor=None, customer=mine.customer, obj=file.issue.report,
-        detail=detail, now=now,
+        action=f"{file.issue.report.NOUN}.document",
+        actor=None,
+        customer=mine.customer,
+        obj=file.issue.report,
+        detail=detail,
+        now=now,
     )
     live.publish(customer_id=mine.customer_id, topic="reports", object_id=file.issue.report_id)
     return True

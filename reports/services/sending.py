@@ -99,13 +99,13 @@ def note_reading(*, issue: WrittenIssue, person: User, now: datetime) -> None:
     """The first time that a recipient opens it: the read mark."""
     rows = families.of(issue).recipient.objects.filter(issue=issue, user=person, read_at=None)
     if rows.update(read_at=now):
-        live.publish(customer_id=issue.customer_id, topic="reports", object_id=issue.report_id)
+        live.publish(customer_id=issue.customer_id, topic="reports", object_id=issue.report.pk)
 
 
 def confirm(*, issue: WrittenIssue, actor: User, now: datetime, address: str | None = None) -> WrittenRecipient:
     """Somebody to whom it was sent confirms in the portal that they have it."""
     require_write(actor)
-    recipient = families.of(issue).recipient.objects.filter(issue=issue, user=actor).first()
+    recipient: WrittenRecipient | None = families.of(issue).recipient.objects.filter(issue=issue, user=actor).first()
     if recipient is None:
         raise PermissionDenied
     return take_receipt(recipient=recipient, way=WrittenRecipient.Way.PORTAL, now=now, address=address)
@@ -141,6 +141,7 @@ def receipts(issue: WrittenIssue) -> list[Receipt]:
 
 
 def _give(report: WrittenReport, issue: WrittenIssue, person: User, actor: User, now: datetime) -> WrittenRecipient:
+    recipient: WrittenRecipient
     ends_at = now + timedelta(days=settings.REPORT_LINK_DAYS)
     recipient, created = families.of(report).recipient.objects.get_or_create(
         issue=issue,
@@ -156,9 +157,7 @@ def _give(report: WrittenReport, issue: WrittenIssue, person: User, actor: User,
     return recipient
 
 
-def _tell(
-    report: WrittenReport, issue: WrittenIssue, recipient: WrittenRecipient, person: User, now: datetime
-) -> None:
+def _tell(report: WrittenReport, issue: WrittenIssue, recipient: WrittenRecipient, person: User, now: datetime) -> None:
     link = settings.PUBLIC_URL + reverse("reports:open", args=[token_for(recipient)])
     names = {
         "number": report.number,

@@ -13,7 +13,7 @@ from accounts.errors import DomainError
 from accounts.models import Contact
 from reports import blocks, service_document
 from reports.blocks import Finding, Part
-from reports.models import ReportPlan, ServiceIssue, ServiceReport
+from reports.models import ReportPlan, ServiceFigures, ServiceIssue, ServiceReport
 
 
 def parts_of(report: ServiceReport) -> list[Part]:
@@ -23,8 +23,9 @@ def parts_of(report: ServiceReport) -> list[Part]:
 
 def texts(report: ServiceReport, now: datetime) -> Mapping[str, str]:
     """For each part what was good, what was not, and what is to be done, as the figures say it."""
+    given = {one["name"]: one.get("text", "") for one in report.layout["parts"]}
     with translation.override(report.language):
-        return {part.name: sentences(part.findings) for part in parts_of(report)}
+        return given | {part.name: sentences(part.findings) for part in parts_of(report)}
 
 
 def sentences(findings: Sequence[Finding]) -> str:
@@ -68,6 +69,19 @@ def content(report: ServiceReport) -> dict[str, Any]:
 
 def html(issue: ServiceIssue) -> str:
     return service_document.html(issue)
+
+
+def shown(issue: ServiceIssue) -> dict[str, object]:
+    """In the language in which it was signed."""
+    with translation.override(issue.content["language"]):
+        return service_document.context(issue.content, draws=False)
+
+
+def workshop(report: ServiceReport) -> dict[str, object]:
+    """The reading of its figures, and what it brought, by part."""
+    with translation.override(report.language):
+        sections = service_document.sections(parts_of(report))
+    return {"reading": ServiceFigures.objects.get(report=report), "figures_of": {one.name: one for one in sections}}
 
 
 def usual(report: ServiceReport) -> set[int]:

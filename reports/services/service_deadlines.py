@@ -41,5 +41,5 @@ def arm(report: ServiceReport, now: datetime) -> None:
     for what, at in moments.items():
         if what == "due" and report.missed_at is not None:
             continue
-        args = {"report_id": report.pk, "what": what}
+        args: dict[str, int | str] = {"report_id": report.pk, "what": what}
         timers.set(key=f"{report.key}{what}", due_at=at, task=TASK, args=args, customer=report.customer_id)

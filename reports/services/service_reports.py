@@ -81,7 +81,7 @@ def open_by_plan(*, customer: Customer, month: Month, now: datetime) -> ServiceR
 
 
 @transaction.atomic
-def open_by_hand(  # noqa: PLR0913
+def open_by_hand(
     *,
     customer: Customer,
     kind: ReportKind,
@@ -245,7 +245,7 @@ def _alarm(report: ServiceReport, now: datetime) -> None:
     )
 
 
-def _open(  # noqa: PLR0913
+def _open(
     customer: Customer,
     kind: str,
     month: Month,
@@ -276,7 +276,7 @@ def _open(  # noqa: PLR0913
         opened_at=now,
         changed_at=now,
         due_at=service_deadlines.due(month) if is_monthly else service_deadlines.due_by_hand(now),
-        layout={"parts": _layout(kind, plan, language), "accent": plan.accent or ACCENT, "logo": plan.logo},
+        layout={"parts": layout(kind, plan, language), "accent": plan.accent or ACCENT, "logo": plan.logo},
     )
     report.save(force_insert=True)
     ServicePart.objects.bulk_create(
@@ -300,7 +300,7 @@ def _open(  # noqa: PLR0913
     return report
 
 
-def _layout(kind: str, plan: ReportPlan, language: str) -> list[dict[str, str]]:
+def layout(kind: str, plan: ReportPlan, language: str) -> list[dict[str, str]]:
     """The parts in the customer's order: those of the kind, each once, and for the month its further sections."""
     with translation.override(language):
         titles = {part.name: str(part.title) for part in KINDS[kind]}

@@ -212,9 +212,7 @@ def miss(report: WrittenReport, *, now: datetime) -> bool:
     report.missed_at = report.due_at
     report.save(update_fields=["missed_at"])
     detail = {"due_at": report.due_at.isoformat(), "late": (now - report.due_at).total_seconds() > 60}
-    audit.record(
-        action=f"{report.NOUN}.miss", actor=None, customer=report.customer, obj=report, detail=detail, now=now
-    )
+    audit.record(action=f"{report.NOUN}.miss", actor=None, customer=report.customer, obj=report, detail=detail, now=now)
     messages.missed(report, now=now)
     return True
 

@@ -32,7 +32,7 @@ def send(issue: AccidentIssue, actor: User, *people: User, minutes: float = 63) 
 def link_of(person: User) -> str:
     with scope.platform("test"):
         mail = Delivery.objects.filter(user=person, medium="email", key__startswith="accident:issue:").latest("pk")
-    found = re.search(r"\(http://testserver(/reports/accidents/open/[^)]+)\)", mail.text)
+    found = re.search(r"\(http://testserver(/reports/open/[^)]+)\)", mail.text)
     assert found
     return found[1]
 
@@ -110,7 +110,7 @@ def test_a_link_that_is_forged_ended_or_of_somebody_who_left_opens_nothing(
         for_alice, for_bob = sending.send(report=issue.report, people=[alice, bob], actor=chen, now=now)
     link = link_of(alice)
     assert Client().get(link[:-3] + "x/").status_code == 404
-    assert Client().post("/reports/accidents/open/forged/").status_code == 404
+    assert Client().post("/reports/open/forged/").status_code == 404
     with scope.platform("test"):
         AccidentRecipient.objects.filter(pk=for_alice.pk).update(link_ends_at=now - timedelta(seconds=1))
         User.objects.filter(pk=for_bob.user_id).update(is_active=False)

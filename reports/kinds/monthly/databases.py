@@ -50,8 +50,8 @@ def read(asked: Asked) -> Part:
         _chart(asked, "connections_by_day", _("Connections by day"), known, _connections_by_day),
         _chart(asked, "space_by_day", _("Space by day"), known, lambda one: (one.space, one.space_by_day)),
         _space(asked, known),
-        _slow(asked, slow),
-        *_slow_remarks(slow),
+        slow_sql.listed(asked, slow, SLOWEST),
+        *slow_sql.remarks(slow),
         care.backups(asked, assets, agreed),
         care.drills(asked, drills),
         care.restores(asked),
@@ -112,7 +112,7 @@ def _numbers(
             Figure("fullest", _("Fullest storage"), fullest, space, kind="share", better="down",
                    note="" if fullest is not None else no_data),
             Figure("filling", _("Storage full within 30 days"), len(_filling(asked, known)), space, better="down"),
-            Figure("slow", _("Slow SQL executions"), slow_count, _slow_source(asked), better="down",
+            Figure("slow", _("Slow SQL executions"), slow_count, slow_sql.source(asked), better="down",
                    note="" if slow.read else _("No source told of slow SQL.")),
             Figure("backups", _("Backups not as agreed"), differing, care.backup_source(), better="down"),
         )
@@ -199,36 +199,6 @@ def _unit(item: Item) -> str:
     return "" if unit in SILENT else unit.removeprefix("count")
 
 
-def _slow(asked: Asked, slow: slow_sql.Found) -> Table:
-    columns = (
-        Column(_("Database")), Column(_("Schema")), Column(_("SQL statement")), Column(_("Times"), "number"),
-        Column(_("Altogether"), "length"), Column(_("Mean"), "number", "s"), Column(_("Longest"), "number", "s"),
-        Column(_("Rows examined"), "number"),
-    )  # fmt: skip
-    rows = tuple(
-        (one.instance, one.database, one.text, one.count, round(one.total_s), one.mean_s, one.longest_s,
-         one.rows_examined)
-        for one in slow.statements[:SLOWEST]
-    )  # fmt: skip
-    empty = _("No statement was slow.") if slow.read else _("No source told of slow SQL.")
-    return Table(
-        "slow", _("Slow SQL"), columns, rows, _slow_source(asked),
-        left_out=max(len(slow.statements) - SLOWEST, 0), empty=empty,
-    )  # fmt: skip
-
-
-def _slow_remarks(slow: slow_sql.Found) -> list[Remark]:
-    said = []
-    if slow.failed:
-        words = {"names": names_of(slow.failed), "code": slow.problem}
-        text = _("Alibaba Cloud could not be asked for the slow SQL of %(names)s (%(code)s).")
-        said.append(Remark(text % words, is_warning=True))
-    if slow.untold:
-        text = _("No source tells the slow statements of %(names)s; their number is among the items, where known.")
-        said.append(Remark(text % {"names": names_of(slow.untold)}))
-    return said
-
-
 def _advised(asked: Asked, advice: Sequence[Advice]) -> Table:
     rows: list[tuple[Cell, ...]] = [(one.name, rule.advice(get_language() or "zh")) for one, rule in advice]
     source = Source(
@@ -299,12 +269,4 @@ def _space_source(asked: Asked) -> Source:
         _("The share in use at the end; its trend is a robust line through the last 14 days. Guesses have a day but "
           "count nowhere."),
         ", ".join(SPACE), listed(asked, "monitoring:outlook"),
-    )  # fmt: skip
-
-
-def _slow_source(asked: Asked) -> Source:
-    return Source(
-        _("As Alibaba Cloud counts them by days of UTC (8:00 to 8:00), each statement once, values taken out; what "
-          "took longest altogether first."),
-        "DescribeSlowLogs", listed(asked, "assets:list"),
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime
 from typing import Final
 
 from django.db.models import Count
@@ -15,11 +15,11 @@ from django.utils.translation import ngettext
 
 from accounts.models import Severity
 from incidents import results
-from incidents.models import Clock, Incident, IncidentAsset, IncidentKind
+from incidents.models import Clock, Incident, IncidentAsset, IncidentKind, IncidentQuerySet
 from incidents.results import Result
 from monitoring.models import Alert
 from reports import figures
-from reports.blocks import Block, Chart, Column, Curve, Figure, Figures, Finding, Part, Remark, Source, Table
+from reports.blocks import Block, Cell, Chart, Column, Curve, Figure, Figures, Finding, Part, Source, Table
 from reports.kinds.asking import MOST_ROWS, Asked
 
 LONGEST: Final = 10
@@ -30,9 +30,7 @@ PROMISES: Final = (Clock.Kind.RESPONSE, Clock.Kind.HANDLING, Clock.Kind.STAGE_RE
 
 def read(asked: Asked) -> Part:
     result = results.of_month(asked.month, customer=asked.customer)
-    found = list(
-        incidents_of(asked).select_related("assignee").prefetch_related("assets").order_by("-opened_at")
-    )
+    found = list(incidents_of(asked).select_related("assignee").prefetch_related("assets").order_by("-opened_at"))
     repeated = _repeated(asked)
     alerts = _alerts(asked)
     blocks: list[Block] = [
@@ -50,9 +48,9 @@ def read(asked: Asked) -> Part:
     return Part("incidents", _("Incident report"), tuple(blocks), tuple(_findings(result, found, repeated, alerts)))
 
 
-def incidents_of(asked: Asked, kind: str = IncidentKind.INCIDENT) -> "results.QuerySet[Incident]":
+def incidents_of(asked: Asked, kind: str = IncidentKind.INCIDENT) -> IncidentQuerySet:
     """Opened in the stretch; those that another one carries are told there."""
-    rows = Incident.objects.filter(customer=asked.customer, kind=kind, parent=None, duplicate_of=None)
+    rows: IncidentQuerySet = Incident.objects.filter(customer=asked.customer, kind=kind, parent=None, duplicate_of=None)
     return rows.filter(opened_at__gte=asked.start, opened_at__lt=asked.end)
 
 
@@ -80,15 +78,15 @@ def _numbers(asked: Asked, result: Result, found: Sequence[Incident], alerts: di
 
 def _by_severity(asked: Asked, found: Sequence[Incident]) -> Table:
     counts = Counter((one.severity, one.source) for one in found)
-    sources = sorted({one.source for one in found}, key=lambda name: -sum(counts[s, name] for s in Severity))
+    sources = [name for name, _count in Counter(one.source for one in found).most_common()]
     columns = [Column(_("Severity")), Column(_("Incidents"), "number")]
     columns += [Column(str(Incident.Source(name).label), "number") for name in sources]
-    rows = tuple(
-        (str(severity.label), sum(counts[severity, name] for name in sources), *(counts[severity, name] for name in sources))
-        for severity in Severity
-    )
+    rows: list[tuple[Cell, ...]] = []
+    for severity in Severity:
+        mine = [counts[severity, name] for name in sources]
+        rows.append((str(severity.label), sum(mine), *mine))
     source = _source(asked, _("By severity and way in."))
-    return Table("by_severity", _("By severity and way in"), tuple(columns), rows, source)
+    return Table("by_severity", _("By severity and way in"), tuple(columns), tuple(rows), source)
 
 
 def _promises(asked: Asked, result: Result) -> Table:
@@ -268,8 +266,8 @@ def _took(incident: Incident) -> int | None:
     return None if incident.resolved_at is None else round((incident.resolved_at - incident.opened_at).total_seconds())
 
 
-def _iso(at: object) -> str | None:
-    return None if at is None else at.isoformat()  # type: ignore[attr-defined]
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def _source(asked: Asked, how: str) -> Source:

@@ -124,7 +124,8 @@ def _ending(asked: Asked, asset: Asset, reading: Reading) -> Ending:
 
 def alerts_of(asked: Asked, rule_id: str) -> list[Alert]:
     """Alerts of a rule that reach into the stretch, the first first."""
-    rows = Alert.objects.filter(customer=asked.customer, rule_id=rule_id, first_breach_at__lt=asked.until)
+    rows = Alert.objects.filter(asset__in=[asset.pk for asset in asked.assets], rule_id=rule_id)
+    rows = rows.filter(first_breach_at__lt=asked.until)
     rows = rows.filter(Q(recovered_at=None) | Q(recovered_at__gt=asked.start))
     return list(rows.select_related("asset", "incident").order_by("first_breach_at", "pk"))
 

@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from typing import Final
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from assets.aliyun import AliyunError, Client
@@ -17,8 +18,10 @@ from assets.models import Kind as AssetKind
 from assets.services import client_for
 from monitoring.collectors.rds import NO_SUCH_INSTANCE
 from monitoring.services.cloud import Meter
+from reports.blocks import Column, Remark, Source, Table
 from reports.kinds.asking import Asked
-from reports.kinds.readings import stay
+from reports.kinds.readings import listed as portal
+from reports.kinds.readings import names_of, stay
 from reports.statements import Slow, masked, together
 
 PURPOSE: Final = "reports"
@@ -99,3 +102,46 @@ def days(asked: Asked, asset: Asset) -> tuple[date, date]:
     start, end = stay(asked, asset)
     first = timezone.localdate(start)
     return first, max(first, timezone.localdate(end - timedelta(microseconds=1)))
+
+
+# --- blocks ---
+
+
+def listed(asked: Asked, found: Found, most: int) -> Table:
+    """So many statements, what took longest altogether first."""
+    columns = (
+        Column(_("Database")), Column(_("Schema")), Column(_("SQL statement")), Column(_("Times"), "number"),
+        Column(_("Altogether"), "length"), Column(_("Mean"), "number", "s"), Column(_("Longest"), "number", "s"),
+        Column(_("Rows examined"), "number"),
+    )  # fmt: skip
+    rows = tuple(
+        (one.instance, one.database, one.text, one.count, round(one.total_s), one.mean_s, one.longest_s,
+         one.rows_examined)
+        for one in found.statements[:most]
+    )  # fmt: skip
+    empty = _("No statement was slow.") if found.read else _("No source told of slow SQL.")
+    return Table(
+        "slow", _("Slow SQL"), columns, rows, source(asked),
+        left_out=max(len(found.statements) - most, 0), empty=empty,
+    )  # fmt: skip
+
+
+def remarks(found: Found) -> list[Remark]:
+    """Of which instances it is not known, and why."""
+    said = []
+    if found.failed:
+        words = {"names": names_of(found.failed), "code": found.problem}
+        text = _("Alibaba Cloud could not be asked for the slow SQL of %(names)s (%(code)s).")
+        said.append(Remark(text % words, is_warning=True))
+    if found.untold:
+        text = _("No source tells the slow statements of %(names)s; their number is among the items, where known.")
+        said.append(Remark(text % {"names": names_of(found.untold)}))
+    return said
+
+
+def source(asked: Asked) -> Source:
+    return Source(
+        _("As Alibaba Cloud counts them by days of UTC (8:00 to 8:00), each statement once, values taken out; what "
+          "took longest altogether first."),
+        "DescribeSlowLogs", portal(asked, "assets:list"),
+    )  # fmt: skip
