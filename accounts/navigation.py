@@ -105,6 +105,7 @@ MENU = (
         _("Service"),
         (
             Place("incidents:sla", _("Service levels"), "gauge"),
+            Place("reports:promises", _("Promises kept"), "certificate"),
             Place("changes:catalogue", _("Service catalogue"), "category"),
             Place("changes:approvals", _("Approvals"), "gavel", can_write),
             Place("changes:calendar", _("Calendar of changes"), "calendar-time"),

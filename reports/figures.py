@@ -147,8 +147,18 @@ def down(spans: Iterable[Span], start: datetime, end: datetime) -> timedelta:
     return total
 
 
+def standing(spans: Iterable[Span], at: datetime) -> int:
+    """How many of the spans had begun before the moment and not ended before it; one without an end goes on."""
+    return sum(begin < at and (stop is None or stop >= at) for begin, stop in spans)
+
+
+def within(moments: Iterable[datetime | None], start: datetime, end: datetime) -> int:
+    """How many of the moments that are known lie in start..end, half open."""
+    return sum(moment is not None and start <= moment < end for moment in moments)
+
+
 def mean(values: Iterable[float | None]) -> float | None:
-    """Of those that are known; None of nothing."""
+    """Of those that are known; None when none is."""
     known = [value for value in values if value is not None]
     return sum(known) / len(known) if known else None
 

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from reports.services.families import FAMILIES
-from reports.views import accidents, issues, parts, plans, service, verbs
+from reports.views import accidents, issues, parts, plans, promises, service, verbs
 
 
 class FamilyConverter:
@@ -22,6 +22,8 @@ register_converter(FamilyConverter, "family")
 app_name = "reports"
 urlpatterns = [
     path("", service.index, name="service"),
+    path("promises/", promises.index, name="promises"),
+    path("promises/<int:customer_id>/", promises.of_customer, name="promises-of"),
     path("new/", service.new, name="new"),
     path("plans/", plans.index, name="plans"),
     path("plans/<int:customer_id>/", plans.change, name="plan"),

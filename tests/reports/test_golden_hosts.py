@@ -160,7 +160,7 @@ def test_the_top_begins_with_the_highest(part: Part) -> None:
 
 def test_packed_days_say_the_same(jia: Customer) -> None:
     shop = asset_of(jia, "shop")
-    write(shop, "host.cpu.util", lambda at: at % 90 * 1.0, last=day(4))
+    write(shop, "host.cpu.util", lambda at: np.where(at % 2 == 0, 10.0, 30.0), last=day(4))
     write(shop, "host.fs.used_pct", lambda at: 50 + at / 288, last=day(4), mountpoint="/data")
     raw = read(jia, hosts.read)
     with scope.customer(jia):
