@@ -14,6 +14,7 @@ from demo.aliyun import JIA_UID, CloudServer, FaultKind
 from demo.aliyun.happenings import slow_row
 from monitoring.models.series import metric_name
 from reports.blocks import Part, Remark
+from reports.kinds import slow_sql
 from reports.kinds.monthly import databases
 from tests.assets.conftest import _hasty, account, cloud, server  # noqa: F401 - fixtures
 from tests.reports.golden import (
@@ -97,8 +98,8 @@ def test_each_database_by_its_numbers(part: Part) -> None:
 
 def test_the_contracts_items_are_all_there(part: Part, order: Asset) -> None:
     found = {name: row for (name, _unit), row in wide_rows(part, f"items_{order.pk}").items()}
-    assert found[metric_name("rds.mysql.qps")] == (GIVEN((1000 * 9 + 500 * 22) / 31), 1000, 1000, None, 100)
-    assert found[metric_name("rds.mysql.tps")] == (None, None, None, None, 0), "agreed, and without data"
+    assert found[metric_name("rds.mysql.qps")] == (GIVEN((1000 * 9 + 500 * 22) / 31), 1000, 1000, 100)
+    assert found[metric_name("rds.mysql.tps")] == (None, None, None, 0), "agreed, and without data"
     assert len(found) > 33
     assert "%" not in [
         row[1] for row in table(part, f"items_{order.pk}").rows if row[0] == metric_name("rds.mysql.qps")
@@ -110,7 +111,7 @@ def test_counters_are_told_by_how_much_they_grew(jia: Customer, part: Part) -> N
         wiki = Asset.objects.get(name="wiki")
     found = {name: row for (name, _unit), row in wide_rows(part, f"items_{wiki.pk}").items()}
     grown = 1 + (16 * 288 - 1) // 400
-    assert found[metric_name("mysql.deadlocks")] == (None, None, None, grown, 100), "and began again at zero"
+    assert found[metric_name("mysql.deadlocks")] == (None, None, None, 100, grown), "and began again at zero"
     assert found[metric_name("mysql.slow_queries_per_s")][0] == 0.5
 
 
@@ -125,6 +126,12 @@ def test_slow_sql_is_that_of_the_month_each_statement_once(part: Part) -> None:
     assert len(untold) == 1
     assert all(name in untold[0] for name in ("wiki", "cache", "silent"))
     assert "update stock" in said(part, "next")
+
+
+def test_the_list_of_slow_sql_stands_alone_too(jia: Customer, part: Part) -> None:
+    alone = read(jia, slow_sql.read)
+    assert table(alone, "slow").rows == table(part, "slow").rows
+    assert (figure(alone, "slow"), figure(alone, "took")) == (34, 180)
 
 
 def test_a_cloud_that_does_not_answer_is_no_month_without_slow_sql(

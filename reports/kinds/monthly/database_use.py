@@ -66,10 +66,6 @@ class Item:
     use: Summary
     growth: float | None
 
-    @property
-    def is_counter(self) -> bool:
-        return METRICS[self.metric].kind == "counter"
-
 
 @dataclass(frozen=True, slots=True)
 class Database:

@@ -174,24 +174,37 @@ def _chart(
 
 
 def _items(asked: Asked, one: Database) -> Table:
-    columns = (
+    columns = [
         Column(_("Monitored item")), Column(_("Unit")), Column(_("Mean"), "number"), Column("p95", "number"),
-        Column(_("Highest"), "number"), Column(_("Growth"), "number"), Column(_("Time with data"), "share"),
-    )  # fmt: skip
-    rows: list[tuple[Cell, ...]] = [
-        (
-            f"{metric_name(item.metric)} ({item.labels})" if item.labels else metric_name(item.metric), _unit(item),
-            item.use.mean, item.use.p95, item.use.high, item.growth, 100.0 * item.use.coverage,
-        )
-        for item in one.items
+        Column(_("Highest"), "number"), Column(_("Time with data"), "share"),
     ]  # fmt: skip
+    rows: list[list[Cell]] = [
+        [_item_name(item), _unit(item), item.use.mean, item.use.p95, item.use.high, 100.0 * item.use.coverage]
+        for item in one.items
+    ]
+    if any(item.growth is not None for item in one.items):
+        columns.append(Column(_("Growth"), "number"))
+        for row, item in zip(rows, one.items, strict=True):
+            row.append(item.growth)
     source = Source(
         _("The contract's items of this engine and whatever else is known. Steps of five minutes: mean weighted by "
           "points, p95 of the steps' means, the highest single point; of counters, by how much they grew."),
         ", ".join(dict.fromkeys(item.metric for item in one.items)), reverse("assets:detail", args=[one.asset.pk]),
     )  # fmt: skip
     title = _("%(name)s (%(engine)s)") % {"name": one.name, "engine": one.engine}
-    return table(f"items_{one.asset.pk}", title, columns, rows, source, _("Nothing is read of it."))
+    return table(
+        f"items_{one.asset.pk}",
+        title,
+        tuple(columns),
+        [tuple(row) for row in rows],
+        source,
+        _("Nothing is read of it."),
+    )
+
+
+def _item_name(item: Item) -> str:
+    name = metric_name(item.metric)
+    return _("%(name)s (%(part)s)") % {"name": name, "part": item.labels} if item.labels else name
 
 
 def _unit(item: Item) -> str:

@@ -126,7 +126,7 @@ def _use(asked: Asked, hosts: Sequence[Host]) -> Table:
     columns = (
         Column(_("Host")), Column(_("CPU, mean"), "share"), Column(_("CPU, p95"), "share"),
         Column(_("CPU, highest"), "share"), Column(_("Memory, mean"), "share"), Column(_("Memory, p95"), "share"),
-        Column(_("Memory, highest"), "share"), Column(_("Load of 5 min, p95"), "number"),
+        Column(_("Memory, highest"), "share"), Column(_("Load5, p95"), "number"),
         Column(_("Reboots"), "number"), Column(_("Time with data"), "share"),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
