@@ -8,7 +8,8 @@ from pytest_django import DjangoDbBlocker
 
 from accounts import scope
 from accounts.models import Customer
-from monitoring.models import Newest
+from monitoring.hostdiff import Kind as Happening
+from monitoring.models import Event, Newest
 from monitoring.services import packer
 from reports.blocks import Part
 from reports.kinds.monthly import hosts
@@ -167,6 +168,25 @@ def test_packed_days_say_the_same(jia: Customer) -> None:
         Newest.objects.create(customer=jia, asset=shop, data=b"")
     assert packer.run(now=day(40)).points == 2 * 3 * 288
     assert read(jia, hosts.read) == raw
+
+
+def test_a_host_that_tells_no_boot_time_has_the_reboots_that_were_told(jia: Customer) -> None:
+    shop = asset_of(jia, "shop")
+    write(shop, "host.cpu.util", 5, last=day(2))
+    with scope.customer(jia):
+        for at in (day(1) - STEP, day(1), day(9), day(32)):
+            Event.objects.create(
+                customer=jia,
+                asset=shop,
+                source=Event.Source.HOST,
+                kind=Happening.REBOOT,
+                title_zh="主机已重启",
+                title_en="The host was restarted",
+                occurred_at=at,
+                recorded_at=at,
+                key=f"reboot/{at}",
+            )
+    assert figure(read(jia, hosts.read), "reboots") == 2
 
 
 def test_without_any_host_nothing_is_made_up(jia: Customer) -> None:
