@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64] | NDArray[np.int32]
 Span = tuple[datetime, datetime | None]
+DAY_MS: Final = 86_400_000
 ENOUGH: Final = 0.9
 """Of a stretch of time that must have data before its figure stands without a remark."""
 
@@ -63,6 +65,75 @@ def availability(bad: Floats, count: Floats | Ints) -> float | None:
     """In per cent, of a series that is 1 when it was bad and 0 when not, kept in steps; None without data."""
     total = float(np.sum(count)) if len(bad) else 0.0
     return None if total == 0 else 100.0 * (1.0 - float(np.sum(bad * count)) / total)
+
+
+def bad_share(mean: Floats, high: Floats) -> Floats:
+    """Which part of each step's points of a result code was not 0, from the step's mean and its highest code. Exact
+    unless a step holds different codes; then it is too small."""
+    return np.divide(mean, high, out=np.zeros_like(mean), where=high > 0)
+
+
+def by_day(ts: Ints, values: Floats, weights: Floats | Ints, edges: Sequence[int]) -> list[float | None]:
+    """The weighted mean of each stretch between two edges, half open; None where there is nothing. `ts` ascending;
+    times and edges in Unix milliseconds, one more edge than there are days."""
+    return [
+        float(np.average(values[low:high], weights=weights[low:high])) if high > low else None
+        for low, high in _cuts(ts, edges)
+    ]
+
+
+def percentile_by_day(ts: Ints, values: Floats, edges: Sequence[int], share: float) -> list[float | None]:
+    """The percentile of each stretch between two edges, as `by_day` cuts them."""
+    return [percentile(values[low:high], share) for low, high in _cuts(ts, edges)]
+
+
+def _cuts(ts: Ints, edges: Sequence[int]) -> Iterable[tuple[int, int]]:
+    return pairwise(np.searchsorted(ts, np.asarray(edges, dtype=np.int64)).tolist())
+
+
+def added(parts: Sequence[tuple[Ints, Floats]]) -> tuple[Ints, Floats]:
+    """Several series in steps (begin, value) as one: the sum at every step that any of them has."""
+    if not parts:
+        return np.empty(0, np.int64), np.empty(0)
+    ts, places = np.unique(np.concatenate([part[0] for part in parts]), return_inverse=True)
+    total = np.bincount(places, weights=np.concatenate([part[1] for part in parts]), minlength=len(ts))
+    return ts, total.astype(np.float64)
+
+
+def coarser(
+    ts: Ints, values: Floats, weights: Floats | Ints, step_ms: int
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Steps as longer ones: where each begins, and its weighted mean. `ts` ascending, Unix milliseconds."""
+    begins, places = np.unique(ts.astype(np.int64) // step_ms * step_ms, return_inverse=True)
+    total = np.bincount(places, weights=weights, minlength=len(begins))
+    return begins, np.bincount(places, weights=values * weights, minlength=len(begins)) / total
+
+
+def restarts(started: Floats, slack: float = 30.0) -> int:
+    """How often a moment of starting (Unix seconds), seen in the order of time, moved on; by more than the `slack`
+    that a clock is put right."""
+    return int(np.count_nonzero(np.diff(started) > slack))
+
+
+def growth(counter: Floats) -> float | None:
+    """By how much a counter grew, seen in the order of time; it may begin again at zero. None with fewer than two."""
+    if len(counter) < 2:
+        return None
+    step = np.diff(counter)
+    return float(np.where(step < 0, counter[1:], step).sum())
+
+
+def commonest(codes: Floats | Ints) -> int | None:
+    """What was said most, of several the least; None of nothing."""
+    if not len(codes):
+        return None
+    values, counts = np.unique(codes, return_counts=True)
+    return int(values[counts.argmax()])
+
+
+def days_left(value: float, seen: int, at: int) -> float:
+    """What is left at a moment of the days that were left when it was looked at; both in Unix milliseconds."""
+    return value - (at - seen) / DAY_MS
 
 
 def down(spans: Iterable[Span], start: datetime, end: datetime) -> timedelta:

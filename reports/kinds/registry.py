@@ -12,6 +12,7 @@ from reports.kinds.monthly import MONTHLY
 from reports.kinds.performance import PERFORMANCE
 from reports.kinds.sessions import SESSIONS
 from reports.kinds.sla import SLA
+from reports.kinds.slow_sql import SLOW_SQL
 from reports.kinds.written import DATABASE_FAULT, INSTALLATION
 from reports.models import ReportKind
 
@@ -21,6 +22,7 @@ KINDS: Final[Mapping[str, Sequence[PartOf]]] = {
     ReportKind.PERFORMANCE: PERFORMANCE,
     ReportKind.DATABASE_FAULT: DATABASE_FAULT,
     ReportKind.INSTALLATION: INSTALLATION,
+    ReportKind.SLOW_SQL: SLOW_SQL,
     ReportKind.SESSIONS: SESSIONS,
     ReportKind.INVENTORY: INVENTORY,
     ReportKind.COSTS: COSTS,
