@@ -13,7 +13,7 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contact, Customer, User
 from notify.models import Delivery
 from reports.models import AccidentIssue, AccidentRecipient, AccidentReport
-from reports.services import sending
+from reports.services import families, sending
 from tests.conftest import ClientFor
 from tests.reports.conftest import at, issue_of, made
 from timers.models import Timer
@@ -77,7 +77,7 @@ def test_neither_unsigned_nor_unmade_is_sent(report: AccidentReport, chen: User,
 def test_contacts_are_the_usual_recipients(issue: AccidentIssue, jia: Customer, alice: User, bob: User) -> None:
     with scope.platform("test"):
         Contact.objects.create(customer=jia, kind="first_pm", user=bob, phone="1", email="b@example.com")
-        assert sending.usual(issue.report) == {bob.pk}
+        assert families.of(issue).usual(issue.report) == {bob.pk}
         assert [person.name for person in sending.candidates(issue.report)] == ["Bob", "Alice"]
 
 
