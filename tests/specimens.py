@@ -95,6 +95,7 @@ PARTICULAR: Final[dict[str, object]] = {
     "reports.ServiceReport.figures": {"parts": []},
     "reports.ServiceReport.layout": {"parts": [], "accent": "", "logo": ""},
     "reports.ServiceReport.wishes": {},
+    "reports.ServiceReport.figures_at": NOW,
     "reports.ServiceIssue.content": {
         "number": "REP-1",
         "issue": 1,

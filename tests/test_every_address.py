@@ -106,6 +106,7 @@ REACHED_BY_THEIR_OWN_TESTS: Final[dict[str, str]] = {
     "bastion/terminal/shared/<int:share_id>/": "for its guest alone (test_terminal_pages)",
     "api/v1/requests/<int:pk>/": "the specimen of an incident is no request (test_reach)",
     "bastion/sessions/<int:pk>/recording/": "the specimen's recording was purged (tests/bastion/test_replay.py)",
+    "reports/plans/<int:customer_id>/logo/": "for a customer that has one (tests/reports/test_service.py)",
 }
 """What a specimen does not lead to: these are walked by tests with objects of their own."""
 
@@ -127,6 +128,8 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "following the link of a mail signs out",
     "bastion/sessions/<int:pk>/": "who looks at somebody's session is written down",
+    "reports/accidents/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
+    "reports/service/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
 }
 
 FOREIGN_FILTERS: Final = urlencode(

@@ -59,7 +59,8 @@ def issue_of(report: AccidentReport, chen: User, lin: User, *, now: datetime, **
     with scope.user(chen):
         writing.submit(report=report, actor=chen, now=now)
     with scope.user(lin):
-        return writing.sign(report=report, actor=lin, now=now, address="192.0.2.7")
+        issue: AccidentIssue = writing.sign(report=report, actor=lin, now=now, address="192.0.2.7")
+        return issue
 
 
 def made(issue: AccidentIssue, *, now: datetime) -> AccidentIssue:

@@ -12,7 +12,7 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contact, Customer, User
 from notify.models import Delivery
-from reports.models import AccidentIssue, AccidentRecipient, AccidentReport
+from reports.models import AccidentIssue, AccidentRecipient, AccidentReport, WrittenRecipient
 from reports.services import families, sending
 from tests.conftest import ClientFor
 from tests.reports.conftest import at, issue_of, made
@@ -24,7 +24,7 @@ def issue(report: AccidentReport, chen: User, lin: User) -> AccidentIssue:
     return made(issue_of(report, chen, lin, now=at(61)), now=at(62))
 
 
-def send(issue: AccidentIssue, actor: User, *people: User, minutes: float = 63) -> list[AccidentRecipient]:
+def send(issue: AccidentIssue, actor: User, *people: User, minutes: float = 63) -> list[WrittenRecipient]:
     with scope.user(actor):
         return sending.send(report=issue.report, people=people, actor=actor, now=at(minutes))
 

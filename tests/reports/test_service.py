@@ -10,6 +10,7 @@ import openpyxl
 import pypdf
 import pytest
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError
 
 from accounts import scope
@@ -30,6 +31,10 @@ from timers.models import Timer
 MONTH = Month(2026, 3)
 FIRST = datetime(2026, 3, 31, 18, 5, tzinfo=UTC)
 """1 April, 02:05 in Shanghai."""
+PIXEL = bytes.fromhex(
+    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
+    "a5f645400000000049454e44ae426082"
+)
 
 
 @pytest.fixture(autouse=True)
@@ -297,6 +302,22 @@ def test_a_customers_format_holds_for_its_next_report(
     ]  # fmt: skip
     assert (parts[-1].title, parts[-1].text) == ("Projects", "What is planned.")
     assert parts[0].title == "Overview"
+    assert page.get(f"/reports/plans/{jia.pk}/preview/").content.startswith(b"%PDF-")
+
+
+def test_a_logo_is_taken_shown_and_printed_and_nothing_else_passes_for_one(
+    jia: Customer, chen: User, client_for: ClientFor
+) -> None:
+    page = client_for(chen)
+    form: dict[str, object] = {"is_on": "on", "day": "1", "hour": "2", "language": "", "accent": "#1f7a3f"}
+    names = ("overview", "incidents", "security", "web", "hosts", "databases")
+    form |= {f"place_{name}": place for place, name in enumerate(names, 1)}
+    refused = page.post(f"/reports/plans/{jia.pk}/", {**form, "logo": SimpleUploadedFile("l.png", b"<svg/>")})
+    assert refused.status_code == 422
+    kept = page.post(f"/reports/plans/{jia.pk}/", {**form, "logo": SimpleUploadedFile("l.svg", PIXEL)})
+    assert kept.status_code == 302
+    shown = page.get(f"/reports/plans/{jia.pk}/logo/")
+    assert (shown["Content-Type"], shown.content) == ("image/png", PIXEL)
     assert page.get(f"/reports/plans/{jia.pk}/preview/").content.startswith(b"%PDF-")
 
 
