@@ -79,6 +79,7 @@ MENU = (
             Place("monitoring:alerts", _("Alerts"), "bell-ringing", everybody, "alerts", "a"),
             Place("assets:list", _("Assets"), "server-2", everybody, "assets", "s"),
             Place("incidents:follow-ups", _("Follow-ups"), "checklist"),
+            Place("reports:service", _("Service reports"), "report-analytics"),
             Place("reports:accidents", _("Accident reports"), "report-medical"),
             Place("incidents:knowledge", _("Knowledge base"), "books"),
             Place("incidents:announcements", _("Announcements"), "speakerphone", everybody),
@@ -104,6 +105,7 @@ MENU = (
         _("Service"),
         (
             Place("incidents:sla", _("Service levels"), "gauge"),
+            Place("reports:promises", _("Promises kept"), "certificate"),
             Place("changes:catalogue", _("Service catalogue"), "category"),
             Place("changes:approvals", _("Approvals"), "gavel", can_write),
             Place("changes:calendar", _("Calendar of changes"), "calendar-time"),

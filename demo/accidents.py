@@ -16,7 +16,7 @@ from incidents.models import Article, Incident
 from incidents.services import following_up, knowledge
 from notify.models import Delivery
 from reports.models import AccidentIssue, AccidentRecipient, AccidentReport
-from reports.services import accidents, rendering, sending
+from reports.services import accidents, rendering, sending, writing
 
 FILE = Path(__file__).parent / "data" / "accident.json"
 AGO = timedelta(days=3)
@@ -100,14 +100,14 @@ def _report(script: dict[str, Any], incident: Incident, cast: Cast, began: datet
             text = script["parts"][part.name]
             for name, value in names.items():
                 text = text.replace(f"{{{name}}}", value)
-            accidents.edit(part=part, text=text, revision=None, actor=cast.engineer, now=_at(began, 240))
-    accidents.submit(report=report, actor=cast.engineer, now=_at(began, 250))
-    accidents.sign(report=report, actor=cast.manager, now=_at(began, 300))
+            writing.edit(part=part, text=text, revision=None, actor=cast.engineer, now=_at(began, 240))
+    writing.submit(report=report, actor=cast.engineer, now=_at(began, 250))
+    writing.sign(report=report, actor=cast.manager, now=_at(began, 300))
     for other in Incident.objects.filter(customer=incident.customer, severity__lte=2).exclude(pk=incident.pk):
         also = accidents.open_for_outage(incident=other, now=_at(began, 63))
         if also is not None:
             reason = f"同一次中断，见 {report.number}。"
-            accidents.withdraw(report=also, reason=reason, actor=cast.manager, now=_at(began, 301))
+            writing.withdraw(report=also, reason=reason, actor=cast.manager, now=_at(began, 301))
     report.refresh_from_db()
     return report
 
@@ -115,7 +115,7 @@ def _report(script: dict[str, Any], incident: Incident, cast: Cast, began: datet
 def _sent(report: AccidentReport, cast: Cast, began: datetime) -> AccidentReport:
     """Sent and received, where this machine can make the document at once; else it waits, signed, for a worker."""
     issue = AccidentIssue.objects.select_related("file").get(report=report)
-    if rendering.render(file_id=issue.file.pk, clock=lambda: _at(began, 301)):
+    if rendering.render(family="accidents", file_id=issue.file.pk, clock=lambda: _at(began, 301)):
         [recipient] = sending.send(report=report, people=[cast.customer], actor=cast.engineer, now=_at(began, 310))
         sending.take_receipt(recipient=recipient, way=AccidentRecipient.Way.PORTAL, now=_at(began, 400))
         report.refresh_from_db()

@@ -505,6 +505,7 @@ LOGGING = {
         "celery.beat": {"level": "WARNING"},
         "aliyunsdkcore": {"level": "WARNING"},
         "uvicorn.access": {"level": "WARNING"},
+        "weasyprint": {"level": "ERROR"},  # what its SVG part does not know is no news
         "weasyprint.progress": {"level": "INFO", "propagate": False},  # a line per page; `reports.pdf` listens to it
     },
 }

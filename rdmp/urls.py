@@ -15,6 +15,7 @@ api = [
     path("", include("changes.api_urls")),
     path("", include("costs.api_urls")),
     path("", include("bastion.api_urls")),
+    path("", include("reports.api_urls")),
 ]
 
 urlpatterns = [

@@ -7,7 +7,7 @@ from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from reports.services.accidents import LONGEST
+from reports.services.writing import LONGEST
 
 
 class PartForm(forms.Form):
@@ -22,7 +22,7 @@ class ReasonForm(forms.Form):
 
 
 class SignForm(forms.Form):
-    read = forms.BooleanField(label=_("I have read all five parts and sign this content."))
+    read = forms.BooleanField(label=_("I have read all parts and sign this content."))
 
 
 class SendForm(forms.Form):

@@ -1,4 +1,4 @@
-"""What people are told about accident reports, each in their own language."""
+"""What people are told about reports, each in their own language."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -10,13 +10,13 @@ from accounts.models import Role, User
 from incidents import duty
 from notify import services as notify
 from notify.models import Topic
-from reports.models import AccidentReport
+from reports.models import AccidentReport, ReportState, ServiceReport, WrittenReport
 
 Text = Callable[[], tuple[str, str]]
 MEDIA = ("inbox", "email")
 
 
-def opened(report: AccidentReport, people: Iterable[User], *, now: datetime) -> None:
+def accident_opened(report: AccidentReport, people: Iterable[User], *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         subject = _("%(number)s: an accident report is due by %(time)s") % _names(report)
         if report.trigger == AccidentReport.Trigger.OUTAGE:
@@ -28,23 +28,41 @@ def opened(report: AccidentReport, people: Iterable[User], *, now: datetime) -> 
     tell(report, "opened", people, text, now=now)
 
 
-def due_today(report: AccidentReport, *, now: datetime) -> None:
+def drafted(report: ServiceReport, *, now: datetime) -> None:
+    """The figures of the month are there: somebody may go on from them."""
+
+    def text() -> tuple[str, str]:
+        names = {"title": report.title}
+        return _("%(title)s: the draft is there") % names, _lines(_about(report), _due(report))
+
+    tell(report, "drafted", _writers(report, now), text, now=now)
+
+
+def due_soon(report: ServiceReport, *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        names = {"title": report.title}
+        return _("%(title)s has not been sent yet") % names, _lines(_about(report), _state(report), _due(report))
+
+    tell(report, f"soon:{now:%Y%m%d}", _writers(report, now), text, now=now)
+
+
+def due_today(report: WrittenReport, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         return _("%(number)s: due today, %(time)s") % _names(report), _lines(_about(report), _state(report))
 
     tell(report, f"due:{report.due_at:%Y%m%d}", _writers(report, now), text, now=now)
 
 
-def missed(report: AccidentReport, *, now: datetime) -> None:
+def missed(report: WrittenReport, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
-        subject = _("%(number)s: the accident report was due at %(time)s and has not been sent") % _names(report)
+        subject = _("%(number)s: the report was due at %(time)s and has not been sent") % _names(report)
         return subject, _lines(_about(report), _state(report))
 
     people = [*_writers(report, now), *duty.also_when_missed(customer_id=report.customer_id, at=now)]
     tell(report, f"missed:{report.due_at:%Y%m%d}", people, text, now=now)
 
 
-def to_be_signed(report: AccidentReport, actor: User, *, now: datetime) -> None:
+def to_be_signed(report: WrittenReport, actor: User, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         names = {**_names(report), "name": actor.name}
         return _("%(name)s asks you to review and sign %(number)s") % names, _about(report)
@@ -54,7 +72,7 @@ def to_be_signed(report: AccidentReport, actor: User, *, now: datetime) -> None:
     tell(report, f"review:{now:%Y%m%d%H%M%S}", people, text, now=now)
 
 
-def returned(report: AccidentReport, actor: User, *, now: datetime) -> None:
+def returned(report: WrittenReport, actor: User, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         names = {**_names(report), "name": actor.name}
         return _("%(name)s returned %(number)s") % names, _lines(_about(report), report.reason[:1000])
@@ -62,7 +80,7 @@ def returned(report: AccidentReport, actor: User, *, now: datetime) -> None:
     tell(report, f"returned:{now:%Y%m%d%H%M%S}", _writers(report, now), text, now=now)
 
 
-def signed(report: AccidentReport, actor: User, *, now: datetime) -> None:
+def signed(report: WrittenReport, actor: User, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         names = {**_names(report), "name": actor.name}
         return _("%(name)s has signed %(number)s: it can be sent") % names, _about(report)
@@ -71,31 +89,35 @@ def signed(report: AccidentReport, actor: User, *, now: datetime) -> None:
     tell(report, f"signed:{now:%Y%m%d%H%M%S}", people, text, now=now)
 
 
-def tell(report: AccidentReport, what: str, people: Iterable[User], text: Text, *, now: datetime) -> None:
+def tell(report: WrittenReport, what: str, people: Iterable[User], text: Text, *, now: datetime) -> None:
     """To people by inbox and mail, in their own language. Reports are part of the contract: the mail always comes."""
     notes = []
     for person in {one.pk: one for one in people}.values():
         with translation.override(person.language):
             subject, body = text()
-        message = notify.Message(Topic.ACCOUNT, subject, body, f"/reports/accidents/{report.pk}/")
-        notes.append(notify.Note(person, f"accident:{report.pk}:{what}:{person.pk}", message, MEDIA))
+        message = notify.Message(Topic.ACCOUNT, subject, body, f"/reports/{report.FAMILY}/{report.pk}/")
+        notes.append(notify.Note(person, f"{report.NOUN}:{report.pk}:{what}:{person.pk}", message, MEDIA))
     notify.tell_many(customer=report.customer, notes=notes, now=now)
 
 
-def _writers(report: AccidentReport, now: datetime) -> list[User]:
+def _writers(report: WrittenReport, now: datetime) -> list[User]:
     return duty.first_to_know(customer_id=report.customer_id, assignee=report.author, at=now)
 
 
-def _names(report: AccidentReport) -> dict[str, str]:
+def _names(report: WrittenReport) -> dict[str, str]:
     return {"number": report.number, "time": f"{timezone.localtime(report.due_at):%m-%d %H:%M}"}
 
 
-def _about(report: AccidentReport) -> str:
-    return f"**{report.customer}** {report.incident.number} {report.incident.title}"
+def _about(report: WrittenReport) -> str:
+    return f"**{report.customer}** {report.about}"
 
 
-def _state(report: AccidentReport) -> str:
-    return _("It is now “%(state)s”.") % {"state": AccidentReport.States(report.state).label}
+def _state(report: WrittenReport) -> str:
+    return _("It is now “%(state)s”.") % {"state": ReportState(report.state).label}
+
+
+def _due(report: WrittenReport) -> str:
+    return _("It is due by %(time)s.") % _names(report)
 
 
 def _lines(*lines: str) -> str:

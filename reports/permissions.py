@@ -1,9 +1,9 @@
-"""Who may do what with an accident report: plain questions over the table in `reports.states`."""
+"""Who may do what with a report: plain questions over the table in `reports.states`."""
 
 from accounts.models import User
 from accounts.permissions import is_manager, is_provider
 from reports import states
-from reports.models import AccidentReport
+from reports.models import WrittenReport
 from reports.states import Rank, Verb
 
 
@@ -13,7 +13,7 @@ def rank_of(person: User) -> Rank:
     return Rank.MANAGER if is_manager(person) else Rank.ENGINEER
 
 
-def may(person: User, verb: Verb, report: AccidentReport) -> bool:
+def may(person: User, verb: Verb, report: WrittenReport) -> bool:
     return states.find(verb, report.stage, rank_of(person)) is not None
 
 

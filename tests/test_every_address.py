@@ -37,7 +37,7 @@ from changes.models import ChangeFile, DutyFile
 from incidents.models import Attachment, IncidentAsset
 from notify import live
 from notify.models import Delivery
-from reports.models import AccidentFile, AccidentReport
+from reports.models import AccidentFile, AccidentReport, MadeState, ServiceFile, ServiceReport
 from tests.conftest import NOW, ClientFor, make_person
 from tests.specimens import Marks, Specimens
 from tests.walk import (
@@ -82,7 +82,7 @@ OPEN_TO_ANYBODY: Final[dict[str, str]] = {
     "roster/calendar/<str:token>.ics": "a secret address for calendar programs",
     "monitoring/shared/": "takes the secret of a link to a dashboard",
     "monitoring/shared/knock/": "a link to a dashboard",
-    "reports/accidents/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",
+    "reports/open/<str:token>/": "the link of a mail to a report; forged ones open nothing",
     "bastion/install/node.sh": "what a machine fetches to become a node, the same for everybody (test_installing)",
     "bastion/install/node-<str:digest>.tar.gz": "the node program, the same for everybody (test_installing)",
     "bastion/node/enrol/": "a node brings its token: it is the secret (tests/bastion/test_node_api.py)",
@@ -107,6 +107,7 @@ REACHED_BY_THEIR_OWN_TESTS: Final[dict[str, str]] = {
     "api/v1/requests/<int:pk>/": "the specimen of an incident is no request (test_reach)",
     "bastion/sessions/<int:pk>/recording/": "the specimen's recording was purged (tests/bastion/test_replay.py)",
     "bastion/sessions/<int:pk>/files/<int:number>/": "the specimen has no copy (tests/bastion/test_copies.py)",
+    "reports/plans/<int:customer_id>/logo/": "for a customer that has one (tests/reports/test_service.py)",
 }
 """What a specimen does not lead to: these are walked by tests with objects of their own."""
 
@@ -129,6 +130,8 @@ WRITTEN_WHEN_READING: Final[dict[str, str]] = {
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "following the link of a mail signs out",
     "bastion/sessions/<int:pk>/": "who looks at somebody's session is written down",
     "api/v1/bastion/sessions/<int:pk>/": "the same",
+    "reports/accidents/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
+    "reports/service/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
 }
 
 FOREIGN_FILTERS: Final = urlencode(
@@ -217,16 +220,17 @@ def planted(jia: Customer, yi: Customer, alice: User, eve: User, lin: User, mark
 
 
 def _issue(specimens: Specimens) -> None:
-    """The customer has been sent the report: its document is there to be taken and received."""
-    document = specimens.made[AccidentFile]
-    assert isinstance(document, AccidentFile)
-    content = specimens.marks.new("the document itself").encode()
-    default_storage.delete(document.stored_name)
-    default_storage.save(document.stored_name, ContentFile(content))
-    AccidentFile.objects.filter(pk=document.pk).update(
-        state=AccidentFile.State.READY, sha256=hashlib.sha256(content).hexdigest(), sent_at=NOW
-    )
-    AccidentReport.objects.filter(issues=document.issue).update(sent_at=NOW)
+    """The customer has been sent the reports: their documents are there to be taken and received."""
+    for kind, of in ((AccidentFile, AccidentReport), (ServiceFile, ServiceReport)):
+        document = specimens.made[kind]
+        assert isinstance(document, AccidentFile | ServiceFile)
+        content = specimens.marks.new("the document itself").encode()
+        default_storage.delete(document.stored_name)
+        default_storage.save(document.stored_name, ContentFile(content))
+        kind.objects.filter(pk=document.pk).update(
+            state=MadeState.READY, sha256=hashlib.sha256(content).hexdigest(), sent_at=NOW
+        )
+        of.objects.filter(issues=document.issue).update(sent_at=NOW)
 
 
 def _can_be_internal(model: type[models.Model]) -> bool:

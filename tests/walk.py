@@ -47,6 +47,9 @@ PARAMETERS: Final[dict[str, str]] = {
 }
 """Values of parameters that are no id. A new one must be named here, or the walk says so."""
 
+FAMILIES: Final = ("accidents", "service")
+"""What `<family:family>` stands for: each of these addresses is walked once for every family of reports."""
+
 FORMS: Final[dict[str, dict[str, object]]] = {
     "users/<int:pk>/role/": {"role": "customer_member"},
     "calendars/<int:pk>/copy/": {"customer": JIAS},
@@ -91,7 +94,11 @@ class Address:
 
 def every_address(pk: int = JIAS) -> list[Address]:
     """Every route of the URL configuration in force, leading to the objects with this id."""
-    return [Address(pattern, "/" + filled(pattern, pk)) for pattern, _route in _walk(get_resolver())]
+    return [
+        Address(one, "/" + filled(one, pk))
+        for pattern, _route in _walk(get_resolver())
+        for one in dict.fromkeys(pattern.replace("<family:family>", family) for family in FAMILIES)
+    ]
 
 
 def _walk(found: URLResolver, before: str = "") -> Iterator[tuple[str, URLPattern]]:

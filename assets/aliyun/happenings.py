@@ -1,11 +1,11 @@
-"""What Alibaba Cloud tells beside lists and figures: system events, planned maintenance, agents, RDS performance,
-and what is paid until when. Functions over a `Connection`; rows are read into frozen shapes here.
+"""What Alibaba Cloud tells beside lists and figures: system events, planned maintenance, agents, RDS performance and
+slow SQL, and what is paid until when. Functions over a `Connection`; rows are read into frozen shapes here.
 """
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from assets.aliyun.resources import Row, number, parse_time, rows, text
 from assets.aliyun.transport import AliyunError, Connection
@@ -70,6 +70,23 @@ class Performance:
     key: str
     fields: tuple[str, ...]
     points: tuple[tuple[int, tuple[float, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SlowSql:
+    """A statement that was slow on one day (UTC): how often, how long altogether and at most, for how long it waited
+    for locks, and the rows that it looked at and returned. The text may hold values."""
+
+    key: str
+    database: str
+    text: str
+    day: date | None
+    count: int
+    total_s: float
+    longest_s: float
+    lock_s: float
+    rows_examined: int
+    rows_returned: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +159,15 @@ def performance(
         answer = client.call("Rds", "2014-08-15", "DescribeDBInstancePerformance", wanted, region=region)
         found += map(_performance, rows(answer, "PerformanceKeys", "PerformanceKey"))
     return found
+
+
+def slow_sql(client: Connection, instance_id: str, first: date, last: date, *, region: str = "") -> list[SlowSql]:
+    """What was slow from one day to another, 31 days at most, of RDS for MySQL and MariaDB (and SQL Server 2008 R2)."""
+    wanted = {"DBInstanceId": instance_id, "StartTime": f"{first:%Y-%m-%d}Z", "EndTime": f"{last:%Y-%m-%d}Z"}
+    action = ("Rds", "2014-08-15", "DescribeSlowLogs")
+    path = ("Items", "SQLSlowLog")
+    listed = _numbered(client, action, wanted, path, size=100, total=("TotalRecordCount",), region=region)
+    return [_slow_sql(row) for row in listed]
 
 
 def paid(client: Connection) -> list[Paid]:
@@ -229,6 +255,25 @@ def _performance(row: Row) -> Performance:
     return Performance(key, fields, tuple(points))
 
 
+def _slow_sql(row: Row) -> SlowSql:
+    """MySQL counts whole seconds; SQL Server says the sum in milliseconds."""
+    mysql, mssql = number(row, "MySQLTotalExecutionCounts"), number(row, "SQLServerTotalExecutionCounts")
+    total_s = number(row, "MySQLTotalExecutionTimes") or (number(row, "SQLServerTotalExecutionTimes") or 0) / 1000
+    words = text(row, "SQLText")
+    return SlowSql(
+        key=text(row, "SQLHASH") or words,
+        database=text(row, "DBName"),
+        text=words,
+        day=_day(text(row, "CreateTime")),
+        count=mysql or mssql or 0,
+        total_s=float(total_s),
+        longest_s=float(number(row, "MaxExecutionTime") or 0),
+        lock_s=float(number(row, "TotalLockTimes") or 0),
+        rows_examined=number(row, "ParseTotalRowCounts") or 0,
+        rows_returned=number(row, "ReturnTotalRowCounts") or 0,
+    )
+
+
 def _portions(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (names[at : at + size] for at in range(0, len(names), size))
 
@@ -238,6 +283,14 @@ def _float(part: str) -> float:
         return float(part)
     except ValueError:
         return float("nan")  # "no value at this moment"; whoever stores figures leaves it out
+
+
+def _day(said: str) -> date | None:
+    """``2011-05-30Z``."""
+    try:
+        return date.fromisoformat(said.removesuffix("Z"))
+    except ValueError:
+        return None
 
 
 def _json(content: str) -> Mapping[str, object]:

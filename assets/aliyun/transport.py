@@ -41,7 +41,10 @@ _REQUESTS: Mapping[tuple[str, str], type[AcsRequest]] = {
     ("Cms", "DescribeMetricMetaList"): DescribeMetricMetaListRequest,
 }
 # Products that the SDK's own table does not know; it would ask the location service for them.
-_UNLISTED_ENDPOINTS = {"polardbx": "polardbx.{region}.aliyuncs.com"}
+_UNLISTED_ENDPOINTS = {
+    "polardbx": "polardbx.{region}.aliyuncs.com",
+    "Sas": "tds.aliyuncs.com",  # one place for every region of the mainland
+}
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

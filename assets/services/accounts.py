@@ -25,7 +25,7 @@ from notify import live
 
 PRODUCTS = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi", "Actiontrail", "Vpc",
+    "BssOpenApi", "Actiontrail", "Vpc", "Sas",
 )  # fmt: skip
 DEFAULT_REGION = "cn-hangzhou"
 POOL_SIZE = 32

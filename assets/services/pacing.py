@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 SHARE: Final = 0.8
 """Of a limit, what the platform takes."""
-LIMITS: Final = {"Cms": 50.0, "Actiontrail": 2.0, "BssOpenApi": 10.0}
+LIMITS: Final = {"Cms": 50.0, "Actiontrail": 2.0, "BssOpenApi": 10.0, "Sas": 10.0}
 USUAL_LIMIT: Final = 20.0
 LONE_SHARE: Final = 0.2
 """Of a limit, what one process takes while it cannot ask Redis: five of them stay within it."""

@@ -33,13 +33,14 @@ from demo.aliyun.happenings import add_event, plan_maintenance
 from demo.aliyun.metrics import MetricStore
 from demo.aliyun.objects import Objects, Wanted, owners_of, wanted
 from demo.aliyun.products import ELASTICSEARCH, PRODUCTS, Product, oss_buckets
+from demo.aliyun.security import add_suspicion, add_vulnerability
 
 CLOCK_TOLERANCE = timedelta(minutes=15)
-CALLS_PER_SECOND = {"Cms": 50, "Actiontrail": 2, "BssOpenApi": 10}  # per API and account, RAM users together
+CALLS_PER_SECOND = {"Cms": 50, "Actiontrail": 2, "BssOpenApi": 10, "Sas": 10}  # per API and account, RAM users together
 COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns", "Vpc",
+    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns", "Vpc", "Sas",
 )  # fmt: skip
 
 
@@ -260,7 +261,7 @@ class SimulatedCloud:
         return due
 
     def _limit(self, uid: str, product: str, action: str) -> None:
-        """The limits of CloudMonitor, ActionTrail and billing: calls per second and API, and the month's quota."""
+        """Calls per second and API of the products that have a limit of their own, and CloudMonitor's month."""
         if product not in CALLS_PER_SECOND:
             return
         second = int(self.clock().timestamp())
@@ -555,3 +556,31 @@ def _let_things_happen(estate: Estate, now: datetime) -> None:
             at=now - timedelta(days=days, hours=3),
         )
     trail_story.write(estate, now)
+    _let_security_center_find(estate, name, now)
+
+
+def _let_security_center_find(estate: Estate, name: Callable[[str], str], now: datetime) -> None:
+    for days, kind, title, need, of, fixed in (
+        (41, "cve", "RHSA-2026:1187: openssl security update", "asap", "mall-web-01", 33),
+        (41, "cve", "RHSA-2026:1187: openssl security update", "asap", "mall-web-02", None),
+        (37, "cve", "RHSA-2026:0932: kernel security update", "later", "mall-app-01", None),
+        (36, "sys", "KB5034441", "later", "erp-win-01", None),
+        (34, "app", "Log4j2 CVE-2021-44228", "asap", "mall-app-02", 12),
+    ):
+        add_vulnerability(
+            estate,
+            instance_id=name(of),
+            name=title,
+            kind=kind,
+            need=need,
+            found_at=now - timedelta(days=days),
+            status=1 if fixed is None else 7,
+            fixed_at=None if fixed is None else now - timedelta(days=fixed),
+        )
+    for days, title, level, of, status in (
+        (35, "Log-in from an unusual place", "suspicious", "mall-web-01", 32),
+        (33, "Brute force attack on SSH", "remind", "mall-web-02", 1),
+    ):
+        add_suspicion(
+            estate, instance_id=name(of), name=title, at=now - timedelta(days=days), level=level, status=status
+        )

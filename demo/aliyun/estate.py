@@ -50,6 +50,8 @@ class Estate:
     work: Workings = field(default_factory=Workings)  # what calls that change something work on
     subscriptions: list[Json] = field(default_factory=list)  # prepaid things that no list of resources shows
     eips: list[Json] = field(default_factory=list)  # elastic addresses, each as DescribeEipAddresses lists it
+    vulnerabilities: list[Json] = field(default_factory=list)  # what Security Center lists, each as it does
+    suspicions: list[Json] = field(default_factory=list)
     bills: Bills = field(default_factory=Bills)  # what a test does to the bills
     _numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
 

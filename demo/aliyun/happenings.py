@@ -1,12 +1,12 @@
-"""What the simulated cloud tells beside lists and figures: system events, maintenance, agents, RDS performance keys,
-and subscriptions. Field names and forms are those of the products' API references.
+"""What the simulated cloud tells beside lists and figures: system events, maintenance, agents, RDS performance keys
+and slow SQL, and subscriptions. Field names and forms are those of the products' API references.
 """
 
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime, timedelta
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import cast
 
 from demo.aliyun.answers import ApiError, Call, invalid
@@ -64,6 +64,14 @@ PERFORMANCE: Mapping[str, tuple[str, str, tuple[float, ...]]] = {
     "SQLServer_Transactions": ("SQLServer", "Transactions", (64,)),
     "PgSQL_IOPS": ("PostgreSQL", "pgsql_iops", (90,)),
 }
+
+
+SLOW = (
+    ("select o.* from orders o where o.buyer_id = ? order by o.created_at desc limit ?", 40, 3, 800_000, 20),
+    ("select sku, sum(quantity) from order_lines where created_at between ? and ? group by sku", 6, 14, 9_000_000, 400),
+    ("update stock set reserved = reserved + ? where sku = ?", 3, 5, 30, 0),
+)
+"""What is slow on a MySQL of RDS: the statement, times a day, seconds each, rows looked at and returned each time."""
 
 
 def add_event(
@@ -225,6 +233,66 @@ def performance(call: Call) -> Json:
     }
 
 
+def slow_logs(call: Call) -> Json:
+    instance_id = call.need("DBInstanceId")
+    row = next((row for row in call.estate.rows["rds"] if row["DBInstanceId"] == instance_id), None)
+    if row is None:
+        raise ApiError(404, "InvalidDBInstanceId.NotFound", "The specified DB instance does not exist.")
+    if row["Engine"] not in ("MySQL", "MariaDB"):
+        raise ApiError(400, "IncorrectEngine", "Current engine does not support this operation.")
+    try:
+        first, last = (date.fromisoformat(call.need(name).removesuffix("Z")) for name in ("StartTime", "EndTime"))
+    except ValueError as error:
+        raise invalid("StartTime") from error
+    if not timedelta(0) <= last - first <= timedelta(days=31):
+        raise ApiError(400, "InvalidEndTime.Mismatch", "The time range must not exceed 31 days.")
+    known = call.estate.work.slow_sql.get(instance_id)
+    days = [first + timedelta(days=at) for at in range((last - first).days + 1)]
+    found = known if known is not None else [one for day in days for one in _slow_on(instance_id, day)]
+    found = [one for one in found if f"{first}Z" <= str(one["CreateTime"]) <= f"{last}Z"]
+    page, size = call.number("PageNumber", 1), call.number("PageSize", 30, top=100)
+    here = found[(page - 1) * size : page * size]
+    return {
+        "DBInstanceID": instance_id,
+        "Engine": row["Engine"],
+        "StartTime": f"{first}Z",
+        "EndTime": f"{last}Z",
+        "TotalRecordCount": len(found),
+        "PageNumber": page,
+        "PageRecordCount": len(here),
+        "Items": {"SQLSlowLog": here},
+    }
+
+
+def slow_row(statement: str, *, day: date, count: int, total_s: int, longest_s: int = 0, examined: int = 0) -> Json:
+    """One statement of one day as DescribeSlowLogs lists it."""
+    return {
+        "SQLHASH": f"{zlib.crc32(statement.encode()):08x}",
+        "SQLText": statement,
+        "DBName": "shop",
+        "CreateTime": f"{day}Z",
+        "MySQLTotalExecutionCounts": count,
+        "MySQLTotalExecutionTimes": total_s,
+        "MaxExecutionTime": longest_s or total_s,
+        "TotalLockTimes": 0,
+        "MaxLockTime": 0,
+        "ParseTotalRowCounts": examined,
+        "ReturnTotalRowCounts": 0,
+    }
+
+
+def _slow_on(instance_id: str, day: date) -> Iterator[Json]:
+    """A pure function of instance and day."""
+    for statement, times, seconds_each, examined, returned in SLOW:
+        share = zlib.crc32(f"{instance_id}/{day}/{statement}".encode()) / 2**32
+        count = round(times * (0.5 + share))
+        row = slow_row(
+            statement, day=day, count=count, total_s=count * seconds_each,
+            longest_s=round(seconds_each * (1 + 2 * share)), examined=count * examined,
+        )  # fmt: skip
+        yield {**row, "ReturnTotalRowCounts": count * returned}
+
+
 def _minute(text: str) -> datetime:
     return datetime.strptime(text, "%Y-%m-%dT%H:%MZ").replace(tzinfo=UTC)
 
@@ -294,6 +362,6 @@ ACTIONS: Mapping[str, Mapping[str, Callable[[Call], Json]]] = {
         "DescribeMonitoringAgentStatuses": agent_statuses,
     },
     "Ecs": {"DescribeInstanceHistoryEvents": history_events},
-    "Rds": {"DescribeDBInstancePerformance": performance},
+    "Rds": {"DescribeDBInstancePerformance": performance, "DescribeSlowLogs": slow_logs},
     "BssOpenApi": {"QueryAvailableInstances": available_instances},
 }

@@ -55,6 +55,8 @@ class Workings:
     records: dict[str, list[Json]] = field(default_factory=dict)
     backups: list[Json] = field(default_factory=list)
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)
+    slow_sql: dict[str, list[Json]] = field(default_factory=dict)
+    """By instance what a test says was slow; the others have what every shop has."""
     tokens: dict[tuple[str, str], tuple[dict[str, str], Json]] = field(default_factory=dict)
     lock: threading.RLock = field(default_factory=threading.RLock)
     _pending: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)

@@ -48,6 +48,7 @@ POLICIES: Final[Mapping[str, str]] = {
     "DescribeMonitoringAgentStatuses": "AliyunCloudMonitorReadOnlyAccess",
     "DescribeInstanceHistoryEvents": "AliyunECSReadOnlyAccess",
     "DescribeDBInstancePerformance": "AliyunRDSReadOnlyAccess",
+    "DescribeSlowLogs": "AliyunRDSReadOnlyAccess",
     "QueryAvailableInstances": "AliyunBSSReadOnlyAccess",
 }
 """The system policy of RAM that allows each call."""

@@ -1,16 +1,63 @@
-"""The models of reports, one file a noun."""
+"""The models of reports: what all share (`written`), accident reports, service reports."""
 
-from reports.models.accident import AccidentComment, AccidentPart, AccidentReport, AccidentReportQuerySet, PartName
-from reports.models.issue import AccidentFile, AccidentFileQuerySet, AccidentIssue, AccidentRecipient
+from reports.models.accident import (
+    AccidentComment,
+    AccidentFile,
+    AccidentIssue,
+    AccidentPart,
+    AccidentRecipient,
+    AccidentReport,
+    AccidentReportQuerySet,
+    PartName,
+)
+from reports.models.service import (
+    ReportKind,
+    ReportPlan,
+    ServiceComment,
+    ServiceFigures,
+    ServiceFile,
+    ServiceIssue,
+    ServicePart,
+    ServiceRecipient,
+    ServiceReport,
+)
+from reports.models.written import (
+    Made,
+    MadeState,
+    ReportState,
+    WrittenComment,
+    WrittenFile,
+    WrittenIssue,
+    WrittenPart,
+    WrittenRecipient,
+    WrittenReport,
+)
 
 __all__ = [
     "AccidentComment",
     "AccidentFile",
-    "AccidentFileQuerySet",
     "AccidentIssue",
     "AccidentPart",
     "AccidentRecipient",
     "AccidentReport",
     "AccidentReportQuerySet",
+    "Made",
+    "MadeState",
     "PartName",
+    "ReportKind",
+    "ReportPlan",
+    "ReportState",
+    "ServiceComment",
+    "ServiceFigures",
+    "ServiceFile",
+    "ServiceIssue",
+    "ServicePart",
+    "ServiceRecipient",
+    "ServiceReport",
+    "WrittenComment",
+    "WrittenFile",
+    "WrittenIssue",
+    "WrittenPart",
+    "WrittenRecipient",
+    "WrittenReport",
 ]

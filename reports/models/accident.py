@@ -1,18 +1,28 @@
-"""Accident reports while they are being written: the report, its five parts, and what reviewers say about them."""
+"""Accident reports: the report of an incident, its five parts, what was issued of it and to whom it went."""
 
-from datetime import datetime
-from typing import ClassVar, Self, TypeVar
+from __future__ import annotations
+
+from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
-from accounts import scope
-from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from accounts.tenancy import TenantQuerySet
+from reports.models.written import (
+    MadeQuerySet,
+    SentFileManager,
+    SentIssueManager,
+    SentToReadersManager,
+    WrittenComment,
+    WrittenFile,
+    WrittenIssue,
+    WrittenPart,
+    WrittenRecipient,
+    WrittenReport,
+    WrittenReportQuerySet,
+)
 from reports.parts import Part
-from reports.states import State
-
-M = TypeVar("M", bound=models.Model)
 
 
 class PartName(models.TextChoices):
@@ -25,59 +35,29 @@ class PartName(models.TextChoices):
     ADVICE = Part.ADVICE, _("Advice")
 
 
-class AccidentReportQuerySet(TenantQuerySet["AccidentReport"]):
-    def owed(self) -> Self:
-        """Not sent yet, and not withdrawn."""
-        return self.filter(sent_at=None).exclude(state=State.WITHDRAWN)
-
-    def overdue(self, now: datetime) -> Self:
-        return self.owed().filter(due_at__lt=now)
-
+class AccidentReportQuerySet(WrittenReportQuerySet["AccidentReport"]):
     def for_lists(self) -> Self:
         return self.select_related("customer", "incident", "author")
 
 
-class AccidentReportManager(ScopedManager["AccidentReport"]):
-    """Reports in scope; a customer's people find one when it has been sent to them for the first time."""
-
-    def get_queryset(self) -> models.QuerySet["AccidentReport"]:
-        rows = super().get_queryset()
-        return rows if scope.required().sees_internal else rows.exclude(sent_at=None)
-
-
-class AccidentReport(TenantModel):
+class AccidentReport(WrittenReport):
     """One per incident; what is issued of it, once or several times, stands in `AccidentIssue` (R115..R119)."""
+
+    FAMILY = "accidents"
+    NOUN = "accident"
 
     class Trigger(models.TextChoices):
         OUTAGE = "outage", _("Outage over 30 minutes")
         BY_HAND = "by_hand", _("By hand")
 
-    class States(models.TextChoices):
-        DRAFT = State.DRAFT, _("Draft")
-        REVIEW = State.REVIEW, _("In review")
-        SIGNED = State.SIGNED, _("Signed")
-        SENT = State.SENT, _("Sent")
-        WITHDRAWN = State.WITHDRAWN, _("Not needed")
-
     incident = models.OneToOneField(
         "incidents.Incident", on_delete=models.PROTECT, related_name="accident_report", verbose_name=_("incident")
     )
     trigger = models.CharField(_("opened"), max_length=20, choices=Trigger)
-    state = models.CharField(_("state"), max_length=20, choices=States, default=State.DRAFT)
-    language = models.CharField(_("language"), max_length=10)
-    author = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     outage_started_at = models.DateTimeField(_("outage from"))
     outage_ended_at = models.DateTimeField(_("outage until"), null=True, blank=True)
-    opened_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
-    opened_at = models.DateTimeField(_("opened at"))
-    due_at = models.DateTimeField(_("due at"))
-    missed_at = models.DateTimeField(_("missed at"), null=True, blank=True)
-    sent_at = models.DateTimeField(_("first sent at"), null=True, blank=True)
-    reason = models.TextField(_("reason"), blank=True, help_text=_("Why it was returned or withdrawn."))
-    reissue_reason = models.TextField(_("why it was issued again"), blank=True)
-    changed_at = models.DateTimeField(_("changed at"))
 
-    objects: ClassVar = AccidentReportManager.from_queryset(AccidentReportQuerySet)()
+    objects: ClassVar = SentToReadersManager.from_queryset(AccidentReportQuerySet)()
 
     class Meta:
         ordering = ("-opened_at", "-pk")
@@ -95,51 +75,24 @@ class AccidentReport(TenantModel):
         )
         indexes = (models.Index(fields=("customer", "-opened_at"), name="accident_by_customer"),)
 
-    def __str__(self) -> str:
-        return self.number
-
     @property
     def number(self) -> str:
         return f"ACC-{self.pk:06d}" if self.pk else "ACC-"
 
     @property
-    def stage(self) -> State:
-        return State(self.state)
+    def title(self) -> str:
+        return self.incident.title
 
     @property
-    def is_owed(self) -> bool:
-        return self.sent_at is None and self.stage is not State.WITHDRAWN
-
-    def is_late(self, now: datetime) -> bool:
-        """Sent too late, or not sent although it is due."""
-        if self.stage is State.WITHDRAWN:
-            return False
-        return (self.sent_at or now) > self.due_at
+    def about(self) -> str:
+        return f"{self.incident.number} {self.incident.title}"
 
 
-class ProviderOnlyManager(ScopedManager[M]):
-    """Nothing where the scope does not reach what the provider keeps to itself."""
-
-    def get_queryset(self) -> models.QuerySet[M]:
-        rows = super().get_queryset()
-        return rows if scope.required().sees_internal else rows.none()
-
-
-class AccidentPart(TenantModel):
-    """One of the five parts as it is being written. `facts` is what the platform knew when it was last asked."""
+class AccidentPart(WrittenPart):
+    """One of the five parts."""
 
     report = models.ForeignKey(AccidentReport, on_delete=models.CASCADE, related_name="parts")
     name = models.CharField(_("part"), max_length=20, choices=PartName)
-    text = models.TextField(_("text"), blank=True)
-    facts = models.TextField(blank=True)
-    has_news = models.BooleanField(
-        default=False, help_text=_("The facts changed after somebody had edited the text: both are shown.")
-    )
-    revision = models.PositiveIntegerField(default=0)
-    edited_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
-    edited_at = models.DateTimeField(_("edited at"), null=True, blank=True)
-
-    objects: ClassVar = ProviderOnlyManager()
 
     class Meta:
         ordering = ("report", "pk")
@@ -148,33 +101,57 @@ class AccidentPart(TenantModel):
         constraints = (models.UniqueConstraint(fields=("report", "name"), name="accident_part_once"),)
 
     def __str__(self) -> str:
-        return self.get_name_display()
+        return self.title
+
+    @property
+    def title(self) -> str:
+        return str(PartName(self.name).label)
 
     @property
     def part(self) -> Part:
         return Part(self.name)
 
-    @property
-    def is_edited(self) -> bool:
-        """Somebody changed what the facts had said."""
-        return self.text != self.facts
 
-
-class AccidentComment(TenantModel):
-    """What a reviewer says about one part."""
-
+class AccidentComment(WrittenComment):
     part = models.ForeignKey(AccidentPart, on_delete=models.CASCADE, related_name="comments")
-    body = models.TextField(_("comment"))
-    author = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
-    made_at = models.DateTimeField(_("made at"))
-    settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
-
-    objects: ClassVar = ProviderOnlyManager()
 
     class Meta:
         ordering = ("made_at", "pk")
         verbose_name = _("comment on a report")
         verbose_name_plural = _("comments on reports")
 
-    def __str__(self) -> str:
-        return self.body[:60]
+
+class AccidentIssue(WrittenIssue):
+    report = models.ForeignKey(AccidentReport, on_delete=models.PROTECT, related_name="issues")
+
+    objects: ClassVar = SentIssueManager.from_queryset(TenantQuerySet)()
+
+    class Meta:
+        ordering = ("-number",)
+        verbose_name = _("issue of an accident report")
+        verbose_name_plural = _("issues of accident reports")
+        constraints = (models.UniqueConstraint(fields=("report", "number"), name="accident_issue_once"),)
+
+
+class AccidentFile(WrittenFile):
+    issue = models.OneToOneField(AccidentIssue, on_delete=models.PROTECT, related_name="file")
+
+    objects: ClassVar = SentFileManager.from_queryset(MadeQuerySet)()
+
+    class Meta:
+        ordering = ("pk",)
+        verbose_name = _("document of a report")
+        verbose_name_plural = _("documents of reports")
+        indexes = (
+            models.Index(fields=("id",), condition=Q(state__in=("waiting", "rendering")), name="accident_file_to_make"),
+        )
+
+
+class AccidentRecipient(WrittenRecipient):
+    issue = models.ForeignKey(AccidentIssue, on_delete=models.PROTECT, related_name="recipients")
+
+    class Meta:
+        ordering = ("sent_at", "pk")
+        verbose_name = _("recipient of a report")
+        verbose_name_plural = _("recipients of reports")
+        constraints = (models.UniqueConstraint(fields=("issue", "user"), name="accident_recipient_once"),)

@@ -1,11 +1,19 @@
 """What the rhythm of reports does: opens what outages ask for, and finds documents that nobody is making."""
 
+import logging
 from datetime import datetime
+from typing import Final
+
+from django.db import DatabaseError
 
 from accounts import scope
+from accounts.errors import DomainError
 from incidents.services import interruptions
-from reports.models import AccidentFile, AccidentReport
-from reports.services import accidents
+from reports.models import AccidentReport, ServiceFigures
+from reports.services import accidents, families, service_reports
+
+log = logging.getLogger(__name__)
+AT_ONCE: Final = 50
 
 
 def open_what_is_owed(*, now: datetime) -> int:
@@ -23,6 +31,30 @@ def open_what_is_owed(*, now: datetime) -> int:
     return opened
 
 
-def documents_waiting(*, now: datetime) -> list[int]:
-    """Needs a platform scope."""
-    return list(AccidentFile.objects.waiting(now).order_by("pk").values_list("pk", flat=True)[:20])
+def open_months(*, now: datetime) -> int:
+    """Open the monthly reports whose day has come; one customer's trouble is only its own."""
+    with scope.platform("months of every customer"):
+        owed = service_reports.owed_months(now=now)
+    opened = 0
+    for customer, month in owed:
+        with scope.customer(customer.pk):
+            try:
+                opened += service_reports.open_by_plan(customer=customer, month=month, now=now) is not None
+            except (DatabaseError, DomainError):
+                log.exception("the report of customer %s for %s cannot be opened", customer.pk, month)
+    return opened
+
+
+def documents_waiting(*, now: datetime) -> list[tuple[str, int]]:
+    """Families and files. Needs a platform scope."""
+    return [
+        (name, pk)
+        for name, family in families.FAMILIES.items()
+        for pk in family.file.objects.waiting(now).order_by("pk").values_list("pk", flat=True)[:AT_ONCE]
+    ]
+
+
+def figures_waiting(*, now: datetime) -> list[int]:
+    """Of each customer its oldest: nobody's many reports hold up another's. Needs a platform scope."""
+    waiting = ServiceFigures.objects.waiting(now).order_by("customer_id", "pk").distinct("customer_id")
+    return list(waiting.values_list("pk", flat=True)[:AT_ONCE])

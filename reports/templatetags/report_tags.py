@@ -1,11 +1,19 @@
 """How reports read on a page."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 
+import msgspec
 from django import template
+from django.utils import timezone
+from django.utils.html import json_script
+from django.utils.safestring import SafeString
+from django.utils.translation import get_language_info
 
 from incidents.templatetags.incident_tags import span
-from reports.models import AccidentReport
+from reports import service_document
+from reports.blocks import Chart, Figure
+from reports.models import AccidentReport, WrittenReport
 
 register = template.Library()
 
@@ -26,5 +34,39 @@ def ink(tone: str) -> str:
 
 
 @register.simple_tag
-def late(report: AccidentReport, now: datetime) -> bool:
+def late(report: WrittenReport, now: datetime) -> bool:
     return report.is_late(now)
+
+
+@register.filter
+def first_day(start: datetime) -> str:
+    return f"{timezone.localtime(start):%Y-%m-%d}"
+
+
+@register.filter
+def last_day(end: datetime) -> str:
+    """The last day of a stretch whose end is its first moment after."""
+    return f"{timezone.localtime(end - timedelta(seconds=1)):%Y-%m-%d}"
+
+
+@register.filter
+def get(found: Mapping[str, object], name: str) -> object:
+    return found.get(name)
+
+
+@register.filter
+def language_name(code: str) -> str:
+    return str(get_language_info(code)["name_local"])
+
+
+@register.simple_tag
+def number(figure: Figure) -> service_document.Number:
+    """A figure in words, with what it was before."""
+    return service_document.number(figure)
+
+
+@register.simple_tag
+def chart_json(chart: Chart) -> SafeString:
+    """What the page's script draws."""
+    drawn = {"shape": chart.shape, "unit": chart.unit, "lowest": chart.lowest, "highest": chart.highest}
+    return json_script({**drawn, "labels": chart.labels, "curves": msgspec.to_builtins(chart.curves)})

@@ -1,10 +1,10 @@
-"""Accident reports: the list, one of them, and the piece of the incident's page."""
+"""Accident reports: the list, how one is opened, and the piece of the incident's page."""
 
 from datetime import datetime
 
 from django.contrib import messages
-from django.db.models import Prefetch, Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -15,11 +15,10 @@ from accounts import tables
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from incidents.models import Incident
-from reports import parts, states
-from reports.models import AccidentComment, AccidentIssue, AccidentRecipient, AccidentReport
-from reports.permissions import rank_of
-from reports.services import accidents, sending
-from reports.states import State, Verb
+from reports.models import AccidentReport, ReportState
+from reports.services import accidents
+from reports.states import State
+from reports.views.reaching import get_report
 
 SORT: dict[str, tables.SortBy] = {
     "opened": "opened_at",
@@ -47,36 +46,18 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "reports/accidents.html", context)
 
 
-@require_safe
-def detail(request: HttpRequest, pk: int) -> HttpResponse:
-    """The workshop for the provider; for the customer's people the latest issue that was sent."""
-    report, person = get_report(pk), person_of(request)
-    issues = list(AccidentIssue.objects.filter(report=report).select_related("file", "signed_by"))
-    if not is_provider(person):
-        if not issues:
-            raise Http404
-        return redirect("reports:accident-issue", report.pk, issues[0].pk)
-    context = {
-        **about(report, person),
-        "issues": issues,
-        "receipts": sending.receipts(issues[0]) if issues else [],
-        "now": timezone.now(),
-    }
-    return render(request, "reports/accident.html", context)
-
-
 @require_POST
 @require(is_provider)
 def open_by_hand(request: HttpRequest, incident_id: int) -> HttpResponse:
     incident = get_object_or_404(Incident.objects.select_related("customer", "assignee"), pk=incident_id)
     report = accidents.open_by_hand(incident=incident, actor=person_of(request), now=timezone.now())
-    return redirect("reports:accident", report.pk)
+    return redirect("reports:detail", report.FAMILY, report.pk)
 
 
 @require_POST
 @require(is_provider)
 def refresh(request: HttpRequest, pk: int) -> HttpResponse:
-    kept = accidents.refresh(report=get_report(pk), actor=person_of(request), now=timezone.now())
+    kept = accidents.refresh(report=get_report(AccidentReport.FAMILY, pk), actor=person_of(request), now=timezone.now())
     if kept:
         said = ngettext(
             "%(count)d part was edited and stays as it is; the new facts stand beside it.",
@@ -86,7 +67,7 @@ def refresh(request: HttpRequest, pk: int) -> HttpResponse:
         messages.warning(request, said % {"count": len(kept)})
     else:
         messages.success(request, _("The facts are those of now."))
-    return redirect("reports:accident", pk)
+    return redirect("reports:detail", AccidentReport.FAMILY, pk)
 
 
 @require_safe
@@ -98,33 +79,6 @@ def for_incident(request: HttpRequest, incident_id: int) -> HttpResponse:
     return render(request, "reports/_for_incident.html", context)
 
 
-def get_report(pk: int) -> AccidentReport:
-    """Unknown or foreign is 404; so is, for the customer, what has not been sent."""
-    return get_object_or_404(AccidentReport.objects.for_lists(), pk=pk)
-
-
-def about(report: AccidentReport, person: User) -> dict[str, object]:
-    """What the workshop shows of a report."""
-    comments = AccidentComment.objects.select_related("author")
-    own = list(report.parts.select_related("edited_by").prefetch_related(Prefetch("comments", comments)))
-    own.sort(key=lambda part: parts.ORDER.index(part.part))
-    filled = {part.name for part in own if parts.is_filled(part.text)}
-    possible = states.verbs(report.stage, rank_of(person))
-    return {
-        "report": report,
-        "parts": own,
-        "filled": filled,
-        "is_complete": len(filled) == len(parts.ORDER),
-        "verbs": [verb.value for verb in possible],
-        "edits": Verb.EDIT in possible,
-        "comments": Verb.COMMENT in possible,
-    }
-
-
-def recipient_of(issue: AccidentIssue, person: User) -> AccidentRecipient | None:
-    return AccidentRecipient.objects.filter(issue=issue, user=person).first()
-
-
 def _filters(person: User, now: datetime) -> dict[str, tables.Filter]:
     if not is_provider(person):
         return {}
@@ -134,7 +88,7 @@ def _filters(person: User, now: datetime) -> dict[str, tables.Filter]:
     customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
     return {
         "customer": tables.Choice(_("Customer"), customers, "customer_id"),
-        "state": tables.Choice(_("State"), AccidentReport.States.choices, "state"),
+        "state": tables.Choice(_("State"), ReportState.choices, "state"),
         "due": tables.Choice(_("Deadlines"), shown, lambda value: lateness[value]),
     }
 

@@ -12,50 +12,51 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import scope
 from accounts.downloads import make_harmless
 from accounts.permissions import can_write, is_provider, person_of, require
-from reports import document
-from reports.models import AccidentFile, AccidentIssue, AccidentRecipient
-from reports.services import accidents, documents, sending
-from reports.views.accidents import recipient_of
+from reports.models import WrittenIssue, WrittenRecipient
+from reports.services import documents, families, sending, writing
+from reports.services.families import FAMILIES
+from reports.views.reaching import get_issue, recipient_of
 
 
 @require_safe
-def detail(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
+def detail(request: HttpRequest, family: str, pk: int, issue_id: int) -> HttpResponse:
     """The signed content as a page, in the language in which it was signed."""
-    issue, person = _issue(pk, issue_id), person_of(request)
-    with translation.override(issue.content["language"]):
-        shown = document.context(issue, issue.content)
+    issue, person = get_issue(family, pk, issue_id), person_of(request)
+    sending.note_reading(issue=issue, person=person, now=timezone.now())
+    found = FAMILIES[family]
     context = {
-        **shown,
+        **found.shown(issue),
+        "issue": issue,
         "report": issue.report,
-        "issues": AccidentIssue.objects.filter(report=issue.report).select_related("file"),
+        "issues": found.issue.objects.filter(report=issue.report).select_related("file"),
         "recipient": recipient_of(issue, person),
-        "is_intact": accidents.digest(issue.content) == issue.sha256,
+        "is_intact": writing.is_intact(issue),
     }
-    return render(request, "reports/issue.html", context)
+    return render(request, found.page, context)
 
 
 @require_safe
-def download(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
-    return _as_file(_issue(pk, issue_id))
+def download(request: HttpRequest, family: str, pk: int, issue_id: int) -> HttpResponse:
+    return _as_file(get_issue(family, pk, issue_id))
 
 
 @require_POST
 @require(can_write)
-def receipt(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
+def receipt(request: HttpRequest, family: str, pk: int, issue_id: int) -> HttpResponse:
     """A recipient confirms that they have it."""
-    issue = _issue(pk, issue_id)
+    issue = get_issue(family, pk, issue_id)
     address = request.META.get("REMOTE_ADDR") or None
     sending.confirm(issue=issue, actor=person_of(request), now=timezone.now(), address=address)
     messages.success(request, _("Thank you: your receipt is recorded."))
-    return redirect("reports:accident-issue", pk, issue_id)
+    return redirect("reports:issue", family, pk, issue_id)
 
 
 @require_POST
 @require(is_provider)
-def try_again(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
-    file = get_object_or_404(AccidentFile.objects, issue=_issue(pk, issue_id))
+def try_again(request: HttpRequest, family: str, pk: int, issue_id: int) -> HttpResponse:
+    file = get_object_or_404(FAMILIES[family].file.objects, issue=get_issue(family, pk, issue_id))
     documents.try_again(file=file, actor=person_of(request), now=timezone.now())
-    return redirect("reports:accident", pk)
+    return redirect("reports:detail", family, pk)
 
 
 @never_cache
@@ -70,19 +71,13 @@ def open_by_link(request: HttpRequest, token: str) -> HttpResponse:
     with scope.customer(recipient.customer_id), translation.override(recipient.user.language):
         if request.method == "POST":
             address = request.META.get("REMOTE_ADDR") or None
-            sending.take_receipt(recipient=recipient, way=AccidentRecipient.Way.LINK, now=now, address=address)
+            sending.take_receipt(recipient=recipient, way=WrittenRecipient.Way.LINK, now=now, address=address)
             return _as_file(recipient.issue)
         return render(request, "reports/link.html", {"recipient": recipient, "issue": recipient.issue})
 
 
-def _issue(pk: int, issue_id: int) -> AccidentIssue:
-    """Unknown, foreign, or for the customer not sent: 404."""
-    rows = AccidentIssue.objects.select_related("report", "report__customer", "report__incident", "file", "signed_by")
-    return get_object_or_404(rows, pk=issue_id, report_id=pk)
-
-
-def _as_file(issue: AccidentIssue) -> HttpResponse:
-    file = AccidentFile.objects.filter(issue=issue).first()
+def _as_file(issue: WrittenIssue) -> HttpResponse:
+    file = families.of(issue).file.objects.filter(issue=issue).first()
     if file is None or not file.is_ready:
         raise Http404
     response = HttpResponse(documents.read(file), content_type="application/pdf")

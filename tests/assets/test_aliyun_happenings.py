@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
 from assets.aliyun import AliyunError
-from assets.aliyun.happenings import agent_states, maintenance, paid, performance, system_events
+from assets.aliyun.happenings import agent_states, maintenance, paid, performance, slow_sql, system_events
 from demo.aliyun import JIA_UID, READ_ONLY, CloudServer, FaultKind, SimulatedCloud
-from demo.aliyun.happenings import add_event, plan_maintenance
+from demo.aliyun.happenings import add_event, plan_maintenance, slow_row
 from tests.assets.conftest import ClientOf
 
 
@@ -70,6 +71,38 @@ def test_performance_values_come_apart_into_their_fields(server: CloudServer, cl
     assert 8 <= len(found[0].points) <= 11
     assert all(len(values) == 4 for _ts, values in found[0].points)
     assert all(ts % 60_000 == 0 for ts, _values in found[0].points)
+
+
+def test_slow_sql_of_every_page_is_read_and_told_by_day(server: CloudServer, client_of: ClientOf) -> None:
+    estate = server.cloud.estate(JIA_UID)
+    instance = str(estate.find("mall-order")["DBInstanceId"])
+    first = date(2026, 3, 1)
+    estate.work.slow_sql[instance] = [
+        slow_row(
+            f"select {number}", day=first + timedelta(days=number % 31), count=2, total_s=9, longest_s=6, examined=5
+        )
+        for number in range(130)
+    ]
+    found = slow_sql(client_of(), instance, first, date(2026, 3, 31))
+    assert len({one.key for one in found}) == 130
+    assert server.cloud.calls(action="DescribeSlowLogs") == 2
+    shown = next(one for one in found if one.text == "select 7")
+    assert (shown.day, shown.database) == (date(2026, 3, 8), "shop")
+    assert (shown.count, shown.total_s, shown.longest_s, shown.rows_examined) == (2, 9.0, 6.0, 5)
+    assert slow_sql(client_of(), instance, first, first)[0].day == first
+    with pytest.raises(AliyunError, match=r"InvalidEndTime\.Mismatch"):
+        slow_sql(client_of(), instance, first, date(2026, 4, 2))
+
+
+def test_slow_sql_wants_a_right_signature_and_an_engine_that_tells(server: CloudServer, client_of: ClientOf) -> None:
+    estate, day = server.cloud.estate(JIA_UID), date(2026, 3, 1)
+    wrong = replace(READ_ONLY, access_key_secret="x" * 30)
+    instance = str(estate.find("mall-order")["DBInstanceId"])
+    with pytest.raises(AliyunError, match="SignatureDoesNotMatch"):
+        slow_sql(client_of(wrong), instance, day, day)
+    assert slow_sql(client_of(), instance, day, day), "every shop has some"
+    with pytest.raises(AliyunError, match="IncorrectEngine"):
+        slow_sql(client_of(), str(estate.find("bi-warehouse")["DBInstanceId"]), day, day)
 
 
 def test_subscriptions_of_every_product_are_one_list(server: CloudServer, client_of: ClientOf) -> None:

@@ -10,7 +10,7 @@ from assets.models import Asset
 from incidents import services
 from incidents.models import Incident
 from reports.models import AccidentIssue, AccidentPart, AccidentReport
-from reports.services import accidents, rendering, sweeping
+from reports.services import rendering, sweeping, writing
 from tests.conftest import NOW
 from tests.incidents.conftest import (  # noqa: F401 - fixtures
     _business_calendar,
@@ -50,21 +50,22 @@ def part_of(report: AccidentReport, name: str) -> AccidentPart:
 def write(report: AccidentReport, actor: User, *, now: datetime, **texts: str) -> None:
     with scope.user(actor):
         for name, text in {**WORDS, **texts}.items():
-            accidents.edit(part=part_of(report, name), text=text, revision=None, actor=actor, now=now)
+            writing.edit(part=part_of(report, name), text=text, revision=None, actor=actor, now=now)
 
 
 def issue_of(report: AccidentReport, chen: User, lin: User, *, now: datetime, **texts: str) -> AccidentIssue:
     """Written, submitted and signed."""
     write(report, chen, now=now, **texts)
     with scope.user(chen):
-        accidents.submit(report=report, actor=chen, now=now)
+        writing.submit(report=report, actor=chen, now=now)
     with scope.user(lin):
-        return accidents.sign(report=report, actor=lin, now=now, address="192.0.2.7")
+        issue: AccidentIssue = writing.sign(report=report, actor=lin, now=now, address="192.0.2.7")
+        return issue
 
 
 def made(issue: AccidentIssue, *, now: datetime) -> AccidentIssue:
     with scope.platform("test"):
-        rendering.render(file_id=issue.file.pk, clock=lambda: now)
+        rendering.render(family="accidents", file_id=issue.file.pk, clock=lambda: now)
         return AccidentIssue.objects.select_related("file", "report", "report__customer").get(pk=issue.pk)
 
 

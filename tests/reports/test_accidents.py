@@ -15,7 +15,7 @@ from incidents.models import Incident, IncidentKind
 from notify.models import Delivery
 from reports import tasks
 from reports.models import AccidentComment, AccidentIssue, AccidentReport
-from reports.services import accidents
+from reports.services import accident_deadlines, accidents, writing
 from tests.incidents.conftest import alarm, make_asset, raise_incident
 from tests.reports.conftest import at, issue_of, part_of, recover, reports_of, sweep, write
 from timers import services as timers
@@ -115,13 +115,13 @@ def test_databases_stand_apart_from_systems(jia: Customer, alice: User, chen: Us
 def test_two_who_write_the_same_part_lose_nothing(report: AccidentReport, chen: User, lin: User) -> None:
     part = part_of(report, "analysis")
     with scope.user(chen):
-        accidents.edit(part=part, text="Chen's", revision=0, actor=chen, now=at(61))
+        writing.edit(part=part, text="Chen's", revision=0, actor=chen, now=at(61))
     with scope.user(lin):
-        with pytest.raises(accidents.ConflictError) as conflict:
-            accidents.edit(part=part, text="Lin's", revision=0, actor=lin, now=at(62))
+        with pytest.raises(writing.ConflictError) as conflict:
+            writing.edit(part=part, text="Lin's", revision=0, actor=lin, now=at(62))
         assert conflict.value.part.text == "Chen's"
-        accidents.edit(part=part, text="Lin's", revision=1, actor=lin, now=at(63))
-        same = accidents.edit(part=part, text="Lin's", revision=0, actor=lin, now=at(64))
+        writing.edit(part=part, text="Lin's", revision=1, actor=lin, now=at(63))
+        same = writing.edit(part=part, text="Lin's", revision=0, actor=lin, now=at(64))
     assert (same.text, same.revision) == ("Lin's", 2)
 
 
@@ -129,7 +129,7 @@ def test_new_facts_follow_where_nobody_wrote_and_stand_beside_where_somebody_did
     report: AccidentReport, chen: User, jia: Customer
 ) -> None:
     with scope.user(chen):
-        mine = accidents.edit(part=part_of(report, "system"), text="My own words", revision=0, actor=chen, now=at(61))
+        mine = writing.edit(part=part_of(report, "system"), text="My own words", revision=0, actor=chen, now=at(61))
         with scope.platform("test"):
             Asset.objects.update(spec="ecs.g8.xlarge")
         services.comment(incident=report.incident, body="One thing more", actor=chen, now=at(62))
@@ -140,7 +140,7 @@ def test_new_facts_follow_where_nobody_wrote_and_stand_beside_where_somebody_did
     assert "ecs.g8.xlarge" in system.facts
     assert "One thing more" in part_of(report, "process").text
     with scope.user(chen):
-        accidents.take_facts(part=mine, replace=False, actor=chen, now=at(64))
+        writing.take_facts(part=mine, replace=False, actor=chen, now=at(64))
     assert part_of(report, "system").text.startswith("My own words\n\n### ")
 
 
@@ -156,7 +156,7 @@ def test_refreshing_twice_changes_nothing(report: AccidentReport, chen: User) ->
 def test_with_an_empty_part_nothing_is_issued(report: AccidentReport, chen: User, empty: str) -> None:
     write(report, chen, now=at(61), **{empty: "## Heading only\n\n- \n"})
     with scope.user(chen), pytest.raises(DomainError) as refusal:
-        accidents.submit(report=report, actor=chen, now=at(62))
+        writing.submit(report=report, actor=chen, now=at(62))
     assert refusal.value.code == "empty"
 
 
@@ -167,12 +167,12 @@ def test_while_the_outage_goes_on_nothing_is_signed(web: Asset, chen: User) -> N
     write(report, chen, now=at(32))
     with scope.user(chen):
         with pytest.raises(DomainError) as refusal:
-            accidents.submit(report=report, actor=chen, now=at(33))
+            writing.submit(report=report, actor=chen, now=at(33))
         assert refusal.value.code == "ongoing"
     recover(incident, now=at(40))
     with scope.user(chen):
         accidents.refresh(report=report, actor=chen, now=at(41))
-        assert accidents.submit(report=report, actor=chen, now=at(42)).state == "review"
+        assert writing.submit(report=report, actor=chen, now=at(42)).state == "review"
 
 
 # --- review and signature -------------------------------------------------------------------------------------------
@@ -183,23 +183,23 @@ def test_the_manager_comments_returns_and_signs_and_an_engineer_does_not(
 ) -> None:
     write(report, chen, now=at(61))
     with scope.user(chen):
-        accidents.submit(report=report, actor=chen, now=at(62))
-        for verb in (accidents.sign, accidents.give_back):
+        writing.submit(report=report, actor=chen, now=at(62))
+        for verb in (writing.sign, writing.give_back):
             with pytest.raises(PermissionDenied):
-                verb(report=report, actor=chen, now=at(63), **({} if verb is accidents.sign else {"reason": "x"}))
+                verb(report=report, actor=chen, now=at(63), **({} if verb is writing.sign else {"reason": "x"}))
         with pytest.raises(DomainError):
-            accidents.edit(part=part_of(report, "advice"), text="late", revision=None, actor=chen, now=at(63))
+            writing.edit(part=part_of(report, "advice"), text="late", revision=None, actor=chen, now=at(63))
     with scope.user(lin):
-        accidents.comment(part=part_of(report, "advice"), body="By when?", actor=lin, now=at(64))
-        accidents.give_back(report=report, reason="Dates are missing", actor=lin, now=at(65))
+        writing.comment(part=part_of(report, "advice"), body="By when?", actor=lin, now=at(64))
+        writing.give_back(report=report, reason="Dates are missing", actor=lin, now=at(65))
     assert "Lin" in told(chen)[-1]
     with scope.user(chen):
-        accidents.settle(comment=AccidentComment.objects.get(), actor=chen, now=at(66))
-        accidents.submit(report=report, actor=chen, now=at(67))
+        writing.settle(comment=AccidentComment.objects.get(), actor=chen, now=at(66))
+        writing.submit(report=report, actor=chen, now=at(67))
     with scope.user(lin):
-        issue = accidents.sign(report=report, actor=lin, now=at(68), address="192.0.2.7")
+        issue = writing.sign(report=report, actor=lin, now=at(68), address="192.0.2.7")
     assert (issue.number, issue.signed_name, issue.signed_at, issue.signed_from) == (1, "Lin", at(68), "192.0.2.7")
-    assert issue.sha256 == accidents.digest(issue.content)
+    assert issue.sha256 == writing.digest(issue.content)
 
 
 def test_what_was_signed_cannot_be_changed_even_in_the_database(report: AccidentReport, chen: User, lin: User) -> None:
@@ -216,20 +216,20 @@ def test_what_was_signed_cannot_be_changed_even_in_the_database(report: Accident
 def test_a_second_issue_has_its_reason_and_the_first_stays(report: AccidentReport, chen: User, lin: User) -> None:
     first = issue_of(report, chen, lin, now=at(61))
     with scope.user(chen):
-        accidents.reissue(report=report, reason="The cause was another", actor=chen, now=at(70))
+        writing.reissue(report=report, reason="The cause was another", actor=chen, now=at(70))
     second = issue_of(report, chen, lin, now=at(71), analysis="The disk was full.")
     with scope.platform("test"):
         first.refresh_from_db()
     assert (second.number, second.reason) == (2, "The cause was another")
     assert first.content["parts"]["analysis"] != second.content["parts"]["analysis"]
-    assert first.sha256 == accidents.digest(first.content)
+    assert first.sha256 == writing.digest(first.content)
 
 
 def test_a_manager_says_that_none_is_needed_and_the_sweep_obeys(report: AccidentReport, chen: User, lin: User) -> None:
     with scope.user(chen), pytest.raises(PermissionDenied):
-        accidents.withdraw(report=report, reason="Planned work", actor=chen, now=at(61))
+        writing.withdraw(report=report, reason="Planned work", actor=chen, now=at(61))
     with scope.user(lin):
-        accidents.withdraw(report=report, reason="Planned work", actor=lin, now=at(61))
+        writing.withdraw(report=report, reason="Planned work", actor=lin, now=at(61))
     assert sweep(at(62)) == 0
     assert len(reports_of(report.incident)) == 1
 
@@ -240,7 +240,10 @@ def test_a_manager_says_that_none_is_needed_and_the_sweep_obeys(report: Accident
 def test_it_is_due_at_the_end_of_the_third_working_day_reminded_that_morning_and_missed_after_it(
     report: AccidentReport, chen: User, lin: User
 ) -> None:
-    assert {tasks.remind_of_accident.name, tasks.miss_accident.name} == {accidents.REMIND_TASK, accidents.MISS_TASK}
+    assert {tasks.remind_of_accident.name, tasks.miss_accident.name} == {
+        accident_deadlines.REMIND_TASK,
+        accident_deadlines.MISS_TASK,
+    }
     thursday = datetime(2026, 3, 5, 10, 0, tzinfo=UTC)
     assert report.due_at == thursday
     fired = []

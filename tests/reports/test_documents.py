@@ -16,9 +16,10 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from incidents.models import Incident
-from reports import document, pdf
+from reports import accident_document as document
+from reports import pdf
 from reports.models import AccidentFile, AccidentIssue, AccidentReport
-from reports.services import accidents, documents, rendering, sweeping
+from reports.services import documents, rendering, sweeping, writing
 from tests.reports import worker
 from tests.reports.conftest import at, issue_of, made
 
@@ -158,11 +159,11 @@ def test_an_old_issue_stays_byte_identical_when_a_new_one_is_made(
     with scope.platform("test"):
         before = documents.read(first.file)
     with scope.user(chen):
-        accidents.reissue(report=report, reason="Another cause", actor=chen, now=at(70))
+        writing.reissue(report=report, reason="Another cause", actor=chen, now=at(70))
     second = made(issue_of(report, chen, lin, now=at(71), analysis="The disk."), now=at(72))
     with scope.platform("test"):
         assert documents.read(first.file) == before
-        assert not rendering.render(file_id=first.file.pk, clock=lambda: at(80))
+        assert not rendering.render(family="accidents", file_id=first.file.pk, clock=lambda: at(80))
         assert documents.read(first.file) == before
     assert first.file.stored_name != second.file.stored_name
     assert "Anothercause" in text_of(read(second))
@@ -197,7 +198,7 @@ def test_a_worker_killed_while_it_writes_leaves_no_half_document_and_the_next_on
         assert (file.state, file.stored_name) == ("rendering", "")
         assert sweeping.documents_waiting(now=timezone.now()) == []
         AccidentFile.objects.filter(pk=file.pk).update(leased_until=timezone.now() - timedelta(seconds=1))
-        assert sweeping.documents_waiting(now=timezone.now()) == [file.pk]
+        assert sweeping.documents_waiting(now=timezone.now()) == [("accidents", file.pk)]
     done = worker.run(issue.file.pk)
     assert done.returncode == 0, done.stderr
     with scope.platform("test"):

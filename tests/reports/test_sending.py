@@ -12,8 +12,8 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contact, Customer, User
 from notify.models import Delivery
-from reports.models import AccidentIssue, AccidentRecipient, AccidentReport
-from reports.services import sending
+from reports.models import AccidentIssue, AccidentRecipient, AccidentReport, WrittenRecipient
+from reports.services import families, sending
 from tests.conftest import ClientFor
 from tests.reports.conftest import at, issue_of, made
 from timers.models import Timer
@@ -24,7 +24,7 @@ def issue(report: AccidentReport, chen: User, lin: User) -> AccidentIssue:
     return made(issue_of(report, chen, lin, now=at(61)), now=at(62))
 
 
-def send(issue: AccidentIssue, actor: User, *people: User, minutes: float = 63) -> list[AccidentRecipient]:
+def send(issue: AccidentIssue, actor: User, *people: User, minutes: float = 63) -> list[WrittenRecipient]:
     with scope.user(actor):
         return sending.send(report=issue.report, people=people, actor=actor, now=at(minutes))
 
@@ -32,7 +32,7 @@ def send(issue: AccidentIssue, actor: User, *people: User, minutes: float = 63) 
 def link_of(person: User) -> str:
     with scope.platform("test"):
         mail = Delivery.objects.filter(user=person, medium="email", key__startswith="accident:issue:").latest("pk")
-    found = re.search(r"\(http://testserver(/reports/accidents/open/[^)]+)\)", mail.text)
+    found = re.search(r"\(http://testserver(/reports/open/[^)]+)\)", mail.text)
     assert found
     return found[1]
 
@@ -77,7 +77,7 @@ def test_neither_unsigned_nor_unmade_is_sent(report: AccidentReport, chen: User,
 def test_contacts_are_the_usual_recipients(issue: AccidentIssue, jia: Customer, alice: User, bob: User) -> None:
     with scope.platform("test"):
         Contact.objects.create(customer=jia, kind="first_pm", user=bob, phone="1", email="b@example.com")
-        assert sending.usual(issue.report) == {bob.pk}
+        assert families.of(issue).usual(issue.report) == {bob.pk}
         assert [person.name for person in sending.candidates(issue.report)] == ["Bob", "Alice"]
 
 
@@ -110,7 +110,7 @@ def test_a_link_that_is_forged_ended_or_of_somebody_who_left_opens_nothing(
         for_alice, for_bob = sending.send(report=issue.report, people=[alice, bob], actor=chen, now=now)
     link = link_of(alice)
     assert Client().get(link[:-3] + "x/").status_code == 404
-    assert Client().post("/reports/accidents/open/forged/").status_code == 404
+    assert Client().post("/reports/open/forged/").status_code == 404
     with scope.platform("test"):
         AccidentRecipient.objects.filter(pk=for_alice.pk).update(link_ends_at=now - timedelta(seconds=1))
         User.objects.filter(pk=for_bob.user_id).update(is_active=False)

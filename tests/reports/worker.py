@@ -39,7 +39,7 @@ def main() -> None:
     if "die" in sys.argv:
         os.fsync = die_while_writing
     with scope.platform("test worker"):
-        rendering.render(file_id=int(sys.argv[1]))
+        rendering.render(family="accidents", file_id=int(sys.argv[1]))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,195 @@
+"""How long monthly reports take: JSON lines, one per figure.
+
+    python -m benchmarks.reports [--hosts 200] [--customers 100] [--only one,batch]
+
+It starts a PostgreSQL of its own and fills it with hosts whose month is that of a real one (`benchmarks.storage`), kept
+packed as it is a month later. `reports.web_s` is the page of an issued report, `reports.pdf_s` the document of the same
+on one core, from the frozen figures to the bytes, `reports.pdf_peak_rss_bytes` what that process held at most,
+`reports.batch100_s` the drafts of a hundred customers by two workers.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if "RDMP_BENCH_CHILD" in os.environ:
+    import django
+
+    django.setup()
+else:
+    from benchmarks import _platform  # noqa: F401  # first: it starts the database and sets Django up
+
+# isort: split
+
+import argparse
+import io
+import json
+import resource
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from datetime import UTC, timedelta
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import pypdf
+from django.conf import settings
+from django.utils import timezone
+
+from accounts import scope
+from accounts.models import Contract, Customer, Role, User
+from benchmarks import storage
+from benchmarks._crowd import signed_in
+from incidents.months import Month
+from reports import pdf, service_document
+from reports.models import ReportKind, ServiceFigures, ServiceReport
+from reports.services import service_reports, writing
+
+Figures = Iterator[tuple[str, float, str]]
+ROUNDS: Final = 20
+WORKERS: Final = 2
+HOSTS_EACH: Final = 2
+"""Hosts of each customer of the batch."""
+
+
+def month() -> Month:
+    return Month.of(timezone.localdate()).shifted(-1)
+
+
+def filled(hosts: int, code: str) -> Customer:
+    """A customer under contract with so many hosts and their packed month."""
+    source, random = storage.recording(), np.random.default_rng(len(code))
+    first = month().starts_at
+    made = storage.make_hosts(hosts, source, first - timedelta(days=40), code)
+    customer_id = storage.owner(made)
+    midnight = first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    for asset_id, ids in made.items():
+        for number in range(32):
+            day = round((midnight + timedelta(days=number)).timestamp() * 1000)
+            storage.put_day(customer_id, (asset_id, day), ids, source.minutes(1440, random))
+    with scope.platform("benchmark"):
+        customer = Customer.objects.get(pk=customer_id)
+        Customer.objects.filter(pk=customer_id).update(status=Customer.Status.IN_SERVICE)
+        Contract.objects.create(
+            customer=customer, number=code, provider_name="P", customer_party="C", signed_on=first.date(),
+            starts_on=(first - timedelta(days=365)).date(), ends_on=(first + timedelta(days=365)).date(),
+            sow_version="1", governing_document="SOW",
+        )  # fmt: skip
+    return customer
+
+
+def opened(customer: Customer) -> ServiceReport:
+    with scope.customer(customer.pk):
+        report = service_reports.open_by_plan(customer=customer, month=month(), now=timezone.now())
+    assert report is not None, "it was there already"
+    return report
+
+
+def one(hosts: int) -> Figures:
+    """One customer with many hosts: the draft, its page, its document."""
+    customer = filled(hosts, "one")
+    report = opened(customer)
+    began = time.monotonic()
+    with scope.platform("benchmark"):
+        assert service_reports.read_figures(reading_id=ServiceFigures.objects.get(report=report).pk)
+        yield "reports.figures_s", time.monotonic() - began, "s"
+        now = timezone.now()
+        people = [
+            User.objects.create(email=f"{role}@example.com", name=role, role=role, phone="13800000000")
+            for role in (Role.ENGINEER, Role.MANAGER)
+        ]
+        report = ServiceReport.objects.select_related("customer", "author").get(pk=report.pk)
+        writing.submit(report=report, actor=people[1], now=now)
+        issue = writing.sign(report=report, actor=people[1], now=now)
+    browser = signed_in(people[1])
+    times = []
+    for _round in range(ROUNDS):
+        began = time.monotonic()
+        answer = browser.get(f"/reports/service/{report.pk}/issues/{issue.pk}/")
+        times.append(time.monotonic() - began)
+        assert answer.status_code == 200
+    yield "reports.web_s", float(np.percentile(times[1:], 95)), "s"
+    yield from document(issue.content)
+
+
+def document(content: dict[str, object]) -> Figures:
+    with tempfile.TemporaryDirectory() as place:
+        kept = Path(place) / "content.json"
+        kept.write_text(json.dumps(content))
+        said = json.loads(child("document", str(kept)))
+    yield "reports.pdf_s", said["seconds"], "s"
+    yield "reports.pdf_peak_rss_bytes", said["rss"], "bytes"
+    yield "reports.pdf_bytes", said["bytes"], "bytes"
+    yield "reports.pdf_pages", said["pages"], "pages"
+
+
+def make_document(kept: str) -> None:
+    """In a process of its own, on one core."""
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+    content = json.loads(Path(kept).read_text())
+    began = time.monotonic()
+    made = pdf.make(service_document.preview(content))
+    seconds = time.monotonic() - began
+    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    pages = len(pypdf.PdfReader(io.BytesIO(made)).pages)
+    print(json.dumps({"seconds": seconds, "rss": rss, "bytes": len(made), "pages": pages}))
+
+
+def batch(customers: int) -> Figures:
+    """Everybody's draft at once."""
+    for number in range(customers):
+        opened(filled(HOSTS_EACH, f"batch-{number:03}"))
+    began = time.monotonic()
+    workers = [
+        subprocess.Popen(command("read"), env=environment(), cwd=settings.BASE_DIR) for _worker in range(WORKERS)
+    ]
+    assert [worker.wait() for worker in workers] == [0] * WORKERS
+    took = time.monotonic() - began
+    with scope.platform("benchmark"):
+        left = ServiceReport.objects.filter(kind=ReportKind.MONTHLY, figures_at=None).count()
+    assert left == 0, f"{left} drafts are missing"
+    yield f"reports.batch{customers}_s", took, "s"
+
+
+def read_waiting() -> None:
+    """One worker: whatever waits, until nothing does."""
+    with scope.platform("benchmark"):
+        while waiting := list(ServiceFigures.objects.waiting(timezone.now()).values_list("pk", flat=True)[:10]):
+            for pk in waiting:
+                service_reports.read_figures(reading_id=pk)
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-m", "benchmarks.reports", "--child", *words]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "RDMP_BENCH_CHILD": "1"}
+
+
+def child(*words: str) -> str:
+    done = subprocess.run(command(*words), env=environment(), cwd=settings.BASE_DIR, check=True, stdout=subprocess.PIPE)
+    return done.stdout.decode().strip().splitlines()[-1]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--hosts", type=int, default=200)
+    parser.add_argument("--customers", type=int, default=100)
+    parser.add_argument("--only", default="one,batch")
+    parser.add_argument("--child", nargs="+", default=[], help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.child:
+        make_document(asked.child[1]) if asked.child[0] == "document" else read_waiting()
+        return
+    runs = {"one": lambda: one(asked.hosts), "batch": lambda: batch(asked.customers)}
+    for name in asked.only.split(","):
+        for figure, value, unit in runs[name]():
+            print(json.dumps({"name": figure, "value": round(value, 4), "unit": unit}), flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,263 @@
+"""Hardening scores and their change, what is lacking and accepted; patches done and due with the quarterly review."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext, pgettext
+
+from assets.hosting import HOSTS
+from assets.models import Asset
+from bastion.hardening.catalogue import items
+from bastion.models import HardeningCheck, HardeningException, HardeningResult
+from changes.catalogue import operations
+from changes.models import Change, ChangeState, DutyKind, DutyOccurrence
+from changes.words import said
+from incidents.models import AttestationAnswer
+from reports import figures
+from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Remark, Source, Table
+from reports.kinds.asking import MOST_ROWS, Asked
+from reports.kinds.words import day, iso, names_of, page, rounded
+
+
+@dataclass(frozen=True, slots=True)
+class Hardening:
+    """The last look at each server before the end, and the last before the beginning."""
+
+    servers: tuple[Asset, ...]
+    now: Mapping[int, HardeningCheck]
+    before: Mapping[int, HardeningCheck]
+    lacking: tuple[HardeningResult, ...]
+    excepted: tuple[HardeningException, ...]
+
+    @property
+    def score(self) -> float | None:
+        return figures.mean(check.score for check in self.now.values())
+
+    @property
+    def score_before(self) -> float | None:
+        return figures.mean(check.score for check in self.before.values())
+
+    @property
+    def unseen(self) -> list[Asset]:
+        return [asset for asset in self.servers if asset.pk not in self.now]
+
+
+def hardening(asked: Asked) -> Hardening:
+    servers = tuple(asset for asset in asked.assets if asset.kind in HOSTS)
+    now, before = _looks(servers, asked.until), _looks(servers, asked.start)
+    lacking = HardeningResult.objects.filter(
+        check_of__in=[check.pk for check in now.values()], outcome=HardeningResult.Outcome.FAILED, is_excepted=False
+    )
+    signed = Q(attestation__answer__outcome=AttestationAnswer.Outcome.SIGNED, attestation__answer__at__lt=asked.until)
+    still = Q(ended_at=None) | Q(ended_at__gte=asked.until)
+    excepted = HardeningException.objects.filter(signed, still, customer=asked.customer, until__gt=asked.until)
+    return Hardening(
+        servers, now, before,
+        tuple(lacking.select_related("check_of__asset").order_by("item", "check_of__asset__name")),
+        tuple(excepted.select_related("asset").order_by("asset__name", "item")),
+    )  # fmt: skip
+
+
+def _looks(servers: Sequence[Asset], at: datetime) -> dict[int, HardeningCheck]:
+    """The newest look before a moment, by server."""
+    done = HardeningCheck.objects.filter(
+        asset__in=[asset.pk for asset in servers], state=HardeningCheck.State.DONE, ended_at__lt=at
+    )
+    return {check.asset_id: check for check in done.order_by("asset_id", "-ended_at").distinct("asset_id")}
+
+
+def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
+    source = page(
+        asked, _("The last look at each server before the end of the month."),
+        "bastion.hardeningcheck, ended_at", "bastion:hardening",
+    )  # fmt: skip
+    note = "" if found.now else _("No server was looked at.")
+    known = bool(found.now)
+    names = items()
+    numbers = Figures(
+        (
+            Figure("hardening", _("Hardening score, mean of the servers"), rounded(found.score), source, better="up",
+                   note=note),
+            Figure("lacking", _("Items not fulfilled"), len(found.lacking) if known else None, source, better="down",
+                   note=note),
+            Figure("excepted", _("Exceptions in force"), len(found.excepted), _exception_source(asked), better="down"),
+            Figure("unseen", _("Servers never looked at"), len(found.unseen), source, better="down"),
+        ),
+        _("Hardening"),
+    )  # fmt: skip
+    columns = (
+        Column(_("Server")), Column(_("Score"), "number"), Column(_("Score before"), "number"),
+        Column(_("Change"), "number"), Column(_("Not fulfilled"), "number"), Column(_("Accepted"), "number"),
+        Column(_("Looked at"), "time"),
+    )  # fmt: skip
+    rows = [_server_row(asset, found.now.get(asset.pk), found.before.get(asset.pk)) for asset in found.servers]
+    scores = Table(
+        "hardening", _("Hardening by server"), columns, tuple(rows[:MOST_ROWS]), source,
+        left_out=max(len(rows) - MOST_ROWS, 0), empty=_("No server."),
+    )  # fmt: skip
+    failing: dict[str, list[str]] = {}
+    for result in found.lacking:
+        failing.setdefault(result.item, []).append(result.check_of.asset.name)
+    lacking = Table(
+        "lacking", _("Items not fulfilled"),
+        (Column(_("Item")), Column(_("Servers"), "number"), Column(_("Which"))),
+        tuple(
+            (said(names[item].name) if item in names else item, len(where), ", ".join(where[:10]))
+            for item, where in sorted(failing.items(), key=lambda pair: (-len(pair[1]), pair[0]))
+        ),
+        source, empty=_("Every item that was looked at is fulfilled or accepted.") if known else note,
+    )  # fmt: skip
+    excepted = Table(
+        "exceptions", _("Exceptions that the customer accepted"),
+        (Column(_("Server")), Column(_("Item")), Column(_("Reason")), Column(_("Until"), "day")),
+        tuple(
+            (one.asset.name, said(names[one.item].name) if one.item in names else one.item, one.reason, day(one.until))
+            for one in found.excepted[:MOST_ROWS]
+        ),
+        _exception_source(asked), left_out=max(len(found.excepted) - MOST_ROWS, 0), empty=_("None in force."),
+    )  # fmt: skip
+    missing = (
+        [Remark(_("Never looked at: %(names)s") % {"names": names_of(found.unseen)}, is_warning=True)]
+        if found.unseen
+        else []
+    )
+    return [numbers, *missing, scores, lacking, excepted]
+
+
+def _server_row(asset: Asset, now: HardeningCheck | None, before: HardeningCheck | None) -> tuple[Cell, ...]:
+    if now is None:
+        return (asset.name, None, None, None, None, None, None)
+    score_before = None if before is None else before.score
+    moved = None if now.score is None or score_before is None else now.score - score_before
+    return (asset.name, now.score, score_before, moved, now.failed, now.excepted, iso(now.ended_at))
+
+
+def hardening_findings(found: Hardening) -> list[Finding]:
+    told = []
+    now, before = found.score, found.score_before
+    if now is not None and before is not None and now != before:
+        numbers = {"before": round(before), "now": round(now)}
+        if now > before:
+            told.append(Finding("good", _("The hardening score rose from %(before)d to %(now)d.") % numbers))
+        else:
+            told.append(Finding("bad", _("The hardening score fell from %(before)d to %(now)d.") % numbers))
+    if found.lacking:
+        text = ngettext(
+            "Make %(count)d hardening item right or have it accepted.",
+            "Make %(count)d hardening items right or have them accepted.",
+            len(found.lacking),
+        )
+        told.append(Finding("next", text % {"count": len(found.lacking)}))
+    if found.unseen:
+        text = ngettext(
+            "Look at %(count)d server that was never checked.", "Look at %(count)d servers that were never checked.",
+            len(found.unseen),
+        )  # fmt: skip
+        told.append(Finding("next", text % {"count": len(found.unseen)}))
+    return told
+
+
+def _exception_source(asked: Asked) -> Source:
+    return page(asked, _("Signed by the customer and in force at the end of the month."),
+                "bastion.hardeningexception, until", "bastion:hardening-exceptions")  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Patches:
+    """Changes that bring patches, and the quarterly reviews that are owed by the end or were held in the month."""
+
+    done: tuple[Change, ...]
+    failed: tuple[Change, ...]
+    waiting: tuple[Change, ...]
+    reviews: tuple[DutyOccurrence, ...]
+    late: tuple[DutyOccurrence, ...]
+
+
+def patches(asked: Asked) -> Patches:
+    brought = [code for code, entry in operations().items() if entry.is_patch]
+    rows = Change.objects.filter(customer=asked.customer, operation__in=brought).prefetch_related("assets")
+    over = rows.filter(ended_at__gte=asked.start, ended_at__lt=asked.until).order_by("ended_at", "pk")
+    waiting = rows.filter(Q(ended_at=None) | Q(ended_at__gte=asked.until), created_at__lt=asked.until)
+    waiting = waiting.exclude(state=ChangeState.CANCELLED).order_by("created_at", "pk")
+    reviews = DutyOccurrence.objects.filter(customer=asked.customer, duty__kind=DutyKind.PATCH_REVIEW, dropped_at=None)
+    reviews = reviews.filter(opened_at__lt=asked.until).filter(Q(done_at=None) | Q(done_at__gte=asked.start))
+    owed = tuple(reviews.select_related("duty").order_by("due_on", "pk"))
+    last_day = timezone.localdate(asked.until)
+    return Patches(
+        done=tuple(over.filter(state=ChangeState.CLOSED)),
+        failed=tuple(over.filter(state__in=(ChangeState.FAILED, ChangeState.ROLLED_BACK))),
+        waiting=tuple(waiting),
+        reviews=owed,
+        late=tuple(one for one in owed if one.due_on < last_day and not _was_done(one, asked.until)),
+    )
+
+
+def _was_done(one: DutyOccurrence, at: datetime) -> bool:
+    return one.done_at is not None and one.done_at < at
+
+
+def patch_blocks(asked: Asked, found: Patches) -> list[Block]:
+    source = page(
+        asked, _("Changes of the catalogue's patch operations, by the moment at which they ended."),
+        "changes.change, ended_at", "changes:list",
+    )  # fmt: skip
+    reviews = page(asked, _("Quarterly patch reviews among the recurring duties."), "changes.dutyoccurrence, due_on",
+                   "changes:duties")  # fmt: skip
+    numbers = Figures(
+        (
+            Figure("patches", _("Patches done"), len(found.done), source),
+            Figure("patches_failed", _("Failed or taken back"), len(found.failed), source, better="down"),
+            Figure("patches_due", _("Patches still to come"), len(found.waiting), source, better="down"),
+            Figure("reviews_late", _("Patch reviews overdue"), len(found.late), reviews, better="down"),
+        ),
+        _("Patches"),
+    )
+    columns = (
+        Column(_("Number")), Column(_("Title")), Column(_("Patch")), Column(_("Resources")), Column(_("State")),
+        Column(_("Ended"), "time"),
+    )  # fmt: skip
+    shown = [*found.failed, *found.done, *found.waiting]
+    rows = tuple(
+        (
+            one.number, one.title, one.patch, names_of(list(one.assets.all())),
+            pgettext("patch", "to come") if one in found.waiting else str(one.get_state_display()),
+            None if one in found.waiting else iso(one.ended_at),
+        )
+        for one in shown[:MOST_ROWS]
+    )  # fmt: skip
+    table = Table(
+        "patches", _("Patches done and due"), columns, rows, source, left_out=max(len(shown) - MOST_ROWS, 0),
+        empty=_("No patch was asked for."),
+    )  # fmt: skip
+    held = Table(
+        "patch_reviews", _("Quarterly patch review"),
+        (
+            Column(_("Due"), "day"), Column(_("Customer told"), "time"), Column(pgettext("review", "Held"), "time"),
+            Column(_("Minutes")),
+        ),
+        tuple(
+            (one.due_on.isoformat(), iso(one.told_at),
+             iso(one.done_at) if _was_done(one, asked.until) else None, one.minutes[:300])
+            for one in found.reviews
+        ),
+        reviews, empty=_("No patch review is due in this month."),
+    )  # fmt: skip
+    return [numbers, table, held]
+
+
+def patch_findings(found: Patches) -> list[Finding]:
+    told = []
+    if found.done and not found.failed:
+        told.append(Finding("good", _("Every patch of the month went through.")))
+    if found.failed:
+        told.append(Finding("bad", _("Patches failed or were taken back: %(count)d.") % {"count": len(found.failed)}))
+    if found.late:
+        told.append(Finding("bad", _("The quarterly patch review is overdue.")))
+        told.append(Finding("next", _("Hold the quarterly patch review.")))
+    return told

@@ -1,0 +1,107 @@
+"""Charts of a printed report, as SVG whose text stays text: the only module that knows matplotlib.
+
+Curves differ in dash and mark and bars in hatching, so that a black and white print can be read. A missing value is a
+gap, never a zero.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any, Final
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from reports.blocks import Chart
+
+FONT: Final = "Noto Sans CJK SC"
+WIDTH_IN, HEIGHT_IN = 6.7, 2.3
+COLOURS: Final = ("#0b5fa5", "#d1661c", "#1f7a3f", "#8a3ab9", "#57606a", "#b3261e", "#0f7d8c", "#8d6e00")
+DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
+MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
+HATCHES: Final = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++", "oo")
+MOST_TICKS: Final = 12
+MARKED_UP_TO: Final = 40
+"""Points of a curve up to which each has a mark."""
+STYLE: Final[dict[str, Any]] = {
+    "svg.fonttype": "none", "font.family": [FONT], "font.size": 8, "axes.edgecolor": "#8c959f",
+    "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#d9dfe5",
+    "grid.linewidth": 0.6, "hatch.linewidth": 0.5, "svg.hashsalt": "rdmp",
+}  # fmt: skip
+
+
+def svg(chart: Chart) -> str:
+    """The drawing, without XML's first lines; its identifiers begin with the chart's key."""
+    with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its own names, as text
+        figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN))
+        axes = figure.add_subplot()
+        axes.set_axisbelow(True)
+        if chart.shape == "line":
+            _lines(axes, chart)
+        else:
+            _bars(axes, chart)
+        _ticks(axes, chart)
+        if len(chart.curves) > 1:
+            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, frameon=False, fontsize=7.5)
+        drawn = io.StringIO()
+        figure.savefig(drawn, format="svg", bbox_inches="tight", pad_inches=0.03, metadata={"Date": None})
+    text = drawn.getvalue()
+    return _own_names(text[text.index("<svg") :], chart.key)
+
+
+def _lines(axes: Axes, chart: Chart) -> None:
+    places = range(len(chart.labels))
+    marks = MARKS if len(chart.labels) <= MARKED_UP_TO else ("",)
+    for number, curve in enumerate(chart.curves):
+        axes.plot(
+            places, _floats(curve.values), label=curve.name, linewidth=1.2, markersize=2.6,
+            color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number % len(DASHES)],
+            marker=marks[number % len(marks)],
+        )  # fmt: skip
+
+
+def _bars(axes: Axes, chart: Chart) -> None:
+    places = np.arange(len(chart.labels), dtype=float)
+    bottom = np.zeros(len(chart.labels))
+    width = 0.72 if chart.shape == "stack" else 0.8 / max(len(chart.curves), 1)
+    for number, curve in enumerate(chart.curves):
+        values = np.nan_to_num(_floats(curve.values))
+        at = places if chart.shape == "stack" else places + (number - (len(chart.curves) - 1) / 2) * width
+        axes.bar(
+            at, values, width, label=curve.name, bottom=bottom if chart.shape == "stack" else None,
+            color=COLOURS[number % len(COLOURS)], hatch=HATCHES[number % len(HATCHES)], edgecolor="white",
+            linewidth=0.3,
+        )  # fmt: skip
+        bottom += values
+
+
+def _ticks(axes: Axes, chart: Chart) -> None:
+    step = max(-(-len(chart.labels) // MOST_TICKS), 1)
+    shown = range(0, len(chart.labels), step)
+    axes.set_xticks(list(shown), [chart.labels[place] for place in shown])
+    axes.set_xlim(-0.6, len(chart.labels) - 0.4)
+    axes.grid(visible=False, axis="x")
+    axes.tick_params(length=2, colors="#57606a")
+    if chart.unit:
+        axes.set_title(chart.unit, loc="left", fontsize=7.5, color="#57606a", pad=3)
+    if chart.lowest is not None or chart.highest is not None:
+        axes.set_ylim(chart.lowest, chart.highest)
+    known = [value for curve in chart.curves for value in curve.values if value is not None]
+    if all(value.is_integer() for value in known):
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
+        if chart.highest is None and max(known, default=0) < 1:
+            axes.set_ylim(top=1)
+
+
+def _floats(values: tuple[float | None, ...]) -> Any:
+    return np.array([np.nan if value is None else value for value in values], dtype=float)
+
+
+def _own_names(text: str, key: str) -> str:
+    """Several drawings stand in one document: their identifiers must not meet."""
+    text = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{key}-{found[1]}"', text)
+    return re.sub(r"(url\(#|href=\"#)([^)\"]+)", lambda found: f"{found[1]}{key}-{found[2]}", text)

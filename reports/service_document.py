@@ -1,0 +1,150 @@
+"""A service report as HTML: made of what was signed and of nothing else; its draft the same way, for a look ahead."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from django.conf import settings
+from django.core.files.storage import default_storage
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+from django.utils.dateparse import parse_datetime
+from django.utils.safestring import SafeString
+
+from incidents import prose
+from reports import blocks, cells, plots
+from reports.blocks import Block, Chart, Column, Figure, Figures, Part, Table
+from reports.models import ServiceIssue
+
+ZONE: Final = ZoneInfo(settings.TIME_ZONE)
+LOGO_TYPES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
+TO_THE_LEFT: Final = frozenset({"text", "time", "day"})
+WIDE: Final = 7
+"""Columns from which a table is printed smaller."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A block ready for a template: `what` says which piece shows it."""
+
+    what: str
+    block: Block
+    rows: list[list[tuple[str, str]]]
+    """Of a table: text and alignment of each cell."""
+    svg: SafeString | None = None
+
+    @property
+    def is_wide(self) -> bool:
+        return isinstance(self.block, Table) and len(self.block.columns) >= WIDE
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """A figure in words, with what it was and whether that is better."""
+
+    figure: Figure
+    text: str
+    before: str
+    change: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A part as it is shown; `anchor` is where the list of contents points."""
+
+    name: str
+    number: int
+    anchor: str
+    title: str
+    html: SafeString
+    blocks: list[Shown]
+
+
+def html(issue: ServiceIssue) -> str:
+    content: dict[str, Any] = issue.content
+    with translation.override(content["language"]), timezone.override(settings.TIME_ZONE):
+        shown = context(content, draws=True) | {"issue": issue, "signed_at": issue.signed_at.isoformat()}
+        return render_to_string("reports/pdf/service.html", shown)
+
+
+def preview(content: dict[str, Any]) -> str:
+    """The document of what is not signed yet."""
+    with translation.override(content["language"]), timezone.override(settings.TIME_ZONE):
+        return render_to_string("reports/pdf/service.html", context(content, draws=True) | {"issue": None})
+
+
+def context(content: Mapping[str, Any], *, draws: bool) -> dict[str, object]:
+    """What pages and document show. `draws`: charts as drawings; else the page draws them itself."""
+    parts = parts_of(content)
+    return {
+        "content": {name: prose.clean(value) if isinstance(value, str) else value for name, value in content.items()},
+        "starts_at": parse_datetime(content["starts_at"]),
+        "ends_at": parse_datetime(content["ends_at"]),
+        "figures_at": parse_datetime(content["figures_at"]) if content["figures_at"] else None,
+        "sections": [
+            _section(number, part, content["parts"][number - 1]["text"], draws=draws)
+            for number, part in enumerate(parts, 1)
+        ],
+        "accent": content["layout"].get("accent", ""),
+        "logo": logo_of(content["layout"].get("logo", "")),
+        "emergency": {"name": settings.EMERGENCY_NAME, "phone": settings.EMERGENCY_PHONE},
+    }
+
+
+def parts_of(content: Mapping[str, Any]) -> list[Part]:
+    return blocks.read([{key: value for key, value in part.items() if key != "text"} for part in content["parts"]])
+
+
+def sections(parts: Sequence[Part]) -> list[Section]:
+    """The figures alone, for the page on which the texts are written."""
+    return [_section(number, part, "", draws=False) for number, part in enumerate(parts, 1)]
+
+
+def _section(number: int, part: Part, text: str, *, draws: bool) -> Section:
+    body = SafeString(prose.html(text, below=2, for_print=True))
+    shown = [_shown(block, f"{part.name}-{place}", draws=draws) for place, block in enumerate(part.blocks)]
+    return Section(part.name, number, f"part-{number}", part.title, body, shown)
+
+
+def _shown(block: Block, key: str, *, draws: bool) -> Shown:
+    if isinstance(block, Table):
+        return Shown("table", block, [_row(row, block.columns) for row in block.rows])
+    if isinstance(block, Chart):
+        return Shown("chart", block, [], SafeString(plots.svg(block)) if draws else None)
+    return Shown("figures" if isinstance(block, Figures) else "remark", block, [])
+
+
+def _row(row: tuple[blocks.Cell, ...], columns: tuple[Column, ...]) -> list[tuple[str, str]]:
+    return [
+        (
+            prose.clean(cells.written(cell, column.kind, ZONE)),
+            "start" if column.kind in ("text", "time", "day") else "end",
+        )
+        for cell, column in zip(row, columns, strict=True)
+    ]
+
+
+def number(figure: Figure) -> Number:
+    text = cells.figure(figure, ZONE)
+    before = cells.written(figure.before, figure.kind, ZONE)
+    now, was = figure.value, figure.before
+    if not isinstance(now, int | float) or not isinstance(was, int | float) or isinstance(now, bool) or now == was:
+        return Number(figure, text, before, "", "")
+    is_up = now > was
+    tone = "" if not figure.better else "good" if is_up == (figure.better == "up") else "bad"
+    return Number(figure, text, before, "▲" if is_up else "▼", tone)
+
+
+def logo_of(name: str) -> str:
+    """The customer's logo inside the document; empty when there is none."""
+    kind = LOGO_TYPES.get(Path(name).suffix.lower())
+    if not name or kind is None or not default_storage.exists(name):
+        return ""
+    with default_storage.open(name) as file:
+        return f"data:{kind};base64,{base64.b64encode(file.read()).decode()}"

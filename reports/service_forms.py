@@ -1,0 +1,131 @@
+"""The shape of what people type about service reports and their plans."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date
+from typing import Any, Final
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext_lazy as _
+
+from accounts.models import Customer, User
+from incidents.months import Month
+from reports.kinds.registry import KINDS
+from reports.models import ReportKind, ReportPlan
+from reports.models.service import ACCENT
+
+MONTHS_BACK: Final = 24
+COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
+LARGEST_LOGO: Final = 512 * 1024
+LOGO_MARKS: Final[Mapping[str, bytes]] = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff"}
+MOST_SECTIONS: Final = 6
+
+
+class NewReportForm(forms.Form):
+    """Which report, of whom, of which month."""
+
+    customer = forms.ModelChoiceField(label=_("Customer"), queryset=Customer.objects.none())
+    kind = forms.ChoiceField(label=_("Kind"))
+    month = forms.ChoiceField(label=_("Month"))
+    subject = forms.CharField(
+        label=_("About"), max_length=200, required=False, help_text=_("Stands behind the title; may be empty.")
+    )
+
+    def __init__(self, *args: Any, today: date, **options: Any) -> None:
+        super().__init__(*args, **options)
+        customers: Any = self.fields["customer"]
+        customers.queryset = Customer.objects.all()
+        kinds, months = self.fields["kind"], self.fields["month"]
+        assert isinstance(kinds, forms.ChoiceField) and isinstance(months, forms.ChoiceField)  # noqa: S101, PT018
+        kinds.choices = [(kind.value, kind.label) for kind in ReportKind if kind in KINDS]
+        this = Month.of(today)
+        months.choices = [(str(this.shifted(-back)),) * 2 for back in range(MONTHS_BACK)]
+        self.initial.setdefault("month", str(this.shifted(-1)))
+
+    def wish(self) -> dict[str, Any]:
+        said = self.cleaned_data
+        return {
+            "customer": said["customer"],
+            "kind": ReportKind(said["kind"]),
+            "month": Month.parse(said["month"]),
+            "subject": said["subject"] if said["kind"] != ReportKind.MONTHLY else "",
+        }
+
+
+class PlanForm(forms.Form):
+    """Format and timetable of a customer's monthly report (R11)."""
+
+    is_on = forms.BooleanField(label=_("A report is made every month"), required=False)
+    day = forms.IntegerField(
+        label=_("Drafted on day"), min_value=1, max_value=8, help_text=_("Of the month after; it is due on the 9th.")
+    )
+    hour = forms.IntegerField(label=_("Drafted at hour"), min_value=0, max_value=23)
+    language = forms.ChoiceField(label=_("Language"), required=False)
+    accent = forms.RegexField(
+        label=_("Colour"), regex=COLOUR, widget=forms.TextInput(attrs={"type": "color"}), initial=ACCENT
+    )
+    logo = forms.FileField(label=_("Logo"), required=False, help_text=_("PNG or JPEG, at most 512 KiB."))
+    drops_logo = forms.BooleanField(label=_("Without a logo"), required=False)
+    recipients = forms.TypedMultipleChoiceField(
+        label=_("Sent to"),
+        coerce=int,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        help_text=_("Nobody chosen: the customer's contacts."),
+    )
+
+    def __init__(self, *args: Any, plan: ReportPlan, people: list[User], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.plan = plan
+        language, recipients = self.fields["language"], self.fields["recipients"]
+        assert isinstance(language, forms.ChoiceField) and isinstance(recipients, forms.ChoiceField)  # noqa: S101, PT018
+        language.choices = [("", _("The customer's own")), *settings.LANGUAGES]
+        recipients.choices = [(person.pk, f"{person.name} · {person.email}") for person in people]
+        names = [part.name for part in KINDS[ReportKind.MONTHLY]]
+        order = [name for name in plan.order if name in names]
+        order += [name for name in names if name not in order]
+        titles = {part.name: str(part.title) for part in KINDS[ReportKind.MONTHLY]}
+        for place, name in enumerate(order, 1):
+            self.fields[f"place_{name}"] = forms.IntegerField(
+                label=titles[name], min_value=1, max_value=len(names), initial=place
+            )
+        for number in range(MOST_SECTIONS):
+            known = plan.sections[number] if number < len(plan.sections) else {}
+            self.fields[f"section_title_{number}"] = forms.CharField(
+                label=_("Further section"), max_length=100, required=False, initial=known.get("title", "")
+            )
+            self.fields[f"section_text_{number}"] = forms.CharField(
+                label=_("Its text every month"),
+                max_length=4000,
+                required=False,
+                initial=known.get("text", ""),
+                widget=forms.Textarea(attrs={"rows": 2}),
+            )
+
+    def clean_logo(self) -> UploadedFile[Any] | None:
+        file: UploadedFile[Any] | None = self.cleaned_data["logo"]
+        if file is None:
+            return None
+        if (file.size or 0) > LARGEST_LOGO:
+            raise ValidationError(_("The logo is larger than 512 KiB."))
+        head = file.read(8)
+        file.seek(0)
+        if not any(head.startswith(mark) for mark in LOGO_MARKS.values()):
+            raise ValidationError(_("This is neither a PNG nor a JPEG."))
+        return file
+
+    def order(self) -> list[str]:
+        names = [part.name for part in KINDS[ReportKind.MONTHLY]]
+        return sorted(names, key=lambda name: (self.cleaned_data[f"place_{name}"], names.index(name)))
+
+    def sections(self) -> list[dict[str, str]]:
+        found = [
+            {"title": self.cleaned_data[f"section_title_{number}"], "text": self.cleaned_data[f"section_text_{number}"]}
+            for number in range(MOST_SECTIONS)
+        ]
+        return [one for one in found if one["title"]]

@@ -1,0 +1,322 @@
+"""Service reports: opened by the plan or by hand, their figures read by a worker, their deadlines. Life: `writing`."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any, Final
+
+from celery import current_app
+from django.core.exceptions import PermissionDenied
+from django.db import DatabaseError, transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from accounts import audit, scope
+from accounts.errors import DomainError
+from accounts.models import Contract, Customer, Severity, User
+from incidents.locks import hold_customer
+from incidents.models import IncidentKind
+from incidents.months import Month
+from incidents.services import opening
+from notify import live
+from reports import blocks, messages
+from reports.blocks import Part
+from reports.kinds.asking import Asked
+from reports.kinds.registry import KINDS
+from reports.models import MadeState, ReportKind, ReportPlan, ServiceFigures, ServicePart, ServiceReport
+from reports.models.service import ACCENT
+from reports.services import service_deadlines, writing
+from reports.states import State, Verb
+
+log = logging.getLogger(__name__)
+LEASE: Final = timedelta(minutes=5)
+MOST_TRIES: Final = 3
+Trigger = ServiceReport.Trigger
+
+
+def plan_of(customer: Customer) -> ReportPlan:
+    """The customer's, or the usual one, unsaved."""
+    found = ReportPlan.objects.filter(customer=customer).first()
+    return found or ReportPlan(customer=customer)
+
+
+def owed_months(*, now: datetime) -> list[tuple[Customer, Month]]:
+    """Customers whose last month wants its report by now and has none. Needs a platform scope."""
+    month = Month.of(timezone.localdate(now)).shifted(-1)
+    plans = {plan.customer_id: plan for plan in ReportPlan.objects.all()}
+    there = ServiceReport.objects.monthly().filter(period=str(month)).values("customer_id")
+    found = []
+    for customer in Customer.objects.exclude(status=Customer.Status.ONBOARDING).exclude(pk__in=there):
+        plan = plans.get(customer.pk) or ReportPlan(customer=customer)
+        begins = month.ends_at.replace(day=plan.day, hour=plan.hour)
+        if plan.is_on and begins <= now and served(customer, month.starts_at, month.ends_at) is not None:
+            found.append((customer, month))
+    return found
+
+
+def served(customer: Customer, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:
+    """The part of a stretch in which a contract ran; None where none did."""
+    starts, ends = [], []
+    for contract in Contract.objects.filter(customer=customer):
+        first = timezone.make_aware(datetime.combine(contract.starts_on, datetime.min.time()))
+        last = timezone.make_aware(datetime.combine(contract.ends_on + timedelta(days=1), datetime.min.time()))
+        if first < end and last > start:
+            starts.append(max(first, start))
+            ends.append(min(last, end))
+    return (min(starts), max(ends)) if starts else None
+
+
+@transaction.atomic
+def open_by_plan(*, customer: Customer, month: Month, now: datetime) -> ServiceReport | None:
+    """The monthly report of a customer; None when somebody was faster, or nothing was owed."""
+    hold_customer(customer)
+    if ServiceReport.objects.monthly().filter(customer=customer, period=str(month)).exists():
+        return None
+    if served(customer, month.starts_at, month.ends_at) is None:
+        return None
+    return _open(customer, ReportKind.MONTHLY, month, Trigger.PLAN, actor=None, now=now)
+
+
+@transaction.atomic
+def open_by_hand(
+    *,
+    customer: Customer,
+    kind: ReportKind,
+    month: Month,
+    actor: User,
+    now: datetime,
+    wishes: Mapping[str, Any] | None = None,
+    subject: str = "",
+) -> ServiceReport:
+    """One that somebody asks for; a monthly one that is there already is returned as it is."""
+    if not actor.is_provider:
+        raise PermissionDenied
+    hold_customer(customer)
+    if kind == ReportKind.MONTHLY:
+        known = ServiceReport.objects.monthly().filter(customer=customer, period=str(month)).first()
+        if known is not None:
+            return known
+    if month.starts_at >= now:
+        raise DomainError(_("That month has not begun."), code="future")
+    if served(customer, month.starts_at, month.ends_at) is None:
+        raise DomainError(_("No contract of this customer ran in that month."), code="not_served")
+    return _open(customer, kind, month, Trigger.BY_HAND, actor=actor, now=now, wishes=wishes, subject=subject)
+
+
+@transaction.atomic
+def read_again(*, report: ServiceReport, actor: User, now: datetime) -> ServiceFigures:
+    """Read the figures anew, while the report may still be edited."""
+    report = writing.hold(report)
+    writing.allowed(Verb.EDIT, report, actor)
+    reading = ServiceFigures.objects.select_for_update().get(report=report)
+    if reading.is_open:
+        raise DomainError(_("The figures are being read already."), code="being_read")
+    reading.state, reading.tries, reading.error, reading.progress = MadeState.WAITING, 0, "", 0
+    reading.asked_by, reading.asked_at = actor, now
+    reading.save()
+    audit.record(action="service.read_again", actor=actor, customer=report.customer, obj=report, now=now)
+    transaction.on_commit(partial(_ask_to_read, reading.pk), robust=True)
+    return reading
+
+
+def read_figures(*, reading_id: int, clock: Callable[[], datetime] = timezone.now) -> bool:
+    """Read all parts of a report and put them in place at once. False when somebody else has it, or it failed.
+
+    A worker that dies leaves the report as it was. Needs a platform scope.
+    """
+    reading = _claim(reading_id, clock())
+    if reading is None:
+        return False
+    try:
+        with scope.customer(reading.customer_id):
+            parts = _read(reading, clock())
+    except (DatabaseError, ValueError, ArithmeticError, LookupError, TypeError, DomainError) as problem:
+        log.exception("the figures of report %s cannot be read", reading.report_id)
+        _give_up_or_try_again(reading, problem)
+        return False
+    with scope.customer(reading.customer_id):
+        return _settle(reading, parts, clock())
+
+
+def _read(reading: ServiceFigures, now: datetime) -> list[Part]:
+    report = reading.report
+    asked = Asked(report.customer, report.month, report.starts_at, report.ends_at, now, report.wishes)
+    names = [one["name"] for one in report.layout["parts"]]
+    by_name = {part.name: part for part in KINDS[report.kind]}
+    parts = []
+    with translation.override(report.language), timezone.override(timezone.get_default_timezone()):
+        for number, name in enumerate(names):
+            if name in by_name:
+                parts.append(by_name[name].read(asked))
+            _show(reading, 5 + 90 * (number + 1) // len(names))
+    return blocks.compared(parts, _before(report))
+
+
+def _before(report: ServiceReport) -> list[Part]:
+    """The parts of the same report of the month before, as they were issued or else stand."""
+    rows = ServiceReport.objects.filter(customer=report.customer, kind=report.kind, subject=report.subject)
+    earlier = rows.filter(period=str(report.month.shifted(-1))).first()
+    if earlier is None:
+        return []
+    issue = earlier.issues.order_by("-number").first()
+    kept = issue.content["parts"] if issue is not None else earlier.figures.get("parts", [])
+    return blocks.read([{key: value for key, value in part.items() if key != "text"} for part in kept])
+
+
+@transaction.atomic
+def _claim(reading_id: int, now: datetime) -> ServiceFigures | None:
+    rows = ServiceFigures.objects.waiting(now).select_for_update(skip_locked=True, of=("self",))
+    reading: ServiceFigures | None = rows.select_related("report", "report__customer").filter(pk=reading_id).first()
+    if reading is None:
+        return None
+    reading.state, reading.leased_until, reading.progress = MadeState.RENDERING, now + LEASE, 0
+    reading.tries += 1
+    reading.save(update_fields=["state", "leased_until", "tries", "progress"])
+    return reading
+
+
+@transaction.atomic
+def _settle(reading: ServiceFigures, parts: list[Part], now: datetime) -> bool:
+    report = writing.hold(reading.report)
+    mine = ServiceFigures.objects.select_for_update().get(pk=reading.pk)
+    if mine.state != MadeState.RENDERING or mine.tries != reading.tries:
+        return False  # the lease ran out and somebody else has it
+    if report.stage is State.DRAFT:
+        report.figures, report.figures_at = {"parts": blocks.written(parts)}, now
+        writing.follow_facts(report, now)
+        writing.touch(report, now)
+        audit.record(action="service.figures", actor=mine.asked_by, customer=report.customer, obj=report, now=now)
+    mine.state, mine.progress, mine.leased_until, mine.error, mine.made_at = MadeState.READY, 100, None, "", now
+    mine.save()
+    if mine.asked_by is None and report.trigger == Trigger.PLAN:
+        messages.drafted(report, now=now)
+    live.publish(customer_id=report.customer_id, topic="reports", object_id=report.pk)
+    return True
+
+
+def _give_up_or_try_again(reading: ServiceFigures, problem: Exception) -> None:
+    state = MadeState.FAILED if reading.tries >= MOST_TRIES else MadeState.WAITING
+    error = f"{type(problem).__name__}: {problem}"[:400]
+    rows = ServiceFigures.objects.filter(pk=reading.pk, tries=reading.tries)
+    rows.update(state=state, leased_until=None, error=error)
+    live.publish(customer_id=reading.customer_id, topic="reports", object_id=reading.report_id)
+
+
+def _show(reading: ServiceFigures, percent: int) -> None:
+    ServiceFigures.objects.filter(pk=reading.pk, progress__lt=percent).update(
+        progress=percent, leased_until=timezone.now() + LEASE
+    )
+    live.publish(customer_id=reading.customer_id, topic="reports", object_id=reading.report_id)
+
+
+@transaction.atomic
+def meet_deadline(*, report_id: int, what: str, now: datetime) -> bool:
+    """A word from the 5th, an internal incident from the 8th, and on the 10th it was late. False: not owed any more."""
+    found = ServiceReport.objects.filter(pk=report_id).first()
+    report = None if found is None else writing.hold(found)
+    if report is None or not report.is_owed:
+        return False
+    if what == "due":
+        return writing.miss(report, now=now)
+    if what == "warn":
+        messages.due_soon(report, now=now)
+        return True
+    if report.alarmed_at is None:
+        report.alarmed_at = now
+        report.save(update_fields=["alarmed_at"])
+        _alarm(report, now)
+    return True
+
+
+def _alarm(report: ServiceReport, now: datetime) -> None:
+    with translation.override(report.customer.language):
+        title = _("%(title)s has not been sent; it is due on the 9th") % {"title": report.title}
+    opening.open_by_platform(
+        customer=report.customer,
+        kind=IncidentKind.INTERNAL,
+        title=title,
+        description="",
+        severity=Severity.HIGH,
+        detected_at=now,
+        now=now,
+    )
+
+
+def _open(
+    customer: Customer,
+    kind: str,
+    month: Month,
+    trigger: str,
+    *,
+    actor: User | None,
+    now: datetime,
+    wishes: Mapping[str, Any] | None = None,
+    subject: str = "",
+) -> ServiceReport:
+    span = served(customer, month.starts_at, month.ends_at)
+    assert span is not None  # noqa: S101 - callers have asked
+    plan = plan_of(customer)
+    language = plan.language or customer.language
+    is_monthly = kind == ReportKind.MONTHLY
+    report = ServiceReport(
+        customer=customer,
+        kind=kind,
+        trigger=trigger,
+        period=str(month),
+        starts_at=span[0],
+        ends_at=span[1],
+        subject=subject,
+        wishes=dict(wishes or {}),
+        language=language,
+        author=actor,
+        opened_by=actor,
+        opened_at=now,
+        changed_at=now,
+        due_at=service_deadlines.due(month) if is_monthly else service_deadlines.due_by_hand(now),
+        layout={"parts": layout(kind, plan, language), "accent": plan.accent or ACCENT, "logo": plan.logo},
+    )
+    report.save(force_insert=True)
+    ServicePart.objects.bulk_create(
+        ServicePart(
+            customer=customer,
+            report=report,
+            name=one["name"],
+            title=one["title"],
+            place=place,
+            text=one.get("text", ""),
+            facts=one.get("text", ""),
+        )
+        for place, one in enumerate(report.layout["parts"])
+    )
+    reading = ServiceFigures.objects.create(customer=customer, report=report, asked_by=actor, asked_at=now)
+    service_deadlines.arm(report, now)
+    detail = {"kind": kind, "period": str(month), "trigger": trigger, "due_at": report.due_at.isoformat()}
+    audit.record(action="service.open", actor=actor, customer=customer, obj=report, detail=detail, now=now)
+    transaction.on_commit(partial(_ask_to_read, reading.pk), robust=True)
+    live.publish(customer_id=customer.pk, topic="reports", object_id=report.pk)
+    return report
+
+
+def layout(kind: str, plan: ReportPlan, language: str) -> list[dict[str, str]]:
+    """The parts in the customer's order: those of the kind, each once, and for the month its further sections."""
+    with translation.override(language):
+        titles = {part.name: str(part.title) for part in KINDS[kind]}
+    if kind != ReportKind.MONTHLY:
+        return [{"name": name, "title": title} for name, title in titles.items()]
+    further = {f"section-{number}": one for number, one in enumerate(plan.sections, 1)}
+    every = [*titles, *further]
+    order = [name for name in plan.order if name in every]
+    order += [name for name in every if name not in order]
+    return [
+        {"name": name, "title": titles[name]}
+        if name in titles
+        else {"name": name, "title": further[name]["title"], "text": further[name].get("text", "")}
+        for name in order
+    ]
+
+
+def _ask_to_read(reading_id: int) -> None:
+    current_app.send_task("reports.read_figures", args=[reading_id], queue="reports", retry=False)

@@ -1,0 +1,45 @@
+// Reports: each <div data-report-chart> draws the block of the JSON script that follows it. A null is a gap.
+const ECHARTS = new URL("../vendor/echarts/echarts.esm.min.js", import.meta.url);
+const PALETTE = { light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b", "#a3acb6"],
+                  dark: ["#56b4e9", "#ff8a3d", "#2fc79a", "#e59bc4", "#8fd0ff", "#f5b93c", "#b8b8b8", "#5f6b77"] };
+
+function option(chart) {
+  const dark = document.documentElement.getAttribute("data-bs-theme") === "dark";
+  const ink = dark ? "#9aa5b1" : "#5f6b7a";
+  const line = dark ? "#33404d" : "#e3e7eb";
+  const isLine = chart.shape === "line";
+  const said = (value) => (value === null || value === undefined ? "—" : `${Number(value).toLocaleString("en", { maximumFractionDigits: 2 })} ${chart.unit}`.trim());
+  return {
+    animation: false, color: PALETTE[dark ? "dark" : "light"],
+    grid: { left: 4, right: 8, top: chart.curves.length > 1 ? 40 : 20, bottom: 4, containLabel: true },
+    legend: chart.curves.length > 1 ? { top: 0, type: "scroll", textStyle: { color: ink }, pageIconColor: ink, pageTextStyle: { color: ink } } : undefined,
+    tooltip: { trigger: "axis", confine: true, renderMode: "richText", valueFormatter: said },
+    xAxis: { type: "category", data: chart.labels, axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, axisLabel: { color: ink, fontSize: 11, hideOverlap: true } },
+    yAxis: { type: "value", min: chart.lowest ?? undefined, max: chart.highest ?? undefined, scale: isLine, name: chart.unit, nameTextStyle: { color: ink, align: "left" }, axisLabel: { color: ink, fontSize: 11 }, splitLine: { lineStyle: { color: line } } },
+    series: chart.curves.map((curve) => ({
+      name: curve.name, type: isLine ? "line" : "bar", stack: chart.shape === "stack" ? "all" : undefined, barMaxWidth: 28,
+      connectNulls: false, symbolSize: 4, showSymbol: curve.values.length < 40, data: curve.values,
+    })),
+  };
+}
+
+const places = [...document.querySelectorAll("[data-report-chart]")];
+if (places.length) {
+  const echarts = await import(ECHARTS);
+  const draw = (place) => {
+    const chart = JSON.parse(place.nextElementSibling.textContent);
+    const view = echarts.init(place);
+    view.setOption(option(chart));
+    new ResizeObserver(() => view.resize()).observe(place);
+    document.addEventListener("rdmp:theme", () => view.setOption(option(chart), true));
+  };
+  // A year of reports has dozens of charts: each is drawn when somebody comes near it.
+  const near = new IntersectionObserver((seen) => {
+    for (const one of seen) {
+      if (!one.isIntersecting) continue;
+      near.unobserve(one.target);
+      draw(one.target);
+    }
+  }, { rootMargin: "400px" });
+  for (const place of places) near.observe(place);
+}

@@ -1,0 +1,114 @@
+"""A month's report in Chromium: an engineer edits, a manager signs, the mail comes, the customer takes receipt."""
+
+from __future__ import annotations
+
+import email as mails
+import re
+from datetime import datetime
+from email import policy
+from urllib.parse import urlsplit
+
+import pytest
+from django.conf import LazySettings
+from django.utils import timezone
+from playwright.sync_api import Browser, expect
+
+from accounts import scope
+from accounts.models import Contract, Customer, User
+from incidents.months import Month
+from notify.channels import email
+from notify.models import Delivery
+from notify.services import delivering
+from reports.models import ReportKind, ServiceFigures, ServiceFile, ServiceRecipient, ServiceReport
+from reports.services import rendering, service_reports
+from tests.conftest import ClientFor
+from tests.notify.conftest import mailbox  # noqa: F401 - a fixture
+from tests.notify.mailbox import Mailbox
+from tests.portal import Visit, browser, elsewhere, portal, visit  # noqa: F401 - fixtures
+
+pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+PERSONAL_MAIL = next(lane for lane, medium in delivering.MEDIUM_OF_LANE.items() if medium == Delivery.Medium.EMAIL)
+
+
+def begun(customer: Customer, actor: User, now: datetime) -> ServiceReport:
+    """Last month's, with its figures."""
+    month = Month.of(timezone.localdate(now)).shifted(-1)
+    with scope.platform("test"):
+        Contract.objects.filter(customer=customer).update(starts_on="2020-01-01", ends_on="2099-12-31")
+    with scope.user(actor):
+        report = service_reports.open_by_hand(
+            customer=customer, kind=ReportKind.MONTHLY, month=month, actor=actor, now=now
+        )
+    with scope.platform("test"):
+        assert service_reports.read_figures(reading_id=ServiceFigures.objects.get(report=report).pk)
+    return report
+
+
+def make_document(report: ServiceReport) -> None:
+    with scope.platform("test"):
+        file = ServiceFile.objects.get(issue__report=report)
+        assert rendering.render(family="service", file_id=file.pk)
+
+
+def test_written_signed_mailed_opened_and_received(
+    jia: Customer,
+    alice: User,
+    eve: User,
+    chen: User,
+    lin: User,
+    visit: Visit,  # noqa: F811
+    portal: str,  # noqa: F811
+    browser: Browser,  # noqa: F811
+    client_for: ClientFor,
+    mailbox: tuple[Mailbox, email.Server],  # noqa: F811
+    settings: LazySettings,
+) -> None:
+    box, server = mailbox
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = server.host, server.port, False
+    report = elsewhere(lambda: begun(jia, chen, timezone.now()))
+    address = f"/reports/service/{report.pk}/"
+
+    page = visit(chen, address)
+    part = page.locator("form[data-autosaves]").first
+    part.locator("textarea").fill("A quiet month in our own words.")
+    expect(part.locator("[data-status]")).to_contain_text("Saved")
+    page.locator("[data-report-chart]").first.scroll_into_view_if_needed()
+    expect(page.locator("[data-report-chart] canvas").first).to_be_visible()
+    page.get_by_role("button", name="Ask for signature").click()
+    expect(page.get_by_text("In review").first).to_be_visible()
+
+    page = visit(lin, f"{address}sign/")
+    page.get_by_label("I have read all parts").check()
+    page.get_by_role("button", name="Sign", exact=True).click()
+    expect(page.get_by_text("Signed").first).to_be_visible()
+    elsewhere(lambda: make_document(report))
+
+    page = visit(chen, f"{address}send/")
+    page.get_by_label(re.compile("Alice")).check()
+    page.get_by_role("button", name="Send", exact=True).click()
+    expect(page.get_by_text("Sent").first).to_be_visible()
+    elsewhere(lambda: delivering.drain(lane=PERSONAL_MAIL))
+
+    content = next(sent.content for sent in box.envelopes if "alice@example.com" in sent.rcpt_tos)
+    mail = mails.message_from_bytes(content if isinstance(content, bytes) else b"", policy=policy.default)
+    body = mail.get_body(("plain",))
+    assert body is not None
+    found = re.search(r"https?://\S+/reports/open/[^\s)>]+", body.get_content())
+    assert found is not None
+    stranger = browser.new_page()
+    stranger.goto(portal + urlsplit(found[0]).path)
+    assert not elsewhere(lambda: is_received(report))
+    with stranger.expect_download() as download:
+        stranger.locator("form[data-download] button").click()
+    assert download.value.path().read_bytes().startswith(b"%PDF-")
+    assert elsewhere(lambda: is_received(report))
+
+    page = visit(alice, address)
+    expect(page.get_by_text("A quiet month in our own words.")).to_be_visible()
+    assert elsewhere(lambda: client_for(eve).get(address).status_code) == 404
+
+
+def is_received(report: ServiceReport) -> bool:
+    with scope.platform("test"):
+        return ServiceRecipient.objects.filter(issue__report=report, received_at__isnull=False).exists()

@@ -1,0 +1,106 @@
+"""The printed service report: nothing cut, nothing lost, no glyph missing, whatever stands in it."""
+
+from __future__ import annotations
+
+import io
+import re
+from typing import Any
+
+import pypdf
+import pypdfium2
+import pytest
+
+from reports import blocks, pdf, plots, service_document
+from reports.blocks import Chart, Column, Curve, Figure, Figures, Part, Remark, Source, Table
+
+SOURCE = Source("Counted.")
+ODD = "𠮷野家 ①②③ ≥ ≤ ± × ÷ → ★ ㎡ ℃ é ß Ω й"
+LONG = "a-very-long-host-name-without-any-space-" * 4
+
+
+def content(*parts: Part, language: str = "zh-hans") -> dict[str, Any]:
+    return {
+        "number": "REP-000001", "issue": 1, "language": language, "customer": "甲方制造有限公司", "provider": "乙方",
+        "author": "", "reason": "", "kind": "monthly", "title": "月度报告 2026-03", "period": "2026-03",
+        "starts_at": "2026-03-01T00:00:00+08:00", "ends_at": "2026-04-01T00:00:00+08:00",
+        "figures_at": "2026-04-01T02:05:00+08:00", "layout": {"accent": "#0b5fa5", "logo": ""},
+        "parts": [{**kept, "text": f"**好**\n\n- {ODD}"} for kept in blocks.written(parts)],
+    }  # fmt: skip
+
+
+def hosts(count: int) -> Table:
+    columns = (Column("主机"), *(Column(f"指标{number}", "share") for number in range(8)), Column("备注"))
+    rows = tuple((f"host-{number:03}", *(number / 7,) * 8, LONG if number % 50 == 0 else "") for number in range(count))
+    return Table("hosts", "主机", columns, rows, SOURCE)
+
+
+@pytest.fixture(scope="module")
+def printed() -> bytes:
+    chart = Chart(
+        "cpu", "CPU", tuple(f"03-{day:02}" for day in range(1, 32)),
+        (Curve("web-01 使用率", tuple(float(day) for day in range(31))), Curve("缺数据", (None,) * 31)), SOURCE,
+        unit="%",
+    )  # fmt: skip
+    figures = Figures(tuple(Figure(f"f{number}", f"数字 {number}", number, SOURCE) for number in range(30)))
+    one = Part("hosts", "主机报告", (figures, Remark(ODD, is_warning=True), chart, hosts(500)))
+    return pdf.make(service_document.preview(content(one, Part("web", "WEB 报告"))))
+
+
+def test_every_row_of_five_hundred_is_there_once(printed: bytes) -> None:
+    text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(printed)).pages)
+    assert sorted(re.findall(r"host-\d{3}", re.sub(r"\s", "", text))) == [f"host-{number:03}" for number in range(500)]
+
+
+def test_nothing_stands_outside_its_page(printed: bytes) -> None:
+    for page in pypdfium2.PdfDocument(printed):
+        width, height = page.get_size()
+        text = page.get_textpage()
+        for number in range(text.count_chars()):
+            left, bottom, right, top = text.get_charbox(number)
+            assert left >= -1
+            assert right <= width + 1
+            assert bottom >= -1
+            assert top <= height + 1
+
+
+def boxes(document: bytes) -> list[str]:
+    """Characters for which no font has a glyph, as the fonts' maps name them: WeasyPrint writes glyph FFFF."""
+    found = []
+    for page in pypdf.PdfReader(io.BytesIO(document)).pages:
+        resources: Any = page["/Resources"]
+        for reference in resources.get("/Font", {}).values():
+            mapped = reference.get_object()["/ToUnicode"].get_object().get_data().decode()
+            found += re.findall(r"<ffff> <([0-9a-fA-F]+)>", mapped)
+    return found
+
+
+def test_no_character_is_without_a_glyph(printed: bytes) -> None:
+    assert boxes(printed) == []
+    font = f"font-family: '{plots.FONT}'"
+    assert boxes(pdf.make(f'<html lang="zh"><body style="{font}">\U00013000</body></html>')) == ["d80cdc00"]
+
+
+def test_it_is_tagged_has_bookmarks_and_page_numbers(printed: bytes) -> None:
+    reader = pypdf.PdfReader(io.BytesIO(printed))
+    root: Any = reader.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"]
+    titles = [str(entry["/Title"]) for entry in reader.outline if isinstance(entry, dict)]
+    assert titles[:2] == ["1 主机报告", "2 WEB 报告"]
+    assert f"2 / {len(reader.pages)}" in reader.pages[1].extract_text()
+
+
+def test_a_gap_is_no_zero_and_each_curve_has_a_look_of_its_own() -> None:
+    chart = Chart("k", "k", ("a", "b", "c"), (Curve("x", (1.0, None, 3.0)), Curve("y", (2.0, 2.0, 2.0))), SOURCE)
+    drawn = plots.svg(chart)
+    assert "stroke-dasharray" in drawn
+    assert all(name.startswith("k-") for name in re.findall(r'\bid="([^"]+)"', drawn))
+    assert drawn == plots.svg(chart)
+
+
+def test_hostile_text_stays_text() -> None:
+    evil = "<script>alert(1)</script><img src=http://127.0.0.1:1/x>"
+    table = Table("t", evil, (Column(evil),), ((evil,),), SOURCE)
+    html = service_document.preview(content(Part("p", evil, (table, Remark(evil)))))
+    assert "<script>" not in html
+    assert "<img" not in html
+    assert pdf.make(html).startswith(b"%PDF-")
