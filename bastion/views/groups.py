@@ -20,7 +20,7 @@ from accounts.permissions import can_write, is_provider, person_of, require
 from assets.models import Asset, Kind
 from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm, may_be_let_in
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
-from bastion.permissions import administers, administers_group
+from bastion.permissions import administers, administers_group, looked_after
 from bastion.services import groups, ruling
 from bastion.views.choosing import choose, customer_of, is_administrator
 from bastion.views.refusals import in_form
@@ -88,6 +88,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     )
     is_normal = group.kind == ResourceGroup.Kind.NORMAL
     may_change = administers(person, group.customer_id)
+    theirs = looked_after(person).filter(asset__in=[row.asset_id for row in page.rows])
     context = {
         "group": group,
         "page": page,
@@ -96,6 +97,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "rules": ruling.seen_by(person).filter(group=group).order_by("position"),
         "may_fill": is_normal and administers_group(person, group),
         "may_change": may_change,
+        "looked_after": set(theirs.values_list("asset", flat=True)),
         "may_retire": may_change and is_normal,
         "form": PersonForm(people=_candidates(group)) if may_change else None,
     }
