@@ -95,7 +95,9 @@ def offers(person: User, assets: Iterable[Asset], *, now: datetime) -> list[Offe
 def gateways(asset: Asset, *, now: datetime) -> list[Gateway]:
     """The nodes that let somebody in to it now; the customer's own first."""
     rows = Node.objects.filter(Q(customer=asset.customer_id) | Q(customer=None), state=Node.State.ENROLLED)
-    found = [node for node in rows.exclude(ssh_host="") if not node.is_draining and not node.is_silent(now)]
+    behind = authorising.behind_nodes([asset])
+    serving = [node for node in rows.exclude(ssh_host="") if authorising.serves(node, asset, behind)]
+    found = [node for node in serving if not node.is_draining and not node.is_silent(now)]
     found.sort(key=lambda node: (node.customer_id is None, node.name))
     return [Gateway(node, [(_kind(key), fingerprint(key)) for key in node.host_keys]) for node in found]
 

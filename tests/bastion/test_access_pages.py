@@ -26,7 +26,7 @@ from bastion.models import (
     Node,
     ResourceGroup,
 )
-from bastion.services import authorising, granting, groups, letting_in, requesting, ruling, signing_in
+from bastion.services import authorising, connecting, granting, groups, letting_in, requesting, ruling, signing_in
 from bastion.services.granting import Wanted
 from bastion.services.requesting import Asked
 from bastion.services.ruling import Said
@@ -339,6 +339,28 @@ def test_the_way_is_said_in_lines_to_copy(
     denied = client_for(bob).get(f"/bastion/connect/{web.pk}/").content.decode()
     assert "gate.example.com" not in denied
     assert f"/bastion/connect/{web.pk}/ask/" in denied
+
+
+def test_of_a_server_behind_a_node_that_node_alone_is_named(
+    jia: Customer, web: Asset, gateway: Node, chen: User, root: User
+) -> None:
+    now = timezone.now()
+    with scope.platform("test"):
+        own = Node.objects.create(
+            customer=jia,
+            name="jia",
+            state=Node.State.ENROLLED,
+            public_key="k2",
+            ssh_host="gate.jia.example",
+            ssh_port=2222,
+            created_by=root,
+            created_at=NOW,
+            enrolled_at=NOW,
+            seen_at=now,
+        )
+        assert [one.node for one in connecting.gateways(web, now=now)] == [own, gateway]
+        SshAccess.objects.filter(asset=web).update(through=SshAccess.Through.NODE)
+        assert [one.node for one in connecting.gateways(web, now=now)] == [own]
 
 
 def test_a_ticket_is_shown_once_and_opens_one_connection(
