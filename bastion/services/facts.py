@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts import audit
+from accounts.models import User
 from bastion.gateway.contract import Fact
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
 from bastion.models.sessions import LEASE
@@ -20,6 +21,8 @@ from notify import live
 
 LONGEST_COMMAND: Final = 100_000
 LONGEST_PATH: Final = 8_000
+LARGEST_INTEGER: Final = 2**31 - 1
+"""What the database keeps in an integer."""
 ENDINGS: Final = frozenset(BastionSession.Ending.values)
 STATES: Final = BastionSession.State
 
@@ -50,7 +53,7 @@ def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> 
             if fact.number <= session.last_fact:
                 continue
             break
-        _keep(session, fact)
+        _keep(session, fact, now)
         if fact.kind == "host_key":
             host_keys.note(session=session, data=fact.data, now=now)
         session.last_fact = fact.number
@@ -84,17 +87,17 @@ def _uid(session_id: str) -> uuid.UUID:
         return uuid.UUID(int=0)
 
 
-def _keep(session: BastionSession, fact: Fact) -> None:
-    at = datetime.fromtimestamp(fact.at, tz=UTC)
+def _keep(session: BastionSession, fact: Fact, now: datetime) -> None:
+    at = _moment(fact.at, session.allowed_at, now)
     if fact.kind == "command":
         _command(session, fact, at)
     elif fact.kind == "transfer":
         _transfer(session, fact, at)
     else:
         row = SessionFact(
-            customer_id=session.customer_id, session=session, number=fact.number, at=at, kind=fact.kind[:20]
+            customer_id=session.customer_id, session=session, number=fact.number, at=at, kind=_text(fact.kind, 20)
         )
-        row.data = {str(key)[:40]: _plain(value) for key, value in fact.data.items()}
+        row.data = {_text(key, 40): _plain(value) for key, value in fact.data.items()}
         row.save()
     if fact.kind == "opened" and session.state == STATES.ALLOWED:
         session.state, session.opened_at = STATES.OPEN, at
@@ -115,8 +118,8 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         trigrams=trigrams(text),
         at_s=_number(fact.data.get("at_s")),
         verdict=_text(fact.data.get("verdict"), 8),
-        rule=_whole(fact.data.get("rule")),
-        exit_status=_whole(fact.data.get("exit")),
+        rule=_whole(fact.data.get("rule"), LARGEST_INTEGER),
+        exit_status=_whole(fact.data.get("exit"), LARGEST_INTEGER),
     )
 
 
@@ -142,8 +145,14 @@ def _end(session: BastionSession, data: dict[str, Any], at: datetime) -> None:
     reason = _text(data.get("reason"), 10)
     session.state, session.ended_at, session.leased_until = STATES.ENDED, at, None
     session.ending = reason if reason in ENDINGS else BastionSession.Ending.NODE
-    session.exit_status = _whole(data.get("exit"))
+    session.exit_status = _whole(data.get("exit"), LARGEST_INTEGER)
+    session.ended_by = User.objects.filter(pk=_whole(data.get("by")) or 0).first()
     session.sent, session.received = _whole(data.get("sent")) or 0, _whole(data.get("received")) or 0
+
+
+def _moment(said: float, earliest: datetime, latest: datetime) -> datetime:
+    """When the node says it was, as far as that can be: how long evidence stays goes by it."""
+    return datetime.fromtimestamp(min(latest.timestamp(), max(earliest.timestamp(), said)), tz=UTC)
 
 
 def _text(value: object, longest: int) -> str:
@@ -151,8 +160,8 @@ def _text(value: object, longest: int) -> str:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest] if isinstance(value, str) else ""
 
 
-def _whole(value: object) -> int | None:
-    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+def _whole(value: object, largest: int = 2**53) -> int | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= largest
     return int(value) if is_number else None  # type: ignore[call-overload]
 
 
@@ -161,4 +170,5 @@ def _number(value: object) -> float:
 
 
 def _plain(value: object) -> object:
-    return _text(value, LONGEST_PATH) if isinstance(value, str) else value
+    """A text, a number or nothing: no fact has more in it."""
+    return value if value is None or isinstance(value, int | float) else _text(str(value), LONGEST_PATH)

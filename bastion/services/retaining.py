@@ -113,13 +113,17 @@ def lift(*, session: BastionSession, actor: User, now: datetime) -> None:
 
 
 def due(customer: Customer, *, now: datetime) -> QuerySet[BastionSession]:
-    """Sessions whose recording has been kept for long enough, is not held, and is still there."""
+    """Sessions whose recording has been kept for long enough, is not held, and is still there.
+
+    A node says when a session ended; by when its pieces arrived, the portal knows better.
+    """
     until = now - timedelta(days=policy_of(customer).keep_days)
     of = {"session": OuterRef("pk")}
     rows: QuerySet[BastionSession] = BastionSession.objects.filter(
         Exists(RecordingPiece.objects.filter(**of)),
         ~Exists(RecordingPurge.objects.filter(**of)),
         ~Exists(RecordingHold.objects.filter(**of, lifted_at=None)),
+        ~Exists(RecordingPiece.objects.filter(**of, arrived_at__gte=until)),
         customer=customer,
         state=BastionSession.State.ENDED,
         ended_at__lt=until,
