@@ -124,10 +124,11 @@ def own_session(person: User, *, session_id: str) -> BastionSession:
 
 
 def invitation(person: User, *, share_id: int, now: datetime) -> SessionShare:
-    """One's own that is in force, while one may still follow it. Raises DomainError("no_share")."""
+    """One's own that is in force, while its host may share and one may follow. Raises DomainError("no_share")."""
     rows = SessionShare.objects.in_force().select_related("session__customer", "session__node", "session__asset")
     share: SessionShare | None = rows.filter(pk=share_id, guest=person).first()
-    if share is None or not _may_be_guest(person, share.session, may_type=share.may_type, now=now):
+    is_shared = share is not None and Action.SHARE in share.session.actions
+    if share is None or not is_shared or not _may_be_guest(person, share.session, may_type=share.may_type, now=now):
         raise DomainError(_("This invitation does not hold any more."), code="no_share")
     return share
 
