@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -24,7 +25,7 @@ class BastionSessionQuerySet(TenantQuerySet["BastionSession"]):
         return self.filter(state__in=(BastionSession.State.OPEN, BastionSession.State.UNKNOWN))
 
     def joined(self) -> Self:
-        return self.select_related("customer", "node", "person", "asset", "incident", "change")
+        return self.select_related("customer", "node", "person", "asset", "incident", "change", "ended_by")
 
 
 class BastionSession(TenantModel):
@@ -108,7 +109,7 @@ class BastionSession(TenantModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.account}@{self.asset} {self.allowed_at:%F %T}"
+        return f"{self.account}@{self.asset} {timezone.localtime(self.allowed_at):%F %T}"
 
     @property
     def work(self) -> str:

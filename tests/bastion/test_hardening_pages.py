@@ -94,6 +94,12 @@ def test_evidence_is_text_whatever_the_server_says(web: Asset, chen: User, clien
         assert "\u202e" not in page
 
 
+def test_moments_in_names_are_those_that_people_read(check: HardeningCheck, login: DirectLogin) -> None:
+    with scope.platform("test"):
+        assert str(check.run) == f"#{check.run_id} 2026-03-02 10:00"
+        assert str(login) == "root@web-01 2026-03-02 10:00:00"
+
+
 def test_the_score_is_drawn_over_time(web: Asset, check: HardeningCheck, chen: User, client_for: ClientFor) -> None:
     with scope.platform("test"):
         looked_at(web, chen, "debian-12", now=NOW + timedelta(days=7))
