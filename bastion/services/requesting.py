@@ -147,6 +147,11 @@ def may_decide(actor: User, request: AccessRequest) -> bool:
     return administers(actor, request.customer_id) or authorising.administers_a_group_of(actor, request.asset_id)
 
 
+def waiting_for(person: User) -> AccessRequestQuerySet:
+    """Those that somebody may decide now, as `may_decide`. Within their scope."""
+    return seen_by(person).waiting().exclude(person=person)
+
+
 def seen_by(person: User) -> AccessRequestQuerySet:
     """One's own, and those that one may decide. Within their scope."""
     rows: AccessRequestQuerySet = AccessRequest.objects.all()

@@ -23,6 +23,7 @@ from bastion.services import authorising, requesting
 from bastion.services.requesting import Asked
 from bastion.views.refusals import in_form
 
+MOST_WAITING: Final = 200
 SORT: Final[dict[str, tables.SortBy]] = {
     "asked": "-asked_at",
     "person": ("person__name", "-asked_at"),
@@ -48,7 +49,7 @@ def index(request: HttpRequest) -> HttpResponse:
         search=("person__name", "asset__name", "account", "reason"),
         filters=filters,
     )
-    waiting = [one for one in seen.waiting() if requesting.may_decide(person, one)]
+    waiting = requesting.waiting_for(person).joined()[:MOST_WAITING]
     context = {"page": page, "waiting": waiting, "shows_customer": is_provider(person), "now": timezone.now()}
     return render(request, "bastion/requests.html", context)
 
@@ -59,7 +60,7 @@ def ask(request: HttpRequest, pk: int) -> HttpResponse:
     """For a server, by one's own account there."""
     asset = get_object_or_404(Asset.objects.active().select_related("customer"), pk=pk)
     person = person_of(request)
-    accounts = [row.username for row in authorising.known_accounts(person, [asset])[asset.pk]]
+    accounts = list(dict.fromkeys(row.username for row in authorising.known_accounts(person, [asset])[asset.pk]))
     form = RequestForm(request.POST if request.method == "POST" else None, accounts=accounts)
     if request.method == "POST" and form.is_valid():
         with in_form(form):

@@ -18,6 +18,7 @@ from bastion.access_forms import DecisionForm
 from bastion.models import CommandReview
 from bastion.services import reviewing
 
+MOST_WAITING: Final = 200
 SORT: Final[dict[str, tables.SortBy]] = {
     "asked": "-asked_at",
     "person": ("session__person__name", "-asked_at"),
@@ -39,7 +40,7 @@ def index(request: HttpRequest) -> HttpResponse:
         search=("text", "session__person__name", "session__asset__name"),
         filters={"state": tables.Choice(_("State"), CommandReview.State.choices, "state")},
     )
-    waiting = [one for one in seen.waiting().filter(until__gt=now) if reviewing.may_answer(person, one)]
+    waiting = reviewing.waiting_for(person, now=now).joined()[:MOST_WAITING]
     context = {"page": page, "waiting": waiting, "shows_customer": is_provider(person)}
     return render(request, "bastion/reviews.html", context)
 
