@@ -201,6 +201,7 @@ class FileTransfer(SessionRow):
             GinIndex(fields=("trigrams",), name="session_transfer_by_path"),
             models.Index(fields=("customer", "-at"), name="session_transfer_by_time"),
             models.Index(fields=("-at",), name="session_transfer_latest"),
+            models.Index(fields=("sha256",), condition=~Q(sha256=""), name="session_transfer_by_sha256"),
         )
 
     def __str__(self) -> str:
