@@ -181,7 +181,10 @@ class GrantForm(TermsForm):
 
 def fits(grant: Grant) -> bool:
     """Whether the form can show all of its hours: what it cannot show it would lose."""
-    windows = from_json(grant.windows, grant.timezone)
+    try:
+        windows = from_json(grant.windows, grant.timezone)
+    except (ValueError, KeyError, TypeError):
+        return False
     return len(windows) <= WEEKS and all(isinstance(one, Weekly) for one in windows)
 
 

@@ -81,6 +81,13 @@ def event_word(kind: str) -> str:
 
 
 @register.filter
+def refused_word(what: str) -> str:
+    """What a node refused: of its own few words, or a command or place as it was typed."""
+    words = {"connect": pgettext("action", "Connect"), "paste": pgettext("action", "Paste"), "target": _("Server")}
+    return words.get(what, {"scp": "SCP", "sftp": "SFTP"}.get(what, what))
+
+
+@register.filter
 def node_tone(node: Node, is_silent: bool) -> str:
     if node.state != Node.State.ENROLLED:
         return "info" if node.state == Node.State.WAITING else "secondary"

@@ -25,6 +25,7 @@ from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
 from bastion.models import BastionSession, RecordingPurge, SessionCommand
 from bastion.permissions import administers
 from bastion.services import authorising, connected, living, retaining
+from bastion.templatetags.bastion_tags import verdict_word
 from incidents.views.board import is_fragment
 
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -248,7 +249,7 @@ def _export_commands(page: tables.Page[SessionCommand]) -> HttpResponse:
     columns: dict[str, Callable[[SessionCommand], object]] = {
         _("At"): lambda one: one.at,
         _("Command"): lambda one: one.text,
-        _("Verdict"): lambda one: one.verdict,
+        _("Verdict"): lambda one: verdict_word(one.verdict),
         _("Exit status"): lambda one: one.exit_status,
     }
     return tables.export_csv(page.all(), columns, "commands")
