@@ -108,7 +108,7 @@ class Desk:
 
     async def _admit(self, person: Person, client: Client, resource: str, account: str, work: str) -> Session:
         if len(self._sessions) >= MOST_SESSIONS:
-            raise Refused("too_many", say(person.language, "end_node"))
+            raise Refused("too_many", "")
         try:
             access = await self._node.portal.authorise(Wish(person, client, Front.WEB, resource, account, work))
         except Unreachable:
