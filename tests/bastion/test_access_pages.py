@@ -30,6 +30,7 @@ from bastion.services import authorising, connecting, granting, groups, letting_
 from bastion.services.granting import Wanted
 from bastion.services.requesting import Asked
 from bastion.services.ruling import Said
+from bastion.words import ACTIONS
 from tests.bastion.conftest import CONNECT, SSH, server, wish_for
 from tests.conftest import NOW, ClientFor
 
@@ -217,6 +218,12 @@ def test_a_grant_is_given_with_hours_changed_and_taken_back(
     assert "Chen" not in client.get("/bastion/grants/?state=now").content.decode().partition('id="grants"')[2]
     exported = b"".join(client.get("/bastion/grants/?export=csv")).decode()
     assert exported.count("Chen") == 2
+    assert f"{ACTIONS['connect']}, {ACTIONS['forward']}" in exported
+    with scope.platform("test"):
+        unreadable = give(chen, group, alice, windows=[{"days": [0], "from": "09:00", "to": "18:00"}])
+        Grant.objects.filter(pk=unreadable.pk).update(windows=[{"days": "x"}])
+    answer = client.get(f"/bastion/grants/{unreadable.pk}/change/", headers={"HX-Request": "true"})
+    assert answer.status_code == 422
     assert "09:00 – 18:00" in exported
 
 
@@ -321,6 +328,19 @@ def test_one_sees_what_one_may_reach_favourites_first(
             client_address="192.0.2.7", allowed_at=NOW, opened_at=NOW,
         )  # fmt: skip
     assert order() == ["web-01", "app-01"], "what was used last"
+
+
+def test_only_groups_of_what_one_may_reach_are_offered(
+    jia: Customer, web: Asset, group: ResourceGroup, chen: User, root: User, client_for: ClientFor
+) -> None:
+    with scope.platform("test"):
+        secret = groups.create(customer=jia, name="Secret plan", description="", actor=root, now=NOW)
+        groups.add(group=secret, assets=[server(jia, "db-01")], actor=root, now=NOW)
+    give(chen, web, root)
+    page = client_for(chen).get("/bastion/connect/").content.decode()
+    assert "Shop" in page
+    assert "Secret plan" not in page
+    assert "Secret plan" in client_for(root).get("/bastion/connect/").content.decode()
 
 
 def test_a_star_never_leads_elsewhere(web: Asset, chen: User, client_for: ClientFor) -> None:
