@@ -66,15 +66,15 @@ def play(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if is_fragment(request):
         return render(request, "bastion/_recording_commands.html", {"session": session, "page": commands})
-    found = replaying.index(session)
+    duration_s = replaying.duration(session)
     is_purged = replaying.is_purged(session)
     token = ""
-    if found.entries and not is_purged:
+    if duration_s is not None and not is_purged:
         token = replaying.open_viewing(session=session, person=person, now=timezone.now())
     context = {
         "session": session,
         "token": token,
-        "index": found,
+        "duration_s": duration_s or 0.0,
         "is_purged": is_purged,
         "is_online": session.state in ONLINE,
         "page": commands,
