@@ -32,6 +32,7 @@ from incidents.services import opening
 OVER: Final = (ChangeState.CANCELLED, ChangeState.CLOSED, ChangeState.ROLLED_BACK, ChangeState.FAILED)
 PORTS: Final = "port-closing"
 BY_KEY: Final = "ssh-authentication"
+LONGEST_TITLE: Final = 200
 log = logging.getLogger(__name__)
 
 
@@ -63,7 +64,7 @@ def propose(*, asset: Asset, item: str, values: Mapping[str, str], actor: User, 
     change = drafting.draft(
         customer=asset.customer,
         content=Content(
-            title=_("%(item)s: %(server)s") % {"item": said(entry.name), "server": asset.name},
+            title=(_("%(item)s: %(server)s") % {"item": said(entry.name), "server": asset.name})[:LONGEST_TITLE],
             operation=operation.code,
             fields=_fields(entry, asset, values, actor, now),
             assets=(asset,),
