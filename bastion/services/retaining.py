@@ -41,6 +41,13 @@ def policy_of(customer: Customer) -> RecordingPolicy:
     return found or RecordingPolicy(customer=customer, keep_days=USUAL_DAYS)
 
 
+def policies() -> list[RecordingPolicy]:
+    """Of all customers in scope, as `policy_of`."""
+    kept = {policy.customer_id: policy for policy in RecordingPolicy.objects.select_related("customer")}
+    customers = Customer.objects.all()
+    return [kept.get(one.pk) or RecordingPolicy(customer=one, keep_days=USUAL_DAYS) for one in customers]
+
+
 @transaction.atomic
 def set_policy(
     *, customer: Customer, keep_days: int, tells_watched: bool, actor: User, now: datetime

@@ -24,7 +24,7 @@ def index(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     holds = RecordingHold.objects.filter(lifted_at=None).select_related("session__asset", "customer", "placed_by")
     context = {
-        "policies": [retaining.policy_of(customer) for customer in Customer.objects.all()],
+        "policies": retaining.policies(),
         "holds": holds[:200],
         "keys": PortalKey.objects.filter(customer=None),
         "may_set": is_admin(person),
