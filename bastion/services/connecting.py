@@ -6,9 +6,10 @@ import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, Max, OrderBy, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import User
 from assets.models import Asset, Credential, SshAccess
@@ -20,6 +21,9 @@ from bastion.models import BastionSession, Favourite, Node
 from bastion.services import authorising
 from bastion.services.rights import Rights
 from bastion.services.ssh_keys import fingerprint
+
+MINE_FIRST: Final[tuple[str | OrderBy, ...]] = ("-is_favourite", F("used_at").desc(nulls_last=True), "name", "pk")
+"""Of rows that are `marked`: favourites, then what was used last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +72,12 @@ class Gateway:
 
 
 def reachable(person: User, *, now: datetime) -> QuerySet[Asset]:
-    """By SSH, with `is_favourite` and `used_at`, when they last did. Within their scope."""
-    rows = authorising.reachable(person, protocol=Protocol.SSH, now=now)
+    """By SSH, as `marked`. Within their scope."""
+    return marked(authorising.reachable(person, protocol=Protocol.SSH, now=now), person)
+
+
+def marked(rows: QuerySet[Asset], person: User) -> QuerySet[Asset]:
+    """With `is_favourite` and `used_at`, when this person last did."""
     starred = Favourite.objects.filter(person=person, asset=OuterRef("pk"))
     used = BastionSession.objects.filter(person=person, asset=OuterRef("pk")).exclude(opened_at=None)
     last = used.order_by().values("asset").annotate(last=Max("opened_at")).values("last")
