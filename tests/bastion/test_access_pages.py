@@ -26,7 +26,7 @@ from bastion.models import (
     Node,
     ResourceGroup,
 )
-from bastion.services import authorising, connecting, granting, groups, letting_in, requesting, ruling, signing_in
+from bastion.services import authorising, connecting, granting, groups, letting_in, requesting, ruling, ticketing
 from bastion.services.granting import Wanted
 from bastion.services.requesting import Asked
 from bastion.services.ruling import Said
@@ -423,9 +423,7 @@ def test_a_ticket_needs_the_right_when_it_is_used(
 ) -> None:
     grant = give(chen, web, root)
     with scope.platform("test"):
-        signing_in.make_ticket(
-            person=chen, asset=web, account="trops", work="x", address="127.0.0.1", now=timezone.now()
-        )
+        ticketing.make(person=chen, asset=web, account="trops", work="a look", address="127.0.0.1", now=timezone.now())
         granting.end(grant=grant, actor=root, now=NOW)
         decision = authorising.decide(chen, web, account="trops", protocol=Protocol.SSH, now=NOW)
     assert not decision.is_allowed

@@ -25,7 +25,7 @@ from assets.services.credentials import Entry
 from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
 from bastion.models import BastionSession, LoginTicket, Node, ResourceGroup, SessionCommand
-from bastion.services import enrolling, granting, groups, signing_in, ssh_keys
+from bastion.services import enrolling, granting, groups, signing_in, ssh_keys, ticketing
 from bastion.services.granting import Wanted
 from incidents.models import IncidentAsset
 from tests.bastion.conftest import CONNECT, SSH, server
@@ -258,7 +258,7 @@ def test_a_ticket_is_good_once_from_its_own_address(
 ) -> None:
     give(chen, web, root)
     with scope.platform("test"):
-        _made, ticket = signing_in.make_ticket(
+        _made, ticket = ticketing.make(
             person=chen, asset=web, account="trops", work="a look", address=CLIENT.address, now=timezone.now()
         )
     assert speaker.refused("by-ticket", wire.ByTicket(ticket, client)).code == "refused", "from elsewhere"
@@ -290,7 +290,7 @@ def test_a_customers_node_signs_in_nobody_who_has_nothing_to_do_with_the_custome
         TOTP.activate(chen, SECRET)
         node, now = Node.objects.get(pk=at_yi.number), timezone.now()
         token = signing_in.token_for(chen, node)
-        _made, ticket = signing_in.make_ticket(
+        _made, ticket = ticketing.make(
             person=chen, asset=web, account="trops", work="a look", address=CLIENT.address, now=now
         )
     person = at_yi.ask("by-key", wire.ByKey(chen.email, key, CLIENT), Person)
