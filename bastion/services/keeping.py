@@ -65,13 +65,8 @@ def unpacked(data: bytes, plain_bytes: int) -> bytes:
     return bytes(room)
 
 
-def remove(piece: RecordingPiece) -> None:
-    """Nothing happens when it has gone already."""
-    store().delete(piece.file)
-
-
 def remove_all(pieces: Sequence[RecordingPiece]) -> None:
-    """The same for many; raises OSError with some still there."""
+    """Nothing happens where one has gone already. Raises OSError with some still there."""
     store().delete_many([piece.file for piece in pieces])
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -122,11 +122,6 @@ def standards(assets: Collection[Asset], *, now: datetime) -> dict[int, Standard
             passwords=tuple(passwords.get(asset.pk, ())),
         )
     return found
-
-
-def entries(policy: HardeningPolicy, platform: Iterable[str]) -> tuple[str, ...]:
-    """The addresses from which the bastion comes to this customer's servers, as far as anybody has said or seen."""
-    return tuple(dict.fromkeys([*policy.bastions, *_addresses_of_nodes({policy.customer_id}), *platform]))
 
 
 def _addresses_of_nodes(customer_ids: Collection[int]) -> list[str]:
