@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.permissions import can_write, is_administrator
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
@@ -218,7 +218,7 @@ def work_of(person: User, asset: Asset, said: str) -> Work:
 def watchable(person: User) -> BastionSessionQuerySet:
     """The sessions that somebody may see. Within their scope."""
     rows: BastionSessionQuerySet = BastionSession.objects.all()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Q(person=person) | Q(asset__in=looked_after(person).values("asset")))
 

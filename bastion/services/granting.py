@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.permissions import can_write, is_administrator
 from accounts.windows import WindowError, from_json
 from assets.models import Asset
 from bastion.access import Protocol
@@ -106,7 +106,7 @@ def make(*, person: User, to: Asset | ResourceGroup, wanted: Wanted, actor: User
 def seen_by(person: User) -> GrantQuerySet:
     """The grants that somebody may see, within their scope: those they may end, and their own."""
     rows: GrantQuerySet = Grant.objects.all()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Q(person=person) | Q(pk__in=rows.in_group_of(person).values("pk")))
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.permissions import can_write, is_administrator
 from assets.models import Asset
 from bastion.models import CommandRule, Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
@@ -95,7 +95,7 @@ def retire(*, group: ResourceGroup, actor: User, now: datetime) -> ResourceGroup
 def seen_by(person: User) -> QuerySet[ResourceGroup]:
     """Those that somebody may look into, within their scope: all of the customers they administer, or their own."""
     rows = ResourceGroup.objects.filter(retired_at=None).select_related("customer")
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Exists(GroupAdministrator.objects.filter(group=OuterRef("pk"), person=person)))
 

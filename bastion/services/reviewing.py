@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import is_administrator
 from bastion import messages, policy
 from bastion.gateway import wire
 from bastion.gateway.contract import Judged
@@ -105,7 +105,7 @@ def _typed(person: User) -> QuerySet[SessionShare]:
 def seen_by(person: User) -> CommandReviewQuerySet:
     """Those that one may answer, and those of one's own sessions. Within their scope."""
     rows: CommandReviewQuerySet = CommandReview.objects.all()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Q(session__person=person) | Q(session__asset__in=looked_after(person).values("asset")))
 

@@ -8,11 +8,11 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import is_administrator
 from bastion.models import BastionSession, Node
 
 register = template.Library()
+register.filter("is_administrator", is_administrator)
 STATES: Final = BastionSession.State
 TONES: Final = {STATES.ALLOWED: "info", STATES.OPEN: "success", STATES.UNKNOWN: "warning", STATES.ENDED: "secondary"}
 
@@ -47,11 +47,6 @@ def result_word(result: str) -> str:
         "refused": pgettext("file", "refused"),
     }
     return words.get(result, result)
-
-
-@register.filter
-def may_see_retention(person: User) -> bool:
-    return is_admin(person) or is_customer_pm(person)
 
 
 @register.filter

@@ -8,15 +8,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from accounts.models import Customer, User
-from accounts.permissions import is_admin, is_customer_pm, person_of
+from accounts.models import Customer
+from accounts.permissions import person_of
 
 MOST_DIGITS: Final = 12
-
-
-def is_administrator(person: User) -> bool:
-    """Of the platform or of one's own company."""
-    return is_admin(person) or is_customer_pm(person)
 
 
 def customer_of(request: HttpRequest) -> Customer | None:

@@ -14,12 +14,11 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
 from accounts.models import Customer, User
-from accounts.permissions import is_manager, is_provider, person_of, require
+from accounts.permissions import is_administrator, is_manager, is_provider, person_of, require
 from assets.models import SshAccess
 from bastion.access_forms import DecisionForm
 from bastion.models import HostKeySighting
 from bastion.services import host_keys
-from bastion.views.choosing import is_administrator
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("asset__name",),
