@@ -18,13 +18,13 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import tables
 from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access_forms import TicketForm
 from bastion.models import GroupAsset, LoginTicket, ResourceGroup
 from bastion.permissions import administers
 from bastion.services import connecting, letting_in, ticketing
 from bastion.services.connecting import Offer
-from bastion.views.refusals import in_form
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "mine": ("-is_favourite", "-used_at", "name"),

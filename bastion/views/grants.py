@@ -19,6 +19,7 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access import Protocol
 from bastion.access_forms import GrantForm, TermsForm, fits, may_be_let_in, terms_of
@@ -26,7 +27,6 @@ from bastion.models import Grant, GroupAdministrator
 from bastion.permissions import administers
 from bastion.services import answering, authorising, granting, groups
 from bastion.views.choosing import choose, customer_of
-from bastion.views.refusals import in_form
 from bastion.words import ACTIONS, PROTOCOLS
 
 SORT: Final[dict[str, tables.SortBy]] = {

@@ -17,13 +17,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import tables
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset, Kind
 from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm, may_be_let_in
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, looked_after
 from bastion.services import groups, ruling
 from bastion.views.choosing import choose, customer_of
-from bastion.views.refusals import in_form
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("name",),

@@ -16,9 +16,9 @@ from django.utils.translation import pgettext
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import tables
-from accounts.errors import DomainError
 from accounts.models import Customer
 from accounts.permissions import is_provider, person_of, require
+from accounts.refusals import in_form
 from bastion.hardening.catalogue import Item, items
 from bastion.hardening_forms import EndForm, ExceptionForm, ExplainForm, PolicyForm, PortsForm, RemedyForm
 from bastion.hardening_words import item_name
@@ -37,7 +37,7 @@ def except_item(request: HttpRequest, asset_id: int, item: str) -> HttpResponse:
     asset, entry = get_object_or_404(reading.servers(), pk=asset_id), _item(item)
     form = ExceptionForm.of(_posted(request), timezone.now())
     if request.method == "POST" and form.is_valid():
-        try:
+        with in_form(form):
             row = exceptions.ask(
                 asset=asset,
                 item=item,
@@ -46,9 +46,6 @@ def except_item(request: HttpRequest, asset_id: int, item: str) -> HttpResponse:
                 actor=person_of(request),
                 now=timezone.now(),
             )
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             messages.success(request, _("The customer is asked to sign."))
             return redirect("bastion:hardening-exception", row.pk)
     back = reverse("bastion:hardening-server", args=[asset.pk])
@@ -69,13 +66,10 @@ def make_right(request: HttpRequest, asset_id: int, item: str) -> HttpResponse:
     fields = tuple(remedies.fields(asked))
     form = RemedyForm(_posted(request), asked=fields, values=remedies.values_for(entry, asset, now=timezone.now()))
     if request.method == "POST" and form.is_valid():
-        try:
+        with in_form(form):
             remedy = remedies.propose(
                 asset=asset, item=item, values=form.values, actor=person_of(request), now=timezone.now()
             )
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             messages.success(request, _("Drafted: it goes its way like any other change."))
             return redirect("changes:detail", remedy.change_id)
     title = _("Make it right: %(item)s") % {"item": said(entry.name)}
@@ -127,9 +121,10 @@ def end_exception(request: HttpRequest, pk: int) -> HttpResponse:
     back = reverse("bastion:hardening-exception", args=[pk])
     if request.method == "POST" and form.is_valid():
         words = form.cleaned_data["words"]
-        exceptions.end(exception=row, words=words, actor=person_of(request), now=timezone.now())
-        messages.success(request, _("Ended: the item counts again."))
-        return redirect(back)
+        with in_form(form):
+            exceptions.end(exception=row, words=words, actor=person_of(request), now=timezone.now())
+            messages.success(request, _("Ended: the item counts again."))
+            return redirect(back)
     return _form(request, form, _("End the exception"), _("End it"), back=back)
 
 
@@ -141,11 +136,8 @@ def standard(request: HttpRequest, customer_id: int) -> HttpResponse:
     form = PolicyForm.of(policies.of(customer), _posted(request))
     back = f"{reverse('bastion:hardening')}?customer={customer.pk}"
     if request.method == "POST" and form.is_valid():
-        try:
+        with in_form(form):
             policies.save(customer=customer, terms=form.terms, actor=person_of(request), now=timezone.now())
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             messages.success(request, _("Saved: the next look goes by it."))
             return redirect(back)
     title = _("What is asked of the servers of %(customer)s") % {"customer": customer}
@@ -161,13 +153,10 @@ def ports(request: HttpRequest, asset_id: int) -> HttpResponse:
     form = PortsForm.of(policy, _posted(request))
     back = reverse("bastion:hardening-server", args=[asset.pk])
     if request.method == "POST" and form.is_valid():
-        try:
+        with in_form(form):
             policies.save(
                 customer=asset.customer, terms=form.terms, actor=person_of(request), now=timezone.now(), asset=asset
             )
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             messages.success(request, _("Saved: the next look goes by it."))
             return redirect(back)
     return _form(request, form, _("Ports of %(server)s") % {"server": asset.name}, _("Save"), back=back)
@@ -219,11 +208,8 @@ def explain(request: HttpRequest, pk: int) -> HttpResponse:
     form = ExplainForm(_posted(request))
     back = reverse("bastion:direct-logins")
     if request.method == "POST" and form.is_valid():
-        try:
+        with in_form(form):
             direct.explain(login=login, actor=person, now=timezone.now(), **form.cleaned_data)
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             messages.success(request, _("Written down."))
             return redirect(back)
     title = _("Explain: %(login)s") % {"login": login}

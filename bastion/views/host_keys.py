@@ -15,6 +15,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import tables
 from accounts.models import Customer, User
 from accounts.permissions import is_administrator, is_manager, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import SshAccess
 from bastion.access_forms import DecisionForm
 from bastion.models import HostKeySighting
@@ -76,13 +77,15 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or answer not in ("yes", "no"):
         return _show(request, sighting, form, status=422)
     said = {"words": form.cleaned_data["words"], "actor": person_of(request), "now": timezone.now()}
-    if answer == "yes":
-        host_keys.confirm(sighting=sighting, **said)
-        messages.success(request, _("Confirmed: no other host key is accepted."))
-    else:
-        host_keys.reject(sighting=sighting, **said)
-        messages.success(request, _("Rejected: it stays shut out."))
-    return redirect("bastion:host-keys")
+    with in_form(form):
+        if answer == "yes":
+            host_keys.confirm(sighting=sighting, **said)
+            messages.success(request, _("Confirmed: no other host key is accepted."))
+        else:
+            host_keys.reject(sighting=sighting, **said)
+            messages.success(request, _("Rejected: it stays shut out."))
+        return redirect("bastion:host-keys")
+    return _show(request, sighting, form, status=422)
 
 
 def _get(request: HttpRequest, pk: int) -> HostKeySighting:

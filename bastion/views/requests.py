@@ -15,13 +15,13 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import tables
 from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access_forms import RequestDecisionForm, RequestForm
 from bastion.models import AccessRequest
 from bastion.permissions import administers
 from bastion.services import authorising, requesting
 from bastion.services.requesting import Asked
-from bastion.views.refusals import in_form
 
 MOST_WAITING: Final = 200
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -94,13 +94,15 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or answer not in ("yes", "no"):
         return _show(request, asked, form, status=422)
     said = {"request": asked, "words": form.cleaned_data["words"], "actor": person, "now": timezone.now()}
-    if answer == "yes":
-        requesting.grant(minutes=form.cleaned_data["minutes"], **said)
-        messages.success(request, _("Granted. The person has been told."))
-    else:
-        requesting.refuse(**said)
-        messages.success(request, _("Refused. The person has been told."))
-    return redirect("bastion:requests")
+    with in_form(form):
+        if answer == "yes":
+            requesting.grant(minutes=form.cleaned_data["minutes"], **said)
+            messages.success(request, _("Granted. The person has been told."))
+        else:
+            requesting.refuse(**said)
+            messages.success(request, _("Refused. The person has been told."))
+        return redirect("bastion:requests")
+    return _show(request, asked, form, status=422)
 
 
 @require_POST

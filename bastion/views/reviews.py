@@ -14,6 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
 from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.refusals import in_form
 from bastion.access_forms import DecisionForm
 from bastion.models import CommandReview
 from bastion.services import reviewing
@@ -61,9 +62,12 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or said not in ("yes", "no"):
         return _show(request, review, form, status=422)
     is_allowed, words = said == "yes", form.cleaned_data["words"]
-    reviewing.answer(review=review, is_allowed=is_allowed, words=words, actor=person, now=timezone.now())
-    messages.success(request, _("Allowed: the command runs.") if is_allowed else _("Denied: the command is cancelled."))
-    return redirect("bastion:reviews")
+    with in_form(form):
+        reviewing.answer(review=review, is_allowed=is_allowed, words=words, actor=person, now=timezone.now())
+        done = _("Allowed: the command runs.") if is_allowed else _("Denied: the command is cancelled.")
+        messages.success(request, done)
+        return redirect("bastion:reviews")
+    return _show(request, review, form, status=422)
 
 
 def _get(request: HttpRequest, pk: int) -> CommandReview:

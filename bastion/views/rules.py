@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.refusals import in_form
 from bastion.access_forms import RuleForm, TryForm
 from bastion.models import CommandRule, ResourceGroup
 from bastion.permissions import administers
@@ -25,7 +26,6 @@ from bastion.services import groups, ruling
 from bastion.services.ruling import Said
 from bastion.usual_rules import usual_rules
 from bastion.views.choosing import choose, customer_of
-from bastion.views.refusals import in_form
 
 PRESSES: Final[Mapping[str, tuple[Callable[[CommandRule, User], object], str | Promise]]] = {
     "up": (lambda rule, who: ruling.move(rule=rule, places=-1, actor=who, now=timezone.now()), gettext_lazy("Moved.")),

@@ -447,6 +447,8 @@ def test_access_is_asked_for_and_decided_on_pages(
         assert client_for(eve).post(f"/bastion/requests/{asked.pk}/{address}").status_code in (404, 405)
     assert client_for(alice).post(f"/bastion/requests/{asked.pk}/decide/", {"answer": "maybe"}).status_code == 422
     client_for(alice).post(f"/bastion/requests/{asked.pk}/decide/", {"answer": "yes", "words": "ok", "minutes": "30"})
+    late = client_for(alice).post(f"/bastion/requests/{asked.pk}/decide/", {"answer": "no"})
+    assert (late.status_code, "alert-danger" in late.content.decode()) == (422, True), "settled"
     page = client.get(f"/bastion/requests/{asked.pk}/").content.decode()
     assert "data-countdown" in page
     assert "data-countdown" in client.get("/bastion/connect/").content.decode()
