@@ -20,9 +20,20 @@ LEASE = timedelta(seconds=30)
 """A node says every ten seconds which sessions it carries; what it stays silent about is not known to run."""
 
 
+def _uid(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(name)
+    except ValueError:
+        return None
+
+
 class BastionSessionQuerySet(TenantQuerySet["BastionSession"]):
     def online(self) -> Self:
         return self.filter(state__in=(BastionSession.State.OPEN, BastionSession.State.UNKNOWN))
+
+    def called(self, *names: str) -> Self:
+        """By what nodes and recordings call them; what is no identifier is nobody's."""
+        return self.filter(uid__in=[uid for name in names if (uid := _uid(name)) is not None])
 
     def joined(self) -> Self:
         return self.select_related("customer", "node", "person", "asset", "incident", "change", "ended_by")

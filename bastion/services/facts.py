@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -68,23 +67,15 @@ def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> 
 
 def _session(node: Node, session_id: str) -> BastionSession | None:
     rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node)
-    found: BastionSession | None = rows.filter(uid=_uid(session_id)).first()
+    found: BastionSession | None = rows.called(session_id).first()
     return found
 
 
 def _take_turn(node: Node, session_id: str) -> None:
     """In the customer's audit log, before a row is locked: what follows is recorded there."""
-    found = BastionSession.objects.filter(node=node, uid=_uid(session_id)).values_list("customer_id", flat=True)
+    found = BastionSession.objects.filter(node=node).called(session_id).values_list("customer_id", flat=True)
     if (customer_id := found.first()) is not None:
         audit.hold(customer_id)
-
-
-def _uid(session_id: str) -> uuid.UUID:
-    """One that no session has, for what is none."""
-    try:
-        return uuid.UUID(session_id)
-    except ValueError:
-        return uuid.UUID(int=0)
 
 
 def _keep(session: BastionSession, fact: Fact, now: datetime) -> None:

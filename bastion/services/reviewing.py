@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -111,11 +110,7 @@ def seen_by(person: User) -> CommandReviewQuerySet:
 
 
 def _session(node: Node, uid: str) -> BastionSession:
-    try:
-        key = uuid.UUID(uid)
-    except ValueError:
-        key = uuid.UUID(int=0)
-    rows = BastionSession.objects.joined().select_related("asset__customer").filter(node=node, uid=key)
+    rows = BastionSession.objects.joined().select_related("asset__customer").filter(node=node).called(uid)
     session: BastionSession | None = rows.exclude(state=BastionSession.State.ENDED).first()
     if session is None:
         raise DomainError("no such session", code="unknown_session")
