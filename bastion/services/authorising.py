@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
+from accounts.numbers import row_number
 from accounts.permissions import can_write, is_administrator
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
@@ -41,7 +42,6 @@ PURPOSES = {
 SHORTEST_REASON = 5
 MOST_SESSIONS = 30
 """Of one person at once."""
-MOST_DIGITS = 12
 DENIED = {
     Denial.NO_GRANT: gettext_lazy("You have no access to it."),
     Denial.ENDED: gettext_lazy("Your access to it has ended."),
@@ -267,4 +267,4 @@ def administers_a_group_of(person: User, asset_id: int) -> bool:
 def _id_of(number: str, prefix: str) -> int:
     """0, which nothing has, for what is no such number."""
     digits = number.removeprefix(prefix)
-    return int(digits) if digits != number and digits.isdecimal() and len(digits) <= MOST_DIGITS else 0
+    return row_number(digits) if digits != number else 0

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from accounts.models import User
+from accounts.numbers import row_number
 from assets.models import Asset, Credential, CredentialKind, SshAccess
 from assets.services import credentials
 from bastion.access import Protocol
@@ -34,7 +35,6 @@ MOST_LISTED: Final = 500
 MOST_WORDS: Final = 5
 MOST_CHOICES: Final = 20
 MOST_OFFERS: Final = 9
-MOST_DIGITS: Final = 12
 
 
 class NotYet(DomainError):
@@ -121,8 +121,8 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
     """By number (#12), by name, by address; of several, the person chooses."""
     name = name.strip()
     served = _served(person, node, now)
-    if name.startswith("#") and name[1:].isdecimal() and len(name) <= MOST_DIGITS:
-        meant = list(served.filter(pk=int(name[1:])))
+    if name.startswith("#") and (number := row_number(name[1:])):
+        meant = list(served.filter(pk=number))
     else:
         called = Q(name__iexact=name) | Q(host__iexact=name)
         if (address := _address(name)) is not None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 from accounts.models import Customer
+from accounts.numbers import row_number
 from accounts.permissions import person_of
-
-MOST_DIGITS: Final = 12
 
 
 def customer_of(request: HttpRequest) -> Customer | None:
@@ -24,8 +21,7 @@ def customer_of(request: HttpRequest) -> Customer | None:
         return Customer.objects.get(pk=person.customer_id)
     said = request.POST.get("customer") or request.GET.get("customer") or ""
     if said:
-        is_number = said.isdecimal() and len(said) < MOST_DIGITS
-        found: Customer | None = Customer.objects.filter(pk=said).first() if is_number else None
+        found: Customer | None = Customer.objects.filter(pk=row_number(said)).first()
         if found is None:
             raise Http404
         return found

@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
+from accounts.numbers import row_number
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset
@@ -196,7 +197,7 @@ def _customer_of_place(request: HttpRequest) -> Customer | None:
     ):
         said = request.GET.get(field, "")
         if said:
-            found = rows.filter(pk=said).first() if said.isdecimal() and len(said) < 12 else None
+            found = rows.filter(pk=row_number(said)).first()
             if found is None:
                 raise Http404
             customer: Customer = found.customer

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import tables
 from accounts.models import Customer, User
+from accounts.numbers import row_numbers
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset, Kind
@@ -204,4 +205,4 @@ def _candidates(group: ResourceGroup) -> QuerySet[User]:
 
 
 def _numbers(request: HttpRequest, field: str = "asset") -> list[int]:
-    return [int(text) for text in request.POST.getlist(field) if text.isdecimal() and len(text) < 12]
+    return row_numbers(request.POST.getlist(field))

@@ -138,7 +138,7 @@ def begin(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     chosen = row_numbers(request.POST.getlist("asset"))[:MOST_CHOSEN]
     rows = reading.servers().filter(pk__in=chosen)
-    if not chosen and (whole := row_number(request.POST.get("customer", ""))) is not None:
+    if not chosen and (whole := row_number(request.POST.get("customer", ""))):
         rows = reading.servers().filter(customer=whole)
     by_customer: dict[Customer, list[Asset]] = defaultdict(list)
     for asset in rows:

@@ -16,6 +16,7 @@ from django.views.decorators.http import require_safe
 
 from accounts import tables
 from accounts.downloads import make_harmless
+from accounts.numbers import row_number
 from accounts.permissions import person_of
 from bastion.models import BastionSession, RecordingPiece
 from bastion.permissions import administers
@@ -120,9 +121,8 @@ def piece(request: HttpRequest, session: BastionSession, number: int) -> HttpRes
 
 @viewed
 def search(request: HttpRequest, session: BastionSession) -> HttpResponseBase:
-    start = request.GET.get("from", "1")
-    number = int(start) if start.isdecimal() and len(start) < 9 else 1
-    found = replaying.search(session, request.GET.get("q", ""), start=number)
+    start = row_number(request.GET.get("from", "")) or 1
+    found = replaying.search(session, request.GET.get("q", ""), start=start)
     hits = [
         {"at": round(hit.at_s, 3), "before": hit.before, "found": hit.found, "after": hit.after} for hit in found.hits
     ]
