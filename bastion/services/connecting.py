@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from django.db import transaction
 from django.db.models import Exists, F, Max, OrderBy, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import User
+from assets import keypairs
 from assets.models import Asset, Credential, SshAccess
 from bastion import access
 from bastion.access import Decision, Protocol
@@ -20,7 +22,6 @@ from bastion.gateway.ssh.names import WORD
 from bastion.models import BastionSession, Favourite, Node
 from bastion.services import authorising
 from bastion.services.rights import Rights
-from bastion.services.ssh_keys import fingerprint
 
 MINE_FIRST: Final[tuple[str | OrderBy, ...]] = ("-is_favourite", F("used_at").desc(nulls_last=True), "name", "pk")
 """Of rows that are `marked`: favourites, then what was used last."""
@@ -107,7 +108,16 @@ def gateways(asset: Asset, *, now: datetime) -> list[Gateway]:
     serving = [node for node in rows.exclude(ssh_host="") if authorising.serves(node, asset, behind)]
     found = [node for node in serving if not node.is_draining and not node.is_silent(now)]
     found.sort(key=lambda node: (node.customer_id is None, node.name))
-    return [Gateway(node, [(_kind(key), fingerprint(key)) for key in node.host_keys]) for node in found]
+    return [Gateway(node, fingerprints(node)) for node in found]
+
+
+def fingerprints(node: Node) -> list[tuple[str, str]]:
+    """Kind and SHA-256 of each host key, as OpenSSH shows them; what is no key is left out."""
+    found = []
+    for key in node.host_keys:
+        with contextlib.suppress(keypairs.NotAKey):
+            found.append((_kind(str(key)), keypairs.fingerprint(str(key))))
+    return found
 
 
 def user_name(person: User, asset: Asset, account: str = "") -> str:

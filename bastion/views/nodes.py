@@ -23,7 +23,7 @@ from bastion import node_pages
 from bastion.forms import NodeAddressForm, NodeForm
 from bastion.installing import bundle
 from bastion.models import BastionSession, Node
-from bastion.services import enrolling
+from bastion.services import connecting, enrolling
 
 MOST_ONLINE: Final = 10
 PRESSES: Final[Mapping[str, tuple[Callable[[Node, User], object], str | Promise]]] = {
@@ -78,7 +78,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "online": online[:MOST_ONLINE],
         "count": online.count(),
         "plots": node_pages.plots(node, now=now),
-        "fingerprints": node_pages.fingerprints(node),
+        "fingerprints": connecting.fingerprints(node),
         "lines": node_pages.lines(node, portal=settings.PUBLIC_URL, offered=offered),
         "offered": offered if node_pages.is_behind(node, offered) else "",
     }
