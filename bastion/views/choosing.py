@@ -5,7 +5,9 @@ from __future__ import annotations
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
+from accounts import tables
 from accounts.models import Customer
 from accounts.numbers import row_number
 from accounts.permissions import person_of
@@ -27,6 +29,14 @@ def customer_of(request: HttpRequest) -> Customer | None:
         return found
     two = list(Customer.objects.order_by("name")[:2])
     return two[0] if len(two) == 1 else None
+
+
+def with_customers(request: HttpRequest, filters: dict[str, tables.Filter]) -> dict[str, tables.Filter]:
+    """The filters of a list, by customer first for people who have several."""
+    if not person_of(request).is_provider:
+        return filters
+    customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+    return {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
 
 
 def choose(request: HttpRequest, title: str) -> HttpResponse:

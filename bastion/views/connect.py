@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset
@@ -25,6 +24,7 @@ from bastion.models import GroupAsset, LoginTicket, ResourceGroup
 from bastion.permissions import administers
 from bastion.services import connecting, letting_in, ticketing
 from bastion.services.connecting import Offer
+from bastion.views.choosing import with_customers
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "mine": ("-is_favourite", "-used_at", "name"),
@@ -46,9 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "group": tables.Choice(_("Resource group"), list(groups.values_list("pk", "name")[:500]), _in_group),
         "starred": tables.Choice(_("Favourites"), [("1", _("only"))], lambda _value: Q(is_favourite=True)),
     }
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         reachable,

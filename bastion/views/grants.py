@@ -27,7 +27,7 @@ from bastion.access_forms import GrantForm, TermsForm, fits, may_be_let_in, term
 from bastion.models import Grant, GroupAdministrator
 from bastion.permissions import administers
 from bastion.services import answering, authorising, granting, groups
-from bastion.views.choosing import choose, customer_of
+from bastion.views.choosing import choose, customer_of, with_customers
 from bastion.words import ACTIONS, PROTOCOLS
 
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -53,9 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "person": "person_id",
         "asset": "asset_id",
     }
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         seen,

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer, User
+from accounts.models import User
 from accounts.numbers import row_numbers
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
@@ -24,7 +24,7 @@ from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm, may_b
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, looked_after
 from bastion.services import groups, ruling
-from bastion.views.choosing import choose, customer_of
+from bastion.views.choosing import choose, customer_of, with_customers
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("name",),
@@ -44,9 +44,7 @@ def _count(rows: QuerySet[Any]) -> Coalesce:
 def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     filters: dict[str, tables.Filter] = {"kind": tables.Choice(_("Kind"), ResourceGroup.Kind.choices, "kind")}
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     counted = groups.seen_by(person).annotate(
         resources=_count(GroupAsset.objects.all()),
         people=_count(GroupAdministrator.objects.all()),

@@ -25,6 +25,7 @@ from bastion.hardening.catalogue import items
 from bastion.hardening_words import item_name, problem_text, reason_text
 from bastion.models import HardenedServer, HardeningCheck, HardeningResult, HardeningRun
 from bastion.services.hardening import reading, rights, runs
+from bastion.views.choosing import with_customers
 from incidents.views.board import is_fragment
 
 MOST_CHOSEN: Final = 500
@@ -45,9 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "item": tables.Choice(_("Not fulfilled"), [(code, item_name(code)) for code in items()], reading.failing),
         "asset": "pk",
     }
-    if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         reading.servers(),
@@ -162,9 +161,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "state": tables.Choice(_("State"), HardeningRun.State.choices, "state"),
         "why": tables.Choice(pgettext("run", "Occasion"), HardeningRun.Why.choices, "why"),
     }
-    if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         HardeningRun.objects.select_related("customer", "started_by"),

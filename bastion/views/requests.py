@@ -13,7 +13,6 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset
@@ -22,6 +21,7 @@ from bastion.models import AccessRequest
 from bastion.permissions import administers
 from bastion.services import authorising, requesting
 from bastion.services.requesting import Asked
+from bastion.views.choosing import with_customers
 
 MOST_WAITING: Final = 200
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -38,9 +38,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     seen = requesting.seen_by(person).joined()
     filters: dict[str, tables.Filter] = {"state": tables.Choice(_("State"), AccessRequest.State.choices, "state")}
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         seen,

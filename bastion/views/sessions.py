@@ -19,13 +19,14 @@ from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import audit, tables
-from accounts.models import Customer, User
+from accounts.models import User
 from accounts.permissions import is_provider, person_of
 from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
 from bastion.models import BastionSession, RecordingPurge, SessionCommand
 from bastion.permissions import administers
 from bastion.services import authorising, connected, living, retaining
 from bastion.templatetags.bastion_tags import verdict_word
+from bastion.views.choosing import with_customers
 from incidents.views.board import is_fragment
 
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -136,9 +137,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "incident": "incident_id",
         "change": "change_id",
     }
-    if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         authorising.watchable(person).joined(),
