@@ -11,8 +11,8 @@ from assets import keypairs
 from assets.models import Asset
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact, SshKey
 from bastion.services import authorising, groups, living
-from bastion.templatetags.bastion_tags import event_word, refused_word, verdict_word
 from bastion.trigrams import trigrams
+from bastion.words import event_word, refused_word, verdict_word
 from tests.bastion.conftest import wish_for
 from tests.conftest import NOW, ClientFor
 

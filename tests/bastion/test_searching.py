@@ -153,7 +153,6 @@ def test_files_are_found_by_path_and_by_what_is_in_them(
         assert "/etc/nginx/nginx.conf" in page, query
         assert "theirs" not in page
     assert "/etc/nginx" not in client.get("/bastion/files/?direction=down").content.decode()
-    assert "/etc/nginx" not in client.get("/bastion/files/?larger=1000000").content.decode()
     assert "nginx.conf" in client.get("/bastion/files/?export=csv&q=nginx").content.decode()
 
 
