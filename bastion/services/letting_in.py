@@ -23,14 +23,12 @@ from assets.models import Asset, Credential, CredentialKind, SshAccess
 from assets.services import credentials
 from bastion.access import Protocol
 from bastion.gateway import contract, wire
-from bastion.gateway.contract import Front
 from bastion.models import BastionSession, Favourite, GroupAsset, Node
 from bastion.services import admitting, authorising, connecting, host_keys
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
 
-FRONT: Final = Front.SSH
 MOST_LISTED: Final = 500
 MOST_WORDS: Final = 5
 MOST_CHOICES: Final = 20

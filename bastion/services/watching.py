@@ -55,6 +55,11 @@ def begin(*, session: BastionSession, person: User, now: datetime) -> None:
         living.tell(session, Say(words, person.name))
 
 
+def note_view(*, session: BastionSession, person: User, now: datetime) -> None:
+    """Somebody reads another's commands, files and events."""
+    audit.record(action="bastion.session.view", actor=person, customer=session.customer, obj=session, now=now)
+
+
 def tells(session: BastionSession) -> bool:
     return retaining.policy_of(session.customer).tells_watched
 

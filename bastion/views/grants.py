@@ -23,9 +23,9 @@ from accounts.permissions import can_write, is_administrator, is_provider, perso
 from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access import Protocol
-from bastion.access_forms import GrantForm, TermsForm, fits, may_be_let_in, terms_of
+from bastion.access_forms import GrantForm, TermsForm, fits, terms_of
 from bastion.models import Grant, GroupAdministrator
-from bastion.permissions import administers
+from bastion.permissions import administers, may_be_let_in
 from bastion.services import answering, authorising, granting, groups
 from bastion.views.choosing import choose, customer_of, with_customers
 from bastion.words import ACTIONS, PROTOCOLS

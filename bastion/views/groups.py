@@ -20,9 +20,9 @@ from accounts.numbers import row_numbers
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset, Kind
-from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm, may_be_let_in
+from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
-from bastion.permissions import administers, administers_group, looked_after
+from bastion.permissions import administers, administers_group, looked_after, may_be_let_in
 from bastion.services import groups, ruling
 from bastion.views.choosing import choose, customer_of, with_customers
 

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
 from accounts.errors import DomainError
+from accounts.fragments import is_fragment
 from accounts.models import Customer
 from accounts.numbers import row_number, row_numbers
 from accounts.permissions import is_provider, person_of
@@ -26,7 +27,6 @@ from bastion.hardening_words import item_name, problem_text, reason_text
 from bastion.models import HardenedServer, HardeningCheck, HardeningResult, HardeningRun
 from bastion.services.hardening import reading, rights, runs
 from bastion.views.choosing import with_customers
-from incidents.views.board import is_fragment
 
 MOST_CHOSEN: Final = 500
 SORT: Final[dict[str, tables.SortBy]] = {

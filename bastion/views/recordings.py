@@ -16,13 +16,13 @@ from django.views.decorators.http import require_safe
 
 from accounts import tables
 from accounts.downloads import make_harmless
+from accounts.fragments import is_fragment
 from accounts.numbers import row_number
 from accounts.permissions import person_of
 from bastion.models import BastionSession, RecordingPiece
 from bastion.permissions import administers
 from bastion.services import authorising, exporting, keeping, replaying, watching
 from bastion.views.sessions import ONLINE, get_session
-from incidents.views.board import is_fragment
 
 RUNS_WASM: Final = {"script-src": ["'wasm-unsafe-eval'"]}
 """asciinema-player's terminal is WebAssembly; scripts made of text stay forbidden."""

@@ -18,16 +18,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import audit, tables
+from accounts import tables
+from accounts.fragments import is_fragment
 from accounts.models import User
 from accounts.permissions import is_provider, person_of
 from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
 from bastion.models import BastionSession, RecordingPurge, SessionCommand
 from bastion.permissions import administers
-from bastion.services import authorising, connected, living, retaining
-from bastion.templatetags.bastion_tags import verdict_word
+from bastion.services import authorising, connected, living, retaining, watching
 from bastion.views.choosing import with_customers
-from incidents.views.board import is_fragment
+from bastion.words import verdict_word
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "begun": "allowed_at",
@@ -170,9 +170,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One session with its commands, files and events. Looking at somebody else's is written down."""
     session, person = get_session(request, pk), person_of(request)
     if not is_fragment(request) and session.person_id != person.pk:
-        audit.record(
-            action="bastion.session.view", actor=person, customer=session.customer, obj=session, now=timezone.now()
-        )
+        watching.note_view(session=session, person=person, now=timezone.now())
     commands = tables.page(
         request,
         session.sessioncommands.all(),

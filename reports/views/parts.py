@@ -5,6 +5,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from accounts.fragments import is_fragment
 from accounts.permissions import is_provider, person_of, require
 from reports import parts
 from reports.forms import PartForm
@@ -28,7 +29,7 @@ def save(request: HttpRequest, pk: int, part_id: int) -> HttpResponse:
         )
     except accidents.ConflictError as conflict:
         return _status(request, conflict.part, revision=said["revision"], conflict=conflict.message, status=422)
-    return _status(request, part, saved=True) if _is_fragment(request) else redirect("reports:accident", pk)
+    return _status(request, part, saved=True) if is_fragment(request) else redirect("reports:accident", pk)
 
 
 @require_POST
@@ -60,10 +61,6 @@ def settle(request: HttpRequest, pk: int, comment_id: int) -> HttpResponse:
 def _part(pk: int, part_id: int) -> AccidentPart:
     rows = AccidentPart.objects.select_related("report", "edited_by")
     return get_object_or_404(rows, pk=part_id, report_id=pk)
-
-
-def _is_fragment(request: HttpRequest) -> bool:
-    return bool(getattr(request, "htmx", False))
 
 
 def _status(
