@@ -16,6 +16,7 @@ from bastion.hardening_forms import PolicyForm, PortsForm, RemedyForm
 from bastion.models import HardeningPolicy
 from bastion.services.hardening import policies, reading, remedies, rights
 from bastion.views.hardening_form import form_page, form_view, get_item, posted
+from changes.catalogue import field_of
 from changes.scripts import shipped
 from changes.words import said
 
@@ -28,9 +29,8 @@ def make_right(request: HttpRequest, asset_id: int, item: str) -> HttpResponse:
     if not entry.remedy.operation:
         raise Http404
     script = shipped().get(entry.remedy.script)
-    asked = script.script.parameters if script else ()
-    fields = tuple(remedies.fields(asked))
-    form = RemedyForm(posted(request), asked=fields, values=remedies.values_for(entry, asset, now=timezone.now()))
+    asked = tuple(field_of(one) for one in script.script.parameters) if script else ()
+    form = RemedyForm(posted(request), asked=asked, values=remedies.values_for(entry, asset, now=timezone.now()))
     if request.method == "POST" and form.is_valid():
         with in_form(form):
             remedy = remedies.propose(
