@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
-from accounts.permissions import can_write, is_admin, is_customer_pm, is_manager, is_provider
+from accounts.permissions import can_write, is_admin, is_administrator, is_customer_pm, is_manager, is_provider
 
 Allowed = Callable[[User], bool]
 
@@ -20,10 +20,6 @@ def is_customer(person: User) -> bool:
 
 def keeps_people(person: User) -> bool:
     return is_manager(person) or is_customer_pm(person)
-
-
-def administers_a_bastion(person: User) -> bool:
-    return is_admin(person) or is_customer_pm(person)
 
 
 def everybody(_person: User) -> bool:
@@ -139,7 +135,7 @@ MENU = (
             Place("bastion:reviews", _("Command reviews"), "gavel", can_write),
             Place("bastion:groups", _("Resource groups"), "folders", can_write),
             Place("bastion:grants", _("Grants"), "lock-access", can_write),
-            Place("bastion:rules", _("Command rules"), "shield-code", administers_a_bastion),
+            Place("bastion:rules", _("Command rules"), "shield-code", is_administrator),
             Place("bastion:host-keys", _("Host keys"), "fingerprint", keeps_people),
             Place("bastion:hardening", _("Hardening"), "shield-check"),
             Place("bastion:direct-logins", _("Direct log-ins"), "door-enter"),

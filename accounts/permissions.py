@@ -29,6 +29,11 @@ def is_customer_pm(person: User) -> bool:
     return person.role == Role.CUSTOMER_PM
 
 
+def is_administrator(person: User) -> bool:
+    """Of the platform, or of one's own company: which one, the scope says."""
+    return is_admin(person) or is_customer_pm(person)
+
+
 def can_write(person: User) -> bool:
     """Everybody but the read-only users of a customer."""
     return person.role != Role.CUSTOMER_VIEWER

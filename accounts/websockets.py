@@ -1,11 +1,15 @@
 """The door of the WebSockets: signed-in people from our own pages only, inside their scope."""
 
+from collections.abc import Mapping
+from importlib import import_module
 from typing import Any
 
 from channels.db import database_sync_to_async
 from channels.security.websocket import AllowedHostsOriginValidator
 from channels.sessions import CookieMiddleware, SessionMiddleware
+from django.conf import settings
 from django.contrib.auth import BACKEND_SESSION_KEY, HASH_SESSION_KEY, SESSION_KEY
+from django.contrib.sessions.backends.base import SessionBase
 from django.utils.crypto import constant_time_compare
 
 from accounts import scope, signin
@@ -28,6 +32,13 @@ def person_of(session: Any) -> tuple[User, scope.Scope] | None:
     if signin.lacks_second_factor(person):
         return None
     return person, scope.of(person)
+
+
+async def still_there(connection: Mapping[str, Any]) -> tuple[User, scope.Scope] | None:
+    """Whoever a socket was opened for, with what they may see now; None when they have gone, or somebody else came."""
+    store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
+    found = await person_of(store(connection["session"].session_key))
+    return found if found is not None and found[0].pk == connection["user"].pk else None
 
 
 class _SignedIn:

@@ -8,12 +8,11 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django import forms
-from django.db.models import QuerySet
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.forms.calendars import WEEKDAYS
-from accounts.models import Role, User
+from accounts.models import User
 from accounts.windows import Weekly, WindowError, as_json, from_json
 from assets.models import Asset
 from bastion.access import Protocol
@@ -187,7 +186,10 @@ class GrantForm(TermsForm):
 
 def fits(grant: Grant) -> bool:
     """Whether the form can show all of its hours: what it cannot show it would lose."""
-    windows = from_json(grant.windows, grant.timezone)
+    try:
+        windows = from_json(grant.windows, grant.timezone)
+    except (ValueError, KeyError, TypeError):
+        return False
     return len(windows) <= WEEKS and all(isinstance(one, Weekly) for one in windows)
 
 
@@ -303,17 +305,6 @@ class TryForm(forms.Form):
     def __init__(self, *args: Any, groups: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.fields["group"].queryset = groups  # type: ignore[attr-defined]  # a choice of rows
-
-
-def may_be_let_in(customer_id: int) -> QuerySet[User]:
-    """The people to whom a customer's servers can be opened: its own who may do more than read, and ours for it.
-
-    Administrators need no grant: they have everything.
-    """
-    people = User.objects.filter(is_active=True).order_by("name")
-    theirs = people.filter(customer=customer_id, role=Role.CUSTOMER_MEMBER)
-    ours = people.filter(role=Role.ENGINEER, assignments__customer=customer_id)
-    return (theirs | ours | people.filter(role=Role.MANAGER)).distinct()
 
 
 def _listed(text: str) -> list[str]:

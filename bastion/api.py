@@ -21,7 +21,6 @@ from accounts.models import User
 from accounts.permissions import can_write, is_admin
 from assets.models import Asset
 from bastion.access import Protocol
-from bastion.access_forms import may_be_let_in
 from bastion.gateway.contract import Action
 from bastion.hardening.catalogue import items
 from bastion.hardening_words import item_name, reason_text
@@ -35,6 +34,7 @@ from bastion.models import (
     ResourceGroup,
     SessionCommand,
 )
+from bastion.permissions import may_be_let_in
 from bastion.services import authorising, granting, groups, living, requesting, searching
 from bastion.services.granting import Wanted
 from bastion.words import GRANTED

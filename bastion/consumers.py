@@ -129,7 +129,7 @@ class NodeConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels ha
             now = timezone.now()
             living.beat(
                 node=node,
-                sessions=sessions if isinstance(sessions, list) else [],
+                sessions=[str(one) for one in sessions] if isinstance(sessions, list) else [],
                 load=load if isinstance(load, dict) else {},
                 now=now,
             )

@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Assignment, Customer, Role, User
 from assets.models import Asset
-from bastion.models import AccessRequest, CommandReview, GroupAdministrator, HostKeySighting
+from bastion.models import AccessRequest, CommandReview, GroupAdministrator, GroupAsset, HostKeySighting
 from notify import services as notify
 from notify.models import Topic
 from notify.services import Message
@@ -115,7 +115,10 @@ def who_decides(asset: Asset, *, but: User) -> list[User]:
 
 
 def group_administrators(asset: Asset) -> list[User]:
-    rows = GroupAdministrator.objects.filter(group__members__asset=asset, group__retired_at=None)
+    """As `permissions.looked_after`: of what somebody put in alone, they are not asked."""
+    by_others = Q(added_by=None) | ~Q(added_by=OuterRef("person"))
+    holds_it = Exists(GroupAsset.objects.filter(by_others, group=OuterRef("group"), asset=asset))
+    rows = GroupAdministrator.objects.filter(holds_it, group__retired_at=None)
     found = rows.filter(person__is_active=True).exclude(person__role=Role.CUSTOMER_VIEWER).select_related("person")
     works_here = Assignment.objects.filter(user=OuterRef("person"), customer=asset.customer_id)
     found = found.filter(~Q(person__role=Role.ENGINEER) | Exists(works_here))

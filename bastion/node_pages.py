@@ -9,7 +9,6 @@ from typing import Final
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from assets import keypairs
 from bastion.installing import script
 from bastion.models import Node
 from bastion.plot import Plot, plot
@@ -52,17 +51,6 @@ def plots(node: Node, *, now: datetime) -> list[Shown]:
             samples.append((now.timestamp(), float(value)))
         drawn = plot(samples, start=start.timestamp(), end=now.timestamp(), every=EVERY.total_seconds(), top=top)
         found.append(Shown(name, figure, value, drawn))
-    return found
-
-
-def fingerprints(node: Node) -> list[tuple[str, str]]:
-    """Kind and SHA-256 of each host key, as an SSH client asks about them."""
-    found = []
-    for key in node.host_keys:
-        try:
-            found.append((str(key).partition(" ")[0], keypairs.fingerprint(str(key))))
-        except keypairs.NotAKey:
-            continue
     return found
 
 

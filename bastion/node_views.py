@@ -18,7 +18,7 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import User
 from bastion.gateway import wire
-from bastion.gateway.contract import Person
+from bastion.gateway.contract import Front, Person
 from bastion.models import Node
 from bastion.services import enrolling, errands, facts, letting_in, recordings, reviewing, signing_in
 from bastion.services.recognising import node_of
@@ -128,7 +128,7 @@ def by_ticket(node: Node, body: bytes) -> object:
     said = wire.decode(wire.ByTicket, body)
     ticket = signing_in.by_ticket(node=node, ticket=said.ticket, client=said.client, now=timezone.now())
     wish = wire.ForAccess(
-        token="", client=said.client, front=letting_in.FRONT, resource=f"#{ticket.asset_id}",
+        token="", client=said.client, front=Front.SSH, resource=f"#{ticket.asset_id}",
         account=ticket.account, work=ticket.work,
     )  # fmt: skip
     return wire.Ticketed(signing_in.as_person(ticket.person, node), wish)

@@ -2,7 +2,7 @@
 
 from django.db.models import Q, QuerySet
 
-from accounts.models import Customer, User
+from accounts.models import Customer, Role, User
 from accounts.permissions import can_write, is_admin, is_customer_pm
 from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
 
@@ -33,3 +33,14 @@ def looked_after(person: User) -> QuerySet[GroupAsset]:
 def works_for(person: User, customer: Customer) -> bool:
     """Somebody of the customer's, or of the provider's who has the customer in reach."""
     return person.is_provider or person.customer_id == customer.pk
+
+
+def may_be_let_in(customer_id: int) -> QuerySet[User]:
+    """The people to whom a customer's servers can be opened: its own who may do more than read, and ours for it.
+
+    Administrators need no grant: they have everything.
+    """
+    people = User.objects.filter(is_active=True).order_by("name")
+    theirs = people.filter(customer=customer_id, role=Role.CUSTOMER_MEMBER)
+    ours = people.filter(role=Role.ENGINEER, assignments__customer=customer_id)
+    return (theirs | ours | people.filter(role=Role.MANAGER)).distinct()

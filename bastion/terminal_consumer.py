@@ -12,13 +12,10 @@ import json
 import logging
 from collections import deque
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any, Final
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -190,9 +187,8 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
             await asyncio.sleep(CHECK_EVERY_S)
             if self._seat is not None:
                 await seats.keep(self._seat)
-            store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
-            found = await websockets.person_of(store(self.scope["session"].session_key))
-            if found is None or found[0].pk != self.person.pk:
+            found = await websockets.still_there(self.scope)
+            if found is None:
                 await self._leave(stream, "signed_out")
                 await self.close(code=websockets.NOT_SIGNED_IN)
                 return

@@ -10,13 +10,10 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from importlib import import_module
 from typing import Any, Final, ParamSpec, TypeVar
 
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase
 from django.utils import timezone
 
 from accounts import scope, websockets
@@ -187,9 +184,8 @@ class WatchConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channels h
 
     async def _objection(self) -> int | None:
         """The code to close with, or None while person, reach, right and session are what they were."""
-        store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
-        found = await websockets.person_of(store(self.scope["session"].session_key))
-        if found is None or found[0].pk != self.scope["user"].pk:
+        found = await websockets.still_there(self.scope)
+        if found is None:
             return websockets.NOT_SIGNED_IN
         if found[1].customer_ids != self.reach:
             return MAY_NOT

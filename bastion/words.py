@@ -1,4 +1,4 @@
-"""What actions and protocols are called, and a grant's terms in a sentence."""
+"""What actions, protocols, verdicts and what a node tells are called."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from django.utils.functional import Promise
-from django.utils.translation import pgettext_lazy
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext, pgettext_lazy
 
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
+from bastion.models import CommandRule
 
 ACTIONS: Final[Mapping[str, str | Promise]] = {
     Action.CONNECT: pgettext_lazy("action", "Connect"),
@@ -28,3 +30,43 @@ PROTOCOLS: Final[Mapping[str, str | Promise]] = {
     Protocol.RDP: pgettext_lazy("protocol", "Remote desktop"),
     Protocol.MYSQL: "MySQL",
 }
+
+
+def verdict_word(verdict: str) -> str:
+    return str(dict(CommandRule.Verdict.choices).get(verdict, verdict))
+
+
+def direction_word(direction: str) -> str:
+    return {"up": pgettext("file", "Upload"), "down": pgettext("file", "Download")}.get(direction, direction)
+
+
+def result_word(result: str) -> str:
+    words = {
+        "done": pgettext("file", "complete"),
+        "failed": pgettext("file", "failed"),
+        "cut": pgettext("file", "cut off"),
+        "refused": pgettext("file", "refused"),
+    }
+    return words.get(result, result)
+
+
+def front_word(front: str) -> str:
+    return {"ssh": _("SSH client"), "web": _("Browser")}.get(front, front)
+
+
+def event_word(kind: str) -> str:
+    words = {
+        "opened": _("begun"),
+        "ended": _("ended"),
+        "file": _("file changed"),
+        "forward": _("port forwarded"),
+        "host_key": _("host key"),
+        "refused": _("refused"),
+    }
+    return words.get(kind, kind)
+
+
+def refused_word(what: str) -> str:
+    """What a node refused: of its own few words, or a command or place as it was typed."""
+    words = {"connect": pgettext("action", "Connect"), "paste": pgettext("action", "Paste"), "target": _("Server")}
+    return words.get(what, {"scp": "SCP", "sftp": "SFTP"}.get(what, what))

@@ -5,12 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from importlib import import_module
 from typing import Any
 
 from channels.generic.websocket import AsyncWebsocketConsumer
-from django.conf import settings
-from django.contrib.sessions.backends.base import SessionBase
 
 from accounts import scope, websockets
 from notify import live
@@ -81,8 +78,7 @@ class LiveConsumer(AsyncWebsocketConsumer):
 
     async def _objection(self) -> int | None:
         """The code to close with, or None while session and reach are what they were."""
-        store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
-        found = await websockets.person_of(store(self.scope["session"].session_key))
-        if found is None or found[0].pk != self.scope["user"].pk:
+        found = await websockets.still_there(self.scope)
+        if found is None:
             return websockets.NOT_SIGNED_IN
         return None if found[1].customer_ids == self.reach else REACH_CHANGED

@@ -23,14 +23,6 @@ from assets.words import SSH_PROBLEMS
 CHECKED_STATES = {"refused": Check.REFUSED}
 
 
-@dataclass(frozen=True)
-class Operator:
-    """Who logs in to change something, and how it becomes root: without sudo, by right, or with its password."""
-
-    credential: Credential
-    login: ssh.Login
-
-
 Behind = Callable[[SshAccess], ssh.Dial]
 """How a host behind a node is dialled. Raises DomainError("no_node") when no node that reaches it answers."""
 

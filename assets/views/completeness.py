@@ -10,6 +10,7 @@ from django.views.decorators.http import require_http_methods
 
 from accounts import tables
 from accounts.models import Customer
+from accounts.numbers import row_numbers
 from accounts.permissions import person_of, require
 from assets.forms import BulkOwnerForm
 from assets.models import Asset, Kind
@@ -59,4 +60,4 @@ def _page(request: HttpRequest) -> tables.Page[Asset]:
 
 
 def _chosen(request: HttpRequest) -> list[int]:
-    return [int(text) for text in request.POST.getlist("asset")[:MOST_AT_ONCE] if text.isdecimal() and len(text) < 16]
+    return row_numbers(request.POST.getlist("asset")[:MOST_AT_ONCE])

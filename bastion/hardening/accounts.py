@@ -16,7 +16,6 @@ LEAST_LENGTH: Final = 12
 LEAST_CLASSES: Final = 3
 LEAST_REMEMBERED: Final = 5
 NO_SHELL: Final = re.compile(r"/(nologin|false|sync|shutdown|halt)$")
-_MAY_RUN: Final = re.compile(r"User \S+ may run")
 _QUALITY: Final = re.compile(r"pam_(pwquality|cracklib|passwdqc)\.so")
 _REMEMBER: Final = re.compile(r"pam_(?:pwhistory|unix)\.so.*\bremember=(\d{1,4})\b")
 
@@ -86,8 +85,6 @@ class Shadow:
 
     name: str
     kind: str
-    algorithm: str
-    changed_day: str
     most_days: str
 
 
@@ -95,7 +92,7 @@ def shadow(section: Section) -> Iterator[Shadow]:
     for line in section.lines:
         columns = line.split(":")
         if len(columns) == 6:
-            yield Shadow(columns[0], columns[1], columns[2], columns[3], columns[5])
+            yield Shadow(columns[0], columns[1], columns[5])
 
 
 def no_empty_passwords(said: Said, _standard: Standard) -> Finding:

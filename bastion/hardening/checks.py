@@ -53,9 +53,9 @@ def _judge(code: str, said: Said, standard: Standard) -> Finding:
         return unknown("not_understood")
 
 
-def score(outcomes: Mapping[str, Outcome], excepted: frozenset[str]) -> int | None:
-    """Of 100, by weight. What could not be read counts as not fulfilled; what was accepted counts not at all."""
-    weights = {code: items()[code].weight for code in outcomes if code in items() and code not in excepted}
+def score(outcomes: Mapping[str, Outcome]) -> int | None:
+    """Of 100, by weight. What could not be read counts as not fulfilled."""
+    weights = {code: items()[code].weight for code in outcomes if code in items()}
     whole = sum(weights.values())
     good = sum(weight for code, weight in weights.items() if outcomes[code] is Outcome.PASSED)
     return None if not whole else good * 100 // whole

@@ -5,6 +5,7 @@ from typing import ClassVar, Self
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -71,7 +72,7 @@ class HardeningRun(TenantModel):
         indexes = (models.Index(fields=("customer", "-started_at"), name="hardening_run_by_time"),)
 
     def __str__(self) -> str:
-        return f"#{self.pk} {self.started_at:%F %H:%M}"
+        return f"#{self.pk} {timezone.localtime(self.started_at):%F %H:%M}"
 
 
 class HardeningCheck(TenantModel):
@@ -290,4 +291,4 @@ class DirectLogin(TenantModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.account}@{self.asset} {self.at:%F %T}"
+        return f"{self.account}@{self.asset} {timezone.localtime(self.at):%F %T}"

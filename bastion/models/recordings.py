@@ -1,7 +1,6 @@
 """What is kept of sessions: the pieces of their recordings, the keys that sign them, how long they stay."""
 
 import hashlib
-from datetime import timedelta
 from typing import ClassVar, Final
 
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -141,10 +140,6 @@ class RecordingPolicy(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.customer} {self.keep_days}"
-
-    @property
-    def keeps(self) -> timedelta:
-        return timedelta(days=self.keep_days)
 
 
 class RecordingHold(TenantModel):

@@ -8,6 +8,7 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
@@ -19,12 +20,23 @@ LEASE = timedelta(seconds=30)
 """A node says every ten seconds which sessions it carries; what it stays silent about is not known to run."""
 
 
+def _uid(name: str) -> uuid.UUID | None:
+    try:
+        return uuid.UUID(name)
+    except ValueError:
+        return None
+
+
 class BastionSessionQuerySet(TenantQuerySet["BastionSession"]):
     def online(self) -> Self:
         return self.filter(state__in=(BastionSession.State.OPEN, BastionSession.State.UNKNOWN))
 
+    def called(self, *names: str) -> Self:
+        """By what nodes and recordings call them; what is no identifier is nobody's."""
+        return self.filter(uid__in=[uid for name in names if (uid := _uid(name)) is not None])
+
     def joined(self) -> Self:
-        return self.select_related("customer", "node", "person", "asset", "incident", "change")
+        return self.select_related("customer", "node", "person", "asset", "incident", "change", "ended_by")
 
 
 class BastionSession(TenantModel):
@@ -108,7 +120,7 @@ class BastionSession(TenantModel):
         )
 
     def __str__(self) -> str:
-        return f"{self.account}@{self.asset} {self.allowed_at:%F %T}"
+        return f"{self.account}@{self.asset} {timezone.localtime(self.allowed_at):%F %T}"
 
     @property
     def work(self) -> str:
@@ -204,6 +216,7 @@ class FileTransfer(SessionRow):
             GinIndex(fields=("trigrams",), name="session_transfer_by_path"),
             models.Index(fields=("customer", "-at"), name="session_transfer_by_time"),
             models.Index(fields=("-at",), name="session_transfer_latest"),
+            models.Index(fields=("sha256",), condition=~Q(sha256=""), name="session_transfer_by_sha256"),
         )
 
     def __str__(self) -> str:

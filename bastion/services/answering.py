@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from accounts.forms.calendars import WEEKDAYS
 from accounts.models import User
 from accounts.windows import Weekly, from_json
-from assets.models import Asset
+from assets.models import Asset, Credential
 from bastion.access import OWN, Terms
 from bastion.messages import administrators
 from bastion.models import Grant
@@ -51,14 +51,15 @@ def who_reaches(asset: Asset, *, now: datetime) -> list[Reach]:
     people = {grant.person_id: grant.person for grant in grants}
     people |= {person.pk: person for person in administrators(asset.customer_id)}
     rights = Rights(people.values(), [asset], now=now)
-    found = [_reach(rights, person, asset, now) for person in people.values()]
+    known = {side: authorising.known_accounts(one, [asset]) for side, one in _one_of_each_side(people.values())}
+    found = [_reach(rights, person, asset, known[person.is_provider][asset.pk], now) for person in people.values()]
     return sorted(found, key=lambda one: (not one.is_open, one.person.name))
 
 
 def how(person: User, assets: Iterable[Asset], *, now: datetime) -> list[Reach]:
     assets = list(assets)
-    rights = Rights([person], assets, now=now)
-    return [_reach(rights, person, asset, now) for asset in assets]
+    rights, known = Rights([person], assets, now=now), authorising.known_accounts(person, assets)
+    return [_reach(rights, person, asset, known[asset.pk], now) for asset in assets]
 
 
 def weekly_lines(grant: Grant) -> list[str]:
@@ -78,8 +79,13 @@ def _and(names: Iterable[str]) -> str:
     return _(", ").join(names)
 
 
-def _reach(rights: Rights, person: User, asset: Asset, now: datetime) -> Reach:
-    names = [row.username for row in authorising.known_accounts(person, [asset])[asset.pk]]
+def _one_of_each_side(people: Iterable[User]) -> Iterable[tuple[bool, User]]:
+    """Accounts are known to a side, not to a person."""
+    return {person.is_provider: person for person in people}.items()
+
+
+def _reach(rights: Rights, person: User, asset: Asset, known: Iterable[Credential], now: datetime) -> Reach:
+    names = list(dict.fromkeys(row.username for row in known))
     in_reach = rights.is_in_reach(person, asset)
     if administers(person, asset.customer_id):
         return Reach(person, asset, [Way(None, names, holds=True)], in_reach)

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.numbers import row_number
+from accounts.permissions import can_write, is_administrator
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
@@ -41,7 +42,6 @@ PURPOSES = {
 SHORTEST_REASON = 5
 MOST_SESSIONS = 30
 """Of one person at once."""
-MOST_DIGITS = 12
 DENIED = {
     Denial.NO_GRANT: gettext_lazy("You have no access to it."),
     Denial.ENDED: gettext_lazy("Your access to it has ended."),
@@ -236,7 +236,7 @@ def work_of(person: User, asset: Asset, said: str) -> Work:
 def watchable(person: User) -> BastionSessionQuerySet:
     """The sessions that somebody may see. Within their scope."""
     rows: BastionSessionQuerySet = BastionSession.objects.all()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Q(person=person) | Q(asset__in=looked_after(person).values("asset")))
 
@@ -285,4 +285,4 @@ def administers_a_group_of(person: User, asset_id: int) -> bool:
 def _id_of(number: str, prefix: str) -> int:
     """0, which nothing has, for what is no such number."""
     digits = number.removeprefix(prefix)
-    return int(digits) if digits != number and digits.isdecimal() and len(digits) <= MOST_DIGITS else 0
+    return row_number(digits) if digits != number else 0

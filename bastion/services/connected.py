@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from accounts.models import Customer, User
-from bastion.models import BastionSession, GroupAsset
-from bastion.services import authorising
+from bastion.models import BastionSession
+from bastion.services import authorising, letting_in
 
 MOST = 1000
 
@@ -32,16 +32,8 @@ def by_customer(person: User) -> list[OfCustomer]:
     sessions: dict[Customer, list[BastionSession]] = {}
     for session in rows[:MOST]:
         sessions.setdefault(session.customer, []).append(session)
-    names = _groups([session.asset_id for of_customer in sessions.values() for session in of_customer])
+    names = letting_in.groups_of(session.asset for of_customer in sessions.values() for session in of_customer)
     return [OfCustomer(one, len(mine), _by_group(mine, names)) for one, mine in sessions.items()]
-
-
-def _groups(assets: list[int]) -> dict[int, list[str]]:
-    found: dict[int, list[str]] = {}
-    rows = GroupAsset.objects.filter(asset__in=assets, group__retired_at=None).order_by("group__name")
-    for asset_id, name in rows.values_list("asset_id", "group__name"):
-        found.setdefault(asset_id, []).append(name)
-    return found
 
 
 def _by_group(sessions: list[BastionSession], names: dict[int, list[str]]) -> tuple[OfGroup, ...]:

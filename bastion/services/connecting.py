@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from django.db import transaction
-from django.db.models import Exists, Max, OuterRef, Q, QuerySet, Subquery
+from django.db.models import Exists, F, Max, OrderBy, OuterRef, Q, QuerySet, Subquery
 
 from accounts.models import User
+from assets import keypairs
 from assets.models import Asset, Credential, SshAccess
 from bastion import access
 from bastion.access import Decision, Protocol
@@ -19,7 +22,9 @@ from bastion.gateway.ssh.names import WORD
 from bastion.models import BastionSession, Favourite, Node
 from bastion.services import authorising
 from bastion.services.rights import Rights
-from bastion.services.ssh_keys import fingerprint
+
+MINE_FIRST: Final[tuple[str | OrderBy, ...]] = ("-is_favourite", F("used_at").desc(nulls_last=True), "name", "pk")
+"""Of rows that are `marked`: favourites, then what was used last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +75,12 @@ class Gateway:
 
 
 def reachable(person: User, *, now: datetime) -> QuerySet[Asset]:
-    """By SSH, with `is_favourite` and `used_at`, when they last did. Within their scope."""
-    rows = authorising.reachable(person, protocol=Protocol.SSH, now=now)
+    """By SSH, as `marked`. Within their scope."""
+    return marked(authorising.reachable(person, protocol=Protocol.SSH, now=now), person)
+
+
+def marked(rows: QuerySet[Asset], person: User) -> QuerySet[Asset]:
+    """With `is_favourite` and `used_at`, when this person last did."""
     starred = Favourite.objects.filter(person=person, asset=OuterRef("pk"))
     used = BastionSession.objects.filter(person=person, asset=OuterRef("pk")).exclude(opened_at=None)
     last = used.order_by().values("asset").annotate(last=Max("opened_at")).values("last")
@@ -100,9 +109,20 @@ def offers(person: User, assets: Iterable[Asset], *, now: datetime) -> list[Offe
 def gateways(asset: Asset, *, now: datetime) -> list[Gateway]:
     """The nodes that let somebody in to it now; the customer's own first."""
     rows = Node.objects.filter(Q(customer=asset.customer_id) | Q(customer=None), state=Node.State.ENROLLED)
-    found = [node for node in rows.exclude(ssh_host="") if not node.is_draining and not node.is_silent(now)]
+    behind = authorising.behind_nodes([asset])
+    serving = [node for node in rows.exclude(ssh_host="") if authorising.serves(node, asset, behind)]
+    found = [node for node in serving if not node.is_draining and not node.is_silent(now)]
     found.sort(key=lambda node: (node.customer_id is None, node.name))
-    return [Gateway(node, [(_kind(key), fingerprint(key)) for key in node.host_keys]) for node in found]
+    return [Gateway(node, fingerprints(node)) for node in found]
+
+
+def fingerprints(node: Node) -> list[tuple[str, str]]:
+    """Kind and SHA-256 of each host key, as OpenSSH shows them; what is no key is left out."""
+    found = []
+    for key in node.host_keys:
+        with contextlib.suppress(keypairs.NotAKey):
+            found.append((_kind(str(key)), keypairs.fingerprint(str(key))))
+    return found
 
 
 def user_name(person: User, asset: Asset, account: str = "") -> str:

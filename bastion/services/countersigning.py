@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import json
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Final
 
 from cryptography.exceptions import InvalidSignature
@@ -22,6 +21,8 @@ from bastion.models import PortalKey, RecordingPiece
 
 FIELD: Final = "private_key"
 PURPOSE: Final = "countersign recordings"
+_opened: Final[dict[str, Ed25519PrivateKey]] = {}
+"""By their public half, those that this process has opened: pieces come every ten seconds of each session."""
 
 
 def statement(signed: Signed, *, node_key: str, arrived_at: datetime) -> bytes:
@@ -89,19 +90,11 @@ def _make(actor: User | None, now: datetime) -> PortalKey:
     return key
 
 
-@lru_cache(maxsize=4)
-def _opened(pk: int, public_key: str) -> list[Ed25519PrivateKey]:
-    """A place in this process for a key that was opened; pieces come every ten seconds of each session."""
-    return []
-
-
 def _private(pk: int, public_key: str, now: datetime) -> Ed25519PrivateKey:
-    place = _opened(pk, public_key)
-    if not place:
-        key = PortalKey.objects.get(pk=pk)
-        text = secrets.use(obj=key, field=FIELD, purpose=PURPOSE, now=now)
-        place.append(Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text)))
-    return place[0]
+    if public_key not in _opened:
+        text = secrets.use(obj=PortalKey.objects.get(pk=pk), field=FIELD, purpose=PURPOSE, now=now)
+        _opened[public_key] = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))
+    return _opened[public_key]
 
 
 def _alone() -> None:

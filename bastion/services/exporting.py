@@ -9,7 +9,7 @@ import csv
 import io
 import json
 import zipfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib import resources
 from typing import Final
@@ -24,6 +24,8 @@ from bastion.models import BastionSession, RecordingPiece
 from bastion.services import keeping, replaying, verifying
 
 PACKAGE: Final = "bastion.evidence"
+ROWS_AT_ONCE: Final = 1000
+Table = Iterator[tuple[object, ...]]
 
 
 @transaction.atomic
@@ -44,9 +46,9 @@ def bundle(session: BastionSession) -> Iterator[bytes]:
         rows = RecordingPiece.objects.filter(session=session).select_related("session", "portal_key").order_by("number")
         node_keys = sorted(set(rows.values_list("node_key", flat=True)))
         archive.writestr("keys.json", _json({"portal": sorted(verifying.portal_keys()), "node": node_keys}))
-        archive.writestr("commands.csv", _commands(session))
-        archive.writestr("files.csv", _files(session))
-        yield out.taken()
+        for name, table in (("commands.csv", _commands(session)), ("files.csv", _files(session))):
+            for _some in _write_table(archive, name, table):
+                yield out.taken()
         for piece in rows.iterator(chunk_size=50):
             archive.writestr(f"pieces/{piece.number:06d}.json", _json(_proof(piece)))
             archive.writestr(f"pieces/{piece.number:06d}.cast.zst", keeping.get(piece))
@@ -81,32 +83,29 @@ def _proof(piece: RecordingPiece) -> dict[str, object]:
     }
 
 
-def _commands(session: BastionSession) -> str:
-    rows = session.sessioncommands.order_by("number").iterator(chunk_size=1000)
-    head = ("at", "seconds", "command", "verdict", "exit")
-    return _csv(head, ((_moment(one.at), one.at_s, one.text, one.verdict, one.exit_status) for one in rows))
+def _commands(session: BastionSession) -> Table:
+    yield "at", "seconds", "command", "verdict", "exit"
+    for one in session.sessioncommands.order_by("number").iterator(chunk_size=ROWS_AT_ONCE):
+        yield _moment(one.at), one.at_s, one.text, one.verdict, one.exit_status
 
 
-def _files(session: BastionSession) -> str:
-    rows = session.filetransfers.order_by("number").iterator(chunk_size=1000)
-    head = ("at", "direction", "path", "bytes", "sha256", "tool", "result", "bytes_back", "exit")
-    said = (
-        (
-            *(_moment(one.at), one.direction, one.path, one.size, one.sha256, one.tool, one.result),
-            *(one.size_back, one.exit_status),
-        )
-        for one in rows
-    )
-    return _csv(head, said)
+def _files(session: BastionSession) -> Table:
+    yield "at", "direction", "path", "bytes", "sha256", "tool", "result", "bytes_back", "exit"
+    for one in session.filetransfers.order_by("number").iterator(chunk_size=ROWS_AT_ONCE):
+        said = (_moment(one.at), one.direction, one.path, one.size, one.sha256, one.tool, one.result)
+        yield *said, one.size_back, one.exit_status
 
 
-def _csv(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    writer.writerow(head)
-    for row in rows:
-        writer.writerow([tables.cell(value) for value in row])
-    return buffer.getvalue()
+def _write_table(archive: zipfile.ZipFile, name: str, table: Table) -> Iterator[int]:
+    """As CSV; after some rows each, how many have been written."""
+    with archive.open(name, "w", force_zip64=True) as file, io.TextIOWrapper(file, "utf-8", newline="") as text:
+        writer, number = csv.writer(text), 0
+        for number, row in enumerate(table):
+            writer.writerow([tables.cell(value) for value in row])
+            if number % ROWS_AT_ONCE == 0:
+                text.flush()
+                yield number
+    yield number
 
 
 def _moment(moment: datetime | None) -> str:

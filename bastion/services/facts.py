@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts import audit
+from accounts.models import User
 from bastion.access import OWN
 from bastion.gateway.contract import LONGEST_COMMAND, LONGEST_PATH, Fact
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
@@ -20,6 +20,8 @@ from bastion.trigrams import trigrams
 from notify import live
 
 LONGEST_NAME: Final = 120
+LARGEST_INTEGER: Final = 2**31 - 1
+"""What the database keeps in an integer."""
 ENDINGS: Final = frozenset(BastionSession.Ending.values)
 STATES: Final = BastionSession.State
 
@@ -50,7 +52,7 @@ def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> 
             if fact.number <= session.last_fact:
                 continue
             break
-        _keep(session, fact)
+        _keep(session, fact, now)
         if fact.kind == "host_key":
             host_keys.note(session=session, data=fact.data, now=now)
         session.last_fact = fact.number
@@ -65,36 +67,28 @@ def _take(node: Node, session_id: str, facts: Iterable[Fact], now: datetime) -> 
 
 def _session(node: Node, session_id: str) -> BastionSession | None:
     rows = BastionSession.objects.select_for_update(of=("self",)).filter(node=node)
-    found: BastionSession | None = rows.filter(uid=_uid(session_id)).first()
+    found: BastionSession | None = rows.called(session_id).first()
     return found
 
 
 def _take_turn(node: Node, session_id: str) -> None:
     """In the customer's audit log, before a row is locked: what follows is recorded there."""
-    found = BastionSession.objects.filter(node=node, uid=_uid(session_id)).values_list("customer_id", flat=True)
+    found = BastionSession.objects.filter(node=node).called(session_id).values_list("customer_id", flat=True)
     if (customer_id := found.first()) is not None:
         audit.hold(customer_id)
 
 
-def _uid(session_id: str) -> uuid.UUID:
-    """One that no session has, for what is none."""
-    try:
-        return uuid.UUID(session_id)
-    except ValueError:
-        return uuid.UUID(int=0)
-
-
-def _keep(session: BastionSession, fact: Fact) -> None:
-    at = datetime.fromtimestamp(fact.at, tz=UTC)
+def _keep(session: BastionSession, fact: Fact, now: datetime) -> None:
+    at = _moment(fact.at, session.allowed_at, now)
     if fact.kind == "command":
         _command(session, fact, at)
     elif fact.kind == "transfer":
         _transfer(session, fact, at)
     else:
         row = SessionFact(
-            customer_id=session.customer_id, session=session, number=fact.number, at=at, kind=fact.kind[:20]
+            customer_id=session.customer_id, session=session, number=fact.number, at=at, kind=_text(fact.kind, 20)
         )
-        row.data = {str(key)[:40]: _plain(value) for key, value in fact.data.items()}
+        row.data = {_text(key, 40): _plain(value) for key, value in fact.data.items()}
         row.save()
     if fact.kind == "opened" and session.state == STATES.ALLOWED:
         session.state, session.opened_at = STATES.OPEN, at
@@ -117,7 +111,7 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         trigrams=trigrams(text),
         at_s=_number(fact.data.get("at_s")),
         verdict=_text(fact.data.get("verdict"), 8),
-        rule=_small(fact.data.get("rule")),
+        rule=_whole(fact.data.get("rule"), LARGEST_INTEGER),
         exit_status=_small(fact.data.get("exit")),
     )
 
@@ -147,7 +141,13 @@ def _end(session: BastionSession, data: dict[str, Any], at: datetime) -> None:
     session.state, session.ended_at, session.leased_until = STATES.ENDED, at, None
     session.ending = reason if reason in ENDINGS else BastionSession.Ending.NODE
     session.exit_status = _small(data.get("exit"))
+    session.ended_by = User.objects.filter(pk=_whole(data.get("by")) or 0).first()
     session.sent, session.received = _whole(data.get("sent")) or 0, _whole(data.get("received")) or 0
+
+
+def _moment(said: float, earliest: datetime, latest: datetime) -> datetime:
+    """When the node says it was, as far as that can be: how long evidence stays goes by it."""
+    return datetime.fromtimestamp(min(latest.timestamp(), max(earliest.timestamp(), said)), tz=UTC)
 
 
 def _text(value: object, longest: int) -> str:
@@ -155,8 +155,8 @@ def _text(value: object, longest: int) -> str:
     return value.replace("\0", "\N{REPLACEMENT CHARACTER}")[:longest] if isinstance(value, str) else ""
 
 
-def _whole(value: object) -> int | None:
-    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) < 2**53
+def _whole(value: object, largest: int = 2**53) -> int | None:
+    is_number = isinstance(value, int) and not isinstance(value, bool) and abs(value) <= largest
     return int(value) if is_number else None  # type: ignore[call-overload]
 
 
@@ -173,4 +173,5 @@ def _number(value: object) -> float:
 
 
 def _plain(value: object) -> object:
-    return _text(value, LONGEST_PATH) if isinstance(value, str) else value
+    """A text, a number or nothing: no fact has more in it."""
+    return value if value is None or isinstance(value, int | float) else _text(str(value), LONGEST_PATH)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from itertools import count
 
@@ -14,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.permissions import can_write, is_administrator
 from assets.models import Asset
 from bastion.models import CommandRule, Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
@@ -94,7 +95,7 @@ def retire(*, group: ResourceGroup, actor: User, now: datetime) -> ResourceGroup
 def seen_by(person: User) -> QuerySet[ResourceGroup]:
     """Those that somebody may look into, within their scope: all of the customers they administer, or their own."""
     rows = ResourceGroup.objects.filter(retired_at=None).select_related("customer")
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Exists(GroupAdministrator.objects.filter(group=OuterRef("pk"), person=person)))
 
@@ -167,18 +168,34 @@ def follow_networks(*, customer: Customer, now: datetime) -> int:
             network=network,
             created_at=now,
         )
+        audit.record(action="bastion.group.create", actor=None, customer=customer, obj=known[network], now=now)
     there = set(GroupAsset.objects.filter(group__in=known.values()).values_list("group__network", "asset_id"))
     wanted = {(network, asset_id) for asset_id, network in placed.items() if network}
+    joined, left = wanted - there, there - wanted
     GroupAsset.objects.bulk_create(
         GroupAsset(customer=customer, group=known[network], asset_id=asset_id, added_at=now)
-        for network, asset_id in sorted(wanted - there)
+        for network, asset_id in sorted(joined)
     )
-    for network, asset_id in there - wanted:
+    for network, asset_id in left:
         GroupAsset.objects.filter(group=known[network], asset_id=asset_id).delete()
     if wanted ^ there:
+        _write_networks("bastion.group.add", known, joined, now)
+        _write_networks("bastion.group.remove", known, left, now)
         living.ask_again(customer_id=customer.pk, now=now)
         live.publish(customer_id=customer.pk, topic="bastion", object_id=0)
     return len(wanted ^ there)
+
+
+def _write_networks(
+    action: str, groups: Mapping[str, ResourceGroup], moved: Collection[tuple[str, int]], now: datetime
+) -> None:
+    """One record for each group; nobody did it."""
+    by_network: dict[str, list[int]] = defaultdict(list)
+    for network, asset_id in sorted(moved):
+        by_network[network].append(asset_id)
+    names = dict(Asset.objects.filter(pk__in=[pk for _network, pk in moved]).values_list("pk", "name"))
+    for network, assets in by_network.items():
+        _write(groups[network], action, [names[pk] for pk in assets], None, now)
 
 
 def _free_name(customer: Customer, wanted: str) -> str:
@@ -245,7 +262,7 @@ def _hold(group: ResourceGroup) -> ResourceGroup:
     return rows.get(pk=group.pk)
 
 
-def _write(group: ResourceGroup, action: str, names: list[str], actor: User, now: datetime) -> None:
+def _write(group: ResourceGroup, action: str, names: list[str], actor: User | None, now: datetime) -> None:
     if names:
         detail = {"names": names}
         audit.record(action=action, actor=actor, customer=group.customer, obj=group, detail=detail, now=now)

@@ -67,13 +67,8 @@ def unpacked(data: bytes, plain_bytes: int) -> bytes:
     return bytes(room)
 
 
-def remove(kept: Kept) -> None:
-    """Nothing happens when it has gone already."""
-    store().delete(kept.file)
-
-
 def remove_all(kept: Sequence[Kept]) -> None:
-    """The same for many; raises OSError with some still there."""
+    """Nothing happens where one has gone already. Raises OSError with some still there."""
     store().delete_many([one.file for one in kept])
 
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
 from ipaddress import ip_address
+from itertools import count
+from operator import or_
 from typing import Final
 
 from django.conf import settings
@@ -15,22 +18,21 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from accounts.models import User
+from accounts.numbers import row_number
 from assets.models import Asset, Credential, CredentialKind, SshAccess
 from assets.services import credentials
 from bastion.access import OWN, Protocol, is_own, own_name
 from bastion.gateway import contract, wire
-from bastion.gateway.contract import Front
 from bastion.models import BastionSession, Favourite, GroupAsset, Node
-from bastion.services import admitting, authorising, host_key_alarms, host_keys
+from bastion.services import admitting, authorising, connecting, host_key_alarms, host_keys
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
 
-FRONT: Final = Front.SSH
 MOST_LISTED: Final = 500
+MOST_WORDS: Final = 5
 MOST_CHOICES: Final = 20
 MOST_OFFERS: Final = 9
-MOST_DIGITS: Final = 12
 
 
 class NotYet(DomainError):
@@ -56,17 +58,10 @@ class Found:
 
 def resources(person: User, *, node: Node, query: str, limit: int, now: datetime) -> list[contract.Resource]:
     """The menu: what somebody may connect to now, their favourites first, then what they used last."""
-    assets = list(_served(person, node, now))
-    words = query.lower().split()[:5]
-    if words:
-        assets = [one for one in assets if all(word in f"{one.name} {one.address}".lower() for word in words)]
-    used, starred = used_by(person), starred_by(person)
-    assets.sort(key=lambda one: (one.pk not in starred, -used.get(one.pk, 0), one.name))
-    accounts = authorising.accounts_of_many(person, assets, protocol=Protocol.SSH, now=now)
-    by_own = authorising.by_own_of_many(person, assets, protocol=Protocol.SSH, now=now)
-    found = [Found(one, accounts[one.pk], one.pk in by_own) for one in assets]
-    usable = [one for one in found if one.names][: max(1, min(limit, MOST_LISTED))]
-    groups = groups_of(one.asset for one in usable)
+    rows = connecting.marked(_served(person, node, now), person).filter(called(query)).defer("details")
+    usable = _usable(person, rows.order_by(*connecting.MINE_FIRST), max(1, min(limit, MOST_LISTED)), now)
+    found = [one.asset for one in usable]
+    groups, used, starred = groups_of(found), used_by(person, found), starred_by(person)
     return [
         _listed(one, groups[one.asset.pk], used_at=used.get(one.asset.pk), is_favourite=one.asset.pk in starred)
         for one in usable
@@ -96,6 +91,29 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     )
 
 
+def called(query: str) -> Q:
+    """Every word of it stands in the name or an address."""
+    meant = Q()
+    for word in query.replace("\0", "").split()[:MOST_WORDS]:
+        places = ("name", "url", "host", "public_ip", "private_ip")
+        meant &= reduce(or_, (Q(**{f"{place}__icontains": word}) for place in places))
+    return meant
+
+
+def _usable(person: User, rows: QuerySet[Asset], limit: int, now: datetime) -> list[Found]:
+    """The first ones that somebody has an account for."""
+    found: list[Found] = []
+    for start in count(0, MOST_LISTED):
+        assets = list(rows[start : start + MOST_LISTED])
+        accounts = authorising.accounts_of_many(person, assets, protocol=Protocol.SSH, now=now)
+        by_own = authorising.by_own_of_many(person, assets, protocol=Protocol.SSH, now=now)
+        all_of = [Found(one, accounts[one.pk], one.pk in by_own) for one in assets]
+        found += [one for one in all_of if one.names]
+        if len(found) >= limit or len(assets) < MOST_LISTED:
+            break
+    return found[:limit]
+
+
 def _served(person: User, node: Node, now: datetime) -> QuerySet[Asset]:
     """Those that answer SSH at a known place, through this node: what stands behind one, through its own alone."""
     assets = authorising.reachable(person, protocol=Protocol.SSH, now=now)
@@ -117,8 +135,8 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
     """By number (#12), by name, by address; of several, the person chooses."""
     name = name.strip()
     served = _served(person, node, now)
-    if name.startswith("#") and name[1:].isdecimal() and len(name) <= MOST_DIGITS:
-        meant = list(served.filter(pk=int(name[1:])))
+    if name.startswith("#") and (number := row_number(name[1:])):
+        meant = list(served.filter(pk=number))
     else:
         called = Q(name__iexact=name) | Q(host__iexact=name)
         if (address := _address(name)) is not None:
@@ -129,11 +147,14 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
         words = _("There is no such resource, or you have no access to it. Ask for access at %(address)s.") % where
         raise DomainError(words, code="unknown_resource")
     if len(meant) > 1:
-        groups = groups_of(meant[:MOST_CHOICES])
-        choices = tuple(_listed(_found(person, one, now), groups[one.pk]) for one in meant[:MOST_CHOICES])
+        several = meant[:MOST_CHOICES]
+        groups = groups_of(several)
+        accounts = authorising.accounts_of_many(person, several, protocol=Protocol.SSH, now=now)
+        choices = tuple(_listed(Found(one, accounts[one.pk]), groups[one.pk]) for one in several)
         words = _("Several resources are called %(name)s: choose one by its number.") % {"name": name}
         raise NotYet(wire.No("ambiguous", words, choices=choices))
-    return _found(person, meant[0], now)
+    [asset] = meant
+    return Found(asset, authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now))
 
 
 def _account(found: Found, name: str) -> Credential | None:
@@ -194,9 +215,10 @@ def groups_of(assets: Iterable[Asset]) -> dict[int, list[str]]:
     return found
 
 
-def used_by(person: User) -> dict[int, float]:
-    """When somebody last used what, by the resource's number."""
-    rows = BastionSession.objects.filter(person=person).exclude(opened_at=None)
+def used_by(person: User, assets: Iterable[Asset]) -> dict[int, float]:
+    """When somebody last used which of them, by the resource's number."""
+    rows = BastionSession.objects.filter(person=person, asset__in=[asset.pk for asset in assets])
+    rows = rows.exclude(opened_at=None)
     last = rows.values_list("asset_id").annotate(Max("opened_at"))
     return {asset_id: at.timestamp() for asset_id, at in last}
 

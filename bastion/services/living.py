@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
@@ -42,7 +41,7 @@ def beat(*, node: Node, sessions: Iterable[str], load: Mapping[str, object], now
     numbers = {str(key)[:20]: value for key, value in list(load.items())[:MOST_LOAD] if isinstance(value, int | float)}
     Node.objects.filter(pk=node.pk).update(seen_at=now, load=numbers)
     node_watch.note(node=node, load=numbers, now=now)
-    rows = BastionSession.objects.filter(node=node, uid__in=[key for key in map(_uuid, sessions) if key is not None])
+    rows = BastionSession.objects.filter(node=node).called(*sessions)
     rows.exclude(state=STATES.ENDED).update(leased_until=now + LEASE)
     rows.filter(state=STATES.UNKNOWN).update(state=STATES.OPEN)
 
@@ -136,10 +135,3 @@ def shut(node: Node) -> None:
     layer = get_channel_layer()
     over = partial(async_to_sync(layer.group_send), group_of(node.pk), {"type": "node.over"})
     transaction.on_commit(over, robust=True)
-
-
-def _uuid(text: object) -> uuid.UUID | None:
-    try:
-        return uuid.UUID(str(text))
-    except ValueError:
-        return None

@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 
 from accounts import scope
 from accounts.models import Role, Severity, User
+from accounts.permissions import is_admin
 from bastion.models import Node, NodeLoad
 from incidents import timeline
 from incidents.models import Incident, IncidentKind, TimelineEntry
 from incidents.services.opening import open_by_platform
 from notify import services as notify
+from notify.models import Topic
 
 EVERY: Final = timedelta(minutes=5)
 KEPT: Final = timedelta(days=7)
@@ -100,8 +102,7 @@ def _tell(node: Node, since: datetime, now: datetime, *, is_over: bool) -> None:
         with translation.override(person.language):
             subject = _("The node %(name)s is heard again") if is_over else _("The node %(name)s is silent")
             text = "" if is_over else _("Nobody reaches the servers behind it through the bastion until it is back.")
-            message = notify.Message(
-                topic="account", subject=subject % {"name": node.name}, text=text, url=f"/bastion/nodes/{node.pk}/"
-            )
+            url = f"/bastion/nodes/{node.pk}/" if is_admin(person) else ""
+            message = notify.Message(topic=Topic.ALERT, subject=subject % {"name": node.name}, text=text, url=url)
         key = f"node:{node.pk}:{since:%Y%m%d%H%M%S}:{'over' if is_over else 'silent'}"
         notify.tell(user=person, key=key, message=message, now=now, customer=node.customer)

@@ -8,20 +8,18 @@ from typing import Final
 
 from django.core.cache import cache
 
+from accounts.numbers import row_number
 from bastion.gateway import wire
 from bastion.models import Node
 
 NONCES_FOR_S: Final = int(2 * wire.SKEW_S) + 1
-MOST_DIGITS: Final = 15
 LONGEST_NONCE: Final = 64
 
 
 def node_of(headers: Mapping[str, str], *, method: str, path: str, body: bytes) -> Node | None:
     """None for whoever is no enrolled node, and for what was sent before. Needs the platform's scope."""
-    number = headers.get(wire.NODE, "")
-    if not number.isdecimal() or len(number) > MOST_DIGITS:
-        return None
-    node: Node | None = Node.objects.filter(pk=int(number), state=Node.State.ENROLLED).first()
+    number = row_number(headers.get(wire.NODE, ""))
+    node: Node | None = Node.objects.filter(pk=number, state=Node.State.ENROLLED).first()
     if node is None:
         return None
     is_signed = wire.is_signed(node.public_key, headers, method=method, path=path, body=body, now=time.time())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import uuid
 from datetime import datetime
 from typing import Final
 
@@ -50,11 +49,7 @@ def signed_of(piece: RecordingPiece) -> Signed:
 
 def session_of(node: Node, session_id: str) -> BastionSession:
     """One piece of it at a time; its row stays free for whoever else writes to it while the bytes are put away."""
-    try:
-        key = uuid.UUID(session_id)
-    except ValueError:
-        raise DomainError(_("There is no such session."), code="unknown_session") from None
-    found: BastionSession | None = BastionSession.objects.filter(node=node, uid=key).first()
+    found: BastionSession | None = BastionSession.objects.filter(node=node).called(session_id).first()
     if found is None:
         raise DomainError(_("There is no such session."), code="unknown_session")
     with connection.cursor() as cursor:

@@ -19,6 +19,8 @@ from typing import Final
 import msgspec
 from django.core import signing
 from django.db import transaction
+from django.db.models import Max
+from django.db.models.functions import Left
 from django.utils.translation import gettext as _
 
 from accounts import audit
@@ -33,6 +35,8 @@ SALT: Final = "bastion.viewing"
 VIEWING_LIFE_S: Final = 12 * 3600
 MOST_MARKERS: Final = 1_000
 LONGEST_LABEL: Final = 80
+LONGEST_READ: Final = 400
+"""Characters of a command for its label: it may begin with white space."""
 MOST_COLUMNS, MOST_LINES = 500, 300
 SEARCH_S: Final = 1.5
 """One answer of a search; it says from which piece on to ask again."""
@@ -69,7 +73,6 @@ class Index:
     size: Size
     is_over: bool
     duration_s: float
-    stored_bytes: int
     entries: tuple[Entry, ...]
     markers: tuple[tuple[float, str], ...]
 
@@ -139,15 +142,19 @@ def size_of(session: BastionSession) -> Size:
     )
 
 
+def duration(session: BastionSession) -> float | None:
+    """In seconds; None: nothing of it is here."""
+    longest: float | None = RecordingPiece.objects.filter(session=session).aggregate(Max("last_s"))["last_s__max"]
+    return longest
+
+
 def index(session: BastionSession) -> Index:
     rows = RecordingPiece.objects.filter(session=session).order_by("number")
-    found = list(rows.values_list("number", "first_s", "last_s", "has_keyframe", "size"))
-    entries = tuple(Entry(*row[:4]) for row in found)
+    entries = tuple(Entry(*row) for row in rows.values_list("number", "first_s", "last_s", "has_keyframe"))
     return Index(
         size=size_of(session),
         is_over=session.state == BastionSession.State.ENDED,
         duration_s=max((entry.last_s for entry in entries), default=0.0),
-        stored_bytes=sum(row[4] for row in found),
         entries=entries,
         markers=tuple(_markers(session)),
     )
@@ -155,7 +162,7 @@ def index(session: BastionSession) -> Index:
 
 def _markers(session: BastionSession) -> Iterator[tuple[float, str]]:
     commands = SessionCommand.objects.filter(session=session).order_by("number")
-    for at_s, text in commands.values_list("at_s", "text")[:MOST_MARKERS]:
+    for at_s, text in commands.values_list("at_s", Left("text", LONGEST_READ))[:MOST_MARKERS]:
         yield round(at_s, 3), " ".join(text.split())[:LONGEST_LABEL]
 
 

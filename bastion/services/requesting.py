@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.permissions import can_write, is_administrator
 from assets.models import Asset
 from bastion import messages
 from bastion.access import Protocol
@@ -147,10 +147,15 @@ def may_decide(actor: User, request: AccessRequest) -> bool:
     return administers(actor, request.customer_id) or authorising.administers_a_group_of(actor, request.asset_id)
 
 
+def waiting_for(person: User) -> AccessRequestQuerySet:
+    """Those that somebody may decide now, as `may_decide`. Within their scope."""
+    return seen_by(person).waiting().exclude(person=person)
+
+
 def seen_by(person: User) -> AccessRequestQuerySet:
     """One's own, and those that one may decide. Within their scope."""
     rows: AccessRequestQuerySet = AccessRequest.objects.all()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Q(person=person) | Q(asset__in=looked_after(person).values("asset")))
 

@@ -43,6 +43,13 @@ def policy_of(customer: Customer) -> RecordingPolicy:
     return found or RecordingPolicy(customer=customer, keep_days=USUAL_DAYS)
 
 
+def policies() -> list[RecordingPolicy]:
+    """Of all customers in scope, as `policy_of`."""
+    kept = {policy.customer_id: policy for policy in RecordingPolicy.objects.select_related("customer")}
+    customers = Customer.objects.all()
+    return [kept.get(one.pk) or RecordingPolicy(customer=one, keep_days=USUAL_DAYS) for one in customers]
+
+
 @transaction.atomic
 def set_policy(
     *, customer: Customer, keep_days: int, tells_watched: bool, copies_mb: int, actor: User, now: datetime
@@ -117,13 +124,17 @@ def lift(*, session: BastionSession, actor: User, now: datetime) -> None:
 
 
 def due(customer: Customer, *, now: datetime) -> QuerySet[BastionSession]:
-    """Sessions whose recording or copies have been kept for long enough, are not held, and are still there."""
+    """Sessions whose recording or copies have been kept for long enough, are not held, and are still there.
+
+    A node says when a session ended; by when its pieces arrived, the portal knows better.
+    """
     until = now - timedelta(days=policy_of(customer).keep_days)
     of = {"session": OuterRef("pk")}
     rows: QuerySet[BastionSession] = BastionSession.objects.filter(
         Exists(RecordingPiece.objects.filter(**of)) | Exists(FileCopyPart.objects.filter(**of)),
         ~Exists(RecordingPurge.objects.filter(**of)),
         ~Exists(RecordingHold.objects.filter(**of, lifted_at=None)),
+        ~Exists(RecordingPiece.objects.filter(**of, arrived_at__gte=until)),
         customer=customer,
         state=BastionSession.State.ENDED,
         ended_at__lt=until,

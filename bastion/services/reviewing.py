@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import uuid
 from datetime import datetime, timedelta
 from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import is_administrator
 from bastion import messages, policy
 from bastion.gateway import wire
 from bastion.gateway.contract import Judged
@@ -85,26 +84,33 @@ def _lapse(review: CommandReview, now: datetime) -> None:
 
 def may_answer(actor: User, review: CommandReview) -> bool:
     """Whoever administers the server. Nobody lets themselves: neither who began the session nor a guest who typed."""
-    typed = SessionShare.objects.filter(session=review.session_id, guest=actor, may_type=True).exclude(joined_at=None)
-    if review.session.person_id == actor.pk or typed.exists():
+    if review.session.person_id == actor.pk or _typed(actor).filter(session=review.session_id).exists():
         return False
     return administers(actor, review.customer_id) or authorising.administers_a_group_of(actor, review.session.asset_id)
+
+
+def waiting_for(person: User, *, now: datetime) -> CommandReviewQuerySet:
+    """Those that somebody may answer now, as `may_answer`. Within their scope."""
+    typed = _typed(person).filter(session=OuterRef("session"))
+    return seen_by(person).waiting().filter(~Exists(typed), until__gt=now).exclude(session__person=person)
+
+
+def _typed(person: User) -> QuerySet[SessionShare]:
+    """In whose sessions somebody was a guest who could type."""
+    rows: QuerySet[SessionShare] = SessionShare.objects.filter(guest=person, may_type=True).exclude(joined_at=None)
+    return rows
 
 
 def seen_by(person: User) -> CommandReviewQuerySet:
     """Those that one may answer, and those of one's own sessions. Within their scope."""
     rows: CommandReviewQuerySet = CommandReview.objects.all()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     return rows.filter(Q(session__person=person) | Q(session__asset__in=looked_after(person).values("asset")))
 
 
 def _session(node: Node, uid: str) -> BastionSession:
-    try:
-        key = uuid.UUID(uid)
-    except ValueError:
-        key = uuid.UUID(int=0)
-    rows = BastionSession.objects.joined().select_related("asset__customer").filter(node=node, uid=key)
+    rows = BastionSession.objects.joined().select_related("asset__customer").filter(node=node).called(uid)
     session: BastionSession | None = rows.exclude(state=BastionSession.State.ENDED).first()
     if session is None:
         raise DomainError("no such session", code="unknown_session")

@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import is_administrator
 from bastion import policy
 from bastion.gateway import contract
 from bastion.models import CommandRule, ResourceGroup
@@ -175,7 +175,7 @@ def try_out(line: str, rules: Sequence[CommandRule]) -> tuple[Tried, list[Tried]
 def seen_by(person: User) -> CommandRuleQuerySet:
     """Of the customers that somebody administers; of the groups that they administer, and what holds there as well."""
     rows: CommandRuleQuerySet = CommandRule.objects.kept()
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return rows
     groups = ResourceGroup.objects.filter(administrators__person=person, retired_at=None)
     general = rows.filter(group=None, customer__in=groups.values("customer"))

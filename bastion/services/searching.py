@@ -17,7 +17,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
 
 from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import is_administrator
 from bastion.models import FileTransfer, SessionCommand
 from bastion.permissions import looked_after
 from bastion.trigrams import trigrams
@@ -75,7 +75,7 @@ def _moment(text: str, of_a_day: timedelta) -> datetime | None:
 
 def _seen(person: User, person_field: str, asset_field: str) -> Q:
     """As `authorising.watchable`, of rows that name person and asset themselves."""
-    if is_admin(person) or is_customer_pm(person):
+    if is_administrator(person):
         return Q()
     return Q(**{person_field: person}) | Q(**{f"{asset_field}__in": looked_after(person).values("asset")})
 

@@ -16,7 +16,6 @@ from django.utils.translation import gettext as _
 from accounts import audit, limiter, scope
 from accounts.errors import DomainError
 from accounts.models import User
-from assets.models import Asset
 from bastion.gateway.contract import Client, Language, Person
 from bastion.models import LoginTicket, Node, SshKey
 from bastion.services.ssh_keys import fingerprint
@@ -56,34 +55,13 @@ def by_password(*, node: Node, login: str, password: str, code: str, client: Cli
     return _welcomed(person, "password", client, now)
 
 
-def make_ticket(
-    *, person: User, asset: Asset, account: str, work: str, address: str, now: datetime
-) -> tuple[LoginTicket, str]:
-    """For somebody who is signed in to the portal: a name to give to an SSH client, once, from the same address.
-
-    The name as a whole is the secret, with the word by which the node knows it for a ticket (`ssh.names`).
-    """
-    ticket = f"ticket-{secrets.token_urlsafe(24)}"
-    made = LoginTicket.objects.create(
-        customer=person.customer,
-        digest=_digest(ticket),
-        person=person,
-        asset=asset,
-        account=account,
-        work=work[:300],
-        address=address,
-        made_at=now,
-    )
-    return made, ticket
-
-
 @transaction.atomic
 def by_ticket(*, node: Node, ticket: str, client: Client, now: datetime) -> LoginTicket:
     """Raises DomainError("refused") for one that is unknown, used, old, or came from another address or to a node that
     does not serve its resource."""
     _not_too_often(node, client)
     rows = LoginTicket.objects.select_for_update(of=("self",)).select_related("person__customer", "asset__customer")
-    found = rows.filter(digest=_digest(ticket)).first()
+    found = rows.filter(digest=digest_of(ticket)).first()
     is_good = found is not None and found.is_good(client.address, now) and found.person.is_active
     if found is None or not is_good or node.customer_id not in (None, found.asset.customer_id):
         raise _refused(node, client)
@@ -176,5 +154,5 @@ def _keys(node: Node, client: Client, login: str) -> tuple[str, ...]:
     return (f"{what}:{client.address}", *([f"{what}:{login.lower()}"] if login else []))
 
 
-def _digest(ticket: str) -> str:
+def digest_of(ticket: str) -> str:
     return hashlib.sha256(ticket.encode()).hexdigest()

@@ -15,8 +15,8 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.models import User
 from bastion.gateway.contract import Say, Watch
-from bastion.models import BastionSession, RecordingPiece, RecordingPolicy
-from bastion.services import authorising, keeping, living
+from bastion.models import BastionSession, RecordingPiece
+from bastion.services import authorising, keeping, living, retaining
 
 MOST_BEFORE: Final = 8
 """Pieces that are read at most for the first sight: where no screen was drawn, the last of the text."""
@@ -55,9 +55,13 @@ def begin(*, session: BastionSession, person: User, now: datetime) -> None:
         living.tell(session, Say(words, person.name))
 
 
+def note_view(*, session: BastionSession, person: User, now: datetime) -> None:
+    """Somebody reads another's commands, files and events."""
+    audit.record(action="bastion.session.view", actor=person, customer=session.customer, obj=session, now=now)
+
+
 def tells(session: BastionSession) -> bool:
-    rule = RecordingPolicy.objects.filter(customer=session.customer_id).first()
-    return True if rule is None else rule.tells_watched
+    return retaining.policy_of(session.customer).tells_watched
 
 
 def order(session: BastionSession, watcher: str, *, is_on: bool, offset: int = 0) -> None:

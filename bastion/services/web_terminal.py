@@ -5,12 +5,12 @@ The node itself asks for the session with the person's token, as for an SSH clie
 
 from __future__ import annotations
 
-import uuid
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
@@ -50,12 +50,9 @@ class Wanted:
 
 def resources(person: User, *, query: str, now: datetime) -> list[Asset]:
     """What somebody may connect to from a browser now, by words of its name or address."""
-    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now)
-    doors = set(SshAccess.objects.filter(asset__in=[asset.pk for asset in assets]).values_list("asset_id", flat=True))
-    words = query.lower().split()[:5]
-    found = (one for one in assets if one.pk in doors)
-    meant = [one for one in found if all(word in f"{one.name} {one.address}".lower() for word in words)]
-    return meant[:MOST_LISTED]
+    assets = authorising.reachable(person, protocol=Protocol.SSH, now=now).filter(letting_in.called(query))
+    doors = SshAccess.objects.filter(asset=OuterRef("pk"))
+    return list(assets.filter(Exists(doors)).defer("details")[:MOST_LISTED])
 
 
 def reaches(person: User, *, asset_id: int, now: datetime) -> bool:
@@ -114,22 +111,19 @@ def to_visit(person: User, *, share_id: int, now: datetime) -> tuple[Node, Purpo
 
 def own_session(person: User, *, session_id: str) -> BastionSession:
     """One's own that runs in a browser. Raises DomainError("no_session")."""
-    try:
-        key = uuid.UUID(session_id)
-    except ValueError:
-        key = uuid.UUID(int=0)
     rows = BastionSession.objects.joined().exclude(state=BastionSession.State.ENDED)
-    found: BastionSession | None = rows.filter(uid=key, person=person, front=Front.WEB).first()
+    found: BastionSession | None = rows.called(session_id).filter(person=person, front=Front.WEB).first()
     if found is None:
         raise DomainError(_("This session is over."), code="no_session")
     return found
 
 
 def invitation(person: User, *, share_id: int, now: datetime) -> SessionShare:
-    """One's own that is in force, while one may still follow it. Raises DomainError("no_share")."""
+    """One's own that is in force, while its host may share and one may follow. Raises DomainError("no_share")."""
     rows = SessionShare.objects.in_force().select_related("session__customer", "session__node", "session__asset")
     share: SessionShare | None = rows.filter(pk=share_id, guest=person).first()
-    if share is None or not _may_be_guest(person, share.session, may_type=share.may_type, now=now):
+    is_shared = share is not None and Action.SHARE in share.session.actions
+    if share is None or not is_shared or not _may_be_guest(person, share.session, may_type=share.may_type, now=now):
         raise DomainError(_("This invitation does not hold any more."), code="no_share")
     return share
 

@@ -53,8 +53,3 @@ def key_tone(sighting: HostKeySighting) -> str:
     if sighting.state == HostKeySighting.State.WAITING:
         return "danger" if sighting.kind == HostKeySighting.Kind.CHANGED else "warning"
     return "success" if sighting.state == HostKeySighting.State.CONFIRMED else "secondary"
-
-
-@register.filter
-def rule_tone(verdict: str) -> str:
-    return {"deny": "danger", "warn": "warning", "review": "info", "allow": "success"}.get(verdict, "secondary")

@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from django import template
-from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
 
-from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import is_administrator
 from bastion.models import BastionSession, Node
+from bastion.words import direction_word, event_word, front_word, refused_word, result_word, verdict_word
 
 register = template.Library()
+register.filter("is_administrator", is_administrator)
+for _filter in (direction_word, event_word, front_word, refused_word, result_word, verdict_word):
+    register.filter(_filter)
 STATES: Final = BastionSession.State
 TONES: Final = {STATES.ALLOWED: "info", STATES.OPEN: "success", STATES.UNKNOWN: "warning", STATES.ENDED: "secondary"}
 
@@ -24,34 +25,7 @@ def session_tone(session: BastionSession) -> str:
 
 @register.filter
 def verdict_tone(verdict: str) -> str:
-    return {"deny": "danger", "warn": "warning", "review": "info"}.get(verdict, "secondary")
-
-
-@register.filter
-def verdict_word(verdict: str) -> str:
-    words = {"allow": _("allowed"), "warn": _("warned"), "deny": _("denied"), "review": _("reviewed")}
-    return words.get(verdict, verdict)
-
-
-@register.filter
-def direction_word(direction: str) -> str:
-    return {"up": pgettext("file", "Upload"), "down": pgettext("file", "Download")}.get(direction, direction)
-
-
-@register.filter
-def result_word(result: str) -> str:
-    words = {
-        "done": pgettext("file", "complete"),
-        "failed": pgettext("file", "failed"),
-        "cut": pgettext("file", "cut off"),
-        "refused": pgettext("file", "refused"),
-    }
-    return words.get(result, result)
-
-
-@register.filter
-def may_see_retention(person: User) -> bool:
-    return is_admin(person) or is_customer_pm(person)
+    return {"deny": "danger", "warn": "warning", "review": "info", "allow": "success"}.get(verdict, "secondary")
 
 
 @register.filter
@@ -60,24 +34,6 @@ def moment(seconds: float) -> str:
     whole = max(0, int(seconds))
     hours, rest = divmod(whole, 3600)
     return (f"{hours}:" if hours else "") + f"{rest // 60:02}:{rest % 60:02}"
-
-
-@register.filter
-def front_word(front: str) -> str:
-    return {"ssh": _("SSH client"), "web": _("Browser")}.get(front, front)
-
-
-@register.filter
-def event_word(kind: str) -> str:
-    words = {
-        "opened": _("begun"),
-        "ended": _("ended"),
-        "file": _("file changed"),
-        "forward": _("port forwarded"),
-        "host_key": _("host key"),
-        "refused": _("refused"),
-    }
-    return words.get(kind, kind)
 
 
 @register.filter

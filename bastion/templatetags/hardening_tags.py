@@ -7,7 +7,7 @@ from typing import Final
 from django import template
 
 from bastion.hardening_words import item_name, problem_text
-from bastion.models import HardeningCheck, HardeningException, HardeningResult, HardeningRun
+from bastion.models import DirectLogin, HardeningCheck, HardeningException, HardeningResult, HardeningRun
 
 register = template.Library()
 register.filter("item_name", item_name)
@@ -19,6 +19,13 @@ CHECK_TONES: Final = {"done": "success", "failed": "danger", "running": "info", 
 RUN_TONES: Final = {"running": "info", "done": "success", "cancelled": "secondary"}
 EXCEPTION_TONES: Final = {"asked": "warning", "accepted": "info", "declined": "danger"}
 SEVERITY_TONES: Final = {"high": "danger", "medium": "warning", "low": "secondary"}
+
+
+@register.filter
+def found_in_words(sources: str) -> str:
+    """The records that were read, as `HardenedServer.logins_from` has them."""
+    words = dict(DirectLogin.FoundIn.choices)
+    return ", ".join(str(words.get(source, source)) for source in sources.split(", "))
 
 
 @register.filter

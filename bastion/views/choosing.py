@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
-from accounts.models import Customer, User
-from accounts.permissions import is_admin, is_customer_pm, person_of
-
-MOST_DIGITS: Final = 12
-
-
-def is_administrator(person: User) -> bool:
-    """Of the platform or of one's own company."""
-    return is_admin(person) or is_customer_pm(person)
+from accounts import tables
+from accounts.models import Customer
+from accounts.numbers import row_number
+from accounts.permissions import person_of
 
 
 def customer_of(request: HttpRequest) -> Customer | None:
@@ -29,13 +23,20 @@ def customer_of(request: HttpRequest) -> Customer | None:
         return Customer.objects.get(pk=person.customer_id)
     said = request.POST.get("customer") or request.GET.get("customer") or ""
     if said:
-        is_number = said.isdecimal() and len(said) < MOST_DIGITS
-        found: Customer | None = Customer.objects.filter(pk=said).first() if is_number else None
+        found: Customer | None = Customer.objects.filter(pk=row_number(said)).first()
         if found is None:
             raise Http404
         return found
     two = list(Customer.objects.order_by("name")[:2])
     return two[0] if len(two) == 1 else None
+
+
+def with_customers(request: HttpRequest, filters: dict[str, tables.Filter]) -> dict[str, tables.Filter]:
+    """The filters of a list, by customer first for people who have several."""
+    if not person_of(request).is_provider:
+        return filters
+    customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+    return {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
 
 
 def choose(request: HttpRequest, title: str) -> HttpResponse:

@@ -17,7 +17,7 @@ from accounts.permissions import is_provider, person_of
 from bastion.forms import SearchForm
 from bastion.models import FileTransfer, SessionCommand
 from bastion.services import searching
-from bastion.templatetags.bastion_tags import direction_word, result_word, verdict_word
+from bastion.words import direction_word, result_word, verdict_word
 
 VERDICTS: Final = ("allow", "warn", "deny", "review")
 DIRECTIONS: Final = ("up", "down")
@@ -59,7 +59,6 @@ def files(request: HttpRequest) -> HttpResponse:
         "asset": "session__asset_id",
         "who": "session__person__name__icontains",
         "where": "session__asset__name__icontains",
-        "larger": "size__gte",
     }
     query = request.GET.get("q", "")[:100]
     rows = searching.files(person, query).filter(_period(request))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from django.contrib import messages
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,16 +16,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access import OWN
 from bastion.access_forms import TicketForm
-from bastion.models import LoginTicket, ResourceGroup
+from bastion.models import GroupAsset, LoginTicket, ResourceGroup
 from bastion.permissions import administers
 from bastion.services import connecting, letting_in, ticketing
 from bastion.services.connecting import Offer
-from bastion.views.refusals import in_form
+from bastion.views.choosing import with_customers
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "mine": ("-is_favourite", "-used_at", "name"),
@@ -40,17 +40,17 @@ SORT: Final[dict[str, tables.SortBy]] = {
 def index(request: HttpRequest) -> HttpResponse:
     """Favourites first, then what was used last."""
     person, now = person_of(request), timezone.now()
-    groups = ResourceGroup.objects.filter(retired_at=None).order_by("name")
+    reachable = connecting.reachable(person, now=now)
+    members = GroupAsset.objects.filter(group=OuterRef("pk"), asset__in=reachable.order_by().values("pk"))
+    groups = ResourceGroup.objects.filter(Exists(members), retired_at=None).order_by("name")
     filters: dict[str, tables.Filter] = {
         "group": tables.Choice(_("Resource group"), list(groups.values_list("pk", "name")[:500]), _in_group),
         "starred": tables.Choice(_("Favourites"), [("1", _("only"))], lambda _value: Q(is_favourite=True)),
     }
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
-        connecting.reachable(person, now=now),
+        reachable,
         sort=SORT,
         default="mine",
         search=("name", "host", "private_ip", "public_ip", "role_text"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
 from django.contrib import messages
@@ -11,21 +11,24 @@ from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.numbers import row_number
+from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access import Protocol
-from bastion.access_forms import GrantForm, TermsForm, fits, may_be_let_in, terms_of
+from bastion.access_forms import GrantForm, TermsForm, fits, terms_of
 from bastion.models import Grant, GroupAdministrator
-from bastion.permissions import administers
+from bastion.permissions import administers, may_be_let_in
 from bastion.services import answering, authorising, granting, groups
-from bastion.views.choosing import choose, customer_of, is_administrator
-from bastion.views.refusals import in_form
+from bastion.views.choosing import choose, customer_of, with_customers
+from bastion.words import ACTIONS, PROTOCOLS
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "granted": "-granted_at",
@@ -50,9 +53,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "person": "person_id",
         "asset": "asset_id",
     }
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         seen,
@@ -64,7 +65,8 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     if tables.wants_csv(request):
         return _export(page)
-    rows = [(grant, granting.may_end(person, grant)) for grant in page.rows]
+    endable = granting.endable_by(person, page.rows)
+    rows = [(grant, grant.pk in endable) for grant in page.rows]
     context = {
         "page": page,
         "rows": rows,
@@ -193,7 +195,7 @@ def _customer_of_place(request: HttpRequest) -> Customer | None:
     ):
         said = request.GET.get(field, "")
         if said:
-            found = rows.filter(pk=said).first() if said.isdecimal() and len(said) < 12 else None
+            found = rows.filter(pk=row_number(said)).first()
             if found is None:
                 raise Http404
             customer: Customer = found.customer
@@ -207,6 +209,10 @@ def _in_state(value: str, now: object) -> Q:
     return {"now": in_force & ~Q(since__gt=now), "later": begins_later}.get(value, ~in_force)
 
 
+def _words(known: Mapping[str, str | Promise], codes: Iterable[str]) -> str:
+    return ", ".join(str(known.get(code, code)) for code in codes)
+
+
 def _export(page: tables.Page[Grant]) -> HttpResponse:
     columns: dict[str, Callable[[Grant], object]] = {
         _("Customer"): lambda one: one.customer.name,
@@ -214,8 +220,8 @@ def _export(page: tables.Page[Grant]) -> HttpResponse:
         _("Resource group"): lambda one: "" if one.group is None else one.group.name,
         _("Resource"): lambda one: "" if one.asset is None else one.asset.name,
         _("Accounts"): lambda one: ", ".join(one.accounts),
-        _("Protocols"): lambda one: ", ".join(one.protocols),
-        _("Actions"): lambda one: ", ".join(one.actions),
+        _("Protocols"): lambda one: _words(PROTOCOLS, one.protocols),
+        _("Actions"): lambda one: _words(ACTIONS, one.actions),
         _("Destinations of port forwarding"): lambda one: ", ".join(one.forwards),
         _("From"): lambda one: one.since or one.granted_at,
         _("Until"): lambda one: one.until,

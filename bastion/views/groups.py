@@ -15,15 +15,16 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer, User
-from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.models import User
+from accounts.numbers import row_numbers
+from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset, Kind
-from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm, may_be_let_in
+from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
-from bastion.permissions import administers, administers_group
+from bastion.permissions import administers, administers_group, looked_after, may_be_let_in
 from bastion.services import groups, ruling
-from bastion.views.choosing import choose, customer_of, is_administrator
-from bastion.views.refusals import in_form
+from bastion.views.choosing import choose, customer_of, with_customers
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("name",),
@@ -43,9 +44,7 @@ def _count(rows: QuerySet[Any]) -> Coalesce:
 def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     filters: dict[str, tables.Filter] = {"kind": tables.Choice(_("Kind"), ResourceGroup.Kind.choices, "kind")}
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     counted = groups.seen_by(person).annotate(
         resources=_count(GroupAsset.objects.all()),
         people=_count(GroupAdministrator.objects.all()),
@@ -88,6 +87,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     )
     is_normal = group.kind == ResourceGroup.Kind.NORMAL
     may_change = administers(person, group.customer_id)
+    theirs = looked_after(person).filter(asset__in=[row.asset_id for row in page.rows])
     context = {
         "group": group,
         "page": page,
@@ -96,6 +96,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "rules": ruling.seen_by(person).filter(group=group).order_by("position"),
         "may_fill": is_normal and administers_group(person, group),
         "may_change": may_change,
+        "looked_after": set(theirs.values_list("asset", flat=True)),
         "may_retire": may_change and is_normal,
         "form": PersonForm(people=_candidates(group)) if may_change else None,
     }
@@ -202,4 +203,4 @@ def _candidates(group: ResourceGroup) -> QuerySet[User]:
 
 
 def _numbers(request: HttpRequest, field: str = "asset") -> list[int]:
-    return [int(text) for text in request.POST.getlist(field) if text.isdecimal() and len(text) < 12]
+    return row_numbers(request.POST.getlist(field))

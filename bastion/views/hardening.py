@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Final
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,14 +17,16 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
 from accounts.errors import DomainError
+from accounts.fragments import is_fragment
 from accounts.models import Customer
+from accounts.numbers import row_number, row_numbers
 from accounts.permissions import is_provider, person_of
 from assets.models import Asset
 from bastion.hardening.catalogue import items
 from bastion.hardening_words import item_name, problem_text, reason_text
 from bastion.models import HardenedServer, HardeningCheck, HardeningResult, HardeningRun
 from bastion.services.hardening import reading, rights, runs
-from incidents.views.board import is_fragment
+from bastion.views.choosing import with_customers
 
 MOST_CHOSEN: Final = 500
 SORT: Final[dict[str, tables.SortBy]] = {
@@ -43,9 +46,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "item": tables.Choice(_("Not fulfilled"), [(code, item_name(code)) for code in items()], reading.failing),
         "asset": "pk",
     }
-    if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         reading.servers(),
@@ -134,21 +135,21 @@ def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
 def begin(request: HttpRequest) -> HttpResponse:
     """Look at the chosen servers, or at all of one customer: a run for each customer that they are of."""
     person = person_of(request)
-    chosen = [int(text) for text in request.POST.getlist("asset") if text.isascii() and text.isdecimal()][:MOST_CHOSEN]
+    chosen = row_numbers(request.POST.getlist("asset"))[:MOST_CHOSEN]
     rows = reading.servers().filter(pk__in=chosen)
-    whole = request.POST.get("customer", "")
-    if not chosen and whole.isascii() and whole.isdecimal():
-        rows = reading.servers().filter(customer=int(whole[:12]))
+    if not chosen and (whole := row_number(request.POST.get("customer", ""))):
+        rows = reading.servers().filter(customer=whole)
     by_customer: dict[Customer, list[Asset]] = defaultdict(list)
     for asset in rows:
         by_customer[asset.customer].append(asset)
     if not by_customer:
         rights.require(rights.may_check(person, person.customer_id or 0))
         raise DomainError(_("Please choose at least one Linux server."), code="no_assets")
-    begun = [
-        runs.begin(customer=customer, assets=those, actor=person, now=timezone.now())
-        for customer, those in by_customer.items()
-    ]
+    with transaction.atomic():  # all of them, or none: one may be refused
+        begun = [
+            runs.begin(customer=customer, assets=those, actor=person, now=timezone.now())
+            for customer, those in by_customer.items()
+        ]
     messages.success(request, _("The servers are being looked at."))
     return redirect("bastion:hardening-run", begun[0].pk) if len(begun) == 1 else redirect("bastion:hardening-runs")
 
@@ -160,9 +161,7 @@ def run_list(request: HttpRequest) -> HttpResponse:
         "state": tables.Choice(_("State"), HardeningRun.State.choices, "state"),
         "why": tables.Choice(pgettext("run", "Occasion"), HardeningRun.Why.choices, "why"),
     }
-    if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         HardeningRun.objects.select_related("customer", "started_by"),

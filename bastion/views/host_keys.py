@@ -13,13 +13,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer, User
-from accounts.permissions import is_manager, is_provider, person_of, require
+from accounts.models import User
+from accounts.permissions import is_administrator, is_manager, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import SshAccess
 from bastion.access_forms import DecisionForm
 from bastion.models import HostKeySighting
 from bastion.services import host_keys
-from bastion.views.choosing import is_administrator
+from bastion.views.choosing import with_customers
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("asset__name",),
@@ -43,9 +44,7 @@ def index(request: HttpRequest) -> HttpResponse:
             _("State"), [("1", _("confirmed")), ("0", _("not confirmed"))], lambda value: _is_pinned(value == "1")
         )
     }
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         SshAccess.objects.filter(asset__retired_at=None).select_related("customer", "asset", "pinned_by"),
@@ -77,13 +76,15 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or answer not in ("yes", "no"):
         return _show(request, sighting, form, status=422)
     said = {"words": form.cleaned_data["words"], "actor": person_of(request), "now": timezone.now()}
-    if answer == "yes":
-        host_keys.confirm(sighting=sighting, **said)
-        messages.success(request, _("Confirmed: no other host key is accepted."))
-    else:
-        host_keys.reject(sighting=sighting, **said)
-        messages.success(request, _("Rejected: it stays shut out."))
-    return redirect("bastion:host-keys")
+    with in_form(form):
+        if answer == "yes":
+            host_keys.confirm(sighting=sighting, **said)
+            messages.success(request, _("Confirmed: no other host key is accepted."))
+        else:
+            host_keys.reject(sighting=sighting, **said)
+            messages.success(request, _("Rejected: it stays shut out."))
+        return redirect("bastion:host-keys")
+    return _show(request, sighting, form, status=422)
 
 
 def _get(request: HttpRequest, pk: int) -> HostKeySighting:

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.permissions import can_write, person_of, require
+from accounts.refusals import in_form
 from bastion.forms import KeyForm
 from bastion.services import ssh_keys
-from bastion.views.refusals import in_form
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

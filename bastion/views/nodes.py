@@ -18,12 +18,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts.models import User
 from accounts.permissions import is_admin, person_of, require
+from accounts.refusals import in_form
 from bastion import node_pages
 from bastion.forms import NodeAddressForm, NodeForm
 from bastion.installing import bundle
 from bastion.models import BastionSession, Node
-from bastion.services import enrolling
-from bastion.views.refusals import in_form
+from bastion.services import connecting, enrolling
 
 MOST_ONLINE: Final = 10
 PRESSES: Final[Mapping[str, tuple[Callable[[Node, User], object], str | Promise]]] = {
@@ -79,7 +79,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "count": online.count(),
         "errands": node.errands.all(),
         "plots": node_pages.plots(node, now=now),
-        "fingerprints": node_pages.fingerprints(node),
+        "fingerprints": connecting.fingerprints(node),
         "lines": node_pages.lines(node, portal=settings.PUBLIC_URL, offered=offered),
         "offered": offered if node_pages.is_behind(node, offered) else "",
     }

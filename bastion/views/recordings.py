@@ -16,12 +16,13 @@ from django.views.decorators.http import require_safe
 
 from accounts import tables
 from accounts.downloads import make_harmless
+from accounts.fragments import is_fragment
+from accounts.numbers import row_number
 from accounts.permissions import person_of
 from bastion.models import BastionSession, RecordingPiece
 from bastion.permissions import administers
 from bastion.services import authorising, exporting, keeping, replaying, watching
 from bastion.views.sessions import ONLINE, get_session
-from incidents.views.board import is_fragment
 
 RUNS_WASM: Final = {"script-src": ["'wasm-unsafe-eval'"]}
 """asciinema-player's terminal is WebAssembly; scripts made of text stay forbidden."""
@@ -66,15 +67,15 @@ def play(request: HttpRequest, pk: int) -> HttpResponse:
     )
     if is_fragment(request):
         return render(request, "bastion/_recording_commands.html", {"session": session, "page": commands})
-    found = replaying.index(session)
+    duration_s = replaying.duration(session)
     is_purged = replaying.is_purged(session)
     token = ""
-    if found.entries and not is_purged:
+    if duration_s is not None and not is_purged:
         token = replaying.open_viewing(session=session, person=person, now=timezone.now())
     context = {
         "session": session,
         "token": token,
-        "index": found,
+        "duration_s": duration_s or 0.0,
         "is_purged": is_purged,
         "is_online": session.state in ONLINE,
         "page": commands,
@@ -120,9 +121,8 @@ def piece(request: HttpRequest, session: BastionSession, number: int) -> HttpRes
 
 @viewed
 def search(request: HttpRequest, session: BastionSession) -> HttpResponseBase:
-    start = request.GET.get("from", "1")
-    number = int(start) if start.isdecimal() and len(start) < 9 else 1
-    found = replaying.search(session, request.GET.get("q", ""), start=number)
+    start = row_number(request.GET.get("from", "")) or 1
+    found = replaying.search(session, request.GET.get("q", ""), start=start)
     hits = [
         {"at": round(hit.at_s, 3), "before": hit.before, "found": hit.found, "after": hit.after} for hit in found.hits
     ]

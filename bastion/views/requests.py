@@ -13,16 +13,17 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
-from accounts.models import Customer
 from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access_forms import RequestDecisionForm, RequestForm
 from bastion.models import AccessRequest
 from bastion.permissions import administers
 from bastion.services import authorising, requesting
 from bastion.services.requesting import Asked
-from bastion.views.refusals import in_form
+from bastion.views.choosing import with_customers
 
+MOST_WAITING: Final = 200
 SORT: Final[dict[str, tables.SortBy]] = {
     "asked": "-asked_at",
     "person": ("person__name", "-asked_at"),
@@ -37,9 +38,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     seen = requesting.seen_by(person).joined()
     filters: dict[str, tables.Filter] = {"state": tables.Choice(_("State"), AccessRequest.State.choices, "state")}
-    if is_provider(person):
-        customers = [(one.pk, str(one)) for one in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         seen,
@@ -48,7 +47,7 @@ def index(request: HttpRequest) -> HttpResponse:
         search=("person__name", "asset__name", "account", "reason"),
         filters=filters,
     )
-    waiting = [one for one in seen.waiting() if requesting.may_decide(person, one)]
+    waiting = requesting.waiting_for(person).joined()[:MOST_WAITING]
     context = {"page": page, "waiting": waiting, "shows_customer": is_provider(person), "now": timezone.now()}
     return render(request, "bastion/requests.html", context)
 
@@ -59,7 +58,7 @@ def ask(request: HttpRequest, pk: int) -> HttpResponse:
     """For a server, by one's own account there."""
     asset = get_object_or_404(Asset.objects.active().select_related("customer"), pk=pk)
     person = person_of(request)
-    accounts = [row.username for row in authorising.known_accounts(person, [asset])[asset.pk]]
+    accounts = list(dict.fromkeys(row.username for row in authorising.known_accounts(person, [asset])[asset.pk]))
     form = RequestForm(request.POST if request.method == "POST" else None, accounts=accounts)
     if request.method == "POST" and form.is_valid():
         with in_form(form):
@@ -93,13 +92,15 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or answer not in ("yes", "no"):
         return _show(request, asked, form, status=422)
     said = {"request": asked, "words": form.cleaned_data["words"], "actor": person, "now": timezone.now()}
-    if answer == "yes":
-        requesting.grant(minutes=form.cleaned_data["minutes"], **said)
-        messages.success(request, _("Granted. The person has been told."))
-    else:
-        requesting.refuse(**said)
-        messages.success(request, _("Refused. The person has been told."))
-    return redirect("bastion:requests")
+    with in_form(form):
+        if answer == "yes":
+            requesting.grant(minutes=form.cleaned_data["minutes"], **said)
+            messages.success(request, _("Granted. The person has been told."))
+        else:
+            requesting.refuse(**said)
+            messages.success(request, _("Refused. The person has been told."))
+        return redirect("bastion:requests")
+    return _show(request, asked, form, status=422)
 
 
 @require_POST

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -11,23 +10,21 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts.models import Customer
-from accounts.permissions import is_admin, is_customer_pm, person_of, require
+from accounts.permissions import is_admin, is_administrator, person_of, require
 from bastion.forms import RetentionForm
 from bastion.models import PortalKey, RecordingHold
 from bastion.services import retaining
 
 
 @require_safe
+@require(is_administrator)
 def index(request: HttpRequest) -> HttpResponse:
-    person = person_of(request)
-    if not (is_admin(person) or is_customer_pm(person)):
-        raise PermissionDenied
     holds = RecordingHold.objects.filter(lifted_at=None).select_related("session__asset", "customer", "placed_by")
     context = {
-        "policies": [retaining.policy_of(customer) for customer in Customer.objects.all()],
+        "policies": retaining.policies(),
         "holds": holds[:200],
         "keys": PortalKey.objects.filter(customer=None),
-        "may_set": is_admin(person),
+        "may_set": is_admin(person_of(request)),
     }
     return render(request, "bastion/retention.html", context)
 

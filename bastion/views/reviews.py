@@ -14,10 +14,12 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
 from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.refusals import in_form
 from bastion.access_forms import DecisionForm
 from bastion.models import CommandReview
 from bastion.services import reviewing
 
+MOST_WAITING: Final = 200
 SORT: Final[dict[str, tables.SortBy]] = {
     "asked": "-asked_at",
     "person": ("session__person__name", "-asked_at"),
@@ -39,7 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
         search=("text", "session__person__name", "session__asset__name"),
         filters={"state": tables.Choice(_("State"), CommandReview.State.choices, "state")},
     )
-    waiting = [one for one in seen.waiting().filter(until__gt=now) if reviewing.may_answer(person, one)]
+    waiting = reviewing.waiting_for(person, now=now).joined()[:MOST_WAITING]
     context = {"page": page, "waiting": waiting, "shows_customer": is_provider(person)}
     return render(request, "bastion/reviews.html", context)
 
@@ -60,9 +62,12 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     if not form.is_valid() or said not in ("yes", "no"):
         return _show(request, review, form, status=422)
     is_allowed, words = said == "yes", form.cleaned_data["words"]
-    reviewing.answer(review=review, is_allowed=is_allowed, words=words, actor=person, now=timezone.now())
-    messages.success(request, _("Allowed: the command runs.") if is_allowed else _("Denied: the command is cancelled."))
-    return redirect("bastion:reviews")
+    with in_form(form):
+        reviewing.answer(review=review, is_allowed=is_allowed, words=words, actor=person, now=timezone.now())
+        done = _("Allowed: the command runs.") if is_allowed else _("Denied: the command is cancelled.")
+        messages.success(request, done)
+        return redirect("bastion:reviews")
+    return _show(request, review, form, status=422)
 
 
 def _get(request: HttpRequest, pk: int) -> CommandReview:

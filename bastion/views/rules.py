@@ -17,15 +17,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.refusals import in_form
 from bastion.access_forms import RuleForm, TryForm
 from bastion.models import CommandRule, ResourceGroup
 from bastion.permissions import administers
 from bastion.services import groups, ruling
 from bastion.services.ruling import Said
 from bastion.usual_rules import usual_rules
-from bastion.views.choosing import choose, customer_of, is_administrator
-from bastion.views.refusals import in_form
+from bastion.views.choosing import choose, customer_of
 
 PRESSES: Final[Mapping[str, tuple[Callable[[CommandRule, User], object], str | Promise]]] = {
     "up": (lambda rule, who: ruling.move(rule=rule, places=-1, actor=who, now=timezone.now()), gettext_lazy("Moved.")),

@@ -18,14 +18,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext_lazy
 from django.views.decorators.http import require_http_methods, require_safe
 
-from accounts import audit, tables
-from accounts.models import Customer, User
+from accounts import tables
+from accounts.fragments import is_fragment
+from accounts.models import User
 from accounts.permissions import is_provider, person_of
 from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
 from bastion.models import BastionSession, RecordingPurge, SessionCommand
 from bastion.permissions import administers
-from bastion.services import authorising, connected, copies, living, retaining
-from incidents.views.board import is_fragment
+from bastion.services import authorising, connected, copies, living, retaining, watching
+from bastion.views.choosing import with_customers
+from bastion.words import verdict_word
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "begun": "allowed_at",
@@ -135,9 +137,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "incident": "incident_id",
         "change": "change_id",
     }
-    if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        filters = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **filters}
+    filters = with_customers(request, filters)
     page = tables.page(
         request,
         authorising.watchable(person).joined(),
@@ -170,9 +170,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One session with its commands, files and events. Looking at somebody else's is written down."""
     session, person = get_session(request, pk), person_of(request)
     if not is_fragment(request) and session.person_id != person.pk:
-        audit.record(
-            action="bastion.session.view", actor=person, customer=session.customer, obj=session, now=timezone.now()
-        )
+        watching.note_view(session=session, person=person, now=timezone.now())
     commands = tables.page(
         request,
         session.sessioncommands.all(),
@@ -249,7 +247,7 @@ def _export_commands(page: tables.Page[SessionCommand]) -> HttpResponse:
     columns: dict[str, Callable[[SessionCommand], object]] = {
         _("At"): lambda one: one.at,
         _("Command"): lambda one: one.text,
-        _("Verdict"): lambda one: one.verdict,
+        _("Verdict"): lambda one: verdict_word(one.verdict),
         _("Exit status"): lambda one: one.exit_status,
     }
     return tables.export_csv(page.all(), columns, "commands")

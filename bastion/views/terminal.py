@@ -8,11 +8,11 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from accounts.errors import DomainError
+from accounts.numbers import row_number
 from accounts.permissions import can_write, person_of, require
 from bastion.services import web_terminal
 from bastion.views.terminal_words import words
 
-MOST_DIGITS = 12
 KEYS = (
     ("esc", "Esc"),
     ("tab", "Tab"),
@@ -83,6 +83,5 @@ def opening(request: HttpRequest, asset_id: int) -> JsonResponse:
 
 
 def _page(request: HttpRequest, *, asset: str = "", share: int = 0) -> HttpResponse:
-    is_number = asset.isdecimal() and len(asset) <= MOST_DIGITS
-    start = {"asset": int(asset) if is_number else 0, "share": share}
+    start = {"asset": row_number(asset), "share": share}
     return render(request, "bastion/terminal.html", {"start": start, "words": words(), "keys": KEYS})

@@ -42,7 +42,6 @@ def words() -> dict[str, str]:
         "share_copied": _("The link is copied. Send it to your colleague."),
         "share_link": _("Copy the link"),
         "files_empty": _("This directory is empty."),
-        "files_up": _("Parent directory"),
         "files_download": _("Download"),
         "files_rename": pgettext("file", "Rename"),
         "files_remove": pgettext("file", "Delete"),

@@ -173,9 +173,9 @@ def answered(*, attestation_id: int, now: datetime) -> None:
         asked = transfer.authorisation if transfer.state == State.AUTHORISING else transfer.acceptance
         if asked is None or asked.pk != attestation_id or asked.given is None:
             return
-        given = asked.given
+        given, managers = asked.given, _managers(transfer)
         if given.outcome != Outcome.SIGNED:
-            transfer.state = State.DRAFT if transfer.state == State.AUTHORISING else State.UNDER_WAY
+            _take_back(transfer)
         elif transfer.state == State.AUTHORISING:
             transfer.state = State.UNDER_WAY
         else:
@@ -183,7 +183,7 @@ def answered(*, attestation_id: int, now: datetime) -> None:
         transfer.save()
         detail = {"attestation": asked.pk, "outcome": given.outcome, "state": transfer.state}
         _record(transfer, "answered", given.signer, now, detail)
-        transfer_letters.answered(transfer, given, _managers(transfer), now=now)
+        transfer_letters.answered(transfer, given, managers, now=now)
 
 
 @transaction.atomic
@@ -228,6 +228,13 @@ def _put_before_contacts(transfer: OwnershipTransfer, text: str, actor: User, no
         now=now,
         on_answer=ANSWERED_TASK,
     )
+
+
+def _take_back(transfer: OwnershipTransfer) -> None:
+    """Nobody has signed: what was said of the transfer and its ten days holds no more."""
+    transfer.state = State.DRAFT if transfer.state == State.AUTHORISING else State.UNDER_WAY
+    transfer.transferred_at = transfer.transferred_by = transfer.erase_by = None
+    timers.cancel(prefix=_key(transfer))
 
 
 def _managers(transfer: OwnershipTransfer) -> Iterable[User]:

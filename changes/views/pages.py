@@ -14,6 +14,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from accounts import tables
 from accounts.downloads import download as download_of
+from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset
@@ -28,7 +29,6 @@ from changes.services.drafting import Content
 from changes.timeline import sentence
 from changes.views.catalogue import find
 from incidents.models import Incident, IncidentKind, ServiceRequest
-from incidents.views.board import is_fragment
 from incidents.views.incident import asked_customer, picker
 
 SORT: dict[str, tables.SortBy] = {

@@ -14,6 +14,7 @@ from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts import pressing
+from accounts.fragments import is_fragment
 from accounts.models import User
 from accounts.permissions import person_of
 from accounts.pressing import Said
@@ -34,7 +35,6 @@ from changes.permissions import may_ever
 from changes.services import approving, confirming, drafting, evidence, executing, scheduling
 from changes.states import Verb
 from changes.views.pages import answer, get_change
-from incidents.views.board import is_fragment
 
 Press = pressing.Press[Verb, Change]
 SCHEDULE = pgettext_lazy("change", "Schedule")

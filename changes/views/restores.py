@@ -161,7 +161,7 @@ def gone(request: HttpRequest, pk: int) -> HttpResponse:
 
 def _form(request: HttpRequest, form: forms.Form, about: str, back: str, title: str) -> HttpResponse:
     context = {"form": form, "about": about, "back": back, "title": title}
-    return render(request, "changes/restore_form.html", context, status=422 if form.errors else 200)
+    return render(request, "changes/plain_form.html", context, status=422 if form.errors else 200)
 
 
 def _get(pk: int) -> TemporaryInstance:

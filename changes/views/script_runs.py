@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
+from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of
 from changes.models import HostState, ScriptHost, ScriptRun, ScriptRunState
@@ -30,7 +31,6 @@ from changes.services import script_runs
 from changes.states import Verb
 from changes.views.pages import answer, get_change
 from changes.words import said
-from incidents.views.board import is_fragment
 
 SHOWN: Final = 4000
 """Of what a host said so many characters, the last ones, stand on the page."""

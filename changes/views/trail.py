@@ -23,6 +23,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
+from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset
@@ -31,7 +32,6 @@ from changes.services import trail_verdicts
 from changes.trail_forms import BelongsForm, HarmlessForm, KnownForm
 from changes.trail_rules import rules
 from changes.words import said
-from incidents.views.board import is_fragment
 from incidents.views.incident import asked_customer
 
 OF_ASSET = 8

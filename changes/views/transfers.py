@@ -20,6 +20,7 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_manager, is_provider, person_of, require
+from accounts.refusals import in_form
 from changes.models import OwnershipTransfer, TransferMethod, TransferTrigger
 from changes.ownership import Method, Trigger, steps_of
 from changes.services import transferring
@@ -162,13 +163,10 @@ def create(request: HttpRequest) -> HttpResponse:
         return render(request, "incidents/choose_customer.html", {"customers": Customer.objects.all()})
     form = TransferForm(request.POST if request.method == "POST" else None, initial={"method": Method.ACCOUNT})
     if form.is_bound and form.is_valid():
-        try:
+        with in_form(form):
             made = transferring.draft(
                 customer=customer, agreed=form.agreed(), actor=person_of(request), now=timezone.now()
             )
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             return redirect("changes:transfer", made.pk)
     return _form(request, form, customer.name, "/changes/transfers/", _("Transfer of ownership"))
 
@@ -180,11 +178,8 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
     initial = {name: getattr(transfer, name) for name in TransferForm.base_fields}
     form = TransferForm(request.POST if request.method == "POST" else None, initial=initial)
     if form.is_bound and form.is_valid():
-        try:
+        with in_form(form):
             transferring.edit(transfer=transfer, agreed=form.agreed(), actor=person_of(request), now=timezone.now())
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             return redirect("changes:transfer", pk)
     return _form(request, form, transfer.number, f"/changes/transfers/{pk}/", _("Transfer of ownership"))
 
@@ -213,13 +208,10 @@ def step(request: HttpRequest, pk: int, code: str) -> HttpResponse:
     form.fields["evidence"].help_text = said(meant.evidence)
     if form.is_bound and form.is_valid():
         given = form.cleaned_data["evidence"]
-        try:
+        with in_form(form):
             transferring.note_step(
                 transfer=transfer, code=code, evidence=given, actor=person_of(request), now=timezone.now()
             )
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             return redirect("changes:transfer", pk)
     return _form(request, form, transfer.number, f"/changes/transfers/{pk}/", said(meant.name))
 
@@ -230,11 +222,8 @@ def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     transfer, pressed = _get(pk), PRESSES[name]
     form = pressed.form(request.POST if request.method == "POST" else None)
     if form.is_bound and form.is_valid():
-        try:
+        with in_form(form):
             pressed.act(transfer, form.cleaned_data["words"], person_of(request))
-        except DomainError as refused:
-            form.add_error(None, refused.message)
-        else:
             return redirect("changes:transfer", pk)
     return _form(request, form, transfer.number, f"/changes/transfers/{pk}/", str(pressed.title))
 
@@ -251,7 +240,7 @@ def _do(request: HttpRequest, pk: int, verb: Callable[..., object], done: str) -
 
 def _form(request: HttpRequest, form: forms.Form, about: str, back: str, title: str) -> HttpResponse:
     context = {"form": form, "about": about, "back": back, "title": title}
-    return render(request, "changes/restore_form.html", context, status=422 if form.errors else 200)
+    return render(request, "changes/plain_form.html", context, status=422 if form.errors else 200)
 
 
 def _get(pk: int) -> OwnershipTransfer:

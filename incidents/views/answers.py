@@ -6,8 +6,8 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 
+from accounts.fragments import is_fragment
 from incidents.models import Incident
-from incidents.views.board import is_fragment
 
 
 def answer(request: HttpRequest, incident: Incident, done: str, *, anchor: str = "", event: str = "") -> HttpResponse:

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts import tables
+from accounts.fragments import is_fragment
 from accounts.models import Customer, Severity, User
 from accounts.permissions import is_provider, person_of, require
 from accounts.services import roster
@@ -80,10 +81,6 @@ def filters(person: User) -> dict[str, tables.Filter]:
         "state": tables.Choice(_("State"), states, "state"),
         "who": tables.Choice(_("Assignee"), [("me", _("Mine")), ("nobody", _("Nobody"))], lambda value: whose[value]),
     }
-
-
-def is_fragment(request: HttpRequest) -> bool:
-    return bool(getattr(request, "htmx", False))
 
 
 def _columns(rows: list[Incident]) -> list[tuple[IncidentState, list[Incident]]]:

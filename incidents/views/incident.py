@@ -13,6 +13,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from accounts.fragments import is_fragment
 from accounts.models import Contact, Customer, ProviderContact, Severity, SlaTerm, User
 from accounts.permissions import can_write, is_provider, person_of, require
 from accounts.services import customers, roster
@@ -25,7 +26,6 @@ from incidents.permissions import sees_internal, side_of
 from incidents.policy import Policy
 from incidents.stages import steps
 from incidents.states import State, Verb, verbs
-from incidents.views.board import is_fragment
 from incidents.views.relatives import Relatives, makes_sense
 from incidents.views.signatures import Signatures
 from incidents.views.timeline import shown

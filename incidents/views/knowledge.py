@@ -11,12 +11,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from accounts import tables
 from accounts.errors import DomainError
+from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from incidents.knowledge_forms import ArticleForm, RetireForm, saying
 from incidents.models import Article, ArticleLink, ArticleQuerySet, ArticleVersion, ArticleVote, Incident
 from incidents.services import knowledge
-from incidents.views.board import is_fragment
 
 FOUND = 6
 form_view = require_http_methods(["GET", "HEAD", "POST"])

@@ -10,6 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts import scope, tables
 from accounts.errors import DomainError
+from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_provider, person_of, require
 from incidents import services
@@ -19,7 +20,6 @@ from incidents.people import mentionable
 from incidents.replies import BLANKS, fill
 from incidents.services.keeping import REPLIES
 from incidents.views.answers import answer
-from incidents.views.board import is_fragment
 from incidents.views.incident import about, form_view, get_incident
 
 

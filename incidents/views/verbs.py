@@ -11,6 +11,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.http import require_http_methods
 
+from accounts.fragments import is_fragment
 from accounts.models import Severity, User
 from accounts.permissions import is_provider, person_of
 from incidents import services
@@ -32,7 +33,6 @@ from incidents.models import Clock, Incident, Satisfaction
 from incidents.permissions import may_ever
 from incidents.states import Verb
 from incidents.views.answers import answer
-from incidents.views.board import is_fragment
 from incidents.views.grouping import GROUPING
 from incidents.views.incident import get_incident
 from incidents.views.pressing import Press, Said

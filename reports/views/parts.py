@@ -5,6 +5,7 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
+from accounts.fragments import is_fragment
 from accounts.permissions import is_provider, person_of, require
 from reports import parts
 from reports.forms import PartForm
@@ -30,7 +31,7 @@ def save(request: HttpRequest, family: str, pk: int, part_id: int) -> HttpRespon
         )
     except writing.ConflictError as conflict:
         return _status(request, conflict.part, revision=said["revision"], conflict=conflict.message, status=422)
-    return _status(request, part, saved=True) if _is_fragment(request) else redirect("reports:detail", family, pk)
+    return _status(request, part, saved=True) if is_fragment(request) else redirect("reports:detail", family, pk)
 
 
 @require_POST
@@ -58,10 +59,6 @@ def settle(request: HttpRequest, family: str, pk: int, comment_id: int) -> HttpR
     made = get_object_or_404(rows, pk=comment_id, part__report_id=pk)
     writing.settle(comment=made, actor=person_of(request), now=timezone.now())
     return redirect(f"/reports/{family}/{pk}/#part-{made.part_id}")
-
-
-def _is_fragment(request: HttpRequest) -> bool:
-    return bool(getattr(request, "htmx", False))
 
 
 def _status(

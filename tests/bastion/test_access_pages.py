@@ -26,10 +26,11 @@ from bastion.models import (
     Node,
     ResourceGroup,
 )
-from bastion.services import authorising, granting, groups, letting_in, requesting, ruling, signing_in
+from bastion.services import authorising, connecting, granting, groups, letting_in, requesting, ruling, ticketing
 from bastion.services.granting import Wanted
 from bastion.services.requesting import Asked
 from bastion.services.ruling import Said
+from bastion.words import ACTIONS
 from tests.bastion.conftest import CONNECT, SSH, server, wish_for
 from tests.conftest import NOW, ClientFor
 
@@ -217,6 +218,12 @@ def test_a_grant_is_given_with_hours_changed_and_taken_back(
     assert "Chen" not in client.get("/bastion/grants/?state=now").content.decode().partition('id="grants"')[2]
     exported = b"".join(client.get("/bastion/grants/?export=csv")).decode()
     assert exported.count("Chen") == 2
+    assert f"{ACTIONS['connect']}, {ACTIONS['forward']}" in exported
+    with scope.platform("test"):
+        unreadable = give(chen, group, alice, windows=[{"days": [0], "from": "09:00", "to": "18:00"}])
+        Grant.objects.filter(pk=unreadable.pk).update(windows=[{"days": "x"}])
+    answer = client.get(f"/bastion/grants/{unreadable.pk}/change/", headers={"HX-Request": "true"})
+    assert answer.status_code == 422
     assert "09:00 – 18:00" in exported
 
 
@@ -323,6 +330,19 @@ def test_one_sees_what_one_may_reach_favourites_first(
     assert order() == ["web-01", "app-01"], "what was used last"
 
 
+def test_only_groups_of_what_one_may_reach_are_offered(
+    jia: Customer, web: Asset, group: ResourceGroup, chen: User, root: User, client_for: ClientFor
+) -> None:
+    with scope.platform("test"):
+        secret = groups.create(customer=jia, name="Secret plan", description="", actor=root, now=NOW)
+        groups.add(group=secret, assets=[server(jia, "db-01")], actor=root, now=NOW)
+    give(chen, web, root)
+    page = client_for(chen).get("/bastion/connect/").content.decode()
+    assert "Shop" in page
+    assert "Secret plan" not in page
+    assert "Secret plan" in client_for(root).get("/bastion/connect/").content.decode()
+
+
 def test_a_star_never_leads_elsewhere(web: Asset, chen: User, client_for: ClientFor) -> None:
     answer = client_for(chen).post(f"/bastion/connect/{web.pk}/star/", {"on": "1", "next": "//evil.example/"})
     assert answer["Location"] == "/bastion/connect/"
@@ -339,6 +359,28 @@ def test_the_way_is_said_in_lines_to_copy(
     denied = client_for(bob).get(f"/bastion/connect/{web.pk}/").content.decode()
     assert "gate.example.com" not in denied
     assert f"/bastion/connect/{web.pk}/ask/" in denied
+
+
+def test_of_a_server_behind_a_node_that_node_alone_is_named(
+    jia: Customer, web: Asset, gateway: Node, chen: User, root: User
+) -> None:
+    now = timezone.now()
+    with scope.platform("test"):
+        own = Node.objects.create(
+            customer=jia,
+            name="jia",
+            state=Node.State.ENROLLED,
+            public_key="k2",
+            ssh_host="gate.jia.example",
+            ssh_port=2222,
+            created_by=root,
+            created_at=NOW,
+            enrolled_at=NOW,
+            seen_at=now,
+        )
+        assert [one.node for one in connecting.gateways(web, now=now)] == [own, gateway]
+        SshAccess.objects.filter(asset=web).update(through=SshAccess.Through.NODE)
+        assert [one.node for one in connecting.gateways(web, now=now)] == [own]
 
 
 def test_a_ticket_is_shown_once_and_opens_one_connection(
@@ -381,9 +423,7 @@ def test_a_ticket_needs_the_right_when_it_is_used(
 ) -> None:
     grant = give(chen, web, root)
     with scope.platform("test"):
-        signing_in.make_ticket(
-            person=chen, asset=web, account="trops", work="x", address="127.0.0.1", now=timezone.now()
-        )
+        ticketing.make(person=chen, asset=web, account="trops", work="a look", address="127.0.0.1", now=timezone.now())
         granting.end(grant=grant, actor=root, now=NOW)
         decision = authorising.decide(chen, web, account="trops", protocol=Protocol.SSH, now=NOW)
     assert not decision.is_allowed
@@ -407,6 +447,8 @@ def test_access_is_asked_for_and_decided_on_pages(
         assert client_for(eve).post(f"/bastion/requests/{asked.pk}/{address}").status_code in (404, 405)
     assert client_for(alice).post(f"/bastion/requests/{asked.pk}/decide/", {"answer": "maybe"}).status_code == 422
     client_for(alice).post(f"/bastion/requests/{asked.pk}/decide/", {"answer": "yes", "words": "ok", "minutes": "30"})
+    late = client_for(alice).post(f"/bastion/requests/{asked.pk}/decide/", {"answer": "no"})
+    assert (late.status_code, "alert-danger" in late.content.decode()) == (422, True), "settled"
     page = client.get(f"/bastion/requests/{asked.pk}/").content.decode()
     assert "data-countdown" in page
     assert "data-countdown" in client.get("/bastion/connect/").content.decode()

@@ -301,6 +301,19 @@ def test_a_networks_group_follows_the_network(jia: Customer, web: Asset, root: U
         assert groups.follow_networks(customer=jia, now=NOW) == 1
         [one, two] = sorted(jia_groups(jia).items())
         assert (one, two) == (("vpc-1", ["web-02"]), ("vpc-2", []))
+        kept = [
+            (entry.action.removeprefix("bastion.group."), entry.object_name, entry.detail.get("names"), entry.actor)
+            for entry in AuditEntry.objects.filter(action__startswith="bastion.group.").order_by("sequence")
+        ]
+    assert kept == [
+        ("create", "vpc-1", None, None),
+        ("create", "vpc-2", None, None),
+        ("add", "vpc-1", ["web-01"], None),
+        ("add", "vpc-2", ["web-02"], None),
+        ("add", "vpc-1", ["web-02"], None),
+        ("remove", "vpc-2", ["web-02"], None),
+        ("remove", "vpc-1", ["web-01"], None),
+    ]
 
 
 def jia_groups(customer: Customer) -> dict[str, list[str]]:

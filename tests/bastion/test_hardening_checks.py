@@ -257,10 +257,9 @@ def test_lines_of_ports_never_break(text: str) -> None:
 
 def test_the_score_is_by_weight_and_unread_does_not_count_as_good() -> None:
     good = {"root-login": Outcome.PASSED, "banner": Outcome.FAILED}
-    assert checks.score(good, frozenset()) == 5 * 100 // 6
-    assert checks.score(good, frozenset({"banner"})) == 100
-    assert checks.score({**good, "banner": Outcome.NOT_CHECKED}, frozenset()) == 5 * 100 // 6
-    assert checks.score({}, frozenset()) is None
+    assert checks.score(good) == 5 * 100 // 6
+    assert checks.score({**good, "banner": Outcome.NOT_CHECKED}) == 5 * 100 // 6
+    assert checks.score({}) is None
 
 
 def test_each_item_has_its_check_its_words_and_a_remedy_that_exists() -> None:

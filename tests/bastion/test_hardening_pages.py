@@ -6,7 +6,7 @@ import json
 from datetime import timedelta
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts import scope
 from accounts.models import Contact, Customer, User
@@ -20,7 +20,7 @@ from bastion.models import (
     HardeningRemedy,
     HardeningRun,
 )
-from bastion.services.hardening import exceptions
+from bastion.services.hardening import exceptions, runs
 from changes.models import ScriptVersion
 from tests.bastion.conftest import server
 from tests.bastion.hardened import SAID, looked_at
@@ -94,6 +94,12 @@ def test_evidence_is_text_whatever_the_server_says(web: Asset, chen: User, clien
         assert "\u202e" not in page
 
 
+def test_moments_in_names_are_those_that_people_read(check: HardeningCheck, login: DirectLogin) -> None:
+    with scope.platform("test"):
+        assert str(check.run) == f"#{check.run_id} 2026-03-02 10:00"
+        assert str(login) == "root@web-01 2026-03-02 10:00:00"
+
+
 def test_the_score_is_drawn_over_time(web: Asset, check: HardeningCheck, chen: User, client_for: ClientFor) -> None:
     with scope.platform("test"):
         looked_at(web, chen, "debian-12", now=NOW + timedelta(days=7))
@@ -132,6 +138,39 @@ def test_a_run_is_begun_followed_and_cancelled(web: Asset, alice: User, client_f
     assert run.state == "cancelled"
     assert "1 / 1" in client.get(answer["Location"]).content.decode()
     assert str(run.pk) in client.get(f"{BASE}runs/").content.decode()
+
+
+def test_of_two_customers_both_runs_are_begun_or_none(
+    web: Asset, yi: Customer, chen: User, client_for: ClientFor
+) -> None:
+    with scope.platform("test"):
+        other = server(yi, "zz-1")
+        runs.begin(customer=yi, assets=[other], actor=chen, now=NOW)
+    client = client_for(chen)
+    assert client.post(f"{BASE}check/", {"asset": [web.pk, other.pk]}).status_code == 302
+    with scope.platform("test"):
+        assert not HardeningRun.objects.filter(customer_id=web.customer_id).exists()
+
+
+@pytest.mark.parametrize("number", ["9" * 30, "9" * 5000, "٣", "-1", "x"])
+@pytest.mark.parametrize("field", ["asset", "customer"])
+def test_what_is_no_number_chooses_no_server(
+    web: Asset, chen: User, client_for: ClientFor, field: str, number: str
+) -> None:
+    assert client_for(chen).post(f"{BASE}check/", {field: number}).status_code == 302
+    with scope.platform("test"):
+        assert not HardeningRun.objects.exists()
+
+
+def test_where_log_ins_were_read_from_is_said_in_words(
+    web: Asset, check: HardeningCheck, chen: User, client_for: ClientFor
+) -> None:
+    with scope.platform("test"):
+        HardenedServer.objects.filter(asset=web).update(logins_from="journal, file")
+    page = text(client_for, chen, f"{BASE}servers/{web.pk}/")
+    with translation.override(chen.language):
+        assert f"{DirectLogin.FoundIn.JOURNAL.label}, {DirectLogin.FoundIn.FILE.label}" in page
+    assert "journal, file" not in page
 
 
 def test_all_servers_of_a_customer_are_looked_at(

@@ -51,6 +51,12 @@ class TestChanges:
         assert not ScriptRun.objects.exists()
         assert not ScriptVersion.objects.get(code="harden-sshd").is_approved
 
+    def test_a_server_of_a_long_name_gets_its_change(self, web: Asset, chen: User) -> None:
+        Asset.objects.filter(pk=web.pk).update(name="w" * 200)
+        web.refresh_from_db()
+        looked_at(web, chen)
+        assert len(propose(web, chen).change.title) == 200
+
     def test_remedies_of_a_server_share_an_incident(self, web: Asset, chen: User) -> None:
         looked_at(web, chen)
         first, second = propose(web, chen), propose(web, chen, "banner")

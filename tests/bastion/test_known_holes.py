@@ -27,7 +27,7 @@ from assets.services.credentials import Entry
 from bastion.gateway import wire
 from bastion.gateway.contract import Account, Client, Person
 from bastion.models import LoginTicket
-from bastion.services import signing_in
+from bastion.services import ticketing
 from bastion.stores import Disk
 from tests.accounts.test_signin import WRONG, sign_in
 from tests.bastion.conftest import server
@@ -206,16 +206,19 @@ def test_wg_cve_2026_91164_one_measure_of_an_address_for_every_credential(
     speaker: Speaker,  # noqa: F811
     jia: Customer,
     chen: User,
+    root: User,
     key: str,  # noqa: F811
     client: Client,  # noqa: F811
     by: str,
     is_held_up: bool,
 ) -> None:
+    web = server(jia, "web-01")
+    give(chen, web, root)
     with scope.platform("test"):
         TOTP.activate(chen, SECRET)
-        _made, ticket = signing_in.make_ticket(
+        _made, ticket = ticketing.make(
             person=chen,
-            asset=server(jia, "web-01"),
+            asset=web,
             account="trops",
             work="a look",
             address=client.address,

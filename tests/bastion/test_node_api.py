@@ -25,7 +25,7 @@ from assets.services.credentials import Entry
 from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
 from bastion.models import BastionSession, LoginTicket, Node, ResourceGroup, SessionCommand
-from bastion.services import enrolling, granting, groups, signing_in, ssh_keys
+from bastion.services import enrolling, granting, groups, signing_in, ssh_keys, ticketing
 from bastion.services.granting import Wanted
 from incidents.models import IncidentAsset
 from tests.bastion.conftest import CONNECT, SSH, server
@@ -258,7 +258,7 @@ def test_a_ticket_is_good_once_from_its_own_address(
 ) -> None:
     give(chen, web, root)
     with scope.platform("test"):
-        _made, ticket = signing_in.make_ticket(
+        _made, ticket = ticketing.make(
             person=chen, asset=web, account="trops", work="a look", address=CLIENT.address, now=timezone.now()
         )
     assert speaker.refused("by-ticket", wire.ByTicket(ticket, client)).code == "refused", "from elsewhere"
@@ -290,7 +290,7 @@ def test_a_customers_node_signs_in_nobody_who_has_nothing_to_do_with_the_custome
         TOTP.activate(chen, SECRET)
         node, now = Node.objects.get(pk=at_yi.number), timezone.now()
         token = signing_in.token_for(chen, node)
-        _made, ticket = signing_in.make_ticket(
+        _made, ticket = ticketing.make(
             person=chen, asset=web, account="trops", work="a look", address=CLIENT.address, now=now
         )
     person = at_yi.ask("by-key", wire.ByKey(chen.email, key, CLIENT), Person)
@@ -483,7 +483,10 @@ def test_an_unknown_host_key_is_taken_at_first_sight_only_where_the_group_says_s
 @pytest.fixture
 def running(speaker: Speaker, web: Asset, chen: User, root: User, key: str) -> str:
     give(chen, web, root)
-    return speaker.ask("access", want(signed_in(speaker, chen, key), "web-01"), Access).session_id
+    session = speaker.ask("access", want(signed_in(speaker, chen, key), "web-01"), Access).session_id
+    with scope.platform("test"):
+        BastionSession.objects.update(allowed_at=NOW)
+    return session
 
 
 def fact(session: str, number: int, kind: str, **data: object) -> Fact:
@@ -535,7 +538,50 @@ def test_a_node_speaks_of_its_own_sessions_alone(speaker: Speaker, running: str)
 
 @pytest.mark.parametrize(
     "data",
-    [{}, {"text": 5}, {"text": "a\0b"}, {"at_s": "x"}, {"rule": 10**30}, {"exit": True}, {"text": "x" * 200_000}],
+    [
+        {},
+        {"text": 5},
+        {"text": "a\0b"},
+        {"at_s": "x"},
+        {"rule": 10**30},
+        {"rule": 2**40},
+        {"exit": 2**40},
+        {"exit": True},
+        {"text": "x" * 200_000},
+    ],
 )
 def test_a_fact_of_any_shape_is_kept_as_far_as_it_goes(speaker: Speaker, running: str, data: dict[str, object]) -> None:
     assert tell(speaker, fact(running, 1, "command", **data)) == {running: 1}
+
+
+@pytest.mark.parametrize("data", [{"path": ["a\0b"]}, {"a\0b": "c"}, {"path": {"a": "\0"}}])
+def test_an_event_of_any_shape_is_kept_as_far_as_it_goes(
+    speaker: Speaker, running: str, data: dict[str, object]
+) -> None:
+    assert tell(speaker, fact(running, 1, "file\0", **data)) == {running: 1}
+
+
+@pytest.mark.parametrize("at", [-1e300, 0.0, 1e300])
+def test_a_session_ended_between_its_beginning_and_now_whatever_a_node_says(
+    speaker: Speaker, running: str, at: float
+) -> None:
+    before = timezone.now()
+    assert tell(speaker, Fact(running, 1, at, "ended", {"reason": "exit", "exit": 2**40})) == {running: 1}
+    with scope.platform("test"):
+        ended_at = BastionSession.objects.get(uid=running).ended_at
+    assert ended_at is not None
+    assert ended_at == NOW if at <= 0 else before <= ended_at <= timezone.now()
+
+
+def test_who_disconnected_a_session_is_known(speaker: Speaker, running: str, root: User) -> None:
+    assert tell(speaker, fact(running, 1, "ended", reason="killed", by=root.pk)) == {running: 1}
+    with scope.platform("test"):
+        assert BastionSession.objects.joined().get(uid=running).ended_by == root
+
+
+@pytest.mark.parametrize("by", [10**9, 2**50, "root", None])
+def test_nobody_ended_it_by_a_number_that_nobody_has(speaker: Speaker, running: str, by: object) -> None:
+    assert tell(speaker, fact(running, 1, "ended", reason="killed", by=by)) == {running: 1}
+    with scope.platform("test"):
+        session = BastionSession.objects.get(uid=running)
+    assert (session.ending, session.ended_by) == ("killed", None)

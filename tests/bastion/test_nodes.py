@@ -19,7 +19,7 @@ from bastion.models import Node, NodeLoad
 from bastion.plot import HEIGHT, MARGIN, WIDTH, plot
 from bastion.services import enrolling, living, node_watch
 from incidents.models import Incident, TimelineEntry
-from notify.models import Delivery
+from notify.models import Delivery, Topic
 from tests.bastion.test_node_api import Speaker
 from tests.conftest import NOW, ClientFor
 
@@ -175,11 +175,15 @@ def test_a_silent_node_of_a_customer_is_an_incident_once_and_its_return_is_writt
     assert Delivery.objects.filter(user=root, key__endswith=":over").count() == 1
 
 
-def test_the_platforms_own_is_told_to_administrators_alone(db: None, root: User, alice: User) -> None:
-    enrolled()
+def test_the_platforms_own_is_told_to_the_provider_and_only_administrators_are_led_to_its_page(
+    db: None, root: User, lin: User, alice: User
+) -> None:
+    node = enrolled()
     looked(*(NOW + timedelta(seconds=seconds) for seconds in range(0, 400, 20)))
     assert not Incident.objects.exists()
-    assert Delivery.objects.filter(user=root, key__contains=":silent").count() == 1
+    [to_root] = Delivery.objects.filter(user=root, key__contains=":silent")
+    [to_lin] = Delivery.objects.filter(user=lin, key__contains=":silent")
+    assert (to_root.topic, to_root.url, to_lin.url) == (Topic.ALERT, f"/bastion/nodes/{node.pk}/", "")
     assert not Delivery.objects.filter(user=alice).exists()
 
 

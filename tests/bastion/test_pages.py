@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from django.utils import translation
 
 from accounts import scope
 from accounts.models import AuditEntry, Customer, User
@@ -11,6 +12,7 @@ from assets.models import Asset
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact, SshKey
 from bastion.services import authorising, groups, living
 from bastion.trigrams import trigrams
+from bastion.words import event_word, refused_word, verdict_word
 from tests.bastion.conftest import wish_for
 from tests.conftest import NOW, ClientFor
 
@@ -106,7 +108,25 @@ def test_a_message_needs_words(session: BastionSession, alice: User, client_for:
 def test_both_lists_are_exported(session: BastionSession, root: User, client_for: ClientFor) -> None:
     client = client_for(root)
     assert b"web-01" in b"".join(client.get("/bastion/sessions/?export=csv"))
-    assert b"systemctl" in b"".join(client.get(f"/bastion/sessions/{session.pk}/?export=csv"))
+    commands = b"".join(client.get(f"/bastion/sessions/{session.pk}/?export=csv")).decode()
+    assert "systemctl" in commands
+    with translation.override(root.language):
+        assert verdict_word("deny") in commands
+
+
+@pytest.mark.parametrize(("what", "is_word"), [("target", True), ("connect", True), ("paste", True), ("du -sh", False)])
+def test_what_a_node_refused_is_said_in_words(
+    session: BastionSession, root: User, client_for: ClientFor, what: str, is_word: bool
+) -> None:
+    with scope.platform("test"):
+        SessionFact.objects.create(
+            customer_id=session.customer_id, session=session, number=9, at=NOW, kind="refused", data={"what": what}
+        )
+    page = client_for(root).get(f"/bastion/sessions/{session.pk}/").content.decode()
+    with translation.override(root.language):
+        shown = f"{event_word('refused')} {refused_word(what)}"
+    assert shown in page
+    assert (what not in shown) == is_word
 
 
 def test_a_node_is_announced_drained_and_revoked(root: User, client_for: ClientFor) -> None:

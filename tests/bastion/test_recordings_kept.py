@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import csv
 import errno
 import io
 import json
@@ -253,6 +254,18 @@ def test_what_does_not_follow_or_unpacks_to_something_else_is_refused(
     assert pieces(session) == []
     take()
     assert len(pieces(session)) == 1
+
+
+def test_evidence_of_many_commands_goes_out_in_parts(session: BastionSession, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "ROWS_AT_ONCE", 3)
+    for number in range(10, 20):
+        kept.command(session, number, f"echo {'x' * 20_000}", 1.0)
+    with scope.platform("test"):
+        parts = list(exporting.bundle(BastionSession.objects.joined().get(pk=session.pk)))
+    assert max(len(part) for part in parts) < 100_000
+    with zipfile.ZipFile(io.BytesIO(b"".join(parts))) as archive:
+        assert len(list(csv.reader(io.StringIO(archive.read("commands.csv").decode())))) == 11
+        assert len(list(csv.reader(io.StringIO(archive.read("files.csv").decode())))) == 1
 
 
 def test_evidence_proves_itself_without_the_portal(session: BastionSession, tmp_path: Path) -> None:

@@ -229,7 +229,7 @@ def test_what_is_no_number_in_an_address_is_harmless(
 def test_a_piece_that_is_lost_is_said_to_be_gone(session: BastionSession, root: User, client_for: ClientFor) -> None:
     viewer = Viewer(client_for(root), session)
     with scope.platform("test"):
-        keeping.remove(session.pieces.select_related("session").get(number=2))
+        keeping.remove_all(list(session.pieces.filter(number=2)))
     assert viewer.get("2/").status_code == 410  # type: ignore[attr-defined]
     assert viewer.get("search/?q=END").status_code == 200  # type: ignore[attr-defined]
 

@@ -15,12 +15,12 @@ from assets.models import Asset
 from bastion import tasks
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
-from bastion.models import AccessRequest, Grant
+from bastion.models import AccessRequest, Grant, ResourceGroup
 from bastion.services import authorising, groups, requesting
 from bastion.services.requesting import Asked
 from notify.models import Delivery
 from tests.bastion.conftest import server
-from tests.conftest import NOW
+from tests.conftest import NOW, ClientFor
 from timers.models import Timer
 
 HOUR = timedelta(hours=1)
@@ -85,6 +85,23 @@ def test_a_groups_administrator_decides_about_its_servers_alone(
         requesting.grant(request=mine, words="", actor=bob, now=NOW)
         with pytest.raises(PermissionDenied):
             requesting.grant(request=elsewhere, words="", actor=bob, now=NOW)
+
+
+@pytest.mark.usefixtures("_bobs_group")
+def test_of_what_they_put_in_themselves_they_are_not_asked(
+    jia: Customer, web: Asset, chen: User, bob: User, alice: User, client_for: ClientFor
+) -> None:
+    own = server(jia, "web-02")
+    with scope.platform("test"):
+        group = ResourceGroup.objects.get()
+        groups.add(group=group, assets=[own], actor=bob, now=NOW)
+    asked = ask(chen, own)
+    assert told(asked) == {"Alice", "Root"}
+    assert client_for(bob).get(f"/bastion/requests/{asked.pk}/").status_code == 404
+    page, hers = (client_for(one).get(f"/bastion/groups/{group.pk}/").content.decode() for one in (bob, alice))
+    assert f"/bastion/reach/resource/{web.pk}/" in page
+    assert f"/bastion/reach/resource/{own.pk}/" not in page, "a link that would not open"
+    assert f"/bastion/reach/resource/{own.pk}/" in hers
 
 
 @pytest.mark.usefixtures("_bobs_group")

@@ -57,6 +57,14 @@ def test_it_goes_when_its_time_is_over_and_its_chain_stays(session: BastionSessi
     assert purge_at(session, NOW + 2 * YEAR) == 0
 
 
+def test_what_arrived_late_stays_as_long(node: Node, web: Asset, root: User, tmp_path: Path) -> None:
+    late = kept.begin(node, web, root)
+    kept.record(late, tmp_path, kept.lines("hello\r\n"), now=NOW + YEAR)
+    kept.end(late)
+    assert purge_at(late, NOW + 2 * YEAR) == 0
+    assert purge_at(late, NOW + 2 * YEAR + timedelta(seconds=1)) == 1
+
+
 def test_what_runs_or_is_held_stays(session: BastionSession, alice: User, node: Node, web: Asset, root: User) -> None:
     with scope.platform("test"):
         retaining.hold(session=session, reason="asked for by the court", actor=alice, now=NOW)
@@ -182,9 +190,11 @@ def test_the_page_shows_ones_own_rule_and_holds(
         assert RecordingHold.objects.get().lifted_by == alice
 
 
-def test_the_task_looks_at_every_customer(session: BastionSession) -> None:
-    with scope.platform("test"):
-        BastionSession.objects.filter(pk=session.pk).update(ended_at=NOW - 3 * YEAR)
+def test_the_task_looks_at_every_customer(node: Node, web: Asset, root: User, tmp_path: Path) -> None:
+    long_ago = NOW - 3 * YEAR
+    session = kept.begin(node, web, root)
+    kept.record(session, tmp_path, kept.lines("hello\r\n"), now=long_ago)
+    kept.end(session, now=long_ago)
     purge()
     assert not is_there(session)
 

@@ -153,8 +153,17 @@ def test_files_are_found_by_path_and_by_what_is_in_them(
         assert "/etc/nginx/nginx.conf" in page, query
         assert "theirs" not in page
     assert "/etc/nginx" not in client.get("/bastion/files/?direction=down").content.decode()
-    assert "/etc/nginx" not in client.get("/bastion/files/?larger=1000000").content.decode()
     assert "nginx.conf" in client.get("/bastion/files/?export=csv&q=nginx").content.decode()
+
+
+def test_a_file_is_found_by_its_sha256_in_an_index(session: BastionSession, alice: User) -> None:
+    with scope.user(alice), connection.cursor() as cursor:
+        query, params = searching.files(alice, "ab" * 32).query.sql_with_params()
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(f"EXPLAIN {query}", params)
+        plan = "\n".join(line for (line,) in cursor.fetchall())
+        cursor.execute("SET LOCAL enable_seqscan = on")
+    assert "session_transfer_by_sha256" in plan
 
 
 def test_the_index_is_used_under_the_policies(session: BastionSession, alice: User) -> None:

@@ -11,7 +11,7 @@ from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset
 from bastion.gateway.contract import Action, Front
-from bastion.models import BastionSession, Node, SessionShare
+from bastion.models import BastionSession, Grant, Node, SessionShare
 from bastion.services import authorising, granting, web_terminal
 from bastion.services.granting import Wanted
 from tests.bastion.conftest import CONNECT, SSH, wish_for
@@ -55,3 +55,19 @@ def test_an_invitation_holds_as_long_as_the_guests_own_right(
         with pytest.raises(DomainError) as refusal:
             web_terminal.invitation(lin, share_id=made.pk, now=NOW + HOUR)
     assert refusal.value.code == "no_share"
+
+
+def test_an_invitation_holds_as_long_as_its_host_may_share(
+    session: BastionSession, web: Asset, chen: User, root: User, alice: User
+) -> None:
+    made = share(session, alice, may_type=False)
+    with scope.platform("test"):
+        assert web_terminal.invitation(alice, share_id=made.pk, now=NOW) == made
+        granting.replace(grant=Grant.objects.get(person=chen), wanted=Wanted(CONNECT, SSH), actor=root, now=NOW)
+        with pytest.raises(DomainError) as refusal:
+            web_terminal.invitation(alice, share_id=made.pk, now=NOW)
+    assert refusal.value.code == "no_share"
+
+
+def test_a_session_is_named_by_the_time_that_people_read(session: BastionSession) -> None:
+    assert str(session) == "trops@web-01 2026-03-02 10:00:00"

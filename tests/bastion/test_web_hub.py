@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.gateway.contract import Action, Client, Language, Person, WebGuest, WebReturn, WebTerminal
+from bastion.gateway.contract import Action, Client, Language, Person, Refused, WebGuest, WebReturn, WebTerminal
 from bastion.gateway.streams import Frame, Stream, StreamClosed
-from bastion.gateway.web import hub, messages
+from bastion.gateway.web import desk, hub, messages
 from bastion.gateway.web.desk import Desk
 from bastion.gateway.web.messages import EVENT, INPUT, LONGEST, OUTPUT, BadMessage, Messages
 from bastion.gateway.web.pasting import Pasting
@@ -179,6 +179,13 @@ async def test_a_guest_who_is_far_behind_gets_the_screen_as_it_is_and_holds_up_n
     assert len(guest.shown) < 1_500_000
     await owner.type("echo 'mo''re'\r")
     await guest.sees(b"more")
+
+
+async def test_a_full_node_does_not_say_that_it_stops(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(desk, "MOST_SESSIONS", 0)
+    with pytest.raises(Refused) as refusal:
+        await office.desk.terminal(WebTerminal(office.person, HERE, "web-01", "", "", 80, 24), Seat().node)
+    assert (refusal.value.code, str(refusal.value.words)) == ("too_many", "")
 
 
 @needs_terminal

@@ -148,6 +148,8 @@ def test_who_declines_sends_it_back(
         transferring.answered(attestation_id=asked.pk, now=NOW)
     transfer.refresh_from_db()
     assert transfer.state == (State.UNDER_WAY if is_acceptance else State.DRAFT)
+    assert (transfer.transferred_at, transfer.transferred_by, transfer.erase_by) == (None, None, None)
+    assert not Timer.objects.filter(key__startswith=f"transfer:{transfer.pk}:", fired_at=None).exists()
     told = Delivery.objects.filter(subject__contains=transfer.number, user=lin, medium="email")
     assert told.count() == 1 + is_acceptance
     if is_acceptance:

@@ -110,7 +110,7 @@ class Desk:
         """`may_ask`: name and password of the person's own are asked for; they are kept for nothing beside."""
         person, client = asked.person, asked.client
         if len(self._sessions) >= MOST_SESSIONS:
-            raise Refused("too_many", say(person.language, "end_node"))
+            raise Refused("too_many", "")
         try:
             wish = Wish(person, client, Front.WEB, asked.resource, asked.account, asked.work)
             access = await self._node.portal.authorise(wish)

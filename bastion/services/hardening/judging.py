@@ -83,7 +83,7 @@ def _count(check: HardeningCheck, outcomes: Mapping[str, Outcome], excepted: fro
     check.failed = _how_many(counted.values(), Outcome.FAILED)
     check.unknown = _how_many(counted.values(), Outcome.NOT_CHECKED)
     check.excepted = len(outcomes) - len(counted)
-    check.score = checks.score(counted, frozenset())
+    check.score = checks.score(counted)
 
 
 def _how_many(outcomes: Iterable[Outcome], which: Outcome) -> int:

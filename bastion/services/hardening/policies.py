@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -128,11 +128,6 @@ def standards(
             cloud=(clouds or {}).get(asset.pk),
         )
     return found
-
-
-def entries(policy: HardeningPolicy, platform: Iterable[str]) -> tuple[str, ...]:
-    """The addresses from which the bastion comes to this customer's servers, as far as anybody has said or seen."""
-    return tuple(dict.fromkeys([*policy.bastions, *_addresses_of_nodes({policy.customer_id}), *platform]))
 
 
 def _addresses_of_nodes(customer_ids: Collection[int]) -> list[str]:

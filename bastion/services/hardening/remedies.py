@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import Q
@@ -20,7 +20,7 @@ from bastion.hardening.catalogue import Item, items
 from bastion.models import HardenedServer, HardeningRemedy, HardeningResult, HardeningRun
 from bastion.services.hardening import policies, runs
 from bastion.services.hardening.rights import require
-from changes.catalogue import Field, field_of, operations
+from changes.catalogue import operations
 from changes.models import Change, ChangeState, HostState, ScriptHost, ScriptVersion
 from changes.scripts import as_lines, shipped
 from changes.services import drafting, script_library
@@ -32,6 +32,7 @@ from incidents.services import opening
 OVER: Final = (ChangeState.CANCELLED, ChangeState.CLOSED, ChangeState.ROLLED_BACK, ChangeState.FAILED)
 PORTS: Final = "port-closing"
 BY_KEY: Final = "ssh-authentication"
+LONGEST_TITLE: Final = 200
 log = logging.getLogger(__name__)
 
 
@@ -63,7 +64,7 @@ def propose(*, asset: Asset, item: str, values: Mapping[str, str], actor: User, 
     change = drafting.draft(
         customer=asset.customer,
         content=Content(
-            title=_("%(item)s: %(server)s") % {"item": said(entry.name), "server": asset.name},
+            title=(_("%(item)s: %(server)s") % {"item": said(entry.name), "server": asset.name})[:LONGEST_TITLE],
             operation=operation.code,
             fields=_fields(entry, asset, values, actor, now),
             assets=(asset,),
@@ -141,11 +142,6 @@ def _adopt(code: str, actor: User, now: datetime) -> None:
     newest = ScriptVersion.objects.filter(code=code, customer=None, retired_at=None).order_by("-number").first()
     if newest is None and code in shipped():
         script_library.adopt(code=code, actor=actor, now=now)
-
-
-def fields(asked: Sequence[Mapping[str, Any]]) -> tuple[Field, ...]:
-    """The questions of a shipped script."""
-    return tuple(field_of(one) for one in asked)
 
 
 def is_approved(code: str) -> bool:
