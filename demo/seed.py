@@ -21,7 +21,20 @@ from assets.models import Asset, CloudAccount, SyncRun
 from assets.services import accounts as cloud_accounts
 from assets.services import inventory, syncing
 from changes.services import trail_verdicts
-from demo import accidents, changes, duties, history, incoming, outgoing, records, requests, scripts, servers
+from demo import (
+    accidents,
+    changes,
+    doors,
+    duties,
+    history,
+    incoming,
+    outgoing,
+    records,
+    reports,
+    requests,
+    scripts,
+    servers,
+)
 from demo import credentials as demo_credentials
 from demo.aliyun import cloud
 from demo.aliyun.server import CloudServer
@@ -81,11 +94,13 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         customer_manager = User.objects.get(email=PROJECT_MANAGER)
         pair = (staff[ENGINEER], staff[ROSTER[1]])
         servers.write(customer=first, manager=customer_manager, engineers=pair, now=now)
+        doors.write(customer=first, manager=customer_manager, engineers=pair, now=now)
         scripts.fill_library(engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         scripts.write(customer=first, engineer=staff[ENGINEER], now=now)
         cast = changes.Cast(staff[ENGINEER], staff[MANAGER], staff[SECURITY], customer_manager)
         changes.write(customer=first, cast=cast, now=now)
         duties.write(customer=first, engineer=staff[ENGINEER], now=now)
+        reports.write(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         accidents.leave_in_the_past(now=now)
     return True
 

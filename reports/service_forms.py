@@ -11,15 +11,20 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
+from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import Customer, User
+from accounts.numbers import row_number
+from assets.models import Asset
+from incidents.models import Incident
 from incidents.months import Month
 from reports.kinds.registry import KINDS
 from reports.models import ReportKind, ReportPlan
 from reports.models.service import ACCENT
 
 MONTHS_BACK: Final = 24
+NAMES: Final = re.compile(r"[,，;；\n]")
 COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
 LARGEST_LOGO: Final = 512 * 1024
 LOGO_MARKS: Final[Mapping[str, bytes]] = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff"}
@@ -36,6 +41,16 @@ class NewReportForm(forms.Form):
         label=_("About"), max_length=200, required=False, help_text=_("Stands behind the title; may be empty.")
     )
 
+    resources = forms.CharField(
+        label=_("Resources"),
+        max_length=2000,
+        required=False,
+        help_text=_("Names or instance IDs, separated by commas; empty: all. The monthly report has all."),
+    )
+    incident = forms.CharField(
+        label=_("Incident"), max_length=20, required=False, help_text=_("Its number, for a fault analysis.")
+    )
+
     def __init__(self, *args: Any, today: date, **options: Any) -> None:
         super().__init__(*args, **options)
         customers: Any = self.fields["customer"]
@@ -47,13 +62,37 @@ class NewReportForm(forms.Form):
         months.choices = [(str(this.shifted(-back)),) * 2 for back in range(MONTHS_BACK)]
         self.initial.setdefault("month", str(this.shifted(-1)))
 
+    def clean(self) -> dict[str, Any]:
+        said: dict[str, Any] = super().clean() or self.cleaned_data
+        customer = said.get("customer")
+        if customer is None:
+            return said
+        said["assets"], said["of_incident"] = [], None
+        for name in filter(None, (one.strip() for one in NAMES.split(said.get("resources", "")))):
+            found = Asset.objects.filter(Q(name__iexact=name) | Q(provider_id=name), customer=customer).first()
+            if found is None:
+                self.add_error("resources", _("This customer has no resource “%(name)s”.") % {"name": name})
+            else:
+                said["assets"].append(found.pk)
+        if number := said.get("incident", "").strip():
+            digits = number.rpartition("-")[2]
+            rows = Incident.objects.filter(customer=customer).for_both_sides()
+            incident = rows.filter(pk=row_number(digits) or 0).first()
+            if incident is None:
+                self.add_error("incident", _("This customer has no such incident."))
+            else:
+                said["of_incident"] = incident.pk
+        return said
+
     def wish(self) -> dict[str, Any]:
         said = self.cleaned_data
+        wishes = {"assets": said["assets"], "incident": said["of_incident"]}
         return {
             "customer": said["customer"],
             "kind": ReportKind(said["kind"]),
             "month": Month.parse(said["month"]),
             "subject": said["subject"] if said["kind"] != ReportKind.MONTHLY else "",
+            "wishes": {name: value for name, value in wishes.items() if value},
         }
 
 

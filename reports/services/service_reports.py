@@ -99,6 +99,8 @@ def open_by_hand(
         known = ServiceReport.objects.monthly().filter(customer=customer, period=str(month)).first()
         if known is not None:
             return known
+    if kind == ReportKind.MONTHLY:
+        wishes = None  # the month is about everything
     if month.starts_at >= now:
         raise DomainError(_("That month has not begun."), code="future")
     if served(customer, month.starts_at, month.ends_at) is None:

@@ -1,0 +1,107 @@
+"""Reports on demand (R79, R117, R118): each kind is read, printed and taken as a workbook."""
+
+from __future__ import annotations
+
+import io
+from datetime import UTC, datetime
+
+import openpyxl
+import pytest
+
+from accounts import scope
+from accounts.models import Contract, Customer, Severity, User
+from assets.models import Asset
+from incidents.models import Incident
+from incidents.months import Month
+from reports import blocks, pdf, service_document
+from reports.kinds.registry import KINDS
+from reports.models import ReportKind, ServiceFigures, ServicePart, ServiceReport
+from reports.services import service_reports, writing
+from tests.conftest import ClientFor
+from tests.incidents.conftest import alarm, make_asset
+
+NOW = datetime(2026, 4, 2, 2, tzinfo=UTC)
+MONTH = Month(2026, 3)
+
+
+@pytest.fixture
+def database(jia: Customer) -> Asset:
+    with scope.platform("test"):
+        Contract.objects.update(starts_on="2026-01-01", ends_on="2026-12-31")
+    asset = make_asset(jia, "orders-db")
+    make_asset(jia, "web-01")
+    with scope.platform("test"):
+        Asset.objects.filter(customer=jia).update(created_at=datetime(2026, 2, 1, tzinfo=UTC))
+        Asset.objects.filter(pk=asset.pk).update(kind="rds", engine="MySQL 8.0")
+    return asset
+
+
+def asked(client_for: ClientFor, chen: User, jia: Customer, kind: str, **more: str) -> ServiceReport:
+    form = {
+        "customer": jia.pk,
+        "kind": kind,
+        "month": "2026-03",
+        "subject": "",
+        "resources": "",
+        "incident": "",
+        **more,
+    }
+    answer = client_for(chen).post("/reports/new/", form)
+    assert answer.status_code == 302, answer.content.decode()[-2000:]
+    with scope.platform("test"):
+        report = ServiceReport.objects.latest("pk")
+        reading = ServiceFigures.objects.get(report=report)
+        assert service_reports.read_figures(reading_id=reading.pk, clock=lambda: NOW)
+        return ServiceReport.objects.select_related("customer", "author").get(pk=report.pk)
+
+
+def tables(report: ServiceReport) -> dict[str, blocks.Table]:
+    return {table.key: table for part in blocks.read(report.figures["parts"]) for table in part.tables()}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ReportKind if kind != ReportKind.MONTHLY])
+def test_each_kind_is_read_printed_and_a_workbook(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor, kind: ReportKind
+) -> None:
+    report = asked(client_for, chen, jia, kind)
+    assert [part["name"] for part in report.figures["parts"]] == [part.name for part in KINDS[kind]]
+    assert pdf.make(service_document.preview(writing.content_of(report, 1))).startswith(b"%PDF-")
+    page = client_for(chen)
+    book = openpyxl.load_workbook(io.BytesIO(page.get(f"/reports/service/{report.pk}/workbook/").content))
+    assert book.sheetnames
+    assert page.get(f"/reports/service/{report.pk}/").status_code == 200
+
+
+def test_a_fault_is_told_with_its_databases_and_its_timeline(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor
+) -> None:
+    incident = alarm(database, severity=Severity.HIGH, title="Replication has stopped")
+    report = asked(client_for, chen, jia, "database_fault", incident=incident.number)
+    found = tables(report)
+    assert [row[0] for row in found["resources"].rows] == ["orders-db"]
+    assert found["incident"].rows[0][1] == f"{incident.number} Replication has stopped"
+    assert len(found["process"].rows) >= 1
+    with scope.platform("test"):
+        names = list(ServicePart.objects.filter(report=report).values_list("name", flat=True))
+    assert names == ["fault", "cause", "solution", "avoidance"]
+
+
+def test_a_report_about_some_resources_is_about_no_other(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor
+) -> None:
+    assert len(tables(asked(client_for, chen, jia, "inventory"))["resources"].rows) == 2
+    some = asked(client_for, chen, jia, "inventory", resources="orders-db")
+    assert [row[0] for row in tables(some)["resources"].rows] == ["orders-db"]
+
+
+def test_another_customers_resource_or_incident_is_unknown(
+    database: Asset, jia: Customer, yi: Customer, chen: User, client_for: ClientFor
+) -> None:
+    theirs = alarm(make_asset(yi, "secret-host"))
+    form = {"customer": jia.pk, "kind": "inventory", "month": "2026-03"}
+    page = client_for(chen)
+    assert page.post("/reports/new/", {**form, "resources": "secret-host"}).status_code == 422
+    assert page.post("/reports/new/", {**form, "kind": "database_fault", "incident": theirs.number}).status_code == 422
+    with scope.platform("test"):
+        assert not ServiceReport.objects.exists()
+        assert Incident.objects.filter(pk=theirs.pk).exists()
