@@ -154,7 +154,7 @@ def _one(person: User, node: Node, name: str, now: datetime) -> Found:
         words = _("Several resources are called %(name)s: choose one by its number.") % {"name": name}
         raise NotYet(wire.No("ambiguous", words, choices=choices))
     [asset] = meant
-    return Found(asset, authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now))
+    return _found(person, asset, now)
 
 
 def _account(found: Found, name: str) -> Credential | None:

@@ -31,6 +31,7 @@ from notify.inbound import commands, mail, plain
 from notify.inbound.commands import Word
 from notify.inbound.mail import Mail
 from notify.models import Delivery
+from notify.services import bounces
 
 Verdict = InboundMessage.Verdict
 Reason = InboundMessage.Reason
@@ -47,6 +48,8 @@ def read(message: InboundMessage, now: datetime) -> None:
     message.sender, message.sender_id = f"{letter.sender_name} <{letter.sender}>"[:200], letter.sender[:200]
     message.subject, message.text = letter.subject, letter.text
     message.conversation = letter.message_id[:200]
+    if letter.returned is not None:
+        bounces.note(returned=letter.returned, now=now)
     if reason := _not_for_people(message, letter):
         message.verdict, message.reason = Verdict.IGNORED, reason
         return

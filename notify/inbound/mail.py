@@ -40,6 +40,15 @@ class Enclosure:
 
 
 @dataclass(frozen=True, slots=True)
+class Returned:
+    """A mail that could not be delivered, for good (RFC 3464): which, the status code, what the other server said."""
+
+    message_ids: tuple[str, ...]
+    status: str
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Mail:
     """`machine` says why it is no person's mail: automatic, bounce or mailing_list; empty for people's."""
 
@@ -54,6 +63,8 @@ class Mail:
     machine: str
     vouched: tuple[str, str]
     """The server and the words of the topmost Authentication-Results."""
+    returned: Returned | None = None
+    """Of a bounce: what came back and why."""
 
     @property
     def domain(self) -> str:
@@ -131,7 +142,27 @@ def _mail(message: Message) -> Mail:
         enclosures=files,
         machine=_machine(message, sender),
         vouched=_vouched(message),
+        returned=_returned(message),
     )
+
+
+def _returned(message: Message) -> Returned | None:
+    """None for what is no report of a failure, and for one that says it will be tried again."""
+    if message.get_content_type() != "multipart/report":
+        return None
+    ids: list[str] = []
+    status = words = ""
+    has_failed = False
+    for part, _number in zip(message.walk(), range(MOST_PARTS), strict=False):
+        if _raw(part, "Action").strip().lower() == "failed":
+            has_failed = True
+            status = reading.text(_raw(part, "Status"), 20)
+            words = reading.text(_raw(part, "Diagnostic-Code").partition(";")[2], 300)
+        if part is not message:
+            ids += IDENTIFIER.findall(_raw(part, "Message-ID"))
+        if part.get_content_type() == "text/rfc822-headers":
+            ids += IDENTIFIER.findall(str(message_from_bytes(_bytes(part)).get("Message-ID", "")))
+    return Returned(tuple(dict.fromkeys(ids[:MOST_REFERENCES])), status, words) if has_failed and ids else None
 
 
 def _machine(message: Message, sender: str) -> str:

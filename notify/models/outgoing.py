@@ -200,6 +200,8 @@ class Delivery(SharedModel):
     created_at = models.DateTimeField(_("created at"))
     settled_at = models.DateTimeField(_("settled at"), null=True, blank=True)
     read_at = models.DateTimeField(_("read at"), null=True, blank=True)
+    returned_at = models.DateTimeField(_("came back at"), null=True, blank=True)
+    returned_because = models.CharField(_("why it came back"), max_length=340, blank=True)
 
     objects: ClassVar = SharedManager.from_queryset(DeliveryQuerySet)()
 

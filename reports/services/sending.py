@@ -32,10 +32,11 @@ SALT: Final = "reports"
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """A recipient with what the mail server said."""
+    """A recipient with what became of the mail; `returned`: why it came back."""
 
     recipient: WrittenRecipient
     mail: str
+    returned: str = ""
 
 
 def candidates(report: WrittenReport) -> list[User]:
@@ -136,8 +137,16 @@ def receipts(issue: WrittenIssue) -> list[Receipt]:
     recipients = list(rows.select_related("user", "sent_by", "issue__report"))
     keys = {_key(recipient): recipient.pk for recipient in recipients}
     mails = Delivery.objects.filter(key__in=keys, medium=Delivery.Medium.EMAIL)
-    said = {keys[mail.key]: str(mail.get_state_display()) for mail in mails}
-    return [Receipt(recipient, said.get(recipient.pk, "")) for recipient in recipients]
+    said = {keys[mail.key]: mail for mail in mails}
+    return [_receipt(recipient, said.get(recipient.pk)) for recipient in recipients]
+
+
+def _receipt(recipient: WrittenRecipient, mail: Delivery | None) -> Receipt:
+    if mail is None:
+        return Receipt(recipient, "")
+    if mail.returned_at is not None:
+        return Receipt(recipient, _("came back"), mail.returned_because or _("no reason was given"))
+    return Receipt(recipient, str(mail.get_state_display()))
 
 
 def _give(report: WrittenReport, issue: WrittenIssue, person: User, actor: User, now: datetime) -> WrittenRecipient:

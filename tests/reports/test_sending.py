@@ -11,7 +11,9 @@ from django.utils import timezone
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contact, Customer, User
+from notify.inbound.mail import Returned
 from notify.models import Delivery
+from notify.services import bounces
 from reports.models import AccidentIssue, AccidentRecipient, AccidentReport, WrittenRecipient
 from reports.services import families, sending
 from tests.conftest import ClientFor
@@ -142,3 +144,18 @@ def test_in_the_portal_the_recipient_confirms_and_others_do_not(
     assert client_for(alice).post(f"{address}receipt/").status_code == 302
     with scope.platform("test"):
         assert AccidentRecipient.objects.get().received_by == "portal"
+
+
+def test_a_mail_that_came_back_is_seen_beside_its_recipient(issue: AccidentIssue, chen: User, alice: User) -> None:
+    send(issue, chen, alice)
+    with scope.platform("test"):
+        delivery = Delivery.objects.get(user=alice, medium="email", subject__contains=issue.report.number)
+        back = Returned((f"rdmp.delivery.{delivery.pk}@testserver",), "5.1.1", "550 no such user")
+        foreign = Returned((f"rdmp.delivery.{delivery.pk}@elsewhere.example",), "5.1.1", "550 no such user")
+        assert bounces.note(returned=foreign, now=at(64)) is None
+        assert sending.receipts(issue)[0].returned == ""
+        bounces.note(returned=back, now=at(65))
+        bounces.note(returned=back, now=at(66))
+        delivery.refresh_from_db()
+        assert delivery.returned_at == at(65)
+        assert sending.receipts(issue)[0].returned == "5.1.1 550 no such user"

@@ -203,3 +203,27 @@ def test_a_mark_is_known_again_wherever_it_stands_and_no_other_is() -> None:
     assert marks.references_in(b"other", mark) == []
     assert marks.references_in(b"key", mark.replace("123", "124")) == []
     assert marks.references_in(b"key", "INC-000123", "INC-000123-aaaaaaaaaa") == []
+
+
+def returned_mail(action: str = "failed") -> bytes:
+    """As Postfix writes it (RFC 3464)."""
+    return (
+        "From: MAILER-DAEMON@mx.example\nTo: service@rdmp.example\nSubject: Undelivered\nAuto-Submitted: auto-replied\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\nMIME-Version: 1.0\n\n'
+        "--b\nContent-Type: text/plain\n\nI'm sorry.\n"
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example\n\n"
+        f"Final-Recipient: rfc822; gone@jia.example\nAction: {action}\nStatus: 5.1.1\n"
+        "Diagnostic-Code: smtp; 550 5.1.1 no such user\n\n"
+        "--b\nContent-Type: text/rfc822-headers\n\nMessage-ID: <rdmp.delivery.7@testserver>\nSubject: Report\n\n--b--\n"
+    ).encode()
+
+
+def test_a_mail_that_came_back_says_which_and_why() -> None:
+    read = mail.read(returned_mail())
+    assert read.machine == "bounce"
+    assert read.returned == mail.Returned(("rdmp.delivery.7@testserver",), "5.1.1", "550 5.1.1 no such user")
+
+
+@pytest.mark.parametrize("action", ["delayed", "delivered", "relayed"])
+def test_a_report_of_no_failure_returns_nothing(action: str) -> None:
+    assert mail.read(returned_mail(action)).returned is None
