@@ -1,7 +1,7 @@
 """What the bastion costs those who go through it: JSON lines, one per figure.
 
-    python -m benchmarks.bastion [--only bulk,terminal,setup,sftp,echo,idle] [--rounds 3] [--megabytes 200]
-        [--connections 40] [--sessions 200] [--idle 500]
+    python -m benchmarks.bastion [--only bulk,terminal,opens,setup,sftp,echo,idle] [--rounds 3] [--megabytes 200]
+        [--recorded 1000] [--connections 40] [--sessions 200] [--idle 500]
 
 It starts a PostgreSQL, a Redis, a portal, a node, a target's sshd and a jump host's of its own, all on this machine,
 and measures the ways by turns, so that what else the machine does meets all of them. Ratios are of throughput or rate,
@@ -11,6 +11,7 @@ the way through the node over the other one: higher is better, 1 is as fast.
 * setup: connections made, authorised, recorded and ended (`ssh … true`), four at a time, against the target directly;
 * sftp: a file up and down, listed with its SHA-256 by the node, against the target directly;
 * echo: how much later a typed character comes back than from the target directly, while so many sessions are typed in;
+* opens: from the click to the first piece of a recording of so many megabytes: page, index and piece, no network;
 * idle: what the node program holds in memory with so many idle sessions.
 """
 
@@ -34,6 +35,10 @@ from concurrent.futures import ThreadPoolExecutor
 import asyncssh
 import psutil
 
+from accounts import scope
+from accounts.models import Role, User
+from bastion.models import BastionSession, RecordingPiece
+from benchmarks._crowd import signed_in
 from benchmarks._door import WORK, Door, door
 
 Figures = Iterator[tuple[str, float, str]]
@@ -65,6 +70,35 @@ def _output(name: str, asked: argparse.Namespace, there: Door, options: tuple[st
             raise SystemExit(f"{way}: {len(done.stdout)} bytes of {file.stat().st_size} came")
 
     return f"bastion.{name}_vs_proxyjump", _ratio(asked.rounds, read, "jumped"), "ratio"
+
+
+def opens(asked: argparse.Namespace, there: Door) -> Figures:
+    """One recording made in a terminal, then opened by somebody who may, ten times."""
+    line = LINE.format(at=0)
+    count = asked.recorded * 1_000_000 // len(line)
+    command = there.ssh("through", f"yes '{line.strip()}' | head -n {count}", options=("-tt",))
+    subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=True)
+    deadline = time.monotonic() + 600
+    with scope.platform("benchmark"):
+        session = BastionSession.objects.latest("allowed_at")
+        while not RecordingPiece.objects.filter(session=session, link__is_last=True).exists():
+            if time.monotonic() > deadline:
+                raise SystemExit("the recording did not arrive")
+            time.sleep(0.5)
+        pieces = list(RecordingPiece.objects.filter(session=session).values_list("number", "plain_bytes"))
+        browser = signed_in(User.objects.create(email="lin@example.com", name="Lin", role=Role.MANAGER))
+    base, times = f"/bastion/sessions/{session.pk}/recording/", []
+    for _ in range(10):
+        began = time.perf_counter()
+        page = browser.get(base)
+        token = page.content.decode().partition('data-token="')[2].partition('"')[0]
+        index = browser.get(f"{base}index/", headers={"X-Viewing": token})
+        piece = browser.get(f"{base}{pieces[0][0]}/", headers={"X-Viewing": token})
+        assert (page.status_code, index.status_code, piece.status_code) == (200, 200, 200)
+        assert piece.getvalue()
+        times.append(time.perf_counter() - began)
+    yield "bastion.recorded_bytes", sum(size for _number, size in pieces), "bytes"
+    yield "bastion.opens_s", max(times), "s"
 
 
 def setup(asked: argparse.Namespace, there: Door) -> Figures:
@@ -200,6 +234,7 @@ def _percentile(values: list[float], percent: int) -> float:
 MEASURED: dict[str, Callable[[argparse.Namespace, Door], Figures]] = {
     "bulk": bulk,
     "terminal": terminal,
+    "opens": opens,
     "setup": setup,
     "sftp": sftp,
     "echo": echo,
@@ -212,6 +247,7 @@ def main() -> None:
     parser.add_argument("--only", default=",".join(MEASURED))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--megabytes", type=int, default=200)
+    parser.add_argument("--recorded", type=int, default=1000, help="megabytes")
     parser.add_argument("--connections", type=int, default=40)
     parser.add_argument("--sessions", type=int, default=200)
     parser.add_argument("--idle", type=int, default=500)
