@@ -460,6 +460,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENUM_NAME_OVERRIDES": {
         "SeverityEnum": "accounts.models.Severity",
+        "ReportKindEnum": "reports.models.ReportKind",
         "SeverityNameEnum": "monitoring.rules_api.SEVERITIES",
         "AssetKindEnum": "assets.models.Kind",
         "ClockKindEnum": "incidents.models.Clock.Kind",
