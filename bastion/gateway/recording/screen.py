@@ -24,6 +24,8 @@ KEEP: Final = 64 * 1024
 """More than this behind, it no longer tries to draw everything."""
 TAIL: Final = 32 * 1024
 """Bytes that are drawn at most when somebody looks."""
+MOST_LINES: Final = 500
+"""Lines of it: each that scrolls the screen costs as much as many characters."""
 MOST_DRAW_S: Final = 0.25
 """Seconds of drawing at a time, after a rest: a few bytes can ask for much (a wide screen, erased again and again)."""
 SHARE: Final = 0.25
@@ -64,7 +66,7 @@ class Screen:
         """Draw what waits."""
         if not self._backlog:
             return
-        if len(self._backlog) > TAIL:
+        if len(self._backlog) > TAIL or self._backlog.count(b"\n") > MOST_LINES:
             self._skip(self._tail())
         self._draw_waiting(len(self._backlog))
 
@@ -114,7 +116,7 @@ class Screen:
 
     def _tail(self) -> int:
         """Where the last two screenfuls of lines begin; at most TAIL bytes from the end."""
-        start = len(self._backlog) - TAIL
+        start = max(len(self._backlog) - TAIL, 0)
         at = len(self._backlog)
         if not self.terminal.is_alternate:
             for _ in range(2 * self.terminal.lines):
