@@ -157,7 +157,7 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     carrying = asyncio.ensure_future(errands.run())
     try:
         gateway = await serve(node, host=host, port=port)
-        portal.load, portal.on_drain = lambda: _load(state, gateway, desk) | errands.load(), gateway.drain
+        portal.load = lambda: _load(state, gateway, desk) | errands.load()
         log.info("SSH on port %d, node %s", gateway.port, who.node)
         presenting = asyncio.ensure_future(_present(state, who, gateway.port))
         ending = await _until_over(portal, who, talking, stop)

@@ -69,7 +69,6 @@ class RemotePortal:
         self.emptied = asyncio.Event()
         """Nothing waits to be told."""
         self.load: Callable[[], dict[str, object]] = dict
-        self.on_drain: Callable[[], None] = lambda: None
         self._something.set()
 
     def end_interrupted(self) -> None:
@@ -350,9 +349,7 @@ class RemotePortal:
             await asyncio.sleep(BEAT_S)
 
     def _hear(self, said: Mapping[str, object]) -> None:
-        if said.get("kind") == "drain":
-            self.on_drain()
-        elif said.get("kind") == "stream":
+        if said.get("kind") == "stream":
             self.streams.hear(said)
         elif said.get("kind") == "order":
             try:

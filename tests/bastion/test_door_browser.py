@@ -73,7 +73,7 @@ def test_typed_watched_disconnected_played_and_found(
     looking.locator("a[href$='/disconnect/']").click()
     looking.fill("#press-body [name=words]", "Maintenance")
     looking.press("#press-body [name=words]", "Enter")
-    expect(hers.locator(".web-terminal-tab[data-state=over]")).to_be_visible(timeout=10_000)
+    expect(hers.locator(".web-terminal-tab[data-state=ended]")).to_be_visible(timeout=10_000)
     elsewhere(lambda: until(is_over))
 
     found = visit(gina, "/bastion/commands/?q=needle")

@@ -59,7 +59,7 @@ def with_socket(speaker: Speaker, work: Callable[[Any], Awaitable[Any]]) -> Any:
 
 async def order(speaker: Speaker) -> None:
     layer: Any = get_channel_layer()
-    await layer.group_send(living.group_of(speaker.number), {"type": "node.said", "said": {"kind": "drain"}})
+    await layer.group_send(living.group_of(speaker.number), {"type": "node.said", "said": {"kind": "order"}})
 
 
 @pytest.mark.parametrize("how", ["revoke", "ask_again"])
@@ -80,7 +80,7 @@ def test_one_that_is_silent_is_given_nothing_to_do(speaker: Speaker, monkeypatch
         await order(speaker)
         return await socket.receive_output(timeout=10)
 
-    assert with_socket(speaker, work)["text"] == '{"kind": "drain"}'
+    assert with_socket(speaker, work)["text"] == '{"kind": "order"}'
     monkeypatch.setattr(consumers, "SILENT_AFTER", timedelta(0))
     assert with_socket(speaker, work)["code"] == consumers.UNKNOWN_NODE
 
