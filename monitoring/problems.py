@@ -131,6 +131,7 @@ FACTS: Final[Mapping[str, Text]] = {
     "role": _("Role"),
     "java": _("Java machine"),
     "pool": _("Pool"),
+    "slow_sql": _("Slow SQL"),
 }
 """What a server says of itself, by the name that collectors give it."""
 

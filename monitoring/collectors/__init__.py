@@ -109,6 +109,19 @@ class Job(Generic[C]):
     period_s: float = 60.0
 
 
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A kind of SQL statement that was slow since the last look, values taken out by the server: times in seconds."""
+
+    database: str
+    digest: str
+    text: str
+    count: int
+    total_s: float
+    longest_s: float
+    rows_examined: int
+
+
 @dataclass(slots=True)
 class Outcome:
     """What one run of one target brought: columns, the next state, and a problem if it could not look."""
@@ -123,6 +136,7 @@ class Outcome:
     took_ms: float = 0.0
     reading: Mapping[str, Any] | None = None
     """What is compared rather than drawn: the state of a host (`collectors.hoststate`)."""
+    statements: Sequence[Statement] = ()
 
     def add(self, job: Job[Any], metric: str, ts: int, value: float, labels: str = "") -> None:
         """Append one sample. NaN and infinities say nothing and are left out."""

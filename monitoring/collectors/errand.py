@@ -7,12 +7,12 @@ was looked at and when; whose figures they are the platform knows by its own row
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Annotated, Any, Final
 
 import msgspec
 
-from monitoring.collectors import Job, Outcome, Problem, Step, parcel
+from monitoring.collectors import Job, Outcome, Problem, Statement, Step, parcel
 from monitoring.collectors.config import Kind
 from monitoring.collectors.places import Answer
 
@@ -27,6 +27,7 @@ LONGEST: Final = 3_000_000
 MOST_RESULTS: Final = 1000
 MOST_SAMPLES: Final = 20_000
 MOST_STEPS: Final = 200
+MOST_STATEMENTS: Final = 500
 
 Text = Annotated[str, msgspec.Meta(max_length=2000)]
 Sample = tuple[
@@ -36,6 +37,11 @@ Sample = tuple[
     float,
 ]
 """Metric, labels as `labels_text` writes them, Unix milliseconds, value."""
+Name = Annotated[str, msgspec.Meta(max_length=64)]
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**40)]
+Seconds = Annotated[float, msgspec.Meta(ge=0, lt=2**40)]
+SlowSql = tuple[Name, Name, Text, Count, Seconds, Seconds, Count]
+"""The fields of a `Statement` in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +67,7 @@ class Result:
     facts: dict[Text, Text] | None = None
     reading: dict[str, Any] | None = None
     answer: Answer | None = None
+    statements: Annotated[list[SlowSql], msgspec.Meta(max_length=MOST_STATEMENTS)] = field(default_factory=list)
 
 
 def check_as_json(kind: str, job: Job[Any], *, phase: float, needs_secret: bool) -> dict[str, Any]:
@@ -94,6 +101,7 @@ def result_of(outcome: Outcome, at: float) -> Result:
         [(step.name[:100], step.text[:400], step.ok) for step in outcome.steps[:MOST_STEPS]],
         {str(name): str(text)[:400] for name, text in facts.items()} if facts else None,
         dict(outcome.reading) if outcome.reading is not None else None,
+        statements=[astuple(statement) for statement in outcome.statements[:MOST_STATEMENTS]],
     )
 
 
@@ -103,6 +111,7 @@ def outcome_of(result: Result, job: Job[Any]) -> Outcome:
     outcome.problem = Problem(*result.problem) if result.problem else None
     outcome.steps = [Step(*step) for step in result.steps]
     outcome.state = {"facts": result.facts} if result.facts is not None else None
+    outcome.statements = [Statement(*said) for said in result.statements]
     for metric, labels, ts, value in result.samples:
         outcome.add(job, metric, ts, value, labels)
     return outcome

@@ -14,6 +14,7 @@ from monitoring.models.probe import ProbePoint, ProbeRound
 from monitoring.models.rule import RuleOverride, RuleState
 from monitoring.models.series import Ledger, Newest, Series, metric_name
 from monitoring.models.silence import Silence
+from monitoring.models.statement import SlowStatement
 from monitoring.models.target import CollectorKind, Health, Target, Through
 from monitoring.models.template import MonitoringTemplate, TemplateTask
 
@@ -51,6 +52,7 @@ __all__ = [
     "RuleState",
     "Series",
     "Silence",
+    "SlowStatement",
     "Target",
     "TemplateTask",
     "Through",

@@ -19,7 +19,7 @@ from django.db import transaction
 from accounts import scope
 from accounts.models import Customer
 from monitoring import archive
-from monitoring.models import CloudUse, Event, Newest, Retention
+from monitoring.models import CloudUse, Event, Newest, Retention, SlowStatement
 
 log = logging.getLogger(__name__)
 
@@ -138,11 +138,12 @@ def forget(*, now: datetime) -> int:
 
 
 def _forget_rows(before: datetime) -> int:
-    """Events and counts of calls from before, of the customer in scope; not what lasts into the time that is kept, nor
-    the notices by which it is known that an end was told of."""
+    """Events, counts of calls and slow statements from before, of the customer in scope; not what lasts into the time
+    that is kept, nor the notices by which it is known that an end was told of."""
     old = Event.objects.filter(occurred_at__lt=before).exclude(ends_at__gte=before)
     old = old.exclude(source=Event.Source.EXPIRY, occurred_at__gte=before - LONGEST_LADDER)
     ids = list(old.order_by("pk").values_list("pk", flat=True)[:ROWS_AT_ONCE])
     events, _of = Event.objects.filter(pk__in=ids).delete()
     uses, _of = CloudUse.objects.filter(day__lt=before.date()).delete()
-    return events + uses
+    statements, _of = SlowStatement.objects.filter(day__lt=before.date()).delete()
+    return events + uses + statements

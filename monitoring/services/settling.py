@@ -22,7 +22,7 @@ from monitoring.collectors import (
 )
 from monitoring.models import Target
 from monitoring.problems import problem_text
-from monitoring.services import cloud
+from monitoring.services import cloud, statements
 from notify import live
 from notify import services as notify
 
@@ -59,9 +59,11 @@ def settle(
             {"rows": json.dumps(rows), "lease": lease},
         )
         settled = {pk: (failures, since) for pk, failures, since in cursor}
-    for target, outcome in zip(targets, outcomes, strict=True):
+    for target, outcome, at in zip(targets, outcomes, moments, strict=True):
         if target.pk in settled:
             failures, since = settled[target.pk]
+            if outcome.statements and target.asset_id is not None:
+                statements.keep(target, outcome.statements, at=at)
             _show(target, outcome)
             is_of_account = target.cloud_account_id and outcome.problem and outcome.problem.code in cloud.OURS_TO_TELL
             if outcome.problem is not None and failures == TELL_AFTER and not is_of_account:

@@ -15,7 +15,8 @@ from reports.kinds.monthly.database_use import KINDS
 
 
 def read(asked: Asked) -> Part:
-    found = slow_sql.read(asked, [asset for asset in asked.assets if asset.kind in KINDS])
+    telling = slow_sql.telling(asked, asked.assets)
+    found = slow_sql.read(asked, [asset for asset in asked.assets if asset.kind in KINDS or asset in telling])
     note = "" if found.read else _("No source told of slow SQL.")
     count = sum(one.count for one in found.statements) if found.read else None
     took = round(sum(one.total_s for one in found.statements)) if found.read else None

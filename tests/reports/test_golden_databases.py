@@ -12,7 +12,9 @@ from changes.duties import Kind
 from changes.models import BackupPolicy, DutyOccurrence, RecurringDuty
 from demo.aliyun import JIA_UID, CloudServer, FaultKind
 from demo.aliyun.happenings import slow_row
+from monitoring.models import SlowStatement, Target
 from monitoring.models.series import metric_name
+from monitoring.services import targets
 from reports.blocks import Part, Remark
 from reports.kinds import slow_sql
 from reports.kinds.monthly import databases
@@ -132,6 +134,36 @@ def test_the_list_of_slow_sql_stands_alone_too(jia: Customer, part: Part) -> Non
     alone = read(jia, slow_sql.read)
     assert table(alone, "slow").rows == table(part, "slow").rows
     assert (figure(alone, "slow"), figure(alone, "took")) == (34, 180)
+
+
+def test_own_servers_tell_of_their_slow_statements_themselves(jia: Customer, yi: Customer, order: Asset) -> None:
+    web = asset_of(jia, "web-03", "server")
+    write(web, "mysql.connection.util", 10)
+    asset_of(jia, "web-04", "server")
+    for asset, on, digest, count in (
+        (web, date(2026, 2, 28), "d1", 50), (web, date(2026, 3, 1), "d1", 2), (web, date(2026, 3, 31), "d1", 3),
+        (web, date(2026, 4, 1), "d1", 50), (asset_of(yi, "other", "server"), date(2026, 3, 3), "d1", 50),
+    ):  # fmt: skip
+        with scope.customer(asset.customer_id):
+            SlowStatement.objects.create(
+                customer=asset.customer, asset=asset, day=on, database="crm", digest=digest, text="DELETE FROM t",
+                count=count, total_s=100.0 * count, longest_s=100.0 + count, rows_examined=count,
+            )  # fmt: skip
+    part = read(jia, databases.read)
+    assert table(part, "slow").rows[0] == ("web-03", "crm", "DELETE FROM t", 5, 500, 100, 103, 5)
+    assert figure(part, "slow") == 39
+    assert not [text for text in warnings(part) if "web-03" in text]
+    assert table(read(jia, slow_sql.read), "slow").rows == table(part, "slow").rows
+
+
+def test_a_server_that_tells_and_had_no_slow_statement_is_known(jia: Customer) -> None:
+    web = asset_of(jia, "web-03", "server")
+    config = {"product": "mysql", "host": "10.1.2.3", "port": 3306, "user": "rdmp"}
+    with scope.customer(jia):
+        target = targets.create(asset=web, kind="product", config=config, actor=None, now=day(1), token="t")
+        assert figure(read(jia, slow_sql.read), "slow") is None
+        Target.objects.filter(pk=target.pk).update(state={"facts": {"slow_sql": "read"}})
+    assert figure(read(jia, slow_sql.read), "slow") == 0
 
 
 def test_a_cloud_that_does_not_answer_is_no_month_without_slow_sql(

@@ -1,4 +1,4 @@
-"""MySQL and MariaDB by their status variables, replication state, and what runs too long.
+"""MySQL and MariaDB by their status variables, replication state, what runs too long, and which statements are slow.
 
 PyMySQL talks in a thread over a socket that the guard has checked. The user needs PROCESS and REPLICATION CLIENT and
 no right to any data.
@@ -16,6 +16,7 @@ import pymysql
 from pymysql.constants import ER
 from pymysql.cursors import DictCursor
 
+from monitoring.collectors import Statement
 from monitoring.collectors.products.frame import CannotReadError, Option, Prerequisite, Product, Visit, share
 
 RATES: Final = {
@@ -73,6 +74,15 @@ WORDINGS: Final = (("SHOW REPLICA STATUS", "SHOW SLAVE STATUS"), ("SHOW ALL SLAV
 DENIED: Final = frozenset({ER.ACCESS_DENIED_ERROR, 1698, 3118})
 NO_PRIVILEGE: Final = frozenset({ER.SPECIFIC_ACCESS_DENIED_ERROR, ER.TABLEACCESS_DENIED_ERROR})
 LONG_QUERY_S: Final = 60
+SLOW_SQL_S: Final = 1
+DIGESTS: Final = (
+    "SELECT COALESCE(SCHEMA_NAME, '') AS db, DIGEST AS digest, LEFT(DIGEST_TEXT, 1000) AS text, COUNT_STAR AS count,"
+    " SUM_TIMER_WAIT AS total, MAX_TIMER_WAIT AS longest, SUM_ROWS_EXAMINED AS examined,"
+    " FIRST_SEEN > %s AS is_new FROM performance_schema.events_statements_summary_by_digest"
+    " WHERE DIGEST IS NOT NULL AND MAX_TIMER_WAIT >= %s * 1e12 ORDER BY LAST_SEEN DESC LIMIT 200"
+)
+"""Statements that were ever slow, those of late first; times in picoseconds."""
+PICO: Final = 1e12
 
 
 @dataclass
@@ -88,6 +98,11 @@ class Answers:
     longest_transaction: int | None = None
     denied: list[str] = field(default_factory=list)
     """The privileges that are missing."""
+    digests: Sequence[Mapping[str, Any]] = ()
+    asked_at: str = ""
+    """By the server's own clock."""
+    slow_sql: str = "off"
+    """Whether it tells of slow statements: "read", "denied" or "off"."""
 
 
 def _ask(visit: Visit, sock: socket.socket) -> Answers:
@@ -112,6 +127,7 @@ def _ask(visit: Visit, sock: socket.socket) -> Answers:
         _global(cursor, found)
         _replication(cursor, found)
         _busy(cursor, found, visit.option("long_query_s", LONG_QUERY_S))
+        _digests(cursor, found, visit.memory.get("asked_at", ""), visit.option("slow_sql_s", SLOW_SQL_S))
     return found
 
 
@@ -161,6 +177,21 @@ def _busy(cursor: DictCursor, found: Answers, long_s: int) -> None:
     found.long_queries = int(row["long_ones"]), int(row["longest"])
 
 
+def _digests(cursor: DictCursor, found: Answers, before: str, slow_s: int) -> None:
+    cursor.execute("SELECT @@performance_schema AS is_on, CAST(NOW(6) AS CHAR) AS at")
+    row = cursor.fetchone() or {}
+    if not row.get("is_on"):
+        return
+    try:
+        cursor.execute(DIGESTS, [before or row["at"], slow_s])
+    except pymysql.err.OperationalError as error:
+        if error.args[0] not in NO_PRIVILEGE:
+            raise
+        found.slow_sql = "denied"
+        return
+    found.digests, found.asked_at, found.slow_sql = cursor.fetchall(), str(row["at"]), "read"
+
+
 async def collect(visit: Visit) -> None:
     try:
         found = await visit.blocking(lambda sock: _ask(visit, sock))
@@ -172,6 +203,7 @@ async def collect(visit: Visit) -> None:
     visit.version("MySQL" if "MariaDB" not in found.version else "", found.version)
     _status(visit, found)
     _replicas(visit, found)
+    _statements(visit, found)
     if found.denied:
         visit.lacks("privilege", f"GRANT {', '.join(found.denied)} ON *.* TO {_quoted(found.user)};")
 
@@ -227,6 +259,42 @@ def _replicas(visit: Visit, found: Answers) -> None:
             visit.add("mysql.replica.lag_s", max(0, int(lag) - int(row.get("SQL_Delay") or 0)), channel=channel)
 
 
+def _statements(visit: Visit, found: Answers) -> None:
+    """What was slow since the last look: a statement whose mean was, or one execution that took longer than any before.
+    What the server counted before the first look is not of this time."""
+    visit.fact("slow_sql", found.slow_sql)
+    earlier, is_first = visit.memory.get("digests", {}), not visit.memory.get("asked_at")
+    visit.memory["digests"] = {
+        f"{row['db']} {row['digest']}": [int(row[name]) for name in ("count", "total", "longest", "examined")]
+        for row in found.digests
+    }
+    visit.memory["asked_at"] = found.asked_at
+    limit = visit.option("slow_sql_s", SLOW_SQL_S)
+    slow = []
+    for row in found.digests:
+        before = earlier.get(f"{row['db']} {row['digest']}", [0, 0, 0, 0] if row["is_new"] and not is_first else None)
+        if before is not None and (statement := _since(before, row, limit)) is not None:
+            slow.append(statement)
+    visit.outcome.statements = slow
+
+
+def _since(before: Sequence[int], row: Mapping[str, Any], limit_s: int) -> Statement | None:
+    """How a statement did since the counts of before; None when it was not slow."""
+    if int(row["count"]) < before[0]:
+        before = (0, 0, 0, 0)  # the server began anew
+    count, total_s = int(row["count"]) - before[0], (int(row["total"]) - before[1]) / PICO
+    if count <= 0:
+        return None
+    mean_s, examined = total_s / count, int(row["examined"]) - before[3]
+    is_record = int(row["longest"]) > before[2]
+    longest_s = int(row["longest"]) / PICO if is_record else mean_s
+    if mean_s < limit_s:
+        if not is_record:
+            return None
+        count, total_s, examined = 1, longest_s, round(examined / count)
+    return Statement(row["db"], row["digest"], row["text"] or "", count, total_s, longest_s, examined)
+
+
 def _either(row: Mapping[str, Any], name: str) -> Any:
     """A column by its new name (replica, source) or its old one."""
     for word in ("Replica", "Source", "Slave", "Master"):
@@ -273,6 +341,14 @@ PRODUCT: Final = Product(
             help_zh="运行超过这么久的查询会被计数。",
             help_en="Queries that run longer are counted.",
         ),
+        Option(
+            "slow_sql_s",
+            "慢 SQL 阈值（秒）",
+            "A statement is slow from, seconds",
+            SLOW_SQL_S,
+            help_zh="报表的慢 SQL 列表从这么久的语句开始。",
+            help_en="The reports' list of slow SQL begins with statements that take this long.",
+        ),
     ),
     prerequisites=(
         Prerequisite(
@@ -283,6 +359,13 @@ PRODUCT: Final = Product(
             "GRANT PROCESS, REPLICATION CLIENT ON *.* TO 'rdmp'@'<RDMP>';\n"
             "-- MariaDB 10.5+:\n"
             "GRANT REPLICA MONITOR ON *.* TO 'rdmp'@'<RDMP>';",
+        ),
+        Prerequisite(
+            "报表列出慢 SQL 时：在配置文件中打开 performance_schema，并允许读取语句统计（其中没有任何值）。",
+            "For the slow SQL in reports: switch performance_schema on in the server's configuration, and let the user "
+            "read the statistics of statements (they hold no values).",
+            "[mysqld]\nperformance_schema=ON\n\n"
+            "GRANT SELECT ON performance_schema.events_statements_summary_by_digest TO 'rdmp'@'<RDMP>';",
         ),
         Prerequisite("验证。", "Verify.", "mysqladmin -h 127.0.0.1 -u rdmp -p status extended-status"),
     ),

@@ -1,4 +1,5 @@
-"""Slow SQL of RDS, read once from Alibaba Cloud when the figures are read (R118)."""
+"""Slow SQL: of RDS as Alibaba Cloud tells of it when the figures are read, of customers' own MySQL and MariaDB as their
+servers told at every look (R118)."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Final
 
+from django.db.models import Max, QuerySet, Sum
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,7 +18,9 @@ from assets.aliyun.happenings import slow_sql
 from assets.models import Asset
 from assets.models import Kind as AssetKind
 from assets.services import client_for
+from monitoring.collectors.config import Kind
 from monitoring.collectors.rds import NO_SUCH_INSTANCE
+from monitoring.models import SlowStatement, Target
 from monitoring.services.cloud import Meter
 from reports.blocks import Column, Remark, Source, Table
 from reports.kinds.asking import Asked
@@ -27,6 +31,8 @@ from reports.statements import Slow, masked, together
 PURPOSE: Final = "reports"
 TOLD: Final = frozenset({"mysql", "mariadb"})
 """Engines of RDS of whose slow SQL Alibaba Cloud tells; SQL Server's 2008 R2 is out of support."""
+OWN: Final = "mysql"
+"""The product whose servers tell of their slow statements themselves."""
 
 
 @dataclass(slots=True)
@@ -41,13 +47,17 @@ class Found:
 
 
 def read(asked: Asked, databases: Sequence[Asset]) -> Found:
-    """By days of UTC, 8:00 to 8:00 in Shanghai, as Alibaba Cloud counts them. An account that cannot be asked says so
-    for all its instances."""
+    """By days: those of UTC, 8:00 to 8:00 in Shanghai, as Alibaba Cloud counts them, those of Shanghai where servers
+    tell themselves. An account that cannot be asked says so for all its instances."""
     found = Found()
-    statements: list[Slow] = []
+    tellers = telling(asked, databases)
+    statements = _own(asked, databases)
     clients: dict[int, Client | None] = {}
     for asset in databases:
         account = asset.cloud_account
+        if asset in tellers:
+            found.read.append(asset.name)
+            continue
         if asset.kind != AssetKind.RDS or account is None or asset.product.lower() not in TOLD:
             found.untold.append(asset.name)
             continue
@@ -66,6 +76,31 @@ def read(asked: Asked, databases: Sequence[Asset]) -> Found:
         found.failed.append(asset.name)
     found.statements = together(statements)
     return found
+
+
+def telling(asked: Asked, assets: Sequence[Asset]) -> list[Asset]:
+    """Those with a server of the customer's own that tells of its slow statements, or told of some in this time."""
+    targets = Target.objects.filter(kind=Kind.PRODUCT, config__product=OWN, state__facts__slow_sql="read")
+    now = targets.filter(asset__in=assets).values_list("asset_id", flat=True)
+    known = {*now, *_kept(asked, assets).values_list("asset_id", flat=True)}
+    return [asset for asset in assets if asset.pk in known]
+
+
+def _own(asked: Asked, databases: Sequence[Asset]) -> list[Slow]:
+    """What was kept of the customer's own servers."""
+    names = {asset.pk: asset.name for asset in databases}
+    sums = _kept(asked, databases).values_list("asset_id", "database", "digest").annotate(
+        Max("text"), Sum("count"), Sum("total_s"), Max("longest_s"), Sum("rows_examined")
+    )  # fmt: skip
+    return [
+        Slow(names[pk], database, digest, masked(text), int(count), total_s, longest_s, int(examined))
+        for pk, database, digest, text, count, total_s, longest_s, examined in sums
+    ]
+
+
+def _kept(asked: Asked, assets: Sequence[Asset]) -> QuerySet[SlowStatement]:
+    first, last = timezone.localdate(asked.start), timezone.localdate(asked.end - timedelta(microseconds=1))
+    return SlowStatement.objects.filter(asset__in=assets, day__range=(first, last))
 
 
 def _client(asked: Asked, asset: Asset, found: Found) -> Client | None:
@@ -141,7 +176,7 @@ def remarks(found: Found) -> list[Remark]:
 
 def source(asked: Asked) -> Source:
     return Source(
-        _("As Alibaba Cloud counts them by days of UTC (8:00 to 8:00), each statement once, values taken out; what "
-          "took longest altogether first."),
-        "DescribeSlowLogs", portal(asked, "assets:list"),
+        _("Of RDS as Alibaba Cloud counts them by days of UTC (8:00 to 8:00), of own servers as performance_schema "
+          "sums them up; each statement once, values taken out; what took longest altogether first."),
+        "DescribeSlowLogs, events_statements_summary_by_digest", portal(asked, "assets:list"),
     )  # fmt: skip

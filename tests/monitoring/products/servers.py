@@ -345,7 +345,8 @@ relay-log=relay
 skip-name-resolve
 innodb-buffer-pool-size=16M
 innodb-log-file-size=4M
-performance-schema=OFF
+performance-schema={statements}
+performance-schema-digests-size=200
 max-connections=20
 skip-slave-start
 """
@@ -382,11 +383,12 @@ def run_sql(connection: Any, *statements: str) -> list[Any]:
 
 
 @contextmanager
-def mariadb_server(number: int) -> Iterator[Database]:
+def mariadb_server(number: int, *, statements: str = "OFF") -> Iterator[Database]:
+    """`statements`: whether it counts them (performance_schema), ON or OFF."""
     with place("mariadb") as path:
         port = free_port()
         user = "nobody" if AS_ROOT else getpass.getuser()
-        (path / "my.cnf").write_text(MARIADB.format(path=path, port=port, id=number))
+        (path / "my.cnf").write_text(MARIADB.format(path=path, port=port, id=number, statements=statements))
         made = subprocess.run(  # fixed program
             [
                 program("mariadb-install-db"), f"--defaults-file={path}/my.cnf", f"--user={user}",
@@ -416,7 +418,7 @@ PASSWORD = "not-a-secret"  # of a server of the tests
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[Pair]:
     """A primary and its replica, with a user for the platform on both."""
-    with mariadb_server(1) as primary, mariadb_server(2) as replica:
+    with mariadb_server(1, statements="ON") as primary, mariadb_server(2) as replica:
         primary.run(
             f"CREATE USER copy@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
             "GRANT REPLICATION SLAVE ON *.* TO copy@'127.0.0.1'",
@@ -425,6 +427,7 @@ def mariadb() -> Iterator[Pair]:
             "INSERT INTO shop.orders VALUES (1, 0), (2, 0)",
             f"CREATE USER rdmp@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
             "GRANT PROCESS, REPLICA MONITOR, REPLICATION CLIENT ON *.* TO rdmp@'127.0.0.1'",
+            "GRANT SELECT ON performance_schema.events_statements_summary_by_digest TO rdmp@'127.0.0.1'",
             f"CREATE USER poor@'127.0.0.1' IDENTIFIED BY '{PASSWORD}'",
         )
         replica.run(

@@ -14,6 +14,7 @@ import pytest
 
 from accounts.models import Customer
 from monitoring.collectors import Outcome
+from monitoring.collectors.products import mysql
 from tests.monitoring.products.alarms import states, store
 from tests.monitoring.products.servers import PASSWORD, Database, Pair, run_sql, wait
 from tests.monitoring.products.visits import closed_port, earlier, figures, look
@@ -155,6 +156,54 @@ async def test_a_long_query_and_a_deadlock_are_counted(pair: Pair) -> None:
     assert during["mysql.longest_query_s"] >= 1
     assert after["mysql.long_queries"] == 0
     assert after["mysql.deadlocks"] == before["mysql.deadlocks"] + 1
+
+
+async def test_slow_statements_are_told_once_without_their_values(pair: Pair) -> None:
+    with admin(pair.primary) as shop:
+        run_sql(shop, "USE shop", "SELECT SLEEP(1.1), 'of before'")
+        first = await seen(pair.primary)
+        assert first.statements == (), "what was before is not of this time"
+        run_sql(shop, "SELECT SLEEP(1.1), 4711 FROM orders WHERE id = 1", "SELECT SLEEP(0.01)")
+        second = await seen(pair.primary, state=first.state)
+        third = await seen(pair.primary, state=second.state)
+        run_sql(shop, *["SELECT SLEEP(1.05), 4712 FROM orders WHERE id = 2"] * 2)
+        fourth = await seen(pair.primary, state=third.state)
+    [slow] = second.statements
+    assert (slow.database, slow.count, slow.rows_examined) == ("shop", 1, 1)
+    assert 1.1 <= slow.total_s == slow.longest_s < 5
+    assert "SLEEP" in slow.text
+    assert "4711" not in slow.text
+    assert third.statements == []
+    [again] = fourth.statements
+    assert (again.digest, again.count) == (slow.digest, 2)
+    assert again.total_s >= 2.1
+
+
+async def test_a_server_that_does_not_tell_of_statements_says_why(pair: Pair) -> None:
+    told = [await seen(pair.primary), await seen(pair.replica), await seen(pair.primary, user="poor")]
+    assert [(outcome.state or {})["facts"]["slow_sql"] for outcome in told] == ["read", "off", "denied"]
+    assert [outcome.problem and outcome.problem.code for outcome in told[:2]] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "expected"),
+    [
+        ((10, 20.0, 3.0, 100), (10, 20.0, 3.0, 100), None),
+        ((10, 20.0, 3.0, 100), (14, 26.0, 3.0, 500), (4, 6.0, 1.5, 400)),
+        ((10, 20.0, 3.0, 100), (110, 22.0, 3.0, 500), None),
+        ((10, 20.0, 3.0, 100), (110, 30.0, 9.0, 500), (1, 9.0, 9.0, 4)),
+        ((10, 20.0, 3.0, 100), (2, 5.0, 4.0, 20), (2, 5.0, 4.0, 20)),
+    ],
+    ids=["nothing", "slow on the whole", "slow before", "one among many", "counted anew"],
+)
+def test_what_a_statement_did_since_the_last_look(
+    before: tuple[float, ...], now: tuple[float, ...], expected: tuple[float, ...] | None
+) -> None:
+    earlier = [round(value * unit) for value, unit in zip(before, (1, mysql.PICO, mysql.PICO, 1), strict=True)]
+    row: dict[str, Any] = {"db": "shop", "digest": "d", "text": "t", "count": now[0], "examined": now[3]}
+    row |= {"total": now[1] * mysql.PICO, "longest": now[2] * mysql.PICO}
+    found = mysql._since(earlier, row, 1)
+    assert (found and (found.count, found.total_s, found.longest_s, found.rows_examined)) == expected
 
 
 def _deadlock(database: Database) -> None:
