@@ -31,6 +31,7 @@ STYLE: Final[dict[str, Any]] = {
     "svg.fonttype": "none", "font.family": [FONT], "font.size": 8, "axes.edgecolor": "#8c959f",
     "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.color": "#d9dfe5",
     "grid.linewidth": 0.6, "hatch.linewidth": 0.5, "svg.hashsalt": "rdmp",
+    "text.parse_math": False,
 }  # fmt: skip
 
 
@@ -40,43 +41,45 @@ def svg(chart: Chart) -> str:
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN))
         axes = figure.add_subplot()
         axes.set_axisbelow(True)
-        if chart.shape == "line":
-            _lines(axes, chart)
-        else:
-            _bars(axes, chart)
+        drawn = _lines(axes, chart) if chart.shape == "line" else _bars(axes, chart)
         _ticks(axes, chart)
-        if len(chart.curves) > 1:
-            axes.legend(loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, frameon=False, fontsize=7.5)
-        drawn = io.StringIO()
-        figure.savefig(drawn, format="svg", bbox_inches="tight", pad_inches=0.03, metadata={"Date": None})
-    text = drawn.getvalue()
+        if len(drawn) > 1:
+            names = [curve.name for curve in chart.curves]
+            axes.legend(drawn, names, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, frameon=False, fontsize=7.5)
+        file = io.StringIO()
+        figure.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.03, metadata={"Date": None})
+    text = file.getvalue()
     return _own_names(text[text.index("<svg") :], chart.key)
 
 
-def _lines(axes: Axes, chart: Chart) -> None:
+def _lines(axes: Axes, chart: Chart) -> list[Any]:
+    drawn: list[Any] = []
     places = range(len(chart.labels))
     marks = MARKS if len(chart.labels) <= MARKED_UP_TO else ("",)
     for number, curve in enumerate(chart.curves):
-        axes.plot(
-            places, _floats(curve.values), label=curve.name, linewidth=1.2, markersize=2.6,
-            color=COLOURS[number % len(COLOURS)], linestyle=DASHES[number % len(DASHES)],
-            marker=marks[number % len(marks)],
+        drawn += axes.plot(
+            places, _floats(curve.values), linewidth=1.2, markersize=2.6, color=COLOURS[number % len(COLOURS)],
+            linestyle=DASHES[number % len(DASHES)], marker=marks[number % len(marks)],
         )  # fmt: skip
+    return drawn
 
 
-def _bars(axes: Axes, chart: Chart) -> None:
+def _bars(axes: Axes, chart: Chart) -> list[Any]:
+    drawn = []
     places = np.arange(len(chart.labels), dtype=float)
     bottom = np.zeros(len(chart.labels))
     width = 0.72 if chart.shape == "stack" else 0.8 / max(len(chart.curves), 1)
     for number, curve in enumerate(chart.curves):
         values = np.nan_to_num(_floats(curve.values))
         at = places if chart.shape == "stack" else places + (number - (len(chart.curves) - 1) / 2) * width
-        axes.bar(
-            at, values, width, label=curve.name, bottom=bottom if chart.shape == "stack" else None,
+        bars = axes.bar(
+            at, values, width, bottom=bottom if chart.shape == "stack" else None,
             color=COLOURS[number % len(COLOURS)], hatch=HATCHES[number % len(HATCHES)], edgecolor="white",
             linewidth=0.3,
         )  # fmt: skip
+        drawn.append(bars)
         bottom += values
+    return drawn
 
 
 def _ticks(axes: Axes, chart: Chart) -> None:

@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from PIL import Image
 
 from accounts.models import Customer, User
 from accounts.numbers import row_number
@@ -25,9 +26,10 @@ from reports.models.service import ACCENT
 
 MONTHS_BACK: Final = 24
 NAMES: Final = re.compile(r"[,，;；\n]")
-COLOUR: Final = re.compile(r"#[0-9a-fA-F]{6}")
+COLOUR: Final = re.compile(r"\A#[0-9a-fA-F]{6}\Z")
 LARGEST_LOGO: Final = 512 * 1024
 LOGO_MARKS: Final[Mapping[str, bytes]] = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff"}
+WIDEST_LOGO: Final = 4000
 MOST_SECTIONS: Final = 6
 
 
@@ -156,7 +158,25 @@ class PlanForm(forms.Form):
         file.seek(0)
         if not any(head.startswith(mark) for mark in LOGO_MARKS.values()):
             raise ValidationError(_("This is neither a PNG nor a JPEG."))
+        try:
+            with Image.open(file, formats=("PNG", "JPEG")) as picture:
+                size = picture.size
+                picture.verify()
+        except Exception as problem:  # whatever a broken file makes of the decoder
+            raise ValidationError(_("This picture cannot be read.")) from problem
+        if max(size) > WIDEST_LOGO:
+            raise ValidationError(
+                _("The logo has more than %(most)d pixels in one direction."), params={"most": WIDEST_LOGO}
+            )
+        file.seek(0)
         return file
+
+    def clean(self) -> dict[str, Any]:
+        said = super().clean() or self.cleaned_data
+        for number in range(MOST_SECTIONS):
+            if said.get(f"section_text_{number}") and not said.get(f"section_title_{number}"):
+                self.add_error(f"section_title_{number}", _("A section needs a title."))
+        return said
 
     def order(self) -> list[str]:
         names = [part.name for part in KINDS[ReportKind.MONTHLY]]

@@ -46,7 +46,7 @@ def made(title: str, parts: Sequence[Part], zone: ZoneInfo) -> bytes:
 
 
 def _numbers(sheet: Worksheet, title: str, parts: Sequence[Part], zone: ZoneInfo) -> None:
-    sheet.append([title])
+    sheet.append([_safe(title)])
     sheet["A1"].font = Font(bold=True, size=13)
     sheet.append([])
     sheet.append([_("Part"), _("Figure"), _("This month"), _("Month before"), _("Unit"), _("How it is reckoned")])

@@ -13,6 +13,7 @@ from accounts.errors import DomainError
 from accounts.models import Contact
 from reports import blocks, service_document
 from reports.blocks import Finding, Part
+from reports.facts import plain
 from reports.models import ReportPlan, ServiceFigures, ServiceIssue, ServiceReport
 
 
@@ -33,7 +34,7 @@ def sentences(findings: Sequence[Finding]) -> str:
     headings = {"good": _("What was good"), "bad": _("What was not"), "next": _("What to do next")}
     sections = []
     for tone, heading in headings.items():
-        lines = [f"- {one.text}" for one in findings if one.tone == tone]
+        lines = [f"- {plain(one.text)}" for one in findings if one.tone == tone]
         if lines:
             sections.append("\n".join([f"**{heading}**", "", *lines]))
     return "\n\n".join(sections)

@@ -12,6 +12,7 @@ import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError
+from PIL import Image
 
 from accounts import scope
 from accounts.errors import DomainError
@@ -31,10 +32,12 @@ from timers.models import Timer
 MONTH = Month(2026, 3)
 FIRST = datetime(2026, 3, 31, 18, 5, tzinfo=UTC)
 """1 April, 02:05 in Shanghai."""
-PIXEL = bytes.fromhex(
-    "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c6360606060000000050001"
-    "a5f645400000000049454e44ae426082"
-)
+
+
+def picture(kind: str = "PNG", size: tuple[int, int] = (40, 20)) -> bytes:
+    kept = io.BytesIO()
+    Image.new("RGB", size, "#d1661c").save(kept, kind)
+    return kept.getvalue()
 
 
 @pytest.fixture(autouse=True)
@@ -305,20 +308,45 @@ def test_a_customers_format_holds_for_its_next_report(
     assert page.get(f"/reports/plans/{jia.pk}/preview/").content.startswith(b"%PDF-")
 
 
-def test_a_logo_is_taken_shown_and_printed_and_nothing_else_passes_for_one(
-    jia: Customer, chen: User, client_for: ClientFor
-) -> None:
-    page = client_for(chen)
-    form: dict[str, object] = {"is_on": "on", "day": "1", "hour": "2", "language": "", "accent": "#1f7a3f"}
+def plan_form(**said: object) -> dict[str, object]:
     names = ("overview", "incidents", "security", "web", "hosts", "databases")
-    form |= {f"place_{name}": place for place, name in enumerate(names, 1)}
-    refused = page.post(f"/reports/plans/{jia.pk}/", {**form, "logo": SimpleUploadedFile("l.png", b"<svg/>")})
-    assert refused.status_code == 422
-    kept = page.post(f"/reports/plans/{jia.pk}/", {**form, "logo": SimpleUploadedFile("l.svg", PIXEL)})
+    form: dict[str, object] = {"is_on": "on", "day": "1", "hour": "2", "language": "", "accent": "#1f7a3f"}
+    return form | {f"place_{name}": place for place, name in enumerate(names, 1)} | said
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_a_logo_is_taken_shown_and_printed(jia: Customer, chen: User, client_for: ClientFor, kind: str) -> None:
+    page = client_for(chen)
+    logo = picture(kind)
+    kept = page.post(f"/reports/plans/{jia.pk}/", plan_form(logo=SimpleUploadedFile("l.svg", logo)))
     assert kept.status_code == 302
     shown = page.get(f"/reports/plans/{jia.pk}/logo/")
-    assert (shown["Content-Type"], shown.content) == ("image/png", PIXEL)
-    assert page.get(f"/reports/plans/{jia.pk}/preview/").content.startswith(b"%PDF-")
+    assert (shown["Content-Type"], shown.content) == (f"image/{kind.lower()}", logo)
+    printed = page.get(f"/reports/plans/{jia.pk}/preview/").content
+    [drawn] = pypdf.PdfReader(io.BytesIO(printed)).pages[0].images
+    assert drawn.image is not None
+    assert drawn.image.size == (40, 20)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"logo": SimpleUploadedFile("l.png", b"<svg/>")},
+        {"logo": SimpleUploadedFile("l.png", picture()[:60])},
+        {"logo": SimpleUploadedFile("l.png", picture(size=(4001, 2)))},
+        {"logo": SimpleUploadedFile("l.png", picture("GIF"))},
+        {"accent": "xx#0b5fa5"},
+        {"accent": "#0b5fa5\n"},
+        {"section_text_0": "Written, and nobody named it."},
+    ],
+    ids=["no picture", "cut off", "too wide", "gif", "colour in a word", "colour and a line", "section without title"],
+)
+def test_a_format_that_cannot_be_printed_is_refused(
+    jia: Customer, chen: User, client_for: ClientFor, said: dict[str, object]
+) -> None:
+    answer = client_for(chen).post(f"/reports/plans/{jia.pk}/", plan_form(**said))
+    assert answer.status_code == 422
+    assert 'class="invalid-feedback' in answer.content.decode()
 
 
 def test_last_months_numbers_stand_beside_this_months(jia: Customer, chen: User) -> None:

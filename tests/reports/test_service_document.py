@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import html
 import io
 import re
-from typing import Any
+from typing import Any, Literal
 
+import openpyxl
 import pypdf
 import pypdfium2
 import pytest
 
-from reports import blocks, pdf, plots, service_document
-from reports.blocks import Chart, Column, Curve, Figure, Figures, Part, Remark, Source, Table
+from incidents import prose
+from reports import blocks, pdf, plots, service_document, workbook
+from reports.blocks import Chart, Column, Curve, Figure, Figures, Finding, Part, Remark, Source, Table
+from reports.service_document import ZONE
+from reports.services import service_content
 
 SOURCE = Source("Counted.")
 ODD = "𠮷野家 ①②③ ≥ ≤ ± × ÷ → ★ ㎡ ℃ é ß Ω й"
@@ -104,3 +109,24 @@ def test_hostile_text_stays_text() -> None:
     assert "<script>" not in html
     assert "<img" not in html
     assert pdf.make(html).startswith(b"%PDF-")
+
+
+@pytest.mark.parametrize("shape", ["line", "stack", "bar"])
+def test_a_name_is_drawn_as_it_is(shape: Literal["line", "bar", "stack"]) -> None:
+    names = ("D$ \\E$", "a$b$c", "_hidden", "<b>&")
+    chart = Chart("disks", "Disks", ("1", "2"), tuple(Curve(name, (1.0, 2.0)) for name in names), SOURCE, shape=shape)
+    drawn = html.unescape(plots.svg(chart))
+    assert [name for name in names if f">{name}<" not in drawn] == []
+
+
+def test_what_a_customer_is_called_is_no_formula() -> None:
+    made = workbook.made("=1+1\x0b", [Part("hosts", "Hosts", ())], ZONE)
+    assert openpyxl.load_workbook(io.BytesIO(made)).worksheets[0]["A1"].value == "'=1+1"
+
+
+def test_marks_in_what_the_figures_say_are_no_markdown() -> None:
+    said = service_content.sentences([Finding("bad", "select a*b, c*d from `t` [x](http://127.0.0.1:1)")])
+    shown = prose.html(said)
+    assert "<em>" not in shown
+    assert "<a" not in shown
+    assert "a*b, c*d from `t` [x](http://127.0.0.1:1)" in shown
