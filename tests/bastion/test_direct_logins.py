@@ -123,10 +123,11 @@ def test_a_real_host_tells_its_log_ins(jia: Customer, host: KeyHost) -> None:
     said = f"__REALTIME_TIMESTAMP={moment}\n_PID=7\nMESSAGE={words}\n"
     host.stand_in("journalctl", f"printf '%s\\n\\n' '{said}'")
     host.stand_in("last", "exit 0")
+    host.stand_in("id", '[ "$1" = -u ] && echo 0 && exit; echo root')
     try:
         assert direct.read(assets=[asset], clock=lambda: now) == 1
     finally:
-        for name in ("journalctl", "last"):
+        for name in ("journalctl", "last", "id"):
             (host.place / "bin" / name).unlink()
     row = DirectLogin.objects.get()
     assert (row.account, row.source, row.found_in, row.method) == ("root", "198.51.100.9", "journal", "password")

@@ -328,6 +328,7 @@ async def test_rsync_that_hides_its_words_needs_both_rights(b: Bench, tmp_path: 
     assert [told["result"] for told in await b.portal.until("transfer", 2)] == ["done", "refused"]
 
 
+@needs_terminal  # ansible asks for one
 async def test_ansible_runs(b: Bench, tmp_path: Path) -> None:
     about = f"ansible_host=127.0.0.1 ansible_port={b.gateway.port} ansible_user='chen#web-01'"
     about += f" ansible_python_interpreter={sys.executable}"
