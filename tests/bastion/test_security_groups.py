@@ -145,7 +145,7 @@ def test_a_run_finds_the_port_open_and_then_shut(
         asset = server_of(account)
         give_way(asset, host)
         host.stand_in("id", '[ "$1" = -u ] && echo 0 && exit; echo root')
-        host.stand_in("sshd", "echo port 22")
+        host.stand_in("sshd", "echo port 22; echo permitrootlogin no")
         policies.save(customer=jia, terms=Terms(bastions=("127.0.0.1", "10.0.0.0/24")), actor=root, now=NOW)
 
         def look() -> HardeningResult:

@@ -162,7 +162,7 @@ async def test_slow_statements_are_told_once_without_their_values(pair: Pair) ->
     with admin(pair.primary) as shop:
         run_sql(shop, "USE shop", "SELECT SLEEP(1.1), 'of before'")
         first = await seen(pair.primary)
-        assert first.statements == (), "what was before is not of this time"
+        assert not first.statements, "what was before is not of this time"
         run_sql(shop, "SELECT SLEEP(1.1), 4711 FROM orders WHERE id = 1", "SELECT SLEEP(0.01)")
         second = await seen(pair.primary, state=first.state)
         third = await seen(pair.primary, state=second.state)
