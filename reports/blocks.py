@@ -54,7 +54,10 @@ class Figures(msgspec.Struct, frozen=True, tag="figures", omit_defaults=True):
 
 
 class Table(msgspec.Struct, frozen=True, tag="table", omit_defaults=True):
-    """Rows under columns. `left_out` rows were more than fit; `empty` is what stands there without a row."""
+    """Rows under columns. `left_out` rows were more than are kept; `empty` is what stands there without a row.
+
+    `drawn`: how many of the rows pages and PDF show; workbook and API have them all.
+    """
 
     key: str
     title: str
@@ -64,6 +67,7 @@ class Table(msgspec.Struct, frozen=True, tag="table", omit_defaults=True):
     left_out: int = 0
     empty: str = ""
     note: str = ""
+    drawn: int = 200
 
 
 class Curve(msgspec.Struct, frozen=True, omit_defaults=True):

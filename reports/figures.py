@@ -168,11 +168,6 @@ def share(part: float, whole: float) -> float | None:
     return None if whole == 0 else 100.0 * part / whole
 
 
-def change(now: float | None, before: float | None) -> float | None:
-    """In per cent of what was before; None where either is not known or there was nothing."""
-    return None if now is None or before is None or before == 0 else 100.0 * (now - before) / abs(before)
-
-
 @dataclass(frozen=True, slots=True)
 class Score:
     """Health of a month, 0 to 100: the weighted mean of what is known. `parts`: name to value, None unknown."""

@@ -14,8 +14,6 @@ class Part(StrEnum):
 
 
 ORDER: Final = tuple(Part)
-FROM_FACTS: Final = (Part.FAULT, Part.SYSTEM, Part.PROCESS)
-"""Parts that begin with what the platform knows."""
 HEADING: Final = "#"
 
 

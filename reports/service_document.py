@@ -42,6 +42,11 @@ class Shown:
     def is_wide(self) -> bool:
         return isinstance(self.block, Table) and len(self.block.columns) >= WIDE
 
+    @property
+    def not_drawn(self) -> int:
+        """Rows of a table that are in the workbook alone."""
+        return len(self.block.rows) - len(self.rows) if isinstance(self.block, Table) else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Number:
@@ -114,7 +119,7 @@ def _section(number: int, part: Part, text: str, *, draws: bool) -> Section:
 
 def _shown(block: Block, key: str, *, draws: bool) -> Shown:
     if isinstance(block, Table):
-        return Shown("table", block, [_row(row, block.columns) for row in block.rows])
+        return Shown("table", block, [_row(row, block.columns) for row in block.rows[: block.drawn]])
     if isinstance(block, Chart):
         return Shown("chart", block, [], SafeString(plots.svg(block)) if draws else None)
     return Shown("figures" if isinstance(block, Figures) else "remark", block, [])

@@ -31,6 +31,8 @@ LARGEST_LOGO: Final = 512 * 1024
 LOGO_MARKS: Final[Mapping[str, bytes]] = {".png": b"\x89PNG\r\n\x1a\n", ".jpg": b"\xff\xd8\xff"}
 WIDEST_LOGO: Final = 4000
 MOST_SECTIONS: Final = 6
+WHOLE: Final = frozenset({ReportKind.SLA, ReportKind.COSTS})
+"""Kinds that cannot be told of some resources alone."""
 
 
 class NewReportForm(forms.Form):
@@ -71,11 +73,13 @@ class NewReportForm(forms.Form):
             return said
         said["assets"], said["of_incident"] = [], None
         for name in filter(None, (one.strip() for one in NAMES.split(said.get("resources", "")))):
-            found = Asset.objects.filter(Q(name__iexact=name) | Q(provider_id=name), customer=customer).first()
-            if found is None:
-                self.add_error("resources", _("This customer has no resource “%(name)s”.") % {"name": name})
+            found = Asset.objects.filter(Q(name__iexact=name) | Q(provider_id=name), customer=customer)
+            if keys := list(found.values_list("pk", flat=True)):
+                said["assets"] += keys  # what was retired and what took its name both belong to the month
             else:
-                said["assets"].append(found.pk)
+                self.add_error("resources", _("This customer has no resource “%(name)s”.") % {"name": name})
+        if said["assets"] and said.get("kind") in WHOLE:
+            self.add_error("resources", _("This kind of report is about everything: leave the resources empty."))
         if number := said.get("incident", "").strip():
             digits = number.rpartition("-")[2]
             rows = Incident.objects.filter(customer=customer).for_both_sides()

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any, Final
 
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 
@@ -21,8 +22,8 @@ from reports import figures
 from reports.blocks import Part
 
 STEP_S: Final = 300
-MOST_ROWS: Final = 200
-"""Rows of a table in the document; the workbook has the same."""
+MOST_ROWS: Final = 5000
+"""Rows of a table that are kept; how many of them are drawn: `blocks.Table.drawn`."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,11 @@ class Asked:
             rows = rows.filter(pk__in=chosen)
         return list(rows.exclude(retired_at__lte=self.start).order_by("name", "pk"))
 
+    def about(self, rows: QuerySet[Any], asset: str = "asset") -> QuerySet[Any]:
+        """Of a report about some resources, the rows of those alone; `asset` is the way to them."""
+        chosen = self.wishes.get("assets")
+        return rows.filter(**{f"{asset}__in": chosen}) if chosen else rows
+
     @cached_property
     def until(self) -> datetime:
         """The end of what can be known."""
@@ -65,10 +71,6 @@ class Asked:
         """Steps of five minutes by series id."""
         ids = [one.pk for one in series]
         return storage.rollup(series_ids=ids, start=self.start, end=self.until, step_s=STEP_S) if ids else {}
-
-    def summary(self, rollup: Rollup) -> figures.Summary:
-        steps = int((self.until - self.start).total_seconds() // STEP_S)
-        return figures.summary(rollup.mean, rollup.low, rollup.high, rollup.count, steps=steps)
 
     def days(self) -> list[datetime]:
         """The midnights (Shanghai) at which the days of the stretch begin."""

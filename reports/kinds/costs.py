@@ -21,6 +21,9 @@ WAITING: Final = (ProposalState.PROPOSED, ProposalState.ACCEPTED)
 
 def read(asked: Asked) -> Part:
     view = bills.month_view(asked.customer, asked.month, asked.now)
+    months = bills.months(asked.customer.pk, asked.month)
+    this, before = known(months[-1]), known(months[-2])
+    unread = _("No bill of this month was read.")
     path = f"{reverse('costs:customer', args=[asked.customer.pk])}?month={asked.month}"
     source = Source(_("Bills of Alibaba Cloud by product and day."), "costs.billline, day", path)
     blocks: list[Block] = []
@@ -32,43 +35,46 @@ def read(asked: Asked) -> Part:
     blocks += [
         Figures(
             (
-                Figure("total", _("Costs"), float(view.total), source, kind="money", unit=CNY, better="down"),
-                Figure("before", _("Month before"), float(view.before), source, kind="money", unit=CNY),
+                Figure("total", _("Costs"), this, source, kind="money", unit=CNY, better="down",
+                       note=unread if this is None else ""),
+                Figure("before", _("Month before"), before, source, kind="money", unit=CNY),
                 Figure("saving", _("Open proposals would save each month"), float(bills.open_saving(asked.customer)),
                        source, kind="money", unit=CNY),
             )
         ),
-        _products(view, source),
-        _trend(asked, source),
-        _anomalies(asked),
+        _products(view if this is not None else None, before is not None, source),
+        _trend(months, source),
+        _anomalies(asked, unread if this is None else _("None.")),
         _proposals(asked),
     ]  # fmt: skip
     return Part("costs", _("Costs"), tuple(blocks), tuple(_findings(view)))
 
 
-def _products(view: MonthView, source: Source) -> Table:
+def _products(view: MonthView | None, is_before_known: bool, source: Source) -> Table:
+    """Without a view no bill of the month was read."""
     columns = (
         Column(_("Product")), Column(_("This month"), "money", CNY), Column(_("Month before"), "money", CNY),
         Column(_("Paid as one goes"), "money", CNY), Column(_("Resources"), "number"),
     )  # fmt: skip
     rows = tuple(
-        (one.name, float(one.amount), float(one.before), float(one.usage), one.resources) for one in view.products
+        (one.name, float(one.amount), float(one.before) if is_before_known else None, float(one.usage), one.resources)
+        for one in (view.products if view else ())
     )
     return Table("products", _("Costs by product"), columns, rows, source, empty=_("No bill of this month was read."))
 
 
-def _trend(asked: Asked, source: Source) -> Chart:
-    months = bills.months(asked.customer.pk, asked.month)
+def _trend(months: Sequence[bills.MonthSum], source: Source) -> Chart:
     labels = tuple(str(one.month) for one in months)
-    return Chart("trend", _("Costs by month"), labels, (Curve(_("Costs"), tuple(map(_amount, months))),), source,
+    return Chart("trend", _("Costs by month"), labels, (Curve(_("Costs"), tuple(map(known, months))),), source,
                  shape="bar", unit=CNY, lowest=0)  # fmt: skip
 
 
-def _amount(one: bills.MonthSum) -> float | None:
+def known(one: bills.MonthSum) -> float | None:
+    """What a month cost; None where no day of it was read."""
     return float(one.amount) if one.days_read else None
 
 
-def _anomalies(asked: Asked) -> Table:
+def _anomalies(asked: Asked, empty: str) -> Table:
     days = asked.days()
     first, last = days[0].date(), days[-1].date()
     rows = CostAnomaly.objects.filter(customer=asked.customer, first_day__lte=last, last_day__gte=first)
@@ -82,13 +88,13 @@ def _anomalies(asked: Asked) -> Table:
             one.first_day.isoformat(), one.last_day.isoformat(), one.product_name, float(one.amount), float(one.usual),
             float(one.excess),
         )
-        for one in rows.order_by("first_day", "pk")[:200]
+        for one in rows.order_by("first_day", "pk")
     )  # fmt: skip
     source = Source(
         _("Against the same weekdays before, by the customer's threshold."), "costs.costanomaly",
         f"{reverse('costs:anomalies')}?customer={asked.customer.pk}",
     )  # fmt: skip
-    return Table("anomalies", _("Days out of the ordinary"), columns, shown, source, empty=_("None."))
+    return Table("anomalies", _("Days out of the ordinary"), columns, shown, source, empty=empty)
 
 
 def _proposals(asked: Asked) -> Table:
@@ -100,7 +106,7 @@ def _proposals(asked: Asked) -> Table:
             one.asset.name if one.asset else one.instance_id,
             None if one.monthly is None else float(one.monthly),
         )
-        for one in rows[:200]
+        for one in rows
     )
     source = Source(_("From the monitoring data and the bills."), "costs.savingproposal", reverse("costs:proposals"))
     return Table("proposals", _("Proposals to save"), columns, shown, source, empty=_("Nothing is proposed."))

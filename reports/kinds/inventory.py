@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from assets.models import Asset, Kind
 from reports.blocks import Cell, Column, Figure, Figures, Finding, Part, Source, Table
-from reports.kinds.asking import Asked, PartOf
+from reports.kinds.asking import MOST_ROWS, Asked, PartOf
+from reports.kinds.words import day
 
-MOST: Final = 2000
+DRAWN: Final = 2000
 
 
 def read(asked: Asked) -> Part:
@@ -34,8 +35,8 @@ def read(asked: Asked) -> Part:
                  Figure("nameless", _("Without an owner"), nameless, source, better="down"))),
         Table("kinds", _("Resources by kind"), (Column(_("Kind")), Column(_("Resources"), "number")),
               tuple((str(Kind(kind).label), count) for kind, count in counts.most_common()), source),
-        Table("resources", _("Resources"), _columns(), tuple(_row(one) for one in there[:MOST]), source,
-              left_out=max(len(there) - MOST, 0), empty=_("No resource is looked after.")),
+        Table("resources", _("Resources"), _columns(), tuple(_row(one) for one in there[:MOST_ROWS]), source,
+              left_out=max(len(there) - MOST_ROWS, 0), empty=_("No resource is looked after."), drawn=DRAWN),
     )  # fmt: skip
     return Part("inventory", _("Inventory"), blocks, tuple(findings))
 
@@ -49,10 +50,9 @@ def _columns() -> tuple[Column, ...]:
 
 
 def _row(one: Asset) -> tuple[Cell, ...]:
-    ends = None if one.expires_at is None else one.expires_at.isoformat()
     return (
         one.name, str(Kind(one.kind).label), one.provider_id, one.region, one.spec, one.address,
-        str(one.get_environment_display()), one.role_text, one.owner_name, ends,
+        str(one.get_environment_display()), one.role_text, one.owner_name, day(one.expires_at),
     )  # fmt: skip
 
 

@@ -16,7 +16,6 @@ from django.db.models import (
     Exists,
     ExpressionWrapper,
     F,
-    Max,
     OuterRef,
     Q,
     QuerySet,
@@ -31,8 +30,9 @@ from django.utils.translation import gettext_lazy, pgettext, pgettext_lazy
 from accounts import scope
 from accounts.models import Contract, Customer, Severity
 from assets.facts import QUOTA_DATABASES
+from assets.hosting import HOSTS
 from assets.models import Asset, CloudAccount, Kind
-from bastion.models import BastionSession, DirectLogin, HardenedServer
+from bastion.models import BastionSession, DirectLogin
 from changes.catalogue import operations
 from changes.models import (
     BackupPolicy,
@@ -71,6 +71,8 @@ NEVER: Final = Q(pk__in=())
 _MOMENT: Final = DateTimeField()
 TRAIL_LAG: Final = timedelta(hours=1)
 """Events are listed some minutes after they happened, and read after that."""
+LOGINS_LAG: Final = timedelta(hours=1)
+"""Servers are asked for their log-ins every half hour."""
 LABELS: Final[Mapping[Verdict, str | Lazy]] = {
     Verdict.KEPT: pgettext_lazy("promise", "Kept"),
     Verdict.BROKEN: pgettext_lazy("promise", "Broken"),
@@ -342,7 +344,10 @@ def _change_backup(span: Span) -> Counts:
 
 
 def _backup_policy(span: Span) -> Counts:
-    """What the last comparison found; of earlier months nothing is kept."""
+    """What the last comparison found, for the running month and for one whose report is still written.
+
+    Only the last is kept, with its moment; a month that is frozen was judged in its report.
+    """
     policies: dict[int, list[BackupPolicy]] = {}
     for policy in BackupPolicy.objects.filter(customer__in=span.ids, asset__retired_at=None):
         policies.setdefault(policy.customer_id, []).append(policy)
@@ -351,15 +356,13 @@ def _backup_policy(span: Span) -> Counts:
         mine = [one for one in policies.get(customer.pk, []) if one.agreed_at < month.ends_at]
         if not mine:
             continue
-        if not month.starts_at <= span.now < month.ends_at:
+        if not month.starts_at <= span.now < month.freezes_at:
             found[customer.pk, month] = UNSEEN
             continue
         compared = [one for one in mine if one.state != BackupPolicy.State.BY_HAND]
-        found[customer.pk, month] = Count(
-            len(compared),
-            broken=sum(one.state == BackupPolicy.State.DIFFERS for one in compared),
-            open=sum(one.state in (BackupPolicy.State.UNCHECKED, BackupPolicy.State.UNKNOWN) for one in compared),
-        )
+        known = [one.state for one in compared if one.checked_at is not None and one.checked_at >= month.starts_at]
+        broken, kept = known.count(BackupPolicy.State.DIFFERS), known.count(BackupPolicy.State.AS_AGREED)
+        found[customer.pk, month] = Count(len(compared), broken=broken, open=len(compared) - broken - kept)
     return found
 
 
@@ -367,18 +370,40 @@ def _backup_policy(span: Span) -> Counts:
 
 
 def _bastion_only(span: Span) -> Counts:
-    """Log-ins of every way. Where no server's own records were read, nobody knows of those past the bastion."""
+    """Log-ins of every way. Where one server's own records were not read, nobody knows of those past the bastion."""
     past = _by_month(span, DirectLogin.objects.all(), "at", broken=Q(explained_at=None))
     through = _by_month(span, BastionSession.objects.all(), "opened_at")
     found = _joined((past, through))
-    read_on = HardenedServer.objects.filter(customer__in=span.ids).order_by().values_list("customer_id")
-    upto = dict(read_on.annotate(Max("logins_upto")))
-    for key, count in found.items():
-        customer_id, month = key
-        read_until = upto.get(customer_id)
-        if read_until is None or read_until <= month.starts_at:
-            found[key] = Count(None, count.broken)
+    rows = Asset.objects.filter(customer__in=span.ids, kind__in=HOSTS).order_by()
+    servers: dict[int, list[_Server]] = {}
+    for owner, since, until, upto in rows.values_list(
+        "customer_id", "created_at", "retired_at", "hardening__logins_upto"
+    ):
+        servers.setdefault(owner, []).append(_Server(since, until, upto))
+    for (customer_id, month), count in found.items():
+        there = [one for one in servers.get(customer_id, []) if one.was_there(month)]
+        if not there or not all(one.is_read(month, span.now) for one in there):
+            found[customer_id, month] = Count(None, count.broken)
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Server:
+    """When a server was looked after, and up to when its own records of log-ins were read."""
+
+    since: datetime
+    until: datetime | None
+    read_until: datetime | None
+
+    def was_there(self, month: Month) -> bool:
+        return self.since < month.ends_at and (self.until is None or self.until > month.starts_at)
+
+    def is_read(self, month: Month, now: datetime) -> bool:
+        """Over the whole of its month: the last half hour of a server that went is never read."""
+        wanted = min(month.ends_at, now - LOGINS_LAG)
+        if self.until is not None:
+            wanted = min(wanted, self.until - LOGINS_LAG)
+        return self.read_until is not None and self.read_until >= wanted
 
 
 def _trail(span: Span, rows: QuerySet[TrailEvent], broken: Q) -> Counts:

@@ -2,70 +2,51 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
-from django.db.models import Count, Q
-from django.urls import reverse
+from django.db.models import Count
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from bastion.models import BastionSession, DirectLogin, SessionCommand
+from bastion.models import BastionSession, SessionCommand
 from reports import figures
 from reports.blocks import Cell, Column, Figure, Figures, Finding, Part, Source, Table
-from reports.kinds.asking import Asked, PartOf
+from reports.kinds.asking import MOST_ROWS, Asked, PartOf
+from reports.kinds.monthly import security_access as access
+from reports.kinds.monthly.security_access import Logins
 
-MOST: Final = 2000
+DRAWN: Final = 2000
 HELD: Final = ("deny", "review")
 
 
 def read(asked: Asked) -> Part:
-    path = f"{reverse('bastion:sessions')}?customer={asked.customer.pk}"
-    source = Source(_("Sessions that began in the stretch."), "bastion.session, opened_at", path)
-    rows = BastionSession.objects.filter(
-        customer=asked.customer, opened_at__gte=asked.start, opened_at__lt=asked.end
-    ).select_related("person", "asset", "incident", "change")
-    sessions = list(rows.annotate(commands=Count("sessioncommands")).order_by("opened_at", "pk"))
+    source = access.session_source(asked)
+    rows = access.sessions(asked)
+    told = rows.select_related("person", "asset", "incident", "change").annotate(commands=Count("sessioncommands"))
+    sessions = list(told.order_by("opened_at", "pk"))
     unmatched = [one for one in sessions if one.incident is None and one.change is None]
-    direct = list(
-        DirectLogin.objects.filter(customer=asked.customer, at__gte=asked.start, at__lt=asked.end).select_related(
-            "asset"
-        )
-    )
-    held = SessionCommand.objects.filter(
-        Q(session__opened_at__gte=asked.start, session__opened_at__lt=asked.end),
-        customer=asked.customer,
-        verdict__in=HELD,
-    ).count()
+    logins = access.logins(asked)
+    held = SessionCommand.objects.filter(customer=asked.customer, session__in=rows.values("pk"), verdict__in=HELD)
     numbers = Figures(
         (
             Figure("sessions", _("Sessions"), len(sessions), source),
             Figure("people", _("People"), len({one.person_id for one in sessions}), source),
             Figure("servers", _("Servers"), len({one.asset_id for one in sessions}), source),
             Figure("commands", _("Commands"), sum(getattr(one, "commands", 0) for one in sessions), source),
-            Figure("held", _("Commands refused or held for review"), held, source),
+            Figure("held", _("Commands refused or held for review"), held.count(), source),
             Figure("unmatched", _("Without incident or change"), figures.share(len(unmatched), len(sessions)), source,
                    kind="share", better="down", note="" if sessions else _("No session.")),
-            Figure("direct", _("Log-ins past the bastion"), len(direct), _direct_source(asked), better="down"),
+            Figure("direct", _("Log-ins past the bastion"), logins.known(logins.rows.count()),
+                   access.login_source(asked), better="down", note=logins.note),
         )
     )  # fmt: skip
     return Part(
         "sessions",
         _("Session audit"),
-        (numbers, _people(sessions, source), _list(sessions, source), _direct(direct, asked)),
-        tuple(_findings(unmatched, direct)),
+        (numbers, access.by_person(asked), _list(sessions, source), *access.login_tables(asked, logins)),
+        tuple(_findings(unmatched, logins)),
     )
-
-
-def _people(sessions: Sequence[BastionSession], source: Source) -> Table:
-    counts = Counter(one.person.name for one in sessions)
-    servers: dict[str, set[int]] = {}
-    for one in sessions:
-        servers.setdefault(one.person.name, set()).add(one.asset_id)
-    rows = tuple((name, count, len(servers[name])) for name, count in counts.most_common())
-    columns = (Column(_("Person")), Column(_("Sessions"), "number"), Column(_("Servers"), "number"))
-    return Table("people", _("People"), columns, rows, source, empty=_("No session."))
 
 
 def _list(sessions: Sequence[BastionSession], source: Source) -> Table:
@@ -73,10 +54,10 @@ def _list(sessions: Sequence[BastionSession], source: Source) -> Table:
         Column(_("Began"), "time"), Column(_("Lasted"), "length"), Column(_("Person")), Column(_("Server")),
         Column(_("Account")), Column(_("From")), Column(_("For")), Column(_("Commands"), "number"),
     )  # fmt: skip
-    rows = tuple(_row(one) for one in sessions[:MOST])
     return Table(
-        "sessions", _("Sessions"), columns, rows, source, left_out=max(len(sessions) - MOST, 0), empty=_("No session.")
-    )
+        "sessions", _("Sessions"), columns, tuple(_row(one) for one in sessions[:MOST_ROWS]), source,
+        left_out=max(len(sessions) - MOST_ROWS, 0), empty=_("No session."), drawn=DRAWN,
+    )  # fmt: skip
 
 
 def _row(one: BastionSession) -> tuple[Cell, ...]:
@@ -88,23 +69,11 @@ def _row(one: BastionSession) -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
-def _direct(direct: Sequence[DirectLogin], asked: Asked) -> Table:
-    columns = (Column(_("At"), "time"), Column(_("Server")), Column(_("Account")), Column(_("From")),
-               Column(_("Explanation")))  # fmt: skip
-    rows = tuple(
-        (one.at.isoformat(), one.asset.name, one.account, one.source or _("the console"), one.explanation)
-        for one in direct[:MOST]
-    )
-    return Table(
-        "direct", _("Log-ins past the bastion"), columns, rows, _direct_source(asked), empty=_("None was found.")
-    )
-
-
-def _findings(unmatched: Sequence[BastionSession], direct: Sequence[DirectLogin]) -> list[Finding]:
+def _findings(unmatched: Sequence[BastionSession], logins: Logins) -> list[Finding]:
     said = []
-    if not direct:
+    if not logins.unread and not logins.rows.exists():
         said.append(Finding("good", _("No log-in past the bastion was found.")))
-    unexplained = sum(one.explained_at is None for one in direct)
+    unexplained = logins.rows.filter(explained_at=None).count()
     if unexplained:
         text = ngettext(
             "%(n)d log-in past the bastion is not explained.", "%(n)d log-ins past the bastion are not explained.",
@@ -119,13 +88,6 @@ def _findings(unmatched: Sequence[BastionSession], direct: Sequence[DirectLogin]
         )  # fmt: skip
         said.append(Finding("bad", text % {"n": len(unmatched)}))
     return said
-
-
-def _direct_source(asked: Asked) -> Source:
-    return Source(
-        _("Log-ins that servers recorded and no session explains."), "bastion.directlogin, at",
-        f"{reverse('bastion:direct-logins')}?customer={asked.customer.pk}",
-    )  # fmt: skip
 
 
 SESSIONS: Final[Sequence[PartOf]] = (PartOf("sessions", gettext_lazy("Session audit"), read),)

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Final
 
-from django.urls import reverse
 from django.utils import timezone
 
-from assets.models import Asset
 from reports.blocks import Source
 from reports.kinds.asking import Asked
-
-MOST_NAMES: Final = 10
+from reports.kinds.readings import listed
 
 
 def page(asked: Asked, how: str, query: str, route: str) -> Source:
     """A source whose rows are on a list of the portal."""
-    return Source(how, query, f"{reverse(route)}?customer={asked.customer.pk}")
-
-
-def names_of(assets: Sequence[Asset]) -> str:
-    shown = ", ".join(asset.name for asset in assets[:MOST_NAMES])
-    more = len(assets) - MOST_NAMES
-    return shown if more <= 0 else f"{shown} +{more}"
+    return Source(how, query, listed(asked, route))
 
 
 def rounded(value: float | None) -> float | None:
     return None if value is None else round(value, 1)
-
-
-def iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 def day(at: datetime | None) -> str | None:

@@ -71,7 +71,7 @@ def _resources(asked: Asked, assets: Sequence[Asset]) -> Table:
             one.name, str(Kind(one.kind).label), one.provider_id, one.engine or one.product, one.spec, one.address,
             str(one.get_environment_display()),
         )
-        for one in assets[:200]
+        for one in assets
     )  # fmt: skip
     source = Source(_("The inventory."), "assets.asset", f"{reverse('assets:list')}?customer={asked.customer.pk}")
     return Table("resources", _("Resources"), columns, rows, source, empty=_("No resource was named."))

@@ -5,11 +5,14 @@ from datetime import datetime, timedelta
 
 import msgspec
 from django import template
+from django.http import HttpRequest
+from django.urls import Resolver404, resolve
 from django.utils import timezone
 from django.utils.html import json_script
 from django.utils.safestring import SafeString
 from django.utils.translation import get_language_info
 
+from accounts.permissions import is_provider, person_of
 from incidents.templatetags.incident_tags import span
 from reports import service_document
 from reports.blocks import Chart, Figure
@@ -17,6 +20,8 @@ from reports.models import AccidentReport, WrittenReport
 
 register = template.Library()
 
+PROVIDERS_PAGES = frozenset({"assets:credentials", "assets:cloud_accounts", "bastion:reviews"})
+"""Sources of figures that are no page of the customer's."""
 INKS = {"bad": "#a3271b", "good": "#1f7a3f", "work": "#0b5fa5", "plain": "#57606a"}
 
 
@@ -57,6 +62,19 @@ def get(found: Mapping[str, object], name: str) -> object:
 @register.filter
 def language_name(code: str) -> str:
     return str(get_language_info(code)["name_local"])
+
+
+@register.simple_tag(takes_context=True)
+def rows_behind(context: Mapping[str, object], path: str) -> str:
+    """The address of a source's rows for who reads it; empty where that person may not open them."""
+    request = context.get("request")
+    if not path or (isinstance(request, HttpRequest) and is_provider(person_of(request))):
+        return path
+    try:
+        name = resolve(path.partition("?")[0]).view_name
+    except Resolver404:
+        return ""
+    return "" if name in PROVIDERS_PAGES else path
 
 
 @register.simple_tag

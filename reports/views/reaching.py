@@ -52,7 +52,6 @@ def about(report: WrittenReport, person: User) -> dict[str, object]:
         "report": report,
         "parts": ordered,
         "filled": filled,
-        "is_complete": len(filled) == len(ordered),
         "verbs": [verb.value for verb in possible],
         "edits": Verb.EDIT in possible,
         "comments": Verb.COMMENT in possible,

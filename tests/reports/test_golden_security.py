@@ -202,6 +202,23 @@ def test_patches_done_and_due_with_the_quarterly_review(jia: Customer, web: Asse
     assert table(held, "patch_reviews").rows[0][3] == "All agreed"
 
 
+def test_a_patch_that_failed_is_told_as_failed_and_is_no_longer_to_come(jia: Customer, web: Asset, chen: User) -> None:
+    for finished_at in (START - SECOND, on(12), END):
+        Change.objects.create(
+            customer=jia, title="OpenSSL", operation="linux-patch", fields={"patch": "cve-1"}, risk="high",
+            requester=chen, state="failed", created_at=START - 2 * DAY, changed_at=on(3), begun_at=START - DAY,
+            finished_at=finished_at,
+        )  # fmt: skip
+    Change.objects.create(
+        customer=jia, title="glibc", operation="linux-patch", fields={"patch": "cve-2"}, risk="high", requester=chen,
+        state="closed", created_at=on(3), changed_at=on(3), begun_at=on(4), ended_at=on(5),
+    )  # fmt: skip
+    part = read(jia)
+    assert [value(part, key) for key in ("patches", "patches_failed", "patches_due")] == [1, 1, 1]
+    assert table(part, "patches").rows[0][5] is not None
+    assert not [one for one in part.findings if one.tone == "good" and "patch" in one.text.lower()]
+
+
 def test_sessions_commands_and_log_ins_past_the_bastion(
     jia: Customer,
     web: Asset,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import openpyxl
 import pytest
@@ -16,6 +16,7 @@ from incidents.months import Month
 from reports import blocks, pdf, service_document
 from reports.kinds.registry import KINDS
 from reports.models import ReportKind, ServiceFigures, ServicePart, ServiceReport
+from reports.promises import catalogue
 from reports.services import service_reports, writing
 from tests.conftest import ClientFor
 from tests.incidents.conftest import alarm, make_asset
@@ -94,6 +95,34 @@ def test_a_report_about_some_resources_is_about_no_other(
     assert len(tables(asked(client_for, chen, jia, "inventory"))["resources"].rows) == 2
     some = asked(client_for, chen, jia, "inventory", resources="orders-db")
     assert [row[0] for row in tables(some)["resources"].rows] == ["orders-db"]
+
+
+def test_a_name_means_what_had_it_before_as_well(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor
+) -> None:
+    again = make_asset(jia, "orders-db-new")
+    with scope.platform("test"):
+        Asset.objects.filter(pk=database.pk).update(retired_at=MONTH.starts_at + timedelta(days=9))
+        Asset.objects.filter(pk=again.pk).update(name="orders-db", created_at=MONTH.starts_at + timedelta(days=9))
+    report = asked(client_for, chen, jia, "performance", resources="orders-db")
+    assert sorted(report.wishes["assets"]) == [database.pk, again.pk]
+
+
+@pytest.mark.parametrize("kind", ["sla", "costs"])
+def test_what_is_about_everything_takes_no_resources(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor, kind: str
+) -> None:
+    form = {"customer": jia.pk, "kind": kind, "month": "2026-03", "resources": "orders-db"}
+    answer = client_for(chen).post("/reports/new/", form)
+    assert answer.status_code == 422
+    assert answer.context["form"].errors.keys() == {"resources"}
+
+
+def test_service_levels_come_with_the_promises_of_the_contract(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor
+) -> None:
+    found = tables(asked(client_for, chen, jia, "sla"))
+    assert len(found["promises_kept"].rows) == len(catalogue())
 
 
 def test_another_customers_resource_or_incident_is_unknown(

@@ -309,9 +309,25 @@ def test_backup_policies_are_known_for_this_month_alone(jia: Customer, chen: Use
             recorded_by=chen,
             state=state,
         )
+    assert counted("backup-policy", jia, APRIL) == Count(3, 0, 3), "not compared since it began"
+    BackupPolicy.objects.update(checked_at=AFTER - DAY)
     assert counted("backup-policy", jia, APRIL) == Count(3, 1, 1)
-    assert counted("backup-policy", jia, MARCH) == UNSEEN
+    assert counted("backup-policy", jia, MARCH) == UNSEEN, "only the last comparison is kept"
     assert counted("backup-policy", jia, FEBRUARY) == NOTHING
+
+
+@pytest.mark.usefixtures("inside")
+def test_backup_policies_of_a_month_are_judged_while_its_report_is_written(jia: Customer, chen: User) -> None:
+    policy = BackupPolicy.objects.create(
+        customer=jia, asset=make_asset(jia, "a"), hour=2, keep_days=7, agreed_at=START, recorded_by=chen,
+        state="as_agreed", checked_at=END - 2 * DAY,
+    )  # fmt: skip
+    assert counted("backup-policy", jia, now=END + DAY) == Count(1)
+    BackupPolicy.objects.filter(pk=policy.pk).update(state="differs", checked_at=END + DAY)
+    assert counted("backup-policy", jia, now=END + DAY).verdict is Verdict.BROKEN
+    BackupPolicy.objects.filter(pk=policy.pk).update(state="as_agreed", checked_at=START - DAY)
+    assert counted("backup-policy", jia, now=END + DAY).verdict is Verdict.UNKNOWN
+    assert counted("backup-policy", jia, now=MARCH.freezes_at) == UNSEEN
 
 
 @pytest.mark.usefixtures("inside")
@@ -327,8 +343,16 @@ def test_log_ins_past_the_bastion_want_an_explanation(
     )  # fmt: skip
     assert counted("bastion-only", jia) == UNSEEN, "no server's own records were read"
     assert counted("bastion-only", jia, FEBRUARY) == NOTHING
-    HardenedServer.objects.create(customer=jia, asset=web, logins_upto=END)
+    read_on = HardenedServer.objects.create(customer=jia, asset=web, logins_upto=START + DAY)
+    assert counted("bastion-only", jia) == UNSEEN, "most of the month was not read"
+    assert counted("bastion-only", jia, now=START + DAY) == Count(1)
+    HardenedServer.objects.filter(pk=read_on.pk).update(logins_upto=END)
     assert counted("bastion-only", jia) == Count(2 - 1)
+    second = make_asset(jia, "second")
+    assert counted("bastion-only", jia) == UNSEEN, "one server was never read"
+    HardenedServer.objects.create(customer=jia, asset=second, logins_upto=START + 2 * DAY)
+    Asset.objects.filter(pk=second.pk).update(retired_at=START + 2 * DAY)
+    assert counted("bastion-only", jia) == Count(1), "it was read for as long as it was there"
     login = DirectLogin.objects.create(
         customer=jia, asset=web, at=END - SECOND, account="root", found_in="journal", seen_at=END
     )

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import re
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import Any
 
 import openpyxl
@@ -369,3 +371,18 @@ def parts_of(report: ServiceReport, name: str) -> blocks.Part:
 
 def numbers_of(report: ServiceReport, name: str) -> dict[str, blocks.Cell]:
     return {figure.key: figure.value for figure in parts_of(report, name).figures()}
+
+
+def test_a_customer_is_led_to_no_page_that_is_closed_to_it(
+    jia: Customer, alice: User, chen: User, lin: User, client_for: ClientFor
+) -> None:
+    issue = issued(read(opened()[0]), chen, lin)
+    with scope.user(chen):
+        sending.send(report=issue.report, people=[alice], actor=chen, now=FIRST)
+    for person, sees_all in ((alice, False), (chen, True)):
+        page = client_for(person)
+        told = page.get(f"/reports/service/{issue.report_id}/issues/{issue.pk}/").content.decode()
+        paths = {unescape(path) for path in re.findall(r'<a href="([^"]+)">[^<]*</a></div>', told)}
+        assert len(paths) > 10
+        assert [path for path in sorted(paths) if page.get(path).status_code != 200] == []
+        assert any("/assets/credentials/" in path for path in paths) is sees_all

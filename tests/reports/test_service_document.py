@@ -33,10 +33,10 @@ def content(*parts: Part, language: str = "zh-hans") -> dict[str, Any]:
     }  # fmt: skip
 
 
-def hosts(count: int) -> Table:
+def hosts(count: int, drawn: int = 500) -> Table:
     columns = (Column("主机"), *(Column(f"指标{number}", "share") for number in range(8)), Column("备注"))
     rows = tuple((f"host-{number:03}", *(number / 7,) * 8, LONG if number % 50 == 0 else "") for number in range(count))
-    return Table("hosts", "主机", columns, rows, SOURCE)
+    return Table("hosts", "主机", columns, rows, SOURCE, drawn=drawn)
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,17 @@ def printed() -> bytes:
 def test_every_row_of_five_hundred_is_there_once(printed: bytes) -> None:
     text = "".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(printed)).pages)
     assert sorted(re.findall(r"host-\d{3}", re.sub(r"\s", "", text))) == [f"host-{number:03}" for number in range(500)]
+
+
+def test_what_is_more_than_is_drawn_is_told_and_stands_in_the_workbook() -> None:
+    part = Part("hosts", "主机报告", (hosts(201, 200),))
+    assert [len(one.rows) for one in service_document.sections([part])[0].blocks] == [200]
+    told = service_document.preview(content(part, language="en"))
+    assert "host-199" in told
+    assert "host-200" not in told
+    assert "1 more row is in the workbook." in told
+    book = openpyxl.load_workbook(io.BytesIO(workbook.made("x", [part], service_document.ZONE)))
+    assert "host-200" in [cell.value for cell in book.worksheets[1]["A"]]
 
 
 def test_nothing_stands_outside_its_page(printed: bytes) -> None:

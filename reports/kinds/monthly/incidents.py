@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from django.db.models import Count
@@ -21,11 +20,11 @@ from monitoring.models import Alert
 from reports import figures
 from reports.blocks import Block, Cell, Chart, Column, Curve, Figure, Figures, Finding, Part, Source, Table
 from reports.kinds.asking import MOST_ROWS, Asked
+from reports.kinds.readings import iso
 
 LONGEST: Final = 10
 OFTEN: Final = 3
 """Incidents of one resource in a month from which it is named as coming again and again."""
-PROMISES: Final = (Clock.Kind.RESPONSE, Clock.Kind.HANDLING, Clock.Kind.STAGE_REPORT, Clock.Kind.NOTICE)
 
 
 def read(asked: Asked) -> Part:
@@ -116,7 +115,7 @@ def _breaches(asked: Asked) -> Table:
     )  # fmt: skip
     shown = [
         (
-            f"{one.incident.number} {one.incident.title}", str(one.get_kind_display()), _iso(one.breached_at),
+            f"{one.incident.number} {one.incident.title}", str(one.get_kind_display()), iso(one.breached_at),
             str(one.get_breach_code_display()) if one.breach_code else _("not explained yet"), one.breach_note,
         )
         for one in rows[:MOST_ROWS]
@@ -192,7 +191,7 @@ def _list(asked: Asked, found: Sequence[Incident]) -> Table:
     )  # fmt: skip
     rows = tuple(
         (
-            one.number, one.title, str(Severity(one.severity).label), _iso(one.opened_at), _iso(one.resolved_at),
+            one.number, one.title, str(Severity(one.severity).label), iso(one.opened_at), iso(one.resolved_at),
             _took(one), ", ".join(asset.name for asset in one.assets.all()[:5]), one.resolution[:300],
         )
         for one in found[:MOST_ROWS]
@@ -215,11 +214,9 @@ def _longest(asked: Asked, found: Sequence[Incident]) -> Table:
 
 def _alerts(asked: Asked) -> dict[str, int]:
     rows = Alert.objects.filter(customer=asked.customer, opened_at__gte=asked.start, opened_at__lt=asked.end)
-    severe = rows.filter(severity__lte=Severity.HIGH)
     return {
         "all": rows.count(),
         "told": rows.exclude(notified_at=None).count(),
-        "severe": severe.count(),
         "flapping": rows.exclude(flaps=[]).count(),
     }
 
@@ -264,10 +261,6 @@ def _findings(
 
 def _took(incident: Incident) -> int | None:
     return None if incident.resolved_at is None else round((incident.resolved_at - incident.opened_at).total_seconds())
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.isoformat()
 
 
 def _source(asked: Asked, how: str) -> Source:

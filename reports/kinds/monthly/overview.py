@@ -8,18 +8,19 @@ from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
-from django.db.models import Avg
+from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from accounts.models import Severity
+from assets.hosting import HOSTS
 from assets.models import Asset, Kind
-from bastion.models import HardenedServer
-from changes.models import Change, DutyOccurrence
+from changes.models import Change, ChangeState, DutyOccurrence
 from costs.services import figures as costs
 from incidents import results
 from incidents.models import Clock
+from incidents.months import ZONE
 from incidents.results import Result
 from incidents.services import interruptions
 from monitoring.models import Alert
@@ -29,7 +30,10 @@ from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Part, 
 from reports.figures import Score
 from reports.kinds import promises
 from reports.kinds.asking import Asked
+from reports.kinds.monthly import security_hosts
 from reports.kinds.monthly.incidents import incidents_of
+from reports.kinds.readings import readings
+from reports.kinds.words import day
 
 URL: Final = "url.result_code"
 EXPIRES_WITHIN: Final = timedelta(days=60)
@@ -52,7 +56,7 @@ def read(asked: Asked) -> Part:
         _promises(asked, result),
         _availability(asked, businesses),
         Table("risks", _("Top risks"), (Column(_("Risk")), Column(_("Why"))), tuple(risks[:MOST_RISKS]),
-              Source(_("Open Disaster and High alerts, ends within sixty days, worst availability.")),
+              Source(_("Disaster and High alerts open at the end, ends within sixty days, worst availability.")),
               empty=_("Nothing stands out.")),
         ending,
         promises.block(asked),
@@ -63,7 +67,9 @@ def read(asked: Asked) -> Part:
 
 def _numbers(asked: Asked, score: Score, result: Result, businesses: Sequence[Business]) -> Figures:
     available = [share for _name, share, _coverage, _count in businesses if share is not None]
-    changes = Change.objects.filter(customer=asked.customer, ended_at__gte=asked.start, ended_at__lt=asked.end)
+    changes = Change.objects.filter(
+        customer=asked.customer, state=ChangeState.CLOSED, ended_at__gte=asked.start, ended_at__lt=asked.end
+    )
     worst = min(available) if available else None
     return Figures(
         (
@@ -79,7 +85,7 @@ def _numbers(asked: Asked, score: Score, result: Result, businesses: Sequence[Bu
             Figure("worst", _("Lowest availability"), worst, _availability_source(asked), kind="share", better="up",
                    note=_("No URL was watched.") if worst is None else ""),
             Figure("changes", _("Changes closed"), changes.count(),
-                   Source(_("Changes that were closed in the month."), "changes.change, closed_at",
+                   Source(_("Changes that were closed in the month."), "changes.change, ended_at",
                           f"{reverse('changes:list')}?customer={asked.customer.pk}")),
         )
     )  # fmt: skip
@@ -137,18 +143,13 @@ def _promises(asked: Asked, result: Result) -> Table:
 def _businesses(asked: Asked) -> list[Business]:
     """Name, availability in per cent, share of time with data, and outages over 30 minutes of each business: a resource
     with a URL, by what its owner calls it."""
-    series = asked.series([URL])
-    steps = asked.steps([one for some in series.values() for one in some])
-    length = int((asked.until - asked.start).total_seconds() // 300)
     outages = Counter(asset.pk for asset in _long_outages(asked))
     found: list[Business] = []
-    for asset in asked.assets:
-        mine = [steps[one.pk] for one in series.get(asset.pk, ()) if one.pk in steps]
-        if asset.pk not in series:
+    for asset, mine in readings(asked, asked.assets, [URL]):
+        if not mine:
             continue
-        bad = np.concatenate([one.mean for one in mine]) if mine else np.empty(0)
-        count = np.concatenate([one.count for one in mine]) if mine else np.empty(0)
-        coverage = min(sum(len(one.ts) for one in mine) / (length * len(mine)), 1.0) if mine and length else 0.0
+        bad, count = (np.concatenate([getattr(one.rollup, name) for one in mine]) for name in ("mean", "count"))
+        coverage = figures.mean(one.summary.coverage for one in mine) or 0.0
         found.append((asset.role_text or asset.name, figures.availability(bad, count), coverage, outages[asset.pk]))
     return sorted(found, key=lambda one: (one[1] is None, one[1] or 0.0, one[0]))
 
@@ -181,25 +182,34 @@ def _score(asked: Asked, result: Result, businesses: Sequence[Business]) -> Scor
     alerts = Alert.objects.filter(customer=asked.customer, opened_at__gte=asked.start, opened_at__lt=asked.end)
     severe = alerts.filter(severity__lte=Severity.HIGH).count()
     watched = sum(_is_there(one, asked.end) for one in asked.assets)
-    hardening = HardenedServer.objects.filter(customer=asked.customer, score__isnull=False)
-    duties = DutyOccurrence.objects.filter(
-        customer=asked.customer, due_on__gte=asked.start, due_on__lt=asked.end, dropped_at=None
-    )
-    done = sum(one.done_at is not None and one.done_at.date() <= one.due_on for one in duties)
+    looks = security_hosts.looks([one for one in asked.assets if one.kind in HOSTS], asked.until)
+    duties = _duties(asked)
     return figures.score(
         {
             "availability": figures.availability_score(min(available) if available else None),
             "service_levels": result.response.share,
             "alerts": figures.alerts_score(severe, watched),
-            "hardening": hardening.aggregate(mean=Avg("score"))["mean"],
-            "care": figures.share(done, len(duties)),
+            "hardening": figures.mean(look.score for look in looks.values()),
+            "care": figures.share(sum(duties), len(duties)),
         }
     )
 
 
+def _duties(asked: Asked) -> list[bool]:
+    """Of each duty that fell due, or was done before it did: was it done in time? In days of Shanghai."""
+    rows = DutyOccurrence.objects.filter(customer=asked.customer, dropped_at=None)
+    rows = rows.filter(due_on__gte=asked.start.astimezone(ZONE).date(), due_on__lt=asked.end.astimezone(ZONE).date())
+    today = asked.until.astimezone(ZONE).date()
+    return [
+        one.done_at is not None and one.done_at.astimezone(ZONE).date() <= one.due_on
+        for one in rows
+        if one.done_at is not None or one.due_on < today
+    ]
+
+
 def _ending(asked: Asked) -> Table:
     rows = [
-        (one.name, str(one.what), one.ends_at.isoformat(), one.days_left(asked.until),
+        (one.name, str(one.what), day(one.ends_at), one.days_left(asked.until),
          _("renews itself") if one.renews_itself else _("is not renewed by itself"))
         for one in expiry.listed()
         if one.customer.pk == asked.customer.pk and one.ends_at < asked.until + EXPIRES_WITHIN
@@ -212,11 +222,12 @@ def _ending(asked: Asked) -> Table:
         _("What ends within sixty days after the figures were read."), "monitoring.expiry",
         f"{reverse('monitoring:expiry')}?customer={asked.customer.pk}",
     )  # fmt: skip
-    return Table("expiring", _("What ends soon"), columns, tuple(rows[:100]), source, empty=_("Nothing ends soon."))
+    return Table("expiring", _("What ends soon"), columns, tuple(rows), source, empty=_("Nothing ends soon."))
 
 
 def _risks(asked: Asked, businesses: Sequence[Business], ending: Table) -> list[tuple[Cell, ...]]:
-    alerts = Alert.objects.open().filter(customer=asked.customer, severity__lte=Severity.HIGH)
+    alerts = Alert.objects.filter(customer=asked.customer, severity__lte=Severity.HIGH, opened_at__lt=asked.until)
+    alerts = alerts.filter(Q(recovered_at=None) | Q(recovered_at__gte=asked.until))
     rows: list[tuple[Cell, ...]] = [
         (alert.asset.name, f"{Severity(alert.severity).label}: {alert.title}")
         for alert in alerts.select_related("asset").worst_first()[:MOST_RISKS]
@@ -237,16 +248,20 @@ def _costs(asked: Asked) -> list[Block]:
         _("Bills of Alibaba Cloud by product and day, before tax and vouchers are settled."), "costs.billline, day",
         f"{reverse('costs:customer', args=[asked.customer.pk])}?month={asked.month}",
     )  # fmt: skip
-    if not view.products:
+    before, this = costs.months(asked.customer.pk, asked.month, 2)
+    if not this.days_read:
         return [Remark(_("No bill of this month was read, so that nothing is said about costs."))]
-    rows = tuple((one.name, float(one.amount), float(one.before), one.resources) for one in view.products[:20])
+    rows = tuple(
+        (one.name, float(one.amount), float(one.before) if before.days_read else None, one.resources)
+        for one in view.products
+    )
     columns = (
         Column(_("Product")), Column(_("This month"), "money", "CNY"), Column(_("Month before"), "money", "CNY"),
         Column(_("Resources"), "number"),
     )  # fmt: skip
     found: list[Block] = [
         Figures((Figure("cost", _("Costs"), float(view.total), source, kind="money", unit="CNY", better="down"),)),
-        Table("costs", _("Costs by product"), columns, rows, source),
+        Table("costs", _("Costs by product"), columns, rows, source, drawn=20),
     ]
     if view.missing:
         text = ngettext(

@@ -3,35 +3,61 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from assets.hosting import HOSTS
+from assets.models import Asset
 from bastion.gateway.contract import Verdict
 from bastion.models import BastionSession, CommandReview, DirectLogin, HardenedServer, SessionCommand
-from reports.blocks import Block, Column, Figure, Figures, Finding, Remark, Table
+from reports.blocks import Block, Column, Figure, Figures, Finding, Remark, Source, Table
 from reports.kinds.asking import MOST_ROWS, Asked
-from reports.kinds.words import iso, names_of, page
+from reports.kinds.readings import iso, names_of
+from reports.kinds.words import page
 
 
-def _sessions(asked: Asked) -> QuerySet[BastionSession]:
-    rows: QuerySet[BastionSession] = BastionSession.objects.filter(customer=asked.customer)
+def sessions(asked: Asked) -> QuerySet[BastionSession]:
+    rows = asked.about(BastionSession.objects.filter(customer=asked.customer))
     return rows.filter(opened_at__gte=asked.start, opened_at__lt=asked.until)
 
 
+def session_source(asked: Asked) -> Source:
+    return page(asked, _("Sessions by the moment at which they began."), "bastion.bastionsession, opened_at",
+                "bastion:sessions")  # fmt: skip
+
+
 def _unmatched(asked: Asked) -> QuerySet[BastionSession]:
-    return _sessions(asked).filter(incident=None, change=None)
+    return sessions(asked).filter(incident=None, change=None)
+
+
+def by_person(asked: Asked) -> Table:
+    people = (
+        sessions(asked).order_by().values("person__name")
+        .annotate(
+            count=Count("pk"), hosts=Count("asset", distinct=True),
+            loose=Count("pk", filter=Q(incident=None, change=None)),
+        )
+        .order_by("-count", "person__name")
+    )  # fmt: skip
+    return Table(
+        "sessions_by_person", _("Sessions by person"),
+        (Column(_("Person")), Column(_("Sessions"), "number"), Column(_("Resources"), "number"),
+         Column(_("Without incident or change"), "number")),
+        tuple((row["person__name"], row["count"], row["hosts"], row["loose"]) for row in people[:MOST_ROWS]),
+        session_source(asked), left_out=max(people.count() - MOST_ROWS, 0), empty=_("Nobody connected in this month."),
+    )  # fmt: skip
 
 
 def session_blocks(asked: Asked) -> list[Block]:
-    source = page(asked, _("Sessions by the moment at which they began."), "bastion.bastionsession, opened_at",
-                  "bastion:sessions")  # fmt: skip
+    source = session_source(asked)
     reviews = page(asked, _("Commands that waited for somebody's word."), "bastion.commandreview, asked_at",
                    "bastion:reviews")  # fmt: skip
     commands = page(asked, _("Commands as they were entered."), "bastion.sessioncommand, at", "bastion:commands")
-    counted = _sessions(asked).aggregate(count=Count("pk"), people=Count("person", distinct=True))
+    counted = sessions(asked).aggregate(count=Count("pk"), people=Count("person", distinct=True))
     entered = SessionCommand.objects.filter(customer=asked.customer, at__gte=asked.start, at__lt=asked.until)
     asked_for = CommandReview.objects.filter(
         customer=asked.customer, asked_at__gte=asked.start, asked_at__lt=asked.until
@@ -51,21 +77,6 @@ def session_blocks(asked: Asked) -> list[Block]:
         ),
         _("Sessions through the bastion"),
     )  # fmt: skip
-    people = (
-        _sessions(asked).order_by().values("person__name")
-        .annotate(
-            count=Count("pk"), hosts=Count("asset", distinct=True),
-            loose=Count("pk", filter=Q(incident=None, change=None)),
-        )
-        .order_by("-count", "person__name")
-    )  # fmt: skip
-    by_person = Table(
-        "sessions_by_person", _("Sessions by person"),
-        (Column(_("Person")), Column(_("Sessions"), "number"), Column(_("Resources"), "number"),
-         Column(_("Without incident or change"), "number")),
-        tuple((row["person__name"], row["count"], row["hosts"], row["loose"]) for row in people[:MOST_ROWS]),
-        source, left_out=max(people.count() - MOST_ROWS, 0), empty=_("Nobody connected in this month."),
-    )  # fmt: skip
     loose = _unmatched(asked).select_related("person", "asset").order_by("opened_at", "pk")
     unmatched = Table(
         "sessions_unmatched", _("Sessions without incident or change"),
@@ -78,37 +89,38 @@ def session_blocks(asked: Asked) -> list[Block]:
         source, left_out=max(loose.count() - MOST_ROWS, 0),
         empty=_("Every session belongs to an incident or a change."),
     )  # fmt: skip
-    return [numbers, by_person, unmatched]
+    return [numbers, by_person(asked), unmatched]
 
 
-def _logins(asked: Asked) -> QuerySet[DirectLogin]:
-    rows: QuerySet[DirectLogin] = DirectLogin.objects.filter(customer=asked.customer)
-    return rows.filter(at__gte=asked.start, at__lt=asked.until)
+@dataclass(frozen=True, slots=True)
+class Logins:
+    """Log-ins past the bastion. `unread`: servers that told nothing; `note`: why nothing at all is known."""
+
+    rows: QuerySet[DirectLogin]
+    unread: Sequence[Asset]
+    note: str
+
+    def known(self, count: int) -> int | None:
+        return None if self.note else count
 
 
-def login_blocks(asked: Asked) -> list[Block]:
-    source = page(asked, _("Log-ins that the servers recorded and that did not come through the bastion."),
-                  "bastion.directlogin, at", "bastion:direct-logins")  # fmt: skip
+def logins(asked: Asked) -> Logins:
+    rows = asked.about(DirectLogin.objects.filter(customer=asked.customer, at__gte=asked.start, at__lt=asked.until))
     servers = [asset for asset in asked.assets if asset.kind in HOSTS]
     readable = HardenedServer.objects.filter(asset__in=[asset.pk for asset in servers], logins_upto__gt=asked.start)
     read_ids = set(readable.values_list("asset_id", flat=True))
     unread = [asset for asset in servers if asset.pk not in read_ids]
-    note = _("No server's log-ins were read.") if servers and not read_ids else ""
-    count, explained = _logins(asked).count(), _logins(asked).exclude(explained_at=None).count()
-    is_known = not note
+    return Logins(rows, unread, _("No server's log-ins were read.") if servers and not read_ids else "")
 
-    def known(value: int) -> int | None:
-        return value if is_known else None
 
-    numbers = Figures(
-        (
-            Figure("direct", _("Direct log-ins"), known(count), source, better="down", note=note),
-            Figure("explained", _("Explained"), known(explained), source, note=note),
-            Figure("unexplained", _("Not explained"), known(count - explained), source, better="down", note=note),
-        ),
-        _("Log-ins past the bastion"),
-    )
-    rows = _logins(asked).select_related("asset").order_by("-at", "-pk")
+def login_source(asked: Asked) -> Source:
+    return page(asked, _("Log-ins that the servers recorded and that did not come through the bastion."),
+                "bastion.directlogin, at", "bastion:direct-logins")  # fmt: skip
+
+
+def login_tables(asked: Asked, found: Logins) -> list[Block]:
+    """Each log-in, and before it which servers told nothing."""
+    rows = found.rows.select_related("asset").order_by("-at", "-pk")
     table = Table(
         "direct_logins", _("Direct log-ins"),
         (Column(_("Time"), "time"), Column(_("Server")), Column(_("Account")), Column(_("From")),
@@ -118,17 +130,33 @@ def login_blocks(asked: Asked) -> list[Block]:
              one.explanation or _("not explained"))
             for one in rows[:MOST_ROWS]
         ),
-        source, left_out=max(count - MOST_ROWS, 0), empty=note or _("Nobody logged in past the bastion."),
+        login_source(asked), left_out=max(found.rows.count() - MOST_ROWS, 0),
+        empty=found.note or _("Nobody logged in past the bastion."),
     )  # fmt: skip
-    remarks = (
-        [Remark(_("Log-ins were not read: %(names)s") % {"names": names_of(unread)}, is_warning=True)] if unread else []
-    )
-    return [numbers, *remarks, table]
+    if not found.unread:
+        return [table]
+    names = names_of([asset.name for asset in found.unread])
+    return [Remark(_("Log-ins were not read: %(names)s") % {"names": names}, is_warning=True), table]
+
+
+def login_blocks(asked: Asked) -> list[Block]:
+    source, found = login_source(asked), logins(asked)
+    count, explained = found.rows.count(), found.rows.exclude(explained_at=None).count()
+    numbers = Figures(
+        (
+            Figure("direct", _("Direct log-ins"), found.known(count), source, better="down", note=found.note),
+            Figure("explained", _("Explained"), found.known(explained), source, note=found.note),
+            Figure("unexplained", _("Not explained"), found.known(count - explained), source, better="down",
+                   note=found.note),
+        ),
+        _("Log-ins past the bastion"),
+    )  # fmt: skip
+    return [numbers, *login_tables(asked, found)]
 
 
 def findings(asked: Asked) -> list[Finding]:
     told = []
-    unexplained = _logins(asked).filter(explained_at=None).count()
+    unexplained = logins(asked).rows.filter(explained_at=None).count()
     if unexplained:
         text = _("Log-ins past the bastion are not explained: %(count)d.")
         told.append(Finding("bad", text % {"count": unexplained}))

@@ -16,7 +16,8 @@ from changes.models.trail import TrailEventQuerySet
 from reports import figures
 from reports.blocks import Block, Column, Figure, Figures, Finding, Remark, Table
 from reports.kinds.asking import MOST_ROWS, Asked
-from reports.kinds.words import day, iso, minute, page
+from reports.kinds.readings import iso
+from reports.kinds.words import day, minute, page
 
 MOST_UNEXPLAINED: Final = 50
 

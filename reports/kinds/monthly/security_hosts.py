@@ -22,7 +22,8 @@ from incidents.models import AttestationAnswer
 from reports import figures
 from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Remark, Source, Table
 from reports.kinds.asking import MOST_ROWS, Asked
-from reports.kinds.words import day, iso, names_of, page, rounded
+from reports.kinds.readings import iso, names_of
+from reports.kinds.words import day, page, rounded
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Hardening:
 
 def hardening(asked: Asked) -> Hardening:
     servers = tuple(asset for asset in asked.assets if asset.kind in HOSTS)
-    now, before = _looks(servers, asked.until), _looks(servers, asked.start)
+    now, before = looks(servers, asked.until), looks(servers, asked.start)
     lacking = HardeningResult.objects.filter(
         check_of__in=[check.pk for check in now.values()], outcome=HardeningResult.Outcome.FAILED, is_excepted=False
     )
@@ -64,7 +65,7 @@ def hardening(asked: Asked) -> Hardening:
     )  # fmt: skip
 
 
-def _looks(servers: Sequence[Asset], at: datetime) -> dict[int, HardeningCheck]:
+def looks(servers: Sequence[Asset], at: datetime) -> dict[int, HardeningCheck]:
     """The newest look before a moment, by server."""
     done = HardeningCheck.objects.filter(
         asset__in=[asset.pk for asset in servers], state=HardeningCheck.State.DONE, ended_at__lt=at
@@ -98,8 +99,7 @@ def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
     )  # fmt: skip
     rows = [_server_row(asset, found.now.get(asset.pk), found.before.get(asset.pk)) for asset in found.servers]
     scores = Table(
-        "hardening", _("Hardening by server"), columns, tuple(rows[:MOST_ROWS]), source,
-        left_out=max(len(rows) - MOST_ROWS, 0), empty=_("No server."),
+        "hardening", _("Hardening by server"), columns, tuple(rows), source, empty=_("No server."),
     )  # fmt: skip
     failing: dict[str, list[str]] = {}
     for result in found.lacking:
@@ -122,11 +122,8 @@ def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
         ),
         _exception_source(asked), left_out=max(len(found.excepted) - MOST_ROWS, 0), empty=_("None in force."),
     )  # fmt: skip
-    missing = (
-        [Remark(_("Never looked at: %(names)s") % {"names": names_of(found.unseen)}, is_warning=True)]
-        if found.unseen
-        else []
-    )
+    unseen = names_of([asset.name for asset in found.unseen])
+    missing = [Remark(_("Never looked at: %(names)s") % {"names": unseen}, is_warning=True)] if unseen else []
     return [numbers, *missing, scores, lacking, excepted]
 
 
@@ -183,7 +180,11 @@ def patches(asked: Asked) -> Patches:
     brought = [code for code, entry in operations().items() if entry.is_patch]
     rows = Change.objects.filter(customer=asked.customer, operation__in=brought).prefetch_related("assets")
     over = rows.filter(ended_at__gte=asked.start, ended_at__lt=asked.until).order_by("ended_at", "pk")
+    taken_back = Q(state=ChangeState.ROLLED_BACK, ended_at__gte=asked.start, ended_at__lt=asked.until)
+    failed_in = Q(state=ChangeState.FAILED, finished_at__gte=asked.start, finished_at__lt=asked.until)
     waiting = rows.filter(Q(ended_at=None) | Q(ended_at__gte=asked.until), created_at__lt=asked.until)
+    # What failed has no end until it is taken back, and is no longer to come.
+    waiting = waiting.exclude(Q(state=ChangeState.FAILED) & ~Q(finished_at__gte=asked.until))
     waiting = waiting.exclude(state=ChangeState.CANCELLED).order_by("created_at", "pk")
     reviews = DutyOccurrence.objects.filter(customer=asked.customer, duty__kind=DutyKind.PATCH_REVIEW, dropped_at=None)
     reviews = reviews.filter(opened_at__lt=asked.until).filter(Q(done_at=None) | Q(done_at__gte=asked.start))
@@ -191,7 +192,7 @@ def patches(asked: Asked) -> Patches:
     last_day = timezone.localdate(asked.until)
     return Patches(
         done=tuple(over.filter(state=ChangeState.CLOSED)),
-        failed=tuple(over.filter(state__in=(ChangeState.FAILED, ChangeState.ROLLED_BACK))),
+        failed=tuple(rows.filter(taken_back | failed_in).order_by("finished_at", "pk")),
         waiting=tuple(waiting),
         reviews=owed,
         late=tuple(one for one in owed if one.due_on < last_day and not _was_done(one, asked.until)),
@@ -204,8 +205,10 @@ def _was_done(one: DutyOccurrence, at: datetime) -> bool:
 
 def patch_blocks(asked: Asked, found: Patches) -> list[Block]:
     source = page(
-        asked, _("Changes of the catalogue's patch operations, by the moment at which they ended."),
-        "changes.change, ended_at", "changes:list",
+        asked,
+        _("Changes of the catalogue's patch operations, by the moment at which they ended; those that failed, by when "
+          "they did."),
+        "changes.change, ended_at, finished_at", "changes:list",
     )  # fmt: skip
     reviews = page(asked, _("Quarterly patch reviews among the recurring duties."), "changes.dutyoccurrence, due_on",
                    "changes:duties")  # fmt: skip
@@ -225,9 +228,9 @@ def patch_blocks(asked: Asked, found: Patches) -> list[Block]:
     shown = [*found.failed, *found.done, *found.waiting]
     rows = tuple(
         (
-            one.number, one.title, one.patch, names_of(list(one.assets.all())),
+            one.number, one.title, one.patch, names_of([asset.name for asset in one.assets.all()]),
             pgettext("patch", "to come") if one in found.waiting else str(one.get_state_display()),
-            None if one in found.waiting else iso(one.ended_at),
+            None if one in found.waiting else iso(one.ended_at or one.finished_at),
         )
         for one in shown[:MOST_ROWS]
     )  # fmt: skip
