@@ -137,7 +137,11 @@ def test_what_is_typed_while_a_save_is_under_way_stays_guarded(
     report = elsewhere(lambda: begun(jia, chen, timezone.now()))
     page = visit(chen, f"/reports/service/{report.pk}/")
     held: list[Route] = []
-    page.route("**/parts/*/", held.append)
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/parts/*/", hold)
     part = page.locator("form[data-autosaves]").first
     with page.expect_request("**/parts/*/"):
         part.locator("textarea").fill("The first half")
