@@ -1,7 +1,7 @@
 """Is the platform alive? For `make run`, which waits for it, and for the health checks of docker-compose.yml.
 
-python -m rdmp.probe web | worker | automation | poller | node    one process, as a container asks about itself
-python -m rdmp.probe all --wait 60                          web, node, workers and beat, asked until they answer
+python -m rdmp.probe web | worker | reports | automation | poller | node    one process, as a container asks itself
+python -m rdmp.probe all --wait 60        web, node, workers and beat, asked until they answer
 """
 
 import argparse
@@ -54,10 +54,17 @@ def rhythms_arrive() -> bool:
 PROBES: Mapping[str, Callable[[], bool]] = {
     "web": web_answers,
     "worker": lambda: worker_answers("worker"),
+    "reports": lambda: worker_answers("reports"),
     "automation": lambda: worker_answers("automation"),
     "poller": lambda: worker_answers("poller"),
     "node": node_answers,
-    "all": lambda: web_answers() and node_answers() and rhythms_arrive() and worker_answers("automation"),
+    "all": lambda: (
+        web_answers()
+        and node_answers()
+        and rhythms_arrive()
+        and worker_answers("automation")
+        and worker_answers("reports")
+    ),
 }
 
 

@@ -3,7 +3,6 @@
 from accounts.models import User
 from accounts.permissions import is_manager, is_provider
 from reports import states
-from reports.models import WrittenReport
 from reports.states import Rank, Verb
 
 
@@ -11,10 +10,6 @@ def rank_of(person: User) -> Rank:
     if not is_provider(person):
         return Rank.CUSTOMER
     return Rank.MANAGER if is_manager(person) else Rank.ENGINEER
-
-
-def may(person: User, verb: Verb, report: WrittenReport) -> bool:
-    return states.find(verb, report.stage, rank_of(person)) is not None
 
 
 def may_ever(person: User, verb: Verb) -> bool:

@@ -1,4 +1,4 @@
-"""The life of an accident report: its states, the verbs that move it, and who may press which. Pure."""
+"""The life of a report of any family: its states, the verbs that move it, and who may press which. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -22,5 +22,5 @@ def note(*, returned: Returned, now: datetime) -> Delivery | None:
     delivery.returned_because = f"{returned.status} {returned.words}".strip()[:340]
     delivery.save(update_fields=["returned_at", "returned_because"])
     if delivery.customer_id is not None:
-        live.publish(customer_id=delivery.customer_id, topic="reports", object_id=delivery.pk)
+        live.publish(customer_id=delivery.customer_id, topic="deliveries", object_id=delivery.pk)
     return delivery

@@ -80,8 +80,9 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class PartOf:
-    """A part of a kind: its name, what people call it, and who reads it."""
+    """A part of a kind: its name, what people call it, and who reads it. `is_by_hand`: people must write it."""
 
     name: str
     title: str | Promise
     read: Callable[[Asked], Part]
+    is_by_hand: bool = False

@@ -83,7 +83,7 @@ def _by_hand(name: str, title: Promise) -> PartOf:
     def read(asked: Asked) -> Part:
         return Part(name, str(title))
 
-    return PartOf(name, title, read)
+    return PartOf(name, title, read, is_by_hand=True)
 
 
 DATABASE_FAULT: Final[Sequence[PartOf]] = (

@@ -20,7 +20,6 @@ from reports.models.written import (
     WrittenPart,
     WrittenRecipient,
     WrittenReport,
-    WrittenReportQuerySet,
 )
 from reports.parts import Part
 
@@ -35,7 +34,7 @@ class PartName(models.TextChoices):
     ADVICE = Part.ADVICE, _("Advice")
 
 
-class AccidentReportQuerySet(WrittenReportQuerySet["AccidentReport"]):
+class AccidentReportQuerySet(TenantQuerySet["AccidentReport"]):
     def for_lists(self) -> Self:
         return self.select_related("customer", "incident", "author")
 

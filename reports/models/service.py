@@ -24,7 +24,6 @@ from reports.models.written import (
     WrittenPart,
     WrittenRecipient,
     WrittenReport,
-    WrittenReportQuerySet,
 )
 
 ACCENT = "#0b5fa5"
@@ -44,7 +43,7 @@ class ReportKind(models.TextChoices):
     COSTS = "costs", _("Cost report")
 
 
-class ServiceReportQuerySet(WrittenReportQuerySet["ServiceReport"]):
+class ServiceReportQuerySet(TenantQuerySet["ServiceReport"]):
     def monthly(self) -> Self:
         return self.filter(kind=ReportKind.MONTHLY)
 

@@ -50,13 +50,12 @@ class SentIssueManager(ScopedManager[M]):
         return rows if scope.required().sees_internal else rows.filter(file__sent_at__isnull=False)
 
 
-class WrittenReportQuerySet(TenantQuerySet[M]):
-    def owed(self) -> Self:
-        """Not sent yet, and not withdrawn."""
-        return self.filter(sent_at=None).exclude(state=State.WITHDRAWN)
+OWED = Q(sent_at=None) & ~Q(state=State.WITHDRAWN)
+"""Reports that are not sent yet, and not withdrawn."""
 
-    def overdue(self, now: datetime) -> Self:
-        return self.owed().filter(due_at__lt=now)
+
+def overdue(now: datetime) -> Q:
+    return OWED & Q(due_at__lt=now)
 
 
 class WrittenReport(TenantModel):

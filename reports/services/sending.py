@@ -97,7 +97,7 @@ def take_receipt(
 
 
 def note_reading(*, issue: WrittenIssue, person: User, now: datetime) -> None:
-    """The first time that a recipient opens it: the read mark."""
+    """The first time that a recipient opens it, in whatever form: the read mark."""
     rows = families.of(issue).recipient.objects.filter(issue=issue, user=person, read_at=None)
     if rows.update(read_at=now):
         live.publish(customer_id=issue.customer_id, topic="reports", object_id=issue.report.pk)
@@ -170,12 +170,12 @@ def _tell(report: WrittenReport, issue: WrittenIssue, recipient: WrittenRecipien
     link = settings.PUBLIC_URL + reverse("reports:open", args=[token_for(recipient)])
     names = {
         "number": report.number,
-        "title": report.title.replace("[", "【").replace("]", "】"),
         "link": link,
         "day": f"{timezone.localtime(recipient.link_ends_at):%Y-%m-%d}",
         "name": issue.signed_name,
     }
     with translation.override(person.language):
+        names["title"] = report.title.replace("[", "【").replace("]", "】")
         subject = _("Report %(number)s: %(title)s") % names
         if issue.number > 1:
             subject = _("Report %(number)s, issued again: %(title)s") % names

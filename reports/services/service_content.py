@@ -11,9 +11,10 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from accounts.models import Contact
-from reports import blocks, service_document
+from reports import blocks, parts, service_document
 from reports.blocks import Finding, Part
 from reports.facts import plain
+from reports.kinds.registry import KINDS
 from reports.models import ReportPlan, ServiceFigures, ServiceIssue, ServiceReport
 
 
@@ -41,21 +42,37 @@ def sentences(findings: Sequence[Finding]) -> str:
 
 
 def check(report: ServiceReport) -> None:
-    """The figures must have been read, after the stretch that they are about was over."""
+    """The figures must have been read, after the stretch that they are about was over, and what only people can say
+    must have been written."""
     if report.figures_at is None:
         raise DomainError(_("The figures have not been read yet. Nothing was issued."), code="no_figures")
     if report.figures_at < report.ends_at:
         raise DomainError(
             _("The figures were read before the reported time was over: read them again."), code="not_over"
         )
+    by_hand = by_hand_parts(report)
+    empty = [part.title for part in report.parts.all() if part.name in by_hand and not parts.is_filled(part.text)]
+    if empty:
+        names = ", ".join(empty)
+        raise DomainError(
+            _("These parts are still empty: %(names)s. Nothing was issued.") % {"names": names}, code="empty"
+        )
+
+
+def by_hand_parts(report: ServiceReport) -> set[str]:
+    """Parts in which the platform has nothing to say: those of the kind, and the customer's further sections."""
+    read = {part.name for part in KINDS[report.kind] if not part.is_by_hand}
+    return {one["name"] for one in report.layout["parts"]} - read
 
 
 def content(report: ServiceReport) -> dict[str, Any]:
     written = {part.name: part for part in report.parts.all()}
     figures = {part["name"]: part for part in report.figures.get("parts", [])}
+    with translation.override(report.language):
+        title = report.title
     return {
         "kind": report.kind,
-        "title": str(report.title),
+        "title": title,
         "period": report.period,
         "starts_at": report.starts_at.isoformat(),
         "ends_at": report.ends_at.isoformat(),
@@ -82,7 +99,11 @@ def workshop(report: ServiceReport) -> dict[str, object]:
     """The reading of its figures, and what it brought, by part."""
     with translation.override(report.language):
         sections = service_document.sections(parts_of(report))
-    return {"reading": ServiceFigures.objects.get(report=report), "figures_of": {one.name: one for one in sections}}
+    return {
+        "reading": ServiceFigures.objects.get(report=report),
+        "figures_of": {one.name: one for one in sections},
+        "figures_stamp": f"{report.figures_at:%Y%m%d%H%M%S%f}" if report.figures_at else "",
+    }
 
 
 def usual(report: ServiceReport) -> set[int]:

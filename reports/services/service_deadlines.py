@@ -34,12 +34,14 @@ def due_by_hand(asked_at: datetime) -> datetime:
 
 
 def arm(report: ServiceReport, now: datetime) -> None:
-    """The three moments of a monthly report; of others only that they are due."""
-    moments = {"due": report.due_at}
+    """The three moments of a monthly report; of others only that they are due.
+
+    Word and alarm of days that are over would only say what whoever opens it late knows already.
+    """
+    moments = {} if report.missed_at is not None else {"due": report.due_at}
     if report.kind == ReportKind.MONTHLY:
-        moments |= {"warn": warn_at(report.month), "alarm": alarm_at(report.month)}
+        ahead = {"warn": warn_at(report.month), "alarm": alarm_at(report.month)}
+        moments |= {what: at for what, at in ahead.items() if at > now}
     for what, at in moments.items():
-        if what == "due" and report.missed_at is not None:
-            continue
         args: dict[str, int | str] = {"report_id": report.pk, "what": what}
         timers.set(key=f"{report.key}{what}", due_at=at, task=TASK, args=args, customer=report.customer_id)

@@ -6,11 +6,11 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Any
 
 from celery import current_app
 from django.core.exceptions import PermissionDenied
-from django.db import DatabaseError, transaction
+from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -28,12 +28,10 @@ from reports.kinds.asking import Asked
 from reports.kinds.registry import KINDS
 from reports.models import MadeState, ReportKind, ReportPlan, ServiceFigures, ServicePart, ServiceReport
 from reports.models.service import ACCENT
-from reports.services import service_deadlines, writing
+from reports.services import leases, service_deadlines, writing
 from reports.states import State, Verb
 
 log = logging.getLogger(__name__)
-LEASE: Final = timedelta(minutes=5)
-MOST_TRIES: Final = 3
 Trigger = ServiceReport.Trigger
 
 
@@ -44,12 +42,16 @@ def plan_of(customer: Customer) -> ReportPlan:
 
 
 def owed_months(*, now: datetime) -> list[tuple[Customer, Month]]:
-    """Customers whose last month wants its report by now and has none. Needs a platform scope."""
+    """Customers whose last month wants its report by now and has none. Needs a platform scope.
+
+    Of a month that was over before a customer came here, the platform knows nothing.
+    """
     month = Month.of(timezone.localdate(now)).shifted(-1)
     plans = {plan.customer_id: plan for plan in ReportPlan.objects.all()}
     there = ServiceReport.objects.monthly().filter(period=str(month)).values("customer_id")
     found = []
-    for customer in Customer.objects.exclude(status=Customer.Status.ONBOARDING).exclude(pk__in=there):
+    known = Customer.objects.filter(created_at__lt=month.ends_at)
+    for customer in known.exclude(status=Customer.Status.ONBOARDING).exclude(pk__in=there):
         plan = plans.get(customer.pk) or ReportPlan(customer=customer)
         begins = month.ends_at.replace(day=plan.day, hour=plan.hour)
         if plan.is_on and begins <= now and served(customer, month.starts_at, month.ends_at) is not None:
@@ -99,10 +101,13 @@ def open_by_hand(
         known = ServiceReport.objects.monthly().filter(customer=customer, period=str(month)).first()
         if known is not None:
             return known
-    if kind == ReportKind.MONTHLY:
         wishes = None  # the month is about everything
     if month.starts_at >= now:
         raise DomainError(_("That month has not begun."), code="future")
+    if kind == ReportKind.MONTHLY and month.ends_at > now:
+        raise DomainError(
+            _("That month is not over: its monthly report can be opened from the first of the next."), code="not_over"
+        )
     if served(customer, month.starts_at, month.ends_at) is None:
         raise DomainError(_("No contract of this customer ran in that month."), code="not_served")
     return _open(customer, kind, month, Trigger.BY_HAND, actor=actor, now=now, wishes=wishes, subject=subject)
@@ -129,18 +134,17 @@ def read_figures(*, reading_id: int, clock: Callable[[], datetime] = timezone.no
 
     A worker that dies leaves the report as it was. Needs a platform scope.
     """
-    reading = _claim(reading_id, clock())
+    rows = ServiceFigures.objects.select_related("report", "report__customer")
+    reading: ServiceFigures | None = leases.claim(rows, reading_id, clock())
     if reading is None:
         return False
     try:
         with scope.customer(reading.customer_id):
-            parts = _read(reading, clock())
-    except (DatabaseError, ValueError, ArithmeticError, LookupError, TypeError, DomainError) as problem:
+            return _settle(reading, _read(reading, clock()), clock())
+    except Exception as problem:
         log.exception("the figures of report %s cannot be read", reading.report_id)
-        _give_up_or_try_again(reading, problem)
+        leases.give_up_or_try_again(reading, problem)
         return False
-    with scope.customer(reading.customer_id):
-        return _settle(reading, parts, clock())
 
 
 def _read(reading: ServiceFigures, now: datetime) -> list[Part]:
@@ -153,7 +157,8 @@ def _read(reading: ServiceFigures, now: datetime) -> list[Part]:
         for number, name in enumerate(names):
             if name in by_name:
                 parts.append(by_name[name].read(asked))
-            _show(reading, 5 + 90 * (number + 1) // len(names))
+            percent = 5 + 90 * (number + 1) // len(names)
+            leases.show(reading, percent, until=timezone.now() + leases.LEASE)
     return blocks.compared(parts, _before(report))
 
 
@@ -169,23 +174,11 @@ def _before(report: ServiceReport) -> list[Part]:
 
 
 @transaction.atomic
-def _claim(reading_id: int, now: datetime) -> ServiceFigures | None:
-    rows = ServiceFigures.objects.waiting(now).select_for_update(skip_locked=True, of=("self",))
-    reading: ServiceFigures | None = rows.select_related("report", "report__customer").filter(pk=reading_id).first()
-    if reading is None:
-        return None
-    reading.state, reading.leased_until, reading.progress = MadeState.RENDERING, now + LEASE, 0
-    reading.tries += 1
-    reading.save(update_fields=["state", "leased_until", "tries", "progress"])
-    return reading
-
-
-@transaction.atomic
 def _settle(reading: ServiceFigures, parts: list[Part], now: datetime) -> bool:
     report = writing.hold(reading.report)
     mine = ServiceFigures.objects.select_for_update().get(pk=reading.pk)
-    if mine.state != MadeState.RENDERING or mine.tries != reading.tries:
-        return False  # the lease ran out and somebody else has it
+    if not leases.is_mine(mine, reading):
+        return False
     if report.stage is State.DRAFT:
         report.figures, report.figures_at = {"parts": blocks.written(parts)}, now
         writing.follow_facts(report, now)
@@ -197,21 +190,6 @@ def _settle(reading: ServiceFigures, parts: list[Part], now: datetime) -> bool:
         messages.drafted(report, now=now)
     live.publish(customer_id=report.customer_id, topic="reports", object_id=report.pk)
     return True
-
-
-def _give_up_or_try_again(reading: ServiceFigures, problem: Exception) -> None:
-    state = MadeState.FAILED if reading.tries >= MOST_TRIES else MadeState.WAITING
-    error = f"{type(problem).__name__}: {problem}"[:400]
-    rows = ServiceFigures.objects.filter(pk=reading.pk, tries=reading.tries)
-    rows.update(state=state, leased_until=None, error=error)
-    live.publish(customer_id=reading.customer_id, topic="reports", object_id=reading.report_id)
-
-
-def _show(reading: ServiceFigures, percent: int) -> None:
-    ServiceFigures.objects.filter(pk=reading.pk, progress__lt=percent).update(
-        progress=percent, leased_until=timezone.now() + LEASE
-    )
-    live.publish(customer_id=reading.customer_id, topic="reports", object_id=reading.report_id)
 
 
 @transaction.atomic
@@ -262,7 +240,7 @@ def _open(
     assert span is not None  # noqa: S101 - callers have asked
     plan = plan_of(customer)
     language = plan.language or customer.language
-    is_monthly = kind == ReportKind.MONTHLY
+    is_promised = kind == ReportKind.MONTHLY and customer.created_at < month.ends_at
     report = ServiceReport(
         customer=customer,
         kind=kind,
@@ -277,7 +255,7 @@ def _open(
         opened_by=actor,
         opened_at=now,
         changed_at=now,
-        due_at=service_deadlines.due(month) if is_monthly else service_deadlines.due_by_hand(now),
+        due_at=service_deadlines.due(month) if is_promised else service_deadlines.due_by_hand(now),
         layout={"parts": layout(kind, plan, language), "accent": plan.accent or ACCENT, "logo": plan.logo},
     )
     report.save(force_insert=True)

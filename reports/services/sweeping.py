@@ -4,10 +4,7 @@ import logging
 from datetime import datetime
 from typing import Final
 
-from django.db import DatabaseError
-
 from accounts import scope
-from accounts.errors import DomainError
 from incidents.services import interruptions
 from reports.models import AccidentReport, ServiceFigures
 from reports.services import accidents, families, service_reports
@@ -20,14 +17,17 @@ def open_what_is_owed(*, now: datetime) -> int:
     """Look at the incidents whose outage may have crossed 30 minutes; returns how many reports were opened.
 
     It is a question to the rows and not a wake-up that could be lost: after any standstill the next one finds what
-    is owed, and the database keeps it at one report per incident.
+    is owed, and the database keeps it at one report per incident. One incident's trouble is only its own.
     """
     with scope.platform("outages of every customer"):
         suspects = list(interruptions.suspects(now).exclude(pk__in=AccidentReport.objects.values("incident_id")))
     opened = 0
     for incident in suspects:
         with scope.customer(incident.customer_id):
-            opened += accidents.open_for_outage(incident=incident, now=now) is not None
+            try:
+                opened += accidents.open_for_outage(incident=incident, now=now) is not None
+            except Exception:
+                log.exception("the accident report of incident %s cannot be opened", incident.pk)
     return opened
 
 
@@ -40,7 +40,7 @@ def open_months(*, now: datetime) -> int:
         with scope.customer(customer.pk):
             try:
                 opened += service_reports.open_by_plan(customer=customer, month=month, now=now) is not None
-            except (DatabaseError, DomainError):
+            except Exception:
                 log.exception("the report of customer %s for %s cannot be opened", customer.pk, month)
     return opened
 

@@ -43,6 +43,16 @@ class ConflictError(DomainError):
         self.part = part
 
 
+class ChangedError(DomainError):
+    """What would be signed is not what the person was shown."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            _("The report was changed since this page was shown. Nothing was signed: please read it again."),
+            code="changed_meanwhile",
+        )
+
+
 @transaction.atomic
 def edit(*, part: P, text: str, revision: int | None, actor: User, now: datetime) -> P:
     """Save one part. Raises ConflictError when it is no longer the revision that the person began with."""
@@ -144,14 +154,21 @@ def give_back(*, report: R, reason: str, actor: User, now: datetime) -> R:
 
 
 @transaction.atomic
-def sign(*, report: WrittenReport, actor: User, now: datetime, address: str | None = None) -> Any:
-    """The manager's signature under exactly this content: name, time, address and hash, in a row that never changes."""
+def sign(
+    *, report: WrittenReport, actor: User, now: datetime, address: str | None = None, shown: str | None = None
+) -> Any:
+    """The manager's signature under exactly this content: name, time, address and hash, in a row that never changes.
+
+    `shown`: the digest of what the person was shown (`digest_to_sign`). Raises ChangedError when it is another by now.
+    """
     report = hold(report)
     family = families.of(report)
     target = allowed(Verb.SIGN, report, actor)
     family.check(report)
     number = report.issues.count() + 1
     content = content_of(report, number)
+    if shown is not None and shown != digest(content):
+        raise ChangedError
     issue = family.issue.objects.create(
         customer_id=report.customer_id,
         report=report,
@@ -239,6 +256,11 @@ def content_of(report: WrittenReport, number: int) -> dict[str, Any]:
 def digest(content: Mapping[str, object]) -> str:
     """SHA-256 over the content in one canonical form, as lowercase hex."""
     return hashlib.sha256(json.dumps(content, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
+
+def digest_to_sign(report: WrittenReport) -> str:
+    """Of what the next signature would be put under."""
+    return digest(content_of(report, report.issues.count() + 1))
 
 
 def is_intact(issue: WrittenIssue) -> bool:

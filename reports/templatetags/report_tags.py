@@ -55,8 +55,9 @@ def last_day(end: datetime) -> str:
 
 
 @register.filter
-def get(found: Mapping[str, object], name: str) -> object:
-    return found.get(name)
+def get(found: Mapping[str, object] | None, name: str) -> object:
+    """None where a family has no such thing at all."""
+    return found.get(name) if found else None
 
 
 @register.filter

@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from django.contrib import messages
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -16,8 +15,8 @@ from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from incidents.models import Incident
 from reports.models import AccidentReport, ReportState
+from reports.models.written import OWED, overdue
 from reports.services import accidents
-from reports.states import State
 from reports.views.reaching import get_report
 
 SORT: dict[str, tables.SortBy] = {
@@ -82,8 +81,7 @@ def for_incident(request: HttpRequest, incident_id: int) -> HttpResponse:
 def _filters(person: User, now: datetime) -> dict[str, tables.Filter]:
     if not is_provider(person):
         return {}
-    late = Q(sent_at=None, due_at__lt=now) & ~Q(state=State.WITHDRAWN)
-    lateness = {"late": late, "owed": Q(sent_at=None) & ~Q(state=State.WITHDRAWN)}
+    lateness = {"late": overdue(now), "owed": OWED}
     shown = [("owed", _("Not sent yet")), ("late", _("Overdue"))]
     customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
     return {

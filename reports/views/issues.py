@@ -37,7 +37,10 @@ def detail(request: HttpRequest, family: str, pk: int, issue_id: int) -> HttpRes
 
 @require_safe
 def download(request: HttpRequest, family: str, pk: int, issue_id: int) -> HttpResponse:
-    return _as_file(get_issue(family, pk, issue_id))
+    issue = get_issue(family, pk, issue_id)
+    response = _as_file(issue)
+    sending.note_reading(issue=issue, person=person_of(request), now=timezone.now())
+    return response
 
 
 @require_POST
@@ -70,9 +73,9 @@ def open_by_link(request: HttpRequest, token: str) -> HttpResponse:
         return render(request, "reports/link_shut.html", status=404)
     with scope.customer(recipient.customer_id), translation.override(recipient.user.language):
         if request.method == "POST":
-            address = request.META.get("REMOTE_ADDR") or None
+            address, handed_out = request.META.get("REMOTE_ADDR") or None, _as_file(recipient.issue)
             sending.take_receipt(recipient=recipient, way=WrittenRecipient.Way.LINK, now=now, address=address)
-            return _as_file(recipient.issue)
+            return handed_out
         return render(request, "reports/link.html", {"recipient": recipient, "issue": recipient.issue})
 
 

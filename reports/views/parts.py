@@ -2,6 +2,7 @@
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.views.decorators.http import require_POST
 
@@ -49,7 +50,7 @@ def take_facts(request: HttpRequest, family: str, pk: int, part_id: int) -> Http
 def comment(request: HttpRequest, family: str, pk: int, part_id: int) -> HttpResponse:
     body = request.POST.get("body", "").replace("\x00", "")[:4000]
     writing.comment(part=get_part(family, pk, part_id), body=body, actor=person_of(request), now=timezone.now())
-    return redirect(f"/reports/{family}/{pk}/#part-{part_id}")
+    return _to_part(family, pk, part_id)
 
 
 @require_POST
@@ -58,7 +59,11 @@ def settle(request: HttpRequest, family: str, pk: int, comment_id: int) -> HttpR
     rows = FAMILIES[family].comment.objects.select_related("part", "part__report")
     made = get_object_or_404(rows, pk=comment_id, part__report_id=pk)
     writing.settle(comment=made, actor=person_of(request), now=timezone.now())
-    return redirect(f"/reports/{family}/{pk}/#part-{made.part_id}")
+    return _to_part(family, pk, made.part_id)
+
+
+def _to_part(family: str, pk: int, part_id: int) -> HttpResponse:
+    return redirect(f"{reverse('reports:detail', args=[family, pk])}#part-{part_id}")
 
 
 def _status(

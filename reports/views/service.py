@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
@@ -20,9 +19,9 @@ from reports import service_document
 from reports import workbook as workbooks
 from reports.blocks import Part
 from reports.models import ReportKind, ReportState, ServiceIssue, ServiceReport
+from reports.models.written import OWED, overdue
 from reports.service_forms import NewReportForm
-from reports.services import service_content, service_reports
-from reports.states import State
+from reports.services import sending, service_content, service_reports
 from reports.views.reaching import get_issue, get_report
 
 SORT: dict[str, tables.SortBy] = {
@@ -98,7 +97,10 @@ def workbook(request: HttpRequest, pk: int, issue_id: int) -> HttpResponse:
     issue = get_issue(FAMILY, pk, issue_id)
     if not isinstance(issue, ServiceIssue):
         raise PermissionDenied
-    return _as_workbook(issue.report, issue.content["language"], service_document.parts_of(issue.content), issue.number)
+    parts = service_document.parts_of(issue.content)
+    response = _as_workbook(issue.report, issue.content["language"], parts, issue.number)
+    sending.note_reading(issue=issue, person=person_of(request), now=timezone.now())
+    return response
 
 
 def _as_workbook(report: ServiceReport, language: str, parts: list[Part], version: int = 0) -> HttpResponse:
@@ -115,8 +117,7 @@ def _filters(person: User) -> dict[str, tables.Filter]:
     kind = tables.Choice(_("Kind"), ReportKind.choices, "kind")
     if not is_provider(person):
         return {"kind": kind}
-    owed = Q(sent_at=None) & ~Q(state=State.WITHDRAWN)
-    lateness = {"owed": owed, "late": owed & Q(due_at__lt=timezone.now())}
+    lateness = {"owed": OWED, "late": overdue(timezone.now())}
     customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
     return {
         "customer": tables.Choice(_("Customer"), customers, "customer_id"),

@@ -41,6 +41,7 @@ def detail(request: HttpRequest, family: str, pk: int) -> HttpResponse:
         "issues": issues,
         "receipts": sending.receipts(issues[0]) if issues else [],
         "now": timezone.now(),
+        "drawn_with": request.GET.get("figures"),  # the stamp of the figures on the page that asks how far it is
     }
     return render(request, own.desk, context)
 
@@ -86,18 +87,28 @@ def withdraw(request: HttpRequest, family: str, pk: int) -> HttpResponse:
 
 @form_view
 def sign(request: HttpRequest, family: str, pk: int) -> HttpResponse:
-    """Shows what is going to be signed; the signature is by the button."""
+    """Shows what is going to be signed; the signature is by the button, under exactly what was shown."""
     report, person = get_report(family, pk), person_of(request)
     if not may_ever(person, Verb.SIGN):
         raise PermissionDenied
-    form = SignForm(request.POST if request.method == "POST" else None)
+    form, refusal = SignForm(request.POST if request.method == "POST" else None), ""
     if request.method == "POST" and form.is_valid():
-        address = request.META.get("REMOTE_ADDR") or None
-        writing.sign(report=report, actor=person, now=timezone.now(), address=address)
-        messages.success(request, _("Signed. The document is being made; then it can be sent."))
-        return redirect("reports:detail", family, pk)
-    context = {**about(report, person), "form": form}
-    return render(request, "reports/sign.html", context, status=422 if form.errors else 200)
+        address, shown = request.META.get("REMOTE_ADDR") or None, request.POST.get("shown", "")
+        try:
+            writing.sign(report=report, actor=person, now=timezone.now(), address=address, shown=shown)
+        except writing.ChangedError as changed:
+            form, refusal = SignForm(), changed.message
+        else:
+            messages.success(request, _("Signed. The document is being made; then it can be sent."))
+            return redirect("reports:detail", family, pk)
+    context = {
+        "shown": writing.digest_to_sign(report),  # before what it is about: never newer than what the page shows
+        **about(report, person),
+        **families.of(report).workshop(report),
+        "form": form,
+        "refusal": refusal,
+    }
+    return render(request, "reports/sign.html", context, status=422 if form.errors or refusal else 200)
 
 
 @form_view

@@ -66,6 +66,14 @@ def test_every_queue_has_a_process_and_what_waits_for_hosts_holds_up_no_clock() 
     assert "automation" not in listened["worker"]
 
 
+def test_what_computes_for_minutes_has_one_process_of_its_own_behind_all_others() -> None:
+    assert queues_of("reports") == {"reports"}
+    assert not {"reports"} & set().union(*(queues_of(name) for name in procfile() if name != "reports"))
+    command = procfile()["reports"]
+    assert command.startswith("exec nice -n 10 celery ")
+    assert "--concurrency 1 " in command
+
+
 def test_the_images_own_command_is_that_of_web() -> None:
     line = next(line for line in (ROOT / "Dockerfile").read_text().splitlines() if line.startswith("CMD "))
     assert words(ast.literal_eval(line.removeprefix("CMD "))) == procfile()["web"].removeprefix("exec ").split()
@@ -92,7 +100,7 @@ def test_every_variable_that_the_product_reads_is_explained_in_env_example_and_n
 
 def test_the_product_gets_what_it_refuses_to_start_without(compose: dict[str, Any]) -> None:
     needed = {"RDMP_SECRET_KEY_FILE", "RDMP_MASTER_KEYS_FILE", "RDMP_PUBLIC_URL", "DATABASE_URL_FILE", "REDIS_URL_FILE"}
-    for name in ("web", "worker", "automation", "poller", "beat", "migrate"):
+    for name in ("web", "worker", "reports", "automation", "poller", "beat", "migrate"):
         environment = compose["services"][name]["environment"]
         assert needed <= set(environment), name
         assert environment["RDMP_PUBLIC_URL"].startswith("https://")
@@ -110,7 +118,7 @@ def test_every_secret_that_a_service_names_is_mounted_and_made_by_the_script(com
 
 def test_services_wait_for_the_servers_and_the_tables(compose: dict[str, Any]) -> None:
     services = compose["services"]
-    for name in ("web", "worker", "automation", "poller", "beat"):
+    for name in ("web", "worker", "reports", "automation", "poller", "beat"):
         assert services[name]["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
         assert services[name]["depends_on"]["postgres"] == {"condition": "service_healthy"}
         assert services[name]["depends_on"]["redis"] == {"condition": "service_healthy"}

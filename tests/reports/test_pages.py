@@ -39,8 +39,9 @@ def test_from_the_incident_to_the_sent_report_by_pages(
     part = part_of(report, "advice")
     manager.post(f"{address}parts/{part.pk}/comment/", {"body": "By when?"})
     assert "By when?" in manager.get(address).content.decode()
-    assert manager.post(f"{address}sign/", {}).status_code == 422
-    assert manager.post(f"{address}sign/", {"read": "on"}).status_code == 302
+    shown = manager.get(f"{address}sign/").context["shown"]
+    assert manager.post(f"{address}sign/", {"shown": shown}).status_code == 422
+    assert manager.post(f"{address}sign/", {"read": "on", "shown": shown}).status_code == 302
     with scope.platform("test"):
         issue = AccidentIssue.objects.select_related("file").get()
     assert "progress" in manager.get(address).content.decode()

@@ -11,6 +11,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contact, Customer, User
+from notify import live
 from notify.inbound.mail import Returned
 from notify.models import Delivery
 from notify.services import bounces
@@ -146,8 +147,12 @@ def test_in_the_portal_the_recipient_confirms_and_others_do_not(
         assert AccidentRecipient.objects.get().received_by == "portal"
 
 
-def test_a_mail_that_came_back_is_seen_beside_its_recipient(issue: AccidentIssue, chen: User, alice: User) -> None:
+def test_a_mail_that_came_back_is_seen_beside_its_recipient(
+    issue: AccidentIssue, chen: User, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
     send(issue, chen, alice)
+    hints: list[dict[str, object]] = []
+    monkeypatch.setattr(live, "publish", lambda **hint: hints.append(hint))
     with scope.platform("test"):
         delivery = Delivery.objects.get(user=alice, medium="email", subject__contains=issue.report.number)
         back = Returned((f"rdmp.delivery.{delivery.pk}@testserver",), "5.1.1", "550 no such user")
@@ -159,3 +164,4 @@ def test_a_mail_that_came_back_is_seen_beside_its_recipient(issue: AccidentIssue
         delivery.refresh_from_db()
         assert delivery.returned_at == at(65)
         assert sending.receipts(issue)[0].returned == "5.1.1 550 no such user"
+    assert hints == [{"customer_id": issue.customer_id, "topic": "deliveries", "object_id": delivery.pk}]

@@ -194,7 +194,7 @@ def test_the_workbook_holds_each_table_and_no_formula(jia: Customer, chen: User,
 def test_figures_are_issued_only_of_a_month_that_is_over(jia: Customer, chen: User) -> None:
     with scope.user(chen):
         report = service_reports.open_by_hand(
-            customer=jia, kind=ReportKind.MONTHLY, month=MONTH, actor=chen, now=MONTH.starts_at + timedelta(days=9)
+            customer=jia, kind=ReportKind.SLA, month=MONTH, actor=chen, now=MONTH.starts_at + timedelta(days=9)
         )
     read(report, now=MONTH.starts_at + timedelta(days=9))
     with scope.user(chen), pytest.raises(DomainError) as refused:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 import pytest
 from django.conf import LazySettings
 from django.utils import timezone
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Route, expect
 
 from accounts import scope
 from accounts.models import Contract, Customer, User
@@ -27,20 +27,25 @@ from tests.notify.mailbox import Mailbox
 from tests.portal import Visit, browser, elsewhere, portal, visit  # noqa: F401 - fixtures
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
+IS_GUARDED = "() => !window.dispatchEvent(new Event('beforeunload', { cancelable: true }))"
 PERSONAL_MAIL = next(lane for lane, medium in delivering.MEDIUM_OF_LANE.items() if medium == Delivery.Medium.EMAIL)
 
 
-def begun(customer: Customer, actor: User, now: datetime) -> ServiceReport:
-    """Last month's, with its figures."""
+def asked_for(customer: Customer, actor: User, now: datetime) -> ServiceReport:
+    """Last month's, with its figures still to be read."""
     month = Month.of(timezone.localdate(now)).shifted(-1)
     with scope.platform("test"):
         Contract.objects.filter(customer=customer).update(starts_on="2020-01-01", ends_on="2099-12-31")
     with scope.user(actor):
-        report = service_reports.open_by_hand(
+        return service_reports.open_by_hand(
             customer=customer, kind=ReportKind.MONTHLY, month=month, actor=actor, now=now
         )
-    with scope.platform("test"):
-        assert service_reports.read_figures(reading_id=ServiceFigures.objects.get(report=report).pk)
+
+
+def begun(customer: Customer, actor: User, now: datetime) -> ServiceReport:
+    """Last month's, with its figures."""
+    report = asked_for(customer, actor, now)
+    read_figures(report)
     return report
 
 
@@ -112,3 +117,45 @@ def test_written_signed_mailed_opened_and_received(
 def is_received(report: ServiceReport) -> bool:
     with scope.platform("test"):
         return ServiceRecipient.objects.filter(issue__report=report, received_at__isnull=False).exists()
+
+
+def test_new_figures_show_themselves(jia: Customer, chen: User, visit: Visit) -> None:  # noqa: F811
+    report = elsewhere(lambda: asked_for(jia, chen, timezone.now()))
+    page = visit(chen, f"/reports/service/{report.pk}/")
+    button = page.get_by_role("button", name="Ask for signature")
+    expect(button).to_be_disabled()
+    elsewhere(lambda: read_figures(report))
+    expect(button).to_be_enabled(timeout=10_000)
+    expect(page.locator("[data-new-figures]")).to_have_count(0)
+
+
+def test_what_is_typed_while_a_save_is_under_way_stays_guarded(
+    jia: Customer,
+    chen: User,
+    visit: Visit,  # noqa: F811
+) -> None:
+    report = elsewhere(lambda: begun(jia, chen, timezone.now()))
+    page = visit(chen, f"/reports/service/{report.pk}/")
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route("**/parts/*/", hold)
+    part = page.locator("form[data-autosaves]").first
+    with page.expect_request("**/parts/*/"):
+        part.locator("textarea").fill("The first half")
+    part.locator("textarea").fill("The first half and the second")
+    with page.expect_response("**/parts/*/"):
+        held[0].continue_()
+    expect(part.locator("[data-status]")).to_contain_text("Saved")
+    assert page.evaluate(IS_GUARDED)
+    page.unroute("**/parts/*/")
+    for route in held[1:]:
+        route.continue_()
+    page.wait_for_function(f"() => !({IS_GUARDED})()")
+
+
+def read_figures(report: ServiceReport) -> None:
+    with scope.platform("test"):
+        assert service_reports.read_figures(reading_id=ServiceFigures.objects.get(report=report).pk)
