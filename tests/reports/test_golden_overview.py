@@ -56,7 +56,7 @@ def test_changes_closed_are_those_that_were_closed(jia: Customer, chen: User) ->
         for state in ("closed", "cancelled", "rolled_back"):
             Change.objects.create(
                 customer=jia, title=state, operation="snapshot-create", fields={}, risk="low", requester=chen,
-                state=state, created_at=day(2), changed_at=day(2), ended_at=day(3),
+                state=state, created_at=day(2), changed_at=day(2), begun_at=day(2), ended_at=day(3),
             )  # fmt: skip
     assert figure(read(jia, overview.read), "changes") == 1
 
