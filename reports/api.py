@@ -26,6 +26,7 @@ from incidents.models import Incident
 from incidents.months import Month
 from reports.kinds.registry import KINDS
 from reports.models import ReportKind, ReportState, ServiceIssue, ServiceReport
+from reports.service_forms import WHOLE
 from reports.services import documents, sending, service_reports
 
 INTERNAL: Final = frozenset({"state", "missed_at"})
@@ -154,6 +155,9 @@ def _wishes(customer: Customer, said: dict[str, Any]) -> dict[str, Any]:
     """The resources and the incident that were named; ValidationError for what is not this customer's."""
     wishes: dict[str, Any] = {}
     if wanted := set(said["resources"]):
+        if said["kind"] in WHOLE:
+            complaint = _("This kind of report is about everything: leave the resources empty.")
+            raise serializers.ValidationError({"resources": [complaint]})
         known = Asset.objects.filter(customer=customer, pk__in=wanted).values_list("pk", flat=True)
         if missing := wanted.difference(known):
             complaint = _("This customer has no resource “%(name)s”.") % {"name": min(missing)}

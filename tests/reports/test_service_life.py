@@ -338,6 +338,7 @@ def test_the_api_asks_for_a_report_about_something_and_reads_it_again(
     assert send(engineer, API, **said, resources=[theirs.pk]).status_code == 400
     assert send(engineer, API, **said, incident=alarm(theirs, key="b:1").pk).status_code == 400
     assert send(machine(alice), API, **said).status_code == 403
+    assert send(engineer, API, **said | {"kind": "sla"}, resources=[database.pk]).status_code == 400
     made = send(engineer, API, **said, resources=[database.pk], incident=incident.pk)
     assert made.status_code == 201, made.content
     with scope.platform("test"):
