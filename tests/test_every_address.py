@@ -132,6 +132,11 @@ WRITTEN_WHEN_READING: Final[dict[str, str]] = {
     "api/v1/bastion/sessions/<int:pk>/": "the same",
     "reports/accidents/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
     "reports/service/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
+    "reports/accidents/<int:pk>/issues/<int:issue_id>/pdf/": "that a recipient has read it is written down",
+    "reports/service/<int:pk>/issues/<int:issue_id>/pdf/": "that a recipient has read it is written down",
+    "reports/service/<int:pk>/issues/<int:issue_id>/workbook/": "that a recipient has read it is written down",
+    "api/v1/service-reports/<int:pk>/issues/": "that a recipient has read it is written down",
+    "api/v1/service-reports/<int:pk>/pdf/": "that a recipient has read it is written down",
 }
 
 FOREIGN_FILTERS: Final = urlencode(
