@@ -106,7 +106,7 @@ def test_saving_keeps_the_password_in_the_vault_and_nowhere_else(web: Asset, che
     assert response.status_code == 302
     product, port = stored(web)
     assert (product.kind, port.kind, port.config["port"]) == (Kind.PRODUCT, Kind.TCP, 3306)
-    assert product.config["options"] == {"long_query_s": 30}
+    assert product.config["options"] == {"long_query_s": 30, "slow_sql_s": 1}
     assert "s3cret-pass" not in str(product.config)
     with scope.platform("test"):
         assert Secret.objects.count() == 1
@@ -182,7 +182,11 @@ def test_a_change_keeps_the_stored_password_and_the_options(web: Asset, chen: Us
     response = browser.post(f"/monitoring/targets/{target.pk}/edit/", mysql(token="", user="other", period_s=30))
     assert response.status_code == 302
     [changed] = stored(web)
-    assert (changed.config["user"], changed.period_s, changed.config["options"]) == ("other", 30, {"long_query_s": 30})
+    assert (changed.config["user"], changed.period_s, changed.config["options"]) == (
+        "other",
+        30,
+        {"long_query_s": 30, "slow_sql_s": 1},
+    )
     assert changed.token_set_at == target.token_set_at
 
 
