@@ -145,6 +145,17 @@ def test_a_change_shows_its_path_and_who_must_act(change: Change, chen: User, cl
     assert 'aria-current="step"' in page
 
 
+def test_an_assets_page_lists_its_changes_to_both_sides(
+    change: Change, web: Asset, staging: Asset, alice: User, chen: User, eve: User, client_for: ClientFor
+) -> None:
+    for person in (alice, chen):
+        page = client_for(person)
+        assert f'hx-get="/changes/for-asset/{web.pk}/"' in page.get(f"/assets/{web.pk}/").content.decode()
+        assert change.number in page.get(f"/changes/for-asset/{web.pk}/").content.decode()
+        assert change.number not in page.get(f"/changes/for-asset/{staging.pk}/").content.decode()
+    assert client_for(eve).get(f"/changes/for-asset/{web.pk}/").status_code == 404
+
+
 def test_the_approver_decides_by_the_link_without_signing_in_and_looking_changes_nothing(
     asked: Change, lin: User, alice: User
 ) -> None:

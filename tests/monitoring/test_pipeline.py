@@ -50,6 +50,29 @@ def test_the_third_failed_check_opens_one_alert_and_one_incident(jia: Customer, 
         assert IncidentAlert.objects.get().alert_key == alert.key
 
 
+@pytest.mark.parametrize(
+    ("metric", "labels", "values"),
+    [
+        ("host.mem.util", {}, [95, 95, 95]),
+        ("process.count", {"process": "nginx"}, [0, 0, 0]),
+        ("url.result_code", {"url": "http://shop.example.com/"}, [1, 1, 1]),
+        ("tomcat.heap.util", {"port": "8080"}, [85, 85, 85]),
+        ("nginx.requests", {"port": "80"}, [5000, 10]),
+        ("mysql.replica.thread_running", {"port": "3306"}, [0, 0, 0]),
+    ],
+)
+def test_whatever_goes_wrong_on_a_system_or_in_an_application_is_an_incident_to_be_answered(
+    jia: Customer, web: Asset, metric: str, labels: dict[str, str], values: list[float]
+) -> None:
+    feed(jia, web, metric, values, labels=labels)
+    (alert,) = alerts(jia)
+    with scope.customer(jia):
+        incident = Incident.objects.get()
+        assert (alert.incident_id, incident.state) == (incident.pk, "open")
+        assert list(incident.assets.all()) == [web]
+        assert incident.clocks.filter(kind="response", stopped_at=None).exists()
+
+
 def test_the_alert_says_in_the_customers_language_what_is_wrong(jia: Customer, web: Asset) -> None:
     feed(jia, web, "port.result_code", [2, 2, 2], labels=PORT)
     (alert,) = alerts(jia)

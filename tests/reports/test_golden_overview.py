@@ -8,7 +8,7 @@ import pytest
 
 from accounts import scope
 from accounts.models import Customer, Severity, User
-from assets.models import Asset, CloudAccount
+from assets.models import Asset, CloudAccount, Kind
 from bastion.models import DirectLogin, HardenedServer, HardeningCheck, HardeningRun, Node
 from changes.models import Change, DutyOccurrence, RecurringDuty
 from demo.aliyun import CloudServer
@@ -49,6 +49,24 @@ def test_what_ends_in_the_first_hours_of_a_day_ends_on_it_in_shanghai(jia: Custo
     asset_of(jia, "db", "rds", expires_at=day(40, 2), provider_id="rm-1")
     assert rows(read(jia, inventory.read), "resources")["db"][-1] == "2026-04-09"
     assert rows(read(jia, overview.read), "expiring")["db"][1] == "2026-04-09"
+
+
+def test_kinds_and_counts_of_a_month_long_past_are_those_of_its_end(jia: Customer) -> None:
+    """What Alibaba Cloud resources the price was reckoned for: it does not follow what came and went since (R4)."""
+    asset_of(jia, "stays", "ecs")
+    asset_of(jia, "went before", "ecs", retired_at=day(-3))
+    asset_of(jia, "went", "ecs", retired_at=day(20))
+    asset_of(jia, "came", "ecs", created_at=day(10))
+    asset_of(jia, "went since", "ecs", retired_at=day(33))
+    asset_of(jia, "came since", "ecs", created_at=day(33))
+    asset_of(jia, "orders", "rds")
+    assert rows(read(jia, overview.read), "resources") == {
+        str(Kind.ECS.label): (3, 1, 1, 3),
+        str(Kind.RDS.label): (1, 0, 0, 1),
+    }
+    listed = read(jia, inventory.read)
+    assert rows(listed, "kinds") == {str(Kind.ECS.label): (3,), str(Kind.RDS.label): (1,)}
+    assert rows(listed, "resources").keys() == {"stays", "came", "went since", "orders"}
 
 
 def test_changes_closed_are_those_that_were_closed(jia: Customer, chen: User) -> None:
