@@ -21,6 +21,7 @@ COMMAND_S = 20.0
 DRAIN_S = 2.0
 """How long what a command left in the pipe is waited for: a child of it may hold the pipe open for ever."""
 _PIECE = 32 * 1024
+_RUN_LIMIT = 2000
 _ALGORITHMS = {"ssh-rsa": ("rsa-sha2-512", "rsa-sha2-256")}
 """A key's name is not always that of the signature which proves it (RFC 8332)."""
 
@@ -108,18 +109,12 @@ class Session:
 
     def run(self, command: str, *, given: str = "", timeout_s: float | None = None) -> Ran:
         """One command with `given` on its standard input. Raises SshError("timeout") when it does not end in time."""
-        timeout_s = timeout_s or COMMAND_S
+        output = Output(_RUN_LIMIT)
         try:
-            channel = self._begin(command)
-            channel.settimeout(timeout_s)
-            channel.sendall(given.encode())
-            channel.shutdown_write()
-            if not channel.status_event.wait(timeout_s):
-                raise SshError("timeout")
-            output = channel.makefile("r").read(2000) if channel.recv_ready() else b""
-            return Ran(channel.recv_exit_status(), bytes(output).decode(errors="replace"))
-        except (paramiko.SSHException, EOFError, OSError):
+            status = self.execute(command, output, given=given, timeout_s=timeout_s or COMMAND_S)
+        except SshError:
             raise SshError("timeout") from None
+        return Ran(-1 if status is None else status, output.stdout.text)
 
     def execute(self, command: str, output: Output, *, given: str, timeout_s: float) -> int | None:
         """A longer command, whose words go to `output` as they come. Its exit status; None when a signal ended it.

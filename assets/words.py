@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from assets.aliyun.codes import is_permission_code
 
@@ -89,3 +89,30 @@ def say(code: str, message: str = "", request_id: str = "") -> str:
     else:
         text = f"{code}: {message}" if message else code
     return f"{text} [{request_id}]" if request_id else text
+
+
+def security_level(level: str) -> str:
+    """How bad Security Center takes an event to be."""
+    names = {
+        "serious": pgettext("security event", "Serious"),
+        "suspicious": pgettext("security event", "Suspicious"),
+        "remind": pgettext("security event", "Reminder"),
+    }
+    return names.get(level, level)
+
+
+def security_status(status: int) -> str:
+    """What has become of an event of Security Center."""
+    names = {
+        1: pgettext("security event", "open"),
+        2: pgettext("security event", "ignored"),
+        4: pgettext("security event", "confirmed"),
+        8: pgettext("security event", "marked as a false alarm"),
+        16: pgettext("security event", "being handled"),
+        32: pgettext("security event", "handled"),
+        64: pgettext("security event", "lapsed"),
+        128: pgettext("security event", "deleted"),
+        512: pgettext("security event", "being blocked"),
+        513: pgettext("security event", "blocked"),
+    }
+    return names.get(status, str(status))

@@ -305,7 +305,7 @@ def main() -> int:
             become_nobody(Path(directory))
         try:
             asyncio.run(run(known, int(os.environ["RDMP_DEMO_SSH_PORT"]), Path(directory), plan))
-        except OSError as problem:
+        except (OSError, LookupError) as problem:  # a Python in root's own directory: nobody finds its codecs
             return _without(str(problem))
     return 0
 

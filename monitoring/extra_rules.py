@@ -38,6 +38,7 @@ _ALL: Final = (
     ExtraRule("domain-expiry", "域名即将到期", "Domain expires", "average", "Website"),
     ExtraRule("expiry", "云资源即将到期", "Cloud resource expires", "average"),
     ExtraRule("cloud-event", "云产品系统事件", "Cloud system event", "average"),
+    ExtraRule("security-event", "云安全中心告警", "Security Center event", "average"),
     ExtraRule("maintenance", "云平台计划维护", "Planned maintenance by the cloud", "warning"),
     ExtraRule("account-refused", "云账号凭证失效", "Cloud credentials refused", "average"),
     ExtraRule("host-changed", "主机状态变更", "Host changed", "warning"),

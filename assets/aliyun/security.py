@@ -23,7 +23,8 @@ MOST_PAGES: Final = 200
 OPEN: Final = frozenset({1, 2, 3, 4, 5, 6, 9})
 """Not fixed, a fix or its taking back that failed or is under way, a fix that was taken back."""
 SETTLED_EVENTS: Final = frozenset({2, 4, 8, 32, 64, 128, 513})
-"""Ignored, confirmed, a false alarm, handled, lapsed, deleted, blocked by itself."""
+"""Ignored, confirmed, a false alarm, handled, lapsed, deleted, blocked by itself. Open are 1 (waits for somebody), 16
+(somebody is at it) and 512 (is being blocked)."""
 ZONE: Final = ZoneInfo("Asia/Shanghai")
 """The wall clock by which Security Center is asked."""
 
@@ -59,6 +60,8 @@ class Suspicion:
     instance_id: str
     instance_name: str
     occurred_at: datetime
+    text: str = ""
+    """What Security Center says of it, in the language that was asked for."""
 
     @property
     def is_settled(self) -> bool:
@@ -126,6 +129,7 @@ def _suspicion(row: Row) -> Suspicion:
         instance_id=text(row, "InstanceId")[:128],
         instance_name=text(row, "InstanceName")[:128],
         occurred_at=occurred_at,
+        text=text(row, "Desc")[:1000],
     )
 
 

@@ -584,3 +584,12 @@ def _let_security_center_find(estate: Estate, name: Callable[[str], str], now: d
         add_suspicion(
             estate, instance_id=name(of), name=title, at=now - timedelta(days=days), level=level, status=status
         )
+    add_suspicion(
+        estate,
+        instance_id="",
+        name="AccessKey used from an unusual place",
+        kind="云产品威胁检测",
+        at=now - timedelta(hours=5),
+        text="RAM 用户 ci-deploy 的 AccessKey 在 203.0.113.77 调用了 DescribeInstances，该地址此前从未出现。",
+        level="suspicious",
+    )

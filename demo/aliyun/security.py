@@ -42,14 +42,23 @@ def add_vulnerability(
 
 
 def add_suspicion(
-    estate: Estate, *, instance_id: str, name: str, at: datetime, level: str = "serious", status: int = 1
+    estate: Estate,
+    *,
+    instance_id: str,
+    name: str,
+    at: datetime,
+    level: str = "serious",
+    status: int = 1,
+    kind: str = "异常登录",
+    text: str = "",
 ) -> Json:
     row: Json = {
         "Id": len(estate.suspicions) + 1,
         "AlarmEventName": name,
         "AlarmEventNameDisplay": name,
-        "AlarmEventType": "Unusual Logon",
-        "AlarmEventTypeDisplay": "异常登录",
+        "AlarmEventType": kind,
+        "AlarmEventTypeDisplay": kind,
+        "Desc": text,
         "Level": level,
         "EventStatus": status,
         "InstanceId": instance_id,

@@ -79,6 +79,7 @@ class Alert(TenantModel):
         DATA_BACK = "data_back", _("Data arrives again")
         RULE_OFF = "rule_off", _("The rule no longer applies")
         RETIRED = "retired", _("The asset is retired")
+        SETTLED = "settled", _("Settled in Security Center")
 
     asset = models.ForeignKey(
         "assets.Asset", on_delete=models.PROTECT, related_name="+", verbose_name=_("asset"), db_index=False

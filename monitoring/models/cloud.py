@@ -52,6 +52,8 @@ class CloudReading(TenantModel):
     next_due_at = models.DateTimeField(_("next due at"))
     lease_until = models.DateTimeField(null=True, blank=True)
     events_until = models.DateTimeField(_("events read until"), null=True, blank=True)
+    security_until = models.DateTimeField(_("Security Center read until"), null=True, blank=True)
+    security_followed_at = models.DateTimeField(_("open security events followed at"), null=True, blank=True)
     names_checked_at = models.DateTimeField(_("metric names checked at"), null=True, blank=True)
     agents_checked_at = models.DateTimeField(_("agents checked at"), null=True, blank=True)
     names = models.JSONField(default=dict, help_text=_("Metric names that exist, per namespace."))

@@ -39,6 +39,7 @@ class Event(TenantModel):
         EXPIRY = "expiry", _("Expiry")
         HOST = "host", _("Host")
         PLATFORM = "platform", _("Platform")
+        SECURITY = "security", _("Security Center")
 
     asset = models.ForeignKey(
         "assets.Asset", on_delete=models.PROTECT, related_name="+", null=True, blank=True, verbose_name=_("asset")
@@ -61,6 +62,14 @@ class Event(TenantModel):
     ends_at = models.DateTimeField(_("ends at"), null=True, blank=True)
     cancelled_at = models.DateTimeField(_("called off at"), null=True, blank=True)
     recorded_at = models.DateTimeField(_("recorded at"))
+    incident = models.ForeignKey(
+        "incidents.Incident",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        help_text=_("Of what happened to no asset; otherwise the alert leads to its incident."),
+    )
     key = models.CharField(max_length=300, help_text=_("What makes it the same event when it is told again."))
 
     objects: ClassVar = ScopedManager.from_queryset(EventQuerySet)()

@@ -39,6 +39,8 @@ class Closing:
     ending: str
     value: float | None = None
     effective: Effective | None = None
+    text: str = ""
+    """How it ended where whoever ends it knows more than the figures; in the customer's language."""
 
 
 def apply(*, customer_id: int, plan: Plan, moved: Transitions, is_storm: bool, now: datetime) -> None:
@@ -186,10 +188,12 @@ def open_event(
 
 
 @transaction.atomic
-def close_event(*, customer: Customer, key: str, now: datetime, ending: str = Ending.PASSED) -> Alert | None:
+def close_event(
+    *, customer: Customer, key: str, now: datetime, ending: str = Ending.PASSED, text: str = ""
+) -> Alert | None:
     """End the alert of an event; None when none is open."""
     registry.hold_ledger(customer.pk)
-    closing = Closing(event_key(customer.pk, key), now, ending)
+    closing = Closing(event_key(customer.pk, key), now, ending, text=text)
     return next(iter(close(customer=customer, closings=[closing], now=now)), None)
 
 
@@ -239,7 +243,7 @@ def _ending(effective: Effective) -> str:
 
 
 def _closing_text(closing: Closing, lasted: timedelta) -> str:
-    text = wording.recovered_text(closing.value, closing.effective, lasted)
+    text = " ".join(filter(None, (closing.text, wording.recovered_text(closing.value, closing.effective, lasted))))
     if closing.ending == Ending.RECOVERED:
         return text
     return f"{Ending(closing.ending).label}. {text}"

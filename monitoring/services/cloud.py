@@ -49,6 +49,8 @@ POLICIES: Final[Mapping[str, str]] = {
     "DescribeInstanceHistoryEvents": "AliyunECSReadOnlyAccess",
     "DescribeDBInstancePerformance": "AliyunRDSReadOnlyAccess",
     "DescribeSlowLogs": "AliyunRDSReadOnlyAccess",
+    "DescribeSuspEvents": "AliyunYundunSASReadOnlyAccess",
+    "DescribeVulList": "AliyunYundunSASReadOnlyAccess",
     "QueryAvailableInstances": "AliyunBSSReadOnlyAccess",
 }
 """The system policy of RAM that allows each call."""

@@ -10,7 +10,7 @@ from django.db import transaction
 
 from accounts.models import Customer, Severity
 from assets.models import Asset, CloudAccount
-from monitoring.models import Event
+from monitoring.models import Alert, Event
 from monitoring.services import alerts
 from notify import live
 
@@ -21,6 +21,7 @@ RULE_OF: Final[Mapping[str, str]] = {
     Source.EXPIRY: "expiry",
     Source.HOST: "host-changed",
     Source.PLATFORM: "platform",
+    Source.SECURITY: "security-event",
 }
 """Under which name (`monitoring.extra_rules`) an event of each source opens its alert."""
 
@@ -72,27 +73,55 @@ def record(
     )
     if not is_new:
         return None
-    if opens_alert and event.asset is not None and event.level is not None:
-        is_chinese = customer.language.startswith("zh")
-        alerts.open_event(
-            customer=customer,
-            asset=event.asset,
-            rule_id=rule_id or RULE_OF[source],
-            severity=event.level,
-            title=event.title_zh if is_chinese else event.title_en,
-            text=(text_zh if is_chinese else text_en) or (event.title_zh if is_chinese else event.title_en),
-            titles={"zh": event.title_zh, "en": event.title_en},
-            key=event.key,
-            occurred_at=min(occurred_at, now),
-            now=now,
-        )
+    if opens_alert:
+        text = text_zh if customer.language.startswith("zh") else text_en
+        _open_alert(event, text, rule_id=rule_id, now=now)
     show(event)
     return event
 
 
+def _open_alert(event: Event, text: str, *, now: datetime, rule_id: str = "") -> None:
+    if event.asset is None or event.level is None:
+        return
+    title = event.title_zh if event.customer.language.startswith("zh") else event.title_en
+    alerts.open_event(
+        customer=event.customer,
+        asset=event.asset,
+        rule_id=rule_id or RULE_OF[event.source],
+        severity=event.level,
+        title=title,
+        text=text or title,
+        titles={"zh": event.title_zh, "en": event.title_en},
+        key=event.key,
+        occurred_at=min(event.occurred_at, now),
+        now=now,
+    )
+
+
 @transaction.atomic
-def close(*, event: Event, at: datetime, now: datetime, cancelled: bool = False) -> None:
-    """The event is over, or called off: its alert ends, and what was drawn as ahead is drawn no longer."""
+def open_again(*, event: Event, text: str, now: datetime) -> None:
+    """What was over is not, says whoever told of it: it is open again, with an alert of its own."""
+    event = Event.objects.select_for_update(of=("self",)).select_related("customer", "asset").get(pk=event.pk)
+    event.ends_at = None
+    event.save(update_fields=["ends_at"])
+    _open_alert(event, text, now=now)
+    show(event)
+
+
+@transaction.atomic
+def close(
+    *,
+    event: Event,
+    at: datetime,
+    now: datetime,
+    cancelled: bool = False,
+    ending: str = Alert.Ending.PASSED,
+    text: str = "",
+) -> None:
+    """The event is over, or called off: its alert ends, and what was drawn as ahead is drawn no longer.
+
+    `text` says how it ended, in the customer's language.
+    """
     event = Event.objects.select_for_update(of=("self",)).select_related("customer").get(pk=event.pk)
     if cancelled and event.cancelled_at is None:
         event.cancelled_at = at
@@ -100,7 +129,7 @@ def close(*, event: Event, at: datetime, now: datetime, cancelled: bool = False)
         event.ends_at = max(at, event.occurred_at)
     event.save(update_fields=["cancelled_at", "ends_at"])
     if event.severity is not None and event.asset_id is not None:
-        alerts.close_event(customer=event.customer, key=event.key, now=now)
+        alerts.close_event(customer=event.customer, key=event.key, now=now, ending=ending, text=text)
     show(event)
 
 

@@ -1,5 +1,5 @@
-"""What is read of an account beside figures: system events, planned maintenance, changes of resources, the names that
-CloudMonitor still has, the state of its agents, and what is paid until when.
+"""What is read of an account beside figures: system events, planned maintenance, events of Security Center, changes of
+resources, the names that CloudMonitor still has, the state of its agents, and what is paid until when.
 
 One row per account says when it is due and what was read until when. Whatever one API refuses does not hold up the
 others; a refused AccessKey ends the round.
@@ -25,7 +25,7 @@ from monitoring import happenings
 from monitoring.collectors import Problem, cms
 from monitoring.governor import BEIJING
 from monitoring.models import CloudReading, Event
-from monitoring.services import cloud, events
+from monitoring.services import cloud, events, security
 
 EVERY: Final = timedelta(minutes=5)
 LEASE: Final = timedelta(minutes=10)
@@ -81,6 +81,7 @@ def _round(reading: CloudReading, account: CloudAccount, client: Client, now: da
     parts: list[Callable[[], object]] = [
         lambda: read_maintenance(account=account, client=client, now=now),
         lambda: read_events(account=account, client=client, now=now),
+        lambda: security.read(account=account, client=client, now=now),
     ]
     if _is_due(reading.names_checked_at, NAMES_EVERY, now):
         parts.append(lambda: check_names(account=account, client=client, now=now))

@@ -2,6 +2,7 @@
 
 from django import template
 
+from assets.words import security_status
 from monitoring import wording
 from monitoring.models import Alert
 
@@ -12,3 +13,9 @@ register = template.Library()
 def titled(alert: Alert) -> str:
     """The title; the alert's asset should have been fetched with it."""
     return wording.alert_title(alert)
+
+
+@register.filter
+def security_state(status: int) -> str:
+    """What has become of an event of Security Center."""
+    return security_status(status)

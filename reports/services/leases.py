@@ -5,13 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any, Final, TypeVar
 
+from django.conf import settings
 from django.db import transaction
 
 from notify import live
 from reports.models import MadeState, ServiceFigures, WrittenFile
 
-LEASE: Final = timedelta(minutes=5)
-"""Longer than a task may run (`CELERY_TASK_TIME_LIMIT`)."""
+LEASE: Final = timedelta(seconds=settings.CELERY_TASK_TIME_LIMIT + 30)
+"""Longer than a task may run."""
 MOST_TRIES: Final = 3
 LOST: Final = "The worker died or ran out of time."
 W = TypeVar("W", ServiceFigures, WrittenFile)

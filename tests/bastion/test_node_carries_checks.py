@@ -89,7 +89,11 @@ def waiting(program: Program) -> list[int]:
     """The moments of the port's figures that lie at the node."""
     found = []
     for path in sorted((program.state / "spool" / "errands" / "checks").glob("*.answer")):
-        for result in errand.decode(path.read_bytes()):
+        try:
+            kept = path.read_bytes()
+        except FileNotFoundError:  # has just gone up
+            continue
+        for result in errand.decode(kept):
             found += [ts for metric, _labels, ts, _value in result.samples if metric == "port.result_code"]
     return found
 

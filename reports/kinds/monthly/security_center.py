@@ -18,7 +18,7 @@ from assets.aliyun import AliyunError
 from assets.aliyun.security import KINDS, Suspicion, Vulnerability, suspicions, vulnerabilities
 from assets.models import CloudAccount
 from assets.services import client_for
-from assets.words import say
+from assets.words import say, security_level
 from costs.services.reading import Pace
 from reports import figures
 from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Remark, Source, Table
@@ -173,7 +173,8 @@ def _events(asked: Asked, center: Center) -> Table:
     )  # fmt: skip
     rows = tuple(
         (
-            one.occurred_at.isoformat(), one.name, one.kind, _level(one.level), one.instance_name or one.instance_id,
+            one.occurred_at.isoformat(), one.name, one.kind, security_level(one.level),
+            one.instance_name or one.instance_id,
             pgettext("security event", "settled") if one.is_settled else pgettext("security event", "open"),
         )
         for one in events[:MOST_ROWS]
@@ -197,15 +198,6 @@ def _kind(kind: str) -> str:
 
 def _need(need: str) -> str:
     return {"asap": _("Fix soon"), "later": _("Fix later"), "nntf": _("Can wait")}.get(need, need)
-
-
-def _level(level: str) -> str:
-    names = {
-        "serious": pgettext("security event", "Serious"),
-        "suspicious": pgettext("security event", "Suspicious"),
-        "remind": pgettext("security event", "Reminder"),
-    }
-    return names.get(level, level)
 
 
 def _source() -> Source:

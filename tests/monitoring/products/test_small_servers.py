@@ -29,7 +29,9 @@ async def test_apaches_status_with_cpu_as_a_rate(apache: Running) -> None:
         "apache.workers_busy", "apache.workers_idle", "apache.uptime_s", "apache.cpu_load", "apache.requests_per_s",
         "apache.bytes_per_s",
     }  # fmt: skip
-    assert second["apache.workers_busy"] == 1
+    assert second["apache.workers_busy"] in {1, 2}, (
+        "the one that answers, and the first one's while its connection closes"
+    )
     assert second["apache.requests_per_s"] == pytest.approx(1 / 60, rel=0.05)
     assert 0 <= second["apache.cpu_load"] < 100
 
