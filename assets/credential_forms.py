@@ -12,7 +12,7 @@ SUDO = (("", _("not known")), ("yes", _("yes")), ("no", _("no")))
 _SUDO_VALUES = {"yes": True, "no": False}
 SERVER_KINDS = (Kind.ECS, Kind.SERVER)
 DATABASE_KINDS = (
-    Kind.RDS, Kind.REDIS, Kind.MONGODB, Kind.DRDS, Kind.ELASTICSEARCH, Kind.DATABASE, Kind.MIDDLEWARE,
+    Kind.RDS, Kind.REDIS, Kind.MEMCACHE, Kind.MONGODB, Kind.DRDS, Kind.ELASTICSEARCH, Kind.DATABASE, Kind.MIDDLEWARE,
 )  # fmt: skip
 PURPOSES = [choice for choice in AccountPurpose.choices if choice[0] != AccountPurpose.READING]
 

@@ -63,6 +63,11 @@ LIMITS: Final[Mapping[str, Sequence[Limit]]] = {
         Limit("redis_cloud.connection.util", 0.5, 20.0),
         Limit("redis_cloud.mem.util", 5.0, 35.0),
     ),
+    "memcache": (
+        Limit("memcache_cloud.cpu.util", 1.0, 15.0),
+        Limit("memcache_cloud.connection.util", 0.5, 20.0),
+        Limit("memcache_cloud.mem.util", 5.0, 35.0),
+    ),
     "mongodb": (
         Limit("mongodb_cloud.cpu.util", 2.0, 20.0),
         Limit("mongodb_cloud.connection.util", 1.0, 20.0),

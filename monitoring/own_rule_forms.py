@@ -17,9 +17,11 @@ from monitoring.rules import Comparator, metric_of
 
 LABELS: Final = re.compile(r'\s*(\w+="[^"\\]*"\s*(,\s*\w+="[^"\\]*"\s*)*)?')
 DATABASES: Final = frozenset(
-    {"drds", "memcached", "mongodb", "mongodb_cloud", "mysql", "oracle", "postgresql", "rds", "redis", "redis_cloud"}
-    | {"sqlserver"}
-)
+    {
+        "drds", "memcache_cloud", "memcached", "mongodb", "mongodb_cloud", "mysql", "oracle", "postgresql", "rds",
+        "redis", "redis_cloud", "sqlserver",
+    }
+)  # fmt: skip
 """How the names of figures of databases begin."""
 DATABASE_PERIOD_S: Final = 300
 """SOW 6.5: alerts of databases look every five minutes, three times in a row."""

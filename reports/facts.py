@@ -22,7 +22,7 @@ from incidents.services import interruptions
 from reports.models import AccidentReport
 from reports.parts import Part
 
-DATABASES = frozenset({Kind.RDS, Kind.REDIS, Kind.MONGODB, Kind.DRDS, Kind.ELASTICSEARCH, Kind.DATABASE})
+DATABASES = frozenset({Kind.RDS, Kind.REDIS, Kind.MEMCACHE, Kind.MONGODB, Kind.DRDS, Kind.ELASTICSEARCH, Kind.DATABASE})
 MARKS = re.compile(r"([\\`*_\[\]<>#|~])")
 MOST_ENTRIES = MOST_SESSIONS = 200
 SMALL_TALK = (TimelineEntry.Kind.WARNING, TimelineEntry.Kind.ATTACHMENT)

@@ -10,6 +10,7 @@ from assets.aliyun.resources import (
     drds,
     ecs,
     elasticsearch,
+    memcache,
     mongodb,
     polardbx,
     rds,
@@ -40,7 +41,8 @@ class Listing:
     variants: Sequence[Mapping[str, str]] = ({},)
 
 
-# Page sizes are the greatest of each API reference; Dds lists only replica sets unless asked for sharded clusters.
+# Page sizes are the greatest of each API reference; Dds lists only replica sets unless asked for sharded clusters,
+# and R-kvstore has three products in one list.
 LISTINGS: Mapping[str, tuple[Listing, ...]] = {
     "ecs": (
         Listing(
@@ -60,6 +62,19 @@ LISTINGS: Mapping[str, tuple[Listing, ...]] = {
             ("TotalCount",),
             redis,
             page_size=50,
+            variants=({"InstanceType": "Redis"}, {"InstanceType": "Tair"}),
+        ),
+    ),
+    "memcache": (
+        Listing(
+            "R-kvstore",
+            "2015-01-01",
+            "DescribeInstances",
+            ("Instances", "KVStoreInstance"),
+            ("TotalCount",),
+            memcache,
+            page_size=50,
+            variants=({"InstanceType": "Memcache"},),
         ),
     ),
     "mongodb": (

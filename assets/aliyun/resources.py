@@ -4,7 +4,7 @@ The products disagree about names, nesting and times; the disagreements end in t
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 Row = Mapping[str, object]
@@ -179,6 +179,10 @@ def slb(row: Row) -> Resource:
             "VpcId", "CreateTime", "Listeners",
         ),
     )  # fmt: skip
+
+
+def memcache(row: Row) -> Resource:
+    return replace(redis(row), kind="memcache", product="memcached")
 
 
 def redis(row: Row) -> Resource:

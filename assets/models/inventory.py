@@ -20,6 +20,7 @@ class Kind(models.TextChoices):
     RDS = "rds", _("RDS")
     SLB = "slb", _("SLB")
     REDIS = "redis", _("Cloud Redis")
+    MEMCACHE = "memcache", _("Cloud Memcache")
     MONGODB = "mongodb", _("Cloud MongoDB")
     OSS = "oss", _("OSS bucket")
     CDN = "cdn", _("CDN domain")
@@ -34,7 +35,8 @@ class Kind(models.TextChoices):
 
 
 CLOUD_KINDS = (
-    Kind.ECS, Kind.RDS, Kind.SLB, Kind.REDIS, Kind.MONGODB, Kind.OSS, Kind.CDN, Kind.DRDS, Kind.ELASTICSEARCH,
+    Kind.ECS, Kind.RDS, Kind.SLB, Kind.REDIS, Kind.MEMCACHE, Kind.MONGODB, Kind.OSS, Kind.CDN, Kind.DRDS,
+    Kind.ELASTICSEARCH,
 )  # fmt: skip
 MANUAL_KINDS = (Kind.SERVER, Kind.DATABASE, Kind.MIDDLEWARE, Kind.URL, Kind.PORT, Kind.LOAD_BALANCER)
 

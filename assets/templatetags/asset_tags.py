@@ -15,7 +15,8 @@ from assets.models import Access, Asset, Check, CloudAccount, Credential, Creden
 register = template.Library()
 
 _ICONS: Mapping[str, str] = {
-    Kind.ECS: "server", Kind.RDS: "database", Kind.SLB: "arrows-split", Kind.REDIS: "bolt", Kind.MONGODB: "leaf",
+    Kind.ECS: "server", Kind.RDS: "database", Kind.SLB: "arrows-split", Kind.REDIS: "bolt",
+    Kind.MEMCACHE: "bolt", Kind.MONGODB: "leaf",
     Kind.OSS: "bucket", Kind.CDN: "world-share", Kind.DRDS: "database-share", Kind.ELASTICSEARCH: "search",
     Kind.SERVER: "server-2", Kind.DATABASE: "database", Kind.MIDDLEWARE: "stack-2", Kind.URL: "world-www",
     SyncStep.RAM: "users", Kind.PORT: "plug-connected", Kind.LOAD_BALANCER: "arrows-split-2",

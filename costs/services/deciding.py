@@ -33,7 +33,7 @@ LONGEST: Final = 1000
 BASE_DAYS: Final = 30
 FEWEST_DAYS: Final = 3
 """After it was done, before anything is said about what it saved."""
-DATABASES: Final = ("rds", "redis", "mongodb")
+DATABASES: Final = ("rds", "redis", "memcache", "mongodb")
 
 
 @transaction.atomic

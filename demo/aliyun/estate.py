@@ -228,6 +228,7 @@ class Estate:
         region: str = "cn-hangzhou",
         *,
         zone: str = "h",
+        kind: str = "Redis",
         architecture: str = "standard",
         capacity_mb: int = 4096,
         spec: str = "redis.master.large.default",
@@ -243,9 +244,9 @@ class Estate:
             "ZoneId": f"{region}-{zone}",
             "InstanceStatus": "Normal",
             "InstanceClass": spec,
-            "InstanceType": "Redis",
+            "InstanceType": kind,
             "EngineVersion": "6.0",
-            "ArchitectureType": architecture,
+            "ArchitectureType": architecture if kind == "Redis" else "",
             "Capacity": capacity_mb,
             "Connections": 20000,
             "QPS": 100000,
@@ -474,6 +475,7 @@ def demo_estate(now: datetime, salt: str = "jia") -> Estate:
     estate.add_slb("bi-public", "cn-shanghai", zone="l", address="101.132.20.7", expires_in_days=28)
     estate.add_redis("mall-session", tags=prod)
     estate.add_redis("mall-cache", architecture="cluster", capacity_mb=16384, spec="redis.sharding.mid.default")
+    estate.add_redis("mall-sessions", kind="Memcache", spec="memcache.master.small.default")
     estate.add_redis("mall-rank", architecture="rwsplit", spec="redis.logic.splitrw.small", expires_in_days=None)
     estate.add_mongodb("mall-comment", tags=prod)
     estate.add_mongodb("mall-log", kind="sharding", spec="dds.shard.mid", expires_in_days=None)

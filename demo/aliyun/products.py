@@ -179,7 +179,8 @@ def slb_attribute(call: Call) -> Json:
 
 
 def redis_instances(call: Call) -> Json:
-    rows = call.here("redis")
+    kind = call.params.get("InstanceType", "") or "Redis"
+    rows = [row for row in call.here("redis") if row["InstanceType"] == kind]
     number, size = call.number("PageNumber", 1), call.number("PageSize", 30, top=50)
     page = cut(rows, number, size)
     return {"Instances": {"KVStoreInstance": page}, "TotalCount": len(rows), "PageNumber": number, "PageSize": size}

@@ -28,7 +28,7 @@ ASKED: Final = (CollectorKind.PROMETHEUS, CollectorKind.PRODUCT)
 UNANSWERED: Final = ("", "timeout", "refused", "reset", "unreachable")
 """Outcomes of asking that may be the host's own silence; all others are ours to mend."""
 FAILED: Final = UNANSWERED[1:]
-STEADY: Final = frozenset({"ecs", "rds", "slb", "redis", "mongodb", "drds", "elasticsearch"})
+STEADY: Final = frozenset({"ecs", "rds", "slb", "redis", "memcache", "mongodb", "drds", "elasticsearch"})
 """Kinds of which CloudMonitor has figures all the time; of buckets and domains only while they are used."""
 Source = tuple[int, str]
 """An asset, and what of it answers in one go."""

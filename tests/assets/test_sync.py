@@ -39,7 +39,8 @@ def test_the_first_pass_finds_every_kind_of_resource(account: CloudAccount) -> N
     assert run.state == State.DONE
     found = {kind: Asset.objects.filter(kind=kind).count() for kind in CLOUD_KINDS}
     assert found == {
-        "ecs": 14, "rds": 6, "slb": 3, "redis": 3, "mongodb": 2, "oss": 3, "cdn": 3, "drds": 2, "elasticsearch": 2,
+        "ecs": 14, "rds": 6, "slb": 3, "redis": 3, "memcache": 1, "mongodb": 2, "oss": 3, "cdn": 3, "drds": 2,
+        "elasticsearch": 2,
     }  # fmt: skip
     assert all(asset.simulated and asset.customer_id == account.customer_id for asset in Asset.objects.all())
 

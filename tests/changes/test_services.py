@@ -25,6 +25,7 @@ pytestmark = pytest.mark.django_db
 NOBODY, OWNER, CUSTOMER = "", "owner", "owner customer"
 SECURITY, EVERYBODY = "owner security customer", "owner security customer:all"
 SERVICES: Final = {
+    "R97": {"record-advice": NOBODY},
     "R96": {"release-support": CUSTOMER, "automation-build": OWNER},
     "R125": {"ram-user": CUSTOMER, "ram-policy": SECURITY, "mfa": CUSTOMER},
     "R127": {"os-user": CUSTOMER, "password-init": CUSTOMER, "database-user": CUSTOMER},
@@ -37,11 +38,12 @@ SERVICES: Final = {
     },
     "R155": {"windows-antivirus": OWNER},
     "R156": {"snapshot-policy": OWNER, "database-backup-policy": OWNER, "manual-backup": OWNER},
+    "R157": {"backup-advice": NOBODY},
     "R162": {"database-install": CUSTOMER},
     "R163": {"database-upgrade": SECURITY, "database-patch": SECURITY},
     "R164": {
         "database-index": SECURITY, "database-backup-policy": OWNER, "database-clone": SECURITY,
-        "database-resize": CUSTOMER, "database-user": CUSTOMER,
+        "database-resize": CUSTOMER, "database-availability": SECURITY, "database-user": CUSTOMER,
     },
     "R166": {"database-parameter": SECURITY, "database-index": SECURITY, "database-resize": CUSTOMER},
     "R167": {"database-migration": SECURITY},
@@ -57,7 +59,7 @@ SERVICES: Final = {
         "ecs-create": OWNER, "ecs-resize": CUSTOMER, "database-resize": CUSTOMER, "bucket-create": OWNER,
         "security-group-rule": SECURITY, "lb-create": OWNER, "lb-config": CUSTOMER, "vpc": EVERYBODY,
         "nat-gateway": CUSTOMER, "vpn-create": OWNER, "leased-line": NOBODY, "ram-user": CUSTOMER,
-        "image-create": OWNER,
+        "rds-create": OWNER, "image-create": OWNER, "image-copy": OWNER,
     },
     "R175": {
         "os-install": EVERYBODY, "os-init": OWNER, "linux-disk": CUSTOMER, "disk-add": CUSTOMER, "os-user": CUSTOMER,
@@ -67,9 +69,9 @@ SERVICES: Final = {
     "R176": {
         "os-install": EVERYBODY, "disk-add": CUSTOMER, "windows-role": CUSTOMER, "os-user": CUSTOMER,
         "windows-update": SECURITY, "web-server-install": OWNER, "runtime-install": OWNER, "windows-antivirus": OWNER,
-        "manual-backup": OWNER,
+        "windows-office": OWNER, "manual-backup": OWNER,
     },
-    "R177": {"linux-commercial": CUSTOMER},
+    "R177": {"linux-commercial": CUSTOMER, "windows-commercial": CUSTOMER},
 }  # fmt: skip
 """By requirement: who approves each of its operations, one level after the other."""
 CHARGED: Final = {"database-migration": "增值服务", "oracle": "单独收费"}
@@ -165,7 +167,15 @@ def test_a_release_of_code_is_marked_as_the_customers_own(jia: Customer, alice: 
     assert "客户主导" in client.get(f"/changes/for-request/{incident.pk}/").content.decode()
 
 
-@pytest.mark.parametrize("code", ["linux-commercial", "linux-middleware", "database-install", "database-upgrade"])
+@pytest.mark.parametrize(
+    "code", ["linux-commercial", "windows-commercial", "linux-middleware", "database-install", "database-upgrade"]
+)
 def test_software_asks_for_its_licence_and_vendors_support(code: str) -> None:
     words = {field.name: field.words.zh for field in operations()[code].fields}
     assert words["license"] == "许可与原厂支持"
+
+
+def test_a_migration_asks_for_what_the_customer_has_to_change_itself() -> None:
+    asked = {check.code: check.words.zh for check in operations()["database-migration"].checklist}
+    assert "写死的地址" in asked["addresses"]
+    assert "文件共享" in asked["shares"]

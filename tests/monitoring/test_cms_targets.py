@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount
-from demo.aliyun import CloudServer, demo_cloud
+from demo.aliyun import JIA_UID, CloudServer, demo_cloud
 from monitoring.models import Alert, Series, Target
 from monitoring.services import claims, poll, targets
 from notify.models import Delivery
@@ -64,6 +64,24 @@ def test_the_clouds_figures_become_series_of_our_assets(account: CloudAccount) -
         assert {one.asset.kind for one in found} == {"ecs"}
         assert {one.asset.cloud_account_id for one in found} == {account.pk}
     assert problems == {}
+
+
+def test_a_memcache_of_the_cloud_is_no_redis_and_is_watched(jia: Customer, cloud: CloudServer) -> None:
+    """R161: one list has both; their figures are of different namespaces."""
+    estate = cloud.cloud.estate(JIA_UID)
+    wanted = str(estate.find("mall-sessions")["InstanceId"])
+    with scope.customer(jia):
+        account = register(jia, cloud)
+        sync(account, datetime.now(UTC))
+        cache = Asset.objects.get(provider_id=wanted)
+        assert (cache.kind, cache.product, cache.name) == ("memcache", "memcached", "mall-sessions")
+        assert Asset.objects.filter(kind="redis").count() == 3
+        targets.create_for_account(account=account, actor=None, now=timezone.now())
+        assert Target.objects.get(config__namespace="acs_memcache").cloud_account == account
+        collect_all()
+        watched = set(Series.objects.filter(asset=cache).values_list("metric", flat=True))
+    assert {"memcache_cloud.cpu.util", "memcache_cloud.mem.util", "memcache_cloud.connection.util"} <= watched
+    assert not any(name.startswith("redis_cloud") for name in watched)
 
 
 def test_nothing_is_taken_twice(account: CloudAccount) -> None:

@@ -33,6 +33,7 @@ NAMESPACES: Final[Mapping[str, str]] = {
     "rds": "acs_rds_dashboard",
     "slb": "acs_slb_dashboard",
     "redis": "acs_kvstore",
+    "memcache": "acs_memcache",
     "mongodb": "acs_mongodb",
     "drds": "acs_drds",
     "cdn": "acs_cdn",

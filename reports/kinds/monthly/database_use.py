@@ -19,9 +19,12 @@ from reports.kinds import filling
 from reports.kinds.asking import Asked
 from reports.kinds.readings import Reading, daily, readings, stay
 
-KINDS: Final = frozenset({AssetKind.RDS, AssetKind.REDIS, AssetKind.MONGODB, AssetKind.DRDS, AssetKind.DATABASE})
+KINDS: Final = frozenset(
+    {AssetKind.RDS, AssetKind.REDIS, AssetKind.MEMCACHE, AssetKind.MONGODB, AssetKind.DRDS, AssetKind.DATABASE}
+)
 FAMILIES: Final = (
-    "rds", "redis_cloud", "mongodb_cloud", "drds", "mysql", "postgresql", "sqlserver", "oracle", "redis", "mongodb",
+    "rds", "redis_cloud", "memcache_cloud", "mongodb_cloud", "drds", "mysql", "postgresql", "sqlserver", "oracle",
+    "redis", "mongodb",
 )  # fmt: skip
 """How the names of the metrics of databases begin."""
 READ: Final = tuple(
@@ -29,13 +32,17 @@ READ: Final = tuple(
     for metric in METRICS.values()
     if metric.name.partition(".")[0] in FAMILIES and metric.kind in ("gauge", "counter")
 )
-CPU: Final = ("rds.cpu.util", "redis_cloud.cpu.util", "mongodb_cloud.cpu.util", "drds.cpu.util")
+CPU: Final = (
+    "rds.cpu.util", "redis_cloud.cpu.util", "memcache_cloud.cpu.util", "mongodb_cloud.cpu.util", "drds.cpu.util",
+)  # fmt: skip
 MEMORY: Final = (
-    "rds.mem.util", "redis_cloud.mem.util", "mongodb_cloud.mem.util", "drds.mem.util", "redis.mem.util",
+    "rds.mem.util", "redis_cloud.mem.util", "memcache_cloud.mem.util", "mongodb_cloud.mem.util", "drds.mem.util",
+    "redis.mem.util",
 )  # fmt: skip
 CONNECTIONS: Final = (
-    "rds.connection.util", "redis_cloud.connection.util", "mongodb_cloud.connection.util", "mysql.connection.util",
-    "postgresql.connection.util", "redis.connection.util", "mongodb.connection.util",
+    "rds.connection.util", "redis_cloud.connection.util", "memcache_cloud.connection.util",
+    "mongodb_cloud.connection.util", "mysql.connection.util", "postgresql.connection.util", "redis.connection.util",
+    "mongodb.connection.util",
 )  # fmt: skip
 IOPS: Final = ("rds.iops.util", "mongodb_cloud.iops.util")
 SPACE: Final = ("rds.disk.util", "mongodb_cloud.disk.util", "oracle.tablespace.util")
