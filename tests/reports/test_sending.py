@@ -15,7 +15,7 @@ from notify import live
 from notify.inbound.mail import Returned
 from notify.models import Delivery
 from notify.services import bounces
-from reports.models import AccidentIssue, AccidentRecipient, AccidentReport, WrittenRecipient
+from reports.models import AccidentFile, AccidentIssue, AccidentRecipient, AccidentReport, MadeState, WrittenRecipient
 from reports.services import families, sending
 from tests.conftest import ClientFor
 from tests.reports.conftest import at, issue_of, made
@@ -50,6 +50,23 @@ def test_it_reaches_inbox_and_mail_and_nothing_is_due_any_more(issue: AccidentIs
     assert (report.state, report.sent_at) == ("sent", at(63))
     with scope.user(alice):
         assert AccidentReport.objects.get().issues.count() == 1
+
+
+def test_the_links_page_says_whose_report_it_is_and_when_there_is_none_yet(
+    issue: AccidentIssue, chen: User, alice: User
+) -> None:
+    send(issue, chen, alice)
+    shown = Client().get(link_of(alice)).content.decode()
+    assert issue.report.title in shown
+    assert alice.customer is not None
+    assert alice.customer.name in shown
+    assert "<button" in shown[shown.index("<main") : shown.index("</main")]
+    with scope.platform("test"):
+        AccidentFile.objects.filter(issue=issue).update(state=MadeState.WAITING)
+    shown = Client().get(link_of(alice)).content.decode()
+    main = shown[shown.index("<main") : shown.index("</main")]
+    assert "<button" not in main
+    assert "文档正在生成" in main
 
 
 def test_the_inbox_holds_no_secret_of_the_link(issue: AccidentIssue, chen: User, alice: User) -> None:

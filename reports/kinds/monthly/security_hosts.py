@@ -115,7 +115,7 @@ def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
     )  # fmt: skip
     excepted = Table(
         "exceptions", _("Exceptions that the customer accepted"),
-        (Column(_("Server")), Column(_("Item")), Column(_("Reason")), Column(_("Until"), "day")),
+        (Column(_("Server")), Column(_("Item")), Column(_("Reason")), Column(pgettext("day", "Until"), "day")),
         tuple(
             (one.asset.name, said(names[one.item].name) if one.item in names else one.item, one.reason, day(one.until))
             for one in found.excepted[:MOST_ROWS]
