@@ -107,7 +107,7 @@ def _entry(entry: TimelineEntry) -> str:
     who = f"{plain(entry.actor.name)} " if entry.actor else ""
     said = f"- {_time(entry.at)} {who}{plain(timeline.sentence(entry))}"
     body = plain(entry.body)
-    return f"{said}: {body}" if body and entry.actor else said
+    return _told(said, body) if body and entry.actor else said
 
 
 def _session(session: BastionSession) -> str:
@@ -134,8 +134,13 @@ def _asset(asset: Asset) -> str:
         _("Business role"): asset.role_text,
         _("Owner"): asset.owner_name,
     }
-    lines = [f"- {name}: {plain(str(value))}" for name, value in facts.items() if value]
+    lines = [_told(f"- {name}", plain(str(value))) for name, value in facts.items() if value]
     return "\n".join([f"**{plain(asset.name)}**", "", *lines])
+
+
+def _told(name: str, value: str) -> str:
+    """With the colon of the report's language."""
+    return _("%(name)s: %(value)s") % {"name": name, "value": value}
 
 
 def _time(moment: datetime | None) -> str:

@@ -19,7 +19,14 @@ from matplotlib.ticker import MaxNLocator
 from reports.blocks import Chart
 
 FONT: Final = "Noto Sans CJK SC"
-WIDTH_IN, HEIGHT_IN = 6.7, 2.3
+WIDTH_IN, HEIGHT_IN = 6.7, 1.8
+"""Three of them stand on a page, with their headings and legends."""
+
+LEGEND_AT: Final = -0.2
+"""Below the labels of the axis, in heights of the axes."""
+
+LEGEND_PT, ENTRY_PT, CHARACTER_PT = 460, 38, 4.1
+"""Room of a line of the legend; what an entry takes beside its words; what a letter of those takes."""
 COLOURS: Final = ("#0b5fa5", "#d1661c", "#1f7a3f", "#8a3ab9", "#57606a", "#b3261e", "#0f7d8c", "#8d6e00")
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -45,11 +52,20 @@ def svg(chart: Chart) -> str:
         _ticks(axes, chart)
         if len(drawn) > 1:
             names = [curve.name for curve in chart.curves]
-            axes.legend(drawn, names, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=4, frameon=False, fontsize=7.5)
+            axes.legend(
+                drawn, names, loc="upper left", bbox_to_anchor=(0, LEGEND_AT), ncols=_abreast(names), frameon=False,
+                fontsize=7.5,
+            )  # fmt: skip
         file = io.StringIO()
         figure.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.03, metadata={"Date": None})
     text = file.getvalue()
     return _own_names(text[text.index("<svg") :], chart.key)
+
+
+def _abreast(names: list[str]) -> int:
+    """Entries of a legend side by side."""
+    longest = max(sum(1 if ord(letter) < 0x2E80 else 2 for letter in name) for name in names)
+    return max(1, min(len(names), int(LEGEND_PT / (ENTRY_PT + CHARACTER_PT * longest))))
 
 
 def _lines(axes: Axes, chart: Chart) -> list[Any]:

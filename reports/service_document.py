@@ -26,6 +26,13 @@ LOGO_TYPES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/
 TO_THE_LEFT: Final = frozenset({"text", "time", "day"})
 WIDE: Final = 7
 """Columns from which a table is printed smaller."""
+SHORT: Final = 9
+"""Rows up to which a table is not divided between two pages."""
+WORD: Final = 16
+"""Width up to which a cell's text stays on one line: a number of an incident, a name, an address."""
+HEAD_WORD: Final = 14
+LONG: Final = 40
+"""Width from which a cell's text wants a broad column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +42,25 @@ class Shown:
     what: str
     block: Block
     rows: list[list[tuple[str, str]]]
-    """Of a table: text and alignment of each cell."""
+    """Of a table: text and class of each cell."""
     svg: SafeString | None = None
+
+    @property
+    def heads(self) -> list[tuple[Column, str]]:
+        """Of a table: its columns, each with the class of its heading."""
+        columns = self.block.columns if isinstance(self.block, Table) else ()
+        return [(column, _side(column.label, column.kind, HEAD_WORD)) for column in columns]
+
+    @property
+    def is_drawn(self) -> bool:
+        """Of a chart: whether any point of it is known; axes without a curve tell nobody anything."""
+        curves = self.block.curves if isinstance(self.block, Chart) else ()
+        return any(value is not None for curve in curves for value in curve.values)
+
+    @property
+    def is_short(self) -> bool:
+        """Of a table: few enough rows to stay together on paper."""
+        return len(self.rows) <= SHORT
 
     @property
     def is_wide(self) -> bool:
@@ -126,13 +150,16 @@ def _shown(block: Block, key: str, *, draws: bool) -> Shown:
 
 
 def _row(row: tuple[blocks.Cell, ...], columns: tuple[Column, ...]) -> list[tuple[str, str]]:
-    return [
-        (
-            prose.clean(cells.written(cell, column.kind, ZONE)),
-            "start" if column.kind in ("text", "time", "day") else "end",
-        )
-        for cell, column in zip(row, columns, strict=True)
-    ]
+    texts = [prose.clean(cells.written(cell, column.kind, ZONE)) for cell, column in zip(row, columns, strict=True)]
+    return [(text, _side(text, column.kind, WORD)) for text, column in zip(texts, columns, strict=True)]
+
+
+def _side(text: str, kind: blocks.Kind, word: int) -> str:
+    """The class of a cell: which side it stands on, and whether its text stays on one line or wants a broad column."""
+    side = "start" if kind in TO_THE_LEFT else "end"
+    if len(text) <= word and (text.isascii() or len(text.encode("gbk", "replace")) <= word):
+        return f"{side} word"
+    return f"{side} long" if len(text) > LONG else side
 
 
 def number(figure: Figure) -> Number:

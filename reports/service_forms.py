@@ -13,6 +13,7 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 from PIL import Image
 
 from accounts.models import Customer, User
@@ -40,13 +41,16 @@ class NewReportForm(forms.Form):
 
     customer = forms.ModelChoiceField(label=_("Customer"), queryset=Customer.objects.none())
     kind = forms.ChoiceField(label=_("Kind"))
-    month = forms.ChoiceField(label=_("Month"))
+    month = forms.ChoiceField(label=pgettext_lazy("report", "Month"))
     subject = forms.CharField(
-        label=_("About"), max_length=200, required=False, help_text=_("Stands behind the title; may be empty.")
+        label=pgettext_lazy("report", "About"),
+        max_length=200,
+        required=False,
+        help_text=_("Stands behind the title; may be empty."),
     )
 
     resources = forms.CharField(
-        label=_("Resources"),
+        label=pgettext_lazy("names", "Resources"),
         max_length=2000,
         required=False,
         help_text=_("Names or instance IDs, separated by commas; empty: all. The monthly report has all."),
@@ -112,7 +116,11 @@ class PlanForm(forms.Form):
     hour = forms.IntegerField(label=_("Drafted at hour"), min_value=0, max_value=23)
     language = forms.ChoiceField(label=_("Language"), required=False)
     accent = forms.RegexField(
-        label=_("Colour"), regex=COLOUR, widget=forms.TextInput(attrs={"type": "color"}), initial=ACCENT
+        label=_("Colour"),
+        regex=COLOUR,
+        widget=forms.TextInput(attrs={"type": "color", "class": "form-control-color"}),
+        initial=ACCENT,
+        help_text=_("Of the title page's edge, the headings and the links."),
     )
     logo = forms.FileField(label=_("Logo"), required=False, help_text=_("PNG or JPEG, at most 512 KiB."))
     drops_logo = forms.BooleanField(label=_("Without a logo"), required=False)
@@ -142,14 +150,14 @@ class PlanForm(forms.Form):
         for number in range(MOST_SECTIONS):
             known = plan.sections[number] if number < len(plan.sections) else {}
             self.fields[f"section_title_{number}"] = forms.CharField(
-                label=_("Further section"), max_length=100, required=False, initial=known.get("title", "")
+                label=_("Title"), max_length=100, required=False, initial=known.get("title", "")
             )
             self.fields[f"section_text_{number}"] = forms.CharField(
                 label=_("Its text every month"),
                 max_length=4000,
                 required=False,
                 initial=known.get("text", ""),
-                widget=forms.Textarea(attrs={"rows": 2}),
+                widget=forms.Textarea(attrs={"rows": 4}),
             )
 
     def clean_logo(self) -> UploadedFile[Any] | None:
@@ -181,6 +189,21 @@ class PlanForm(forms.Form):
             if said.get(f"section_text_{number}") and not said.get(f"section_title_{number}"):
                 self.add_error(f"section_title_{number}", _("A section needs a title."))
         return said
+
+    def timetable(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("is_on", "day", "hour")]
+
+    def looks(self) -> list[forms.BoundField]:
+        return [self[name] for name in ("language", "accent", "logo", "drops_logo")]
+
+    def places(self) -> list[forms.BoundField]:
+        """A part's place each, in the order of now."""
+        return [field for field in self if field.name.startswith("place_")]
+
+    def further(self) -> list[tuple[forms.BoundField, forms.BoundField, bool]]:
+        """Title and text of each further section, and whether somebody wrote in it or has to."""
+        pairs = [(self[f"section_title_{number}"], self[f"section_text_{number}"]) for number in range(MOST_SECTIONS)]
+        return [(title, text, bool(title.value() or text.value() or title.errors)) for title, text in pairs]
 
     def order(self) -> list[str]:
         names = [part.name for part in KINDS[ReportKind.MONTHLY]]

@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -120,7 +121,7 @@ def _chart(anomaly: CostAnomaly, figures: Sequence[Figure]) -> dict[str, object]
     return {
         "days": [day.isoformat()[5:] for day, _amount, _usual in figures],
         "stacks": [{"name": anomaly.what, "values": [amount for _day, amount, _usual in figures]}],
-        "line": {"name": _("Usual"), "values": [usual for _day, _amount, usual in figures]},
+        "line": {"name": pgettext("amount", "Usual"), "values": [usual for _day, _amount, usual in figures]},
         "marked": [at for at, (day, *_rest) in enumerate(figures) if _is_unusual(anomaly, day)],
     }
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from costs.models import CostAnomaly, ProposalState, SavingProposal
 from costs.services import figures as bills
@@ -79,9 +79,9 @@ def _anomalies(asked: Asked, empty: str) -> Table:
     first, last = days[0].date(), days[-1].date()
     rows = CostAnomaly.objects.filter(customer=asked.customer, first_day__lte=last, last_day__gte=first)
     columns = (
-        Column(_("From"), "day"), Column(_("Until"), "day"), Column(_("Product")),
+        Column(_("From"), "day"), Column(pgettext("day", "Until"), "day"), Column(_("Product")),
         Column(_("On the worst day"), "money", CNY),
-        Column(_("Usual"), "money", CNY), Column(_("Above the usual in all"), "money", CNY),
+        Column(pgettext("amount", "Usual"), "money", CNY), Column(_("Above the usual in all"), "money", CNY),
     )  # fmt: skip
     shown = tuple(
         (

@@ -8,7 +8,7 @@ from typing import Final
 
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext
 
 from assets.models import Asset, Kind
 from reports.blocks import Cell, Column, Figure, Figures, Finding, Part, Source, Table
@@ -35,7 +35,8 @@ def read(asked: Asked) -> Part:
                  Figure("nameless", _("Without an owner"), nameless, source, better="down"))),
         Table("kinds", _("Resources by kind"), (Column(_("Kind")), Column(_("Resources"), "number")),
               tuple((str(Kind(kind).label), count) for kind, count in counts.most_common()), source),
-        Table("resources", _("Resources"), _columns(), tuple(_row(one) for one in there[:MOST_ROWS]), source,
+        Table("resources", pgettext("names", "Resources"), _columns(),
+              tuple(_row(one) for one in there[:MOST_ROWS]), source,
               left_out=max(len(there) - MOST_ROWS, 0), empty=_("No resource is looked after."), drawn=DRAWN),
     )  # fmt: skip
     return Part("inventory", _("Inventory"), blocks, tuple(findings))

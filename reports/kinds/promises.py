@@ -140,8 +140,9 @@ def block(asked: Asked) -> Table:
     key = (asked.customer.pk, asked.month)
     rows = tuple(_row(promise, found[promise.code].get(key, NOTHING)) for promise in catalogue())
     columns = (
-        Column(_("Promise")), Column(_("Requirement")), Column(_("State")), Column(_("Due"), "number"),
-        Column(pgettext("promise", "Kept"), "number"), Column(pgettext("promise", "Broken"), "number"),
+        Column(_("Promise")), Column(_("Requirement")), Column(_("State")),
+        Column(pgettext("promise", "Due"), "number"), Column(pgettext("promise", "Kept"), "number"),
+        Column(pgettext("promise", "Broken"), "number"),
     )  # fmt: skip
     source = Source(
         _("Counted in the month in which it fell due; what is open is not judged yet."),

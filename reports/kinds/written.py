@@ -8,7 +8,7 @@ from typing import Final
 from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, pgettext
 
 from accounts.models import Severity
 from assets.models import Asset, Kind
@@ -74,7 +74,7 @@ def _resources(asked: Asked, assets: Sequence[Asset]) -> Table:
         for one in assets
     )  # fmt: skip
     source = Source(_("The inventory."), "assets.asset", f"{reverse('assets:list')}?customer={asked.customer.pk}")
-    return Table("resources", _("Resources"), columns, rows, source, empty=_("No resource was named."))
+    return Table("resources", pgettext("names", "Resources"), columns, rows, source, empty=_("No resource was named."))
 
 
 def _by_hand(name: str, title: Promise) -> PartOf:

@@ -157,10 +157,10 @@ def _export(customer: Customer, lines: Sequence[Line]) -> HttpResponse:
         _("Clause"): lambda row: row[0].promise.clause,
         _("Month"): lambda row: str(row[1].month),
         _("State"): lambda row: row[1].label,
-        _("Due"): lambda row: row[1].count.owed,
+        pgettext("promise", "Due"): lambda row: row[1].count.owed,
         pgettext("promise", "Kept"): lambda row: row[1].count.kept,
         pgettext("promise", "Broken"): lambda row: row[1].count.broken,
-        _("Open"): lambda row: row[1].count.open,
+        pgettext("promise", "Open"): lambda row: row[1].count.open,
     }
     return tables.export_csv(rows, columns, f"promises-{customer.code}")
 

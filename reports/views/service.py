@@ -8,6 +8,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
@@ -135,7 +136,7 @@ def _export(page: tables.Page[ServiceReport]) -> HttpResponse:
         _("Number"): lambda row: row.number,
         _("Customer"): lambda row: row.customer,
         _("Kind"): lambda row: row.get_kind_display(),
-        _("Month"): lambda row: row.period,
+        pgettext("report", "Month"): lambda row: row.period,
         _("State"): lambda row: row.get_state_display(),
         _("Due at"): lambda row: row.due_at,
         _("First sent at"): lambda row: row.sent_at,

@@ -8,14 +8,16 @@ function option(chart) {
   const ink = dark ? "#9aa5b1" : "#5f6b7a";
   const line = dark ? "#33404d" : "#e3e7eb";
   const isLine = chart.shape === "line";
+  const named = chart.curves.length > 1;
+  const counts = chart.curves.every((curve) => curve.values.every((value) => value === null || Number.isInteger(value)));
   const said = (value) => (value === null || value === undefined ? "—" : `${Number(value).toLocaleString("en", { maximumFractionDigits: 2 })} ${chart.unit}`.trim());
   return {
     animation: false, color: PALETTE[dark ? "dark" : "light"],
-    grid: { left: 4, right: 8, top: chart.curves.length > 1 ? 40 : 20, bottom: 4, containLabel: true },
-    legend: chart.curves.length > 1 ? { top: 0, type: "scroll", textStyle: { color: ink }, pageIconColor: ink, pageTextStyle: { color: ink } } : undefined,
+    grid: { left: 4, right: 8, top: (named ? 28 : 8) + (chart.unit ? 24 : 8), bottom: 4, containLabel: true },
+    legend: named ? { top: 0, type: "scroll", textStyle: { color: ink }, pageIconColor: ink, pageTextStyle: { color: ink } } : undefined,
     tooltip: { trigger: "axis", confine: true, renderMode: "richText", valueFormatter: said },
     xAxis: { type: "category", data: chart.labels, axisLine: { lineStyle: { color: line } }, axisTick: { show: false }, axisLabel: { color: ink, fontSize: 11, hideOverlap: true } },
-    yAxis: { type: "value", min: chart.lowest ?? undefined, max: chart.highest ?? undefined, scale: isLine, name: chart.unit, nameTextStyle: { color: ink, align: "left" }, axisLabel: { color: ink, fontSize: 11 }, splitLine: { lineStyle: { color: line } } },
+    yAxis: { type: "value", min: chart.lowest ?? undefined, max: chart.highest ?? undefined, scale: isLine, minInterval: counts ? 1 : undefined, name: chart.unit, nameGap: 12, nameTextStyle: { color: ink, align: "left" }, axisLabel: { color: ink, fontSize: 11 }, splitLine: { lineStyle: { color: line } } },
     series: chart.curves.map((curve) => ({
       name: curve.name, type: isLine ? "line" : "bar", stack: chart.shape === "stack" ? "all" : undefined, barMaxWidth: 28,
       connectNulls: false, symbolSize: 4, showSymbol: curve.values.length < 40, data: curve.values,

@@ -15,7 +15,7 @@ from notify import live
 from notify.inbound.mail import Returned
 from notify.models import Delivery
 from notify.services import bounces
-from reports.models import AccidentIssue, AccidentRecipient, AccidentReport, WrittenRecipient
+from reports.models import AccidentFile, AccidentIssue, AccidentRecipient, AccidentReport, MadeState, WrittenRecipient
 from reports.services import families, sending
 from tests.conftest import ClientFor
 from tests.reports.conftest import at, issue_of, made
@@ -103,6 +103,25 @@ def test_the_link_shows_by_get_and_hands_out_and_records_by_post(issue: Accident
     browser.post(link_of(alice))
     with scope.platform("test"):
         assert AccidentRecipient.objects.get().received_at == first
+
+
+def test_the_links_page_says_whose_report_it_is_and_when_there_is_none_yet(
+    issue: AccidentIssue, chen: User, alice: User
+) -> None:
+    with scope.user(chen):
+        sending.send(report=issue.report, people=[alice], actor=chen, now=timezone.now())
+    with scope.platform("test"):
+        title, customer = issue.report.title, issue.report.customer.name
+    shown = Client().get(link_of(alice)).content.decode()
+    assert title in shown
+    assert customer in shown
+    assert "<button" in shown[shown.index("<main") : shown.index("</main")]
+    with scope.platform("test"):
+        AccidentFile.objects.filter(issue=issue).update(state=MadeState.WAITING)
+    shown = Client().get(link_of(alice)).content.decode()
+    main = shown[shown.index("<main") : shown.index("</main")]
+    assert "<button" not in main
+    assert "文档正在生成" in main
 
 
 def test_a_link_that_is_forged_ended_or_of_somebody_who_left_opens_nothing(

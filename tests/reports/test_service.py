@@ -310,6 +310,21 @@ def test_a_customers_format_holds_for_its_next_report(
     assert page.get(f"/reports/plans/{jia.pk}/preview/").content.startswith(b"%PDF-")
 
 
+def test_the_page_of_a_format_has_every_field_of_it_and_says_what_is_wrong_where_it_is(
+    jia: Customer, chen: User, alice: User, client_for: ClientFor
+) -> None:
+    page = client_for(chen)
+    shown = page.get(f"/reports/plans/{jia.pk}/")
+    body = shown.content.decode()
+    assert alice.name in body
+    assert [name for name in shown.context["form"].fields if body.count(f'name="{name}"') < 1] == []
+    wrong = page.post(f"/reports/plans/{jia.pk}/", plan_form(place_hosts=9))
+    body = wrong.content.decode()
+    assert wrong.status_code == 422
+    assert re.search(r'id="id_place_hosts_error">\s*\S', body)
+    assert 'value="9" aria-invalid="true" aria-describedby="id_place_hosts_error"' in body
+
+
 def plan_form(**said: object) -> dict[str, object]:
     names = ("overview", "incidents", "security", "web", "hosts", "databases")
     form: dict[str, object] = {"is_on": "on", "day": "1", "hour": "2", "language": "", "accent": "#1f7a3f"}

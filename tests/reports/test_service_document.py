@@ -79,6 +79,39 @@ def test_nothing_stands_outside_its_page(printed: bytes) -> None:
             assert top <= height + 1
 
 
+def test_what_is_one_word_is_not_broken() -> None:
+    words = ("INC-000002", "mall-order-ro", "严重", "03-28 13:58", "1,611,000,000", "100 %", "1 小时 1 分钟")
+    kinds: tuple[blocks.Kind, ...] = ("text", "text", "text", "time", "number", "share", "length")
+    columns = tuple(Column(f"第 {number} 列", kind) for number, kind in enumerate(kinds))
+    row = (*words[:3], "2026-03-28T13:58:00+08:00", 1_611_000_000, 100, 3660)
+    text = "select sku, sum(quantity) from order_lines where created_at between ? and ? group by sku " * 3
+    table = Table("t", "T", (*columns, Column("语句"), Column("方案")), ((*row, text, text),), SOURCE)
+    printed = pdf.make(service_document.preview(content(Part("hosts", "主机报告", (table,)))))
+    lines = pypdfium2.PdfDocument(printed)[2].get_textpage().get_text_range().splitlines()
+    assert [word for word in words if not any(word in line for line in lines)] == []
+
+
+def test_a_short_table_stays_on_the_page_of_its_heading() -> None:
+    short = Table("short", "短表", (Column("名称"),), tuple((f"row-{number}",) for number in range(9)), SOURCE)
+    figures = Figures(tuple(Figure(f"f{number}", f"fig-{number}", number, SOURCE) for number in range(9)), "九个数")
+    for before in (20, 24, 28, 32):
+        part = Part("hosts", "主机报告", (hosts(before), short, figures))
+        printed = pdf.make(service_document.preview(content(part)))
+        pages = [page.extract_text() for page in pypdf.PdfReader(io.BytesIO(printed)).pages]
+        for heading, rows in (("短表", "row-"), ("九个数", "fig-")):
+            [page] = [text for text in pages if heading in text]
+            assert [number for number in range(9) if f"{rows}{number}" not in page] == [], f"{heading} after {before}"
+
+
+def test_a_chart_of_which_nothing_is_known_says_so_instead_of_drawing_axes() -> None:
+    unknown = Chart("c", "可用率", ("1", "2"), (Curve("a", (None, None)), Curve("b", (None, None))), SOURCE, unit="%")
+    told = service_document.preview(content(Part("web", "WEB 报告", (unknown,))))
+    assert "无数据。" in told
+    assert "<svg" not in told
+    known = Chart("c", "可用率", ("1", "2"), (Curve("a", (None, 0.0)),), SOURCE, unit="%")
+    assert "<svg" in service_document.preview(content(Part("web", "WEB 报告", (known,))))
+
+
 def boxes(document: bytes) -> list[str]:
     """Characters for which no font has a glyph, as the fonts' maps name them: WeasyPrint writes glyph FFFF."""
     found = []

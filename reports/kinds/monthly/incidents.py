@@ -10,7 +10,7 @@ from django.db.models import Count
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from accounts.models import Severity
 from incidents import results
@@ -187,7 +187,8 @@ def _sides(asked: Asked, result: Result) -> Table:
 def _list(asked: Asked, found: Sequence[Incident]) -> Table:
     columns = (
         Column(_("Number")), Column(_("Title")), Column(_("Severity")), Column(_("Opened"), "time"),
-        Column(_("Solved"), "time"), Column(_("Took"), "length"), Column(_("Resources")), Column(_("Resolution")),
+        Column(_("Solved"), "time"), Column(_("Took"), "length"), Column(pgettext("names", "Resources")),
+        Column(_("Resolution")),
     )  # fmt: skip
     rows = tuple(
         (

@@ -11,7 +11,7 @@ import numpy as np
 from django.db.models import Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import ngettext, pgettext
 
 from accounts.models import Severity
 from assets.hosting import HOSTS
@@ -103,7 +103,7 @@ def _health(score: Score) -> Table:
         (names[name], figures.WEIGHTS[name], value, _("not known: the others count more") if value is None else "")
         for name, value in score.parts.items()
     )
-    columns = (Column(_("Side")), Column(_("Weight"), "number"), Column(_("Points of 100"), "number"), Column(""))
+    columns = (Column(_("Aspect")), Column(_("Weight"), "number"), Column(_("Points of 100"), "number"), Column(""))
     return Table("health", _("How the health is reckoned"), columns, rows, _health_source())
 
 
@@ -115,7 +115,7 @@ def _resources(asked: Asked) -> Table:
     kinds = sorted(before.keys() | after.keys() | came.keys(), key=lambda kind: (-after[kind], kind))
     columns = (
         Column(_("Kind")), Column(_("At the beginning"), "number"), Column(_("Came"), "number"),
-        Column(_("Went"), "number"), Column(_("At the end"), "number"),
+        Column(_("Went"), "number"), Column(pgettext("count", "At the end"), "number"),
     )  # fmt: skip
     rows = tuple((str(Kind(kind).label), before[kind], came[kind], gone[kind], after[kind]) for kind in kinds)
     source = Source(

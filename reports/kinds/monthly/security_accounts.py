@@ -9,6 +9,7 @@ from typing import Final
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from assets.models import CloudAccount, Credential, CredentialKind, RamFinding
 from changes.models import TrailEvent, TrailReading, TrailVerdict
@@ -111,7 +112,7 @@ def credential_blocks(asked: Asked) -> list[Block]:
     numbers = Figures(
         (
             Figure("credentials", _("Credentials in use"), len(rows), source),
-            Figure("rotation_due", _("Rotation due"), len(due), source, better="down"),
+            Figure("rotation_due", pgettext("count", "Rotation due"), len(due), source, better="down"),
             Figure("ageless", _("Age not known"), sum(one.secret_set_at is None for one in rows), source,
                    better="down"),
             Figure("keys_unused", _("Keys never used by the platform"), sum(one.last_used_at is None for one in keys),
@@ -139,7 +140,7 @@ def credential_blocks(asked: Asked) -> list[Block]:
     kinds = Table(
         "credentials", _("Credentials by kind"),
         (Column(_("Kind")), Column(_("Count"), "number"), Column(_("Mean age"), "length"),
-         Column(_("Replaced after, days"), "number"), Column(_("Rotation due"), "number")),
+         Column(_("Replaced after, days"), "number"), Column(pgettext("count", "Rotation due"), "number")),
         tuple(
             (
                 str(kind.label), len(mine), _whole(figures.mean(_age(one, asked.until) for one in mine)),

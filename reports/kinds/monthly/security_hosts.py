@@ -94,8 +94,8 @@ def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
     )  # fmt: skip
     columns = (
         Column(_("Server")), Column(_("Score"), "number"), Column(_("Score before"), "number"),
-        Column(_("Change"), "number"), Column(_("Not fulfilled"), "number"), Column(_("Accepted"), "number"),
-        Column(_("Looked at"), "time"),
+        Column(pgettext("score", "Change"), "number"), Column(_("Not fulfilled"), "number"),
+        Column(_("Accepted"), "number"), Column(pgettext("moment", "Looked at"), "time"),
     )  # fmt: skip
     rows = [_server_row(asset, found.now.get(asset.pk), found.before.get(asset.pk)) for asset in found.servers]
     scores = Table(
@@ -115,7 +115,7 @@ def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
     )  # fmt: skip
     excepted = Table(
         "exceptions", _("Exceptions that the customer accepted"),
-        (Column(_("Server")), Column(_("Item")), Column(_("Reason")), Column(_("Until"), "day")),
+        (Column(_("Server")), Column(_("Item")), Column(_("Reason")), Column(pgettext("day", "Until"), "day")),
         tuple(
             (one.asset.name, said(names[one.item].name) if one.item in names else one.item, one.reason, day(one.until))
             for one in found.excepted[:MOST_ROWS]
@@ -222,8 +222,8 @@ def patch_blocks(asked: Asked, found: Patches) -> list[Block]:
         _("Patches"),
     )
     columns = (
-        Column(_("Number")), Column(_("Title")), Column(_("Patch")), Column(_("Resources")), Column(_("State")),
-        Column(_("Ended"), "time"),
+        Column(_("Number")), Column(_("Title")), Column(_("Patch")), Column(pgettext("names", "Resources")),
+        Column(_("State")), Column(_("Ended"), "time"),
     )  # fmt: skip
     shown = [*found.failed, *found.done, *found.waiting]
     rows = tuple(
