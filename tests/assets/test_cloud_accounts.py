@@ -238,7 +238,7 @@ def test_retiring_an_account_destroys_its_secrets_and_keeps_its_assets(account: 
     account.refresh_from_db()
     assert not secrets.is_set(account, CloudAccount.KEY_SECRET)
     assert not secrets.is_set(account, CloudAccount.PASSWORD)
-    assert (Asset.objects.active().count(), Asset.objects.retired().count()) == (0, 38)
+    assert (Asset.objects.active().count(), Asset.objects.retired().count()) == (0, 39)
     with pytest.raises(DomainError):
         syncing.ask(account=account, trigger=SyncRun.Trigger.PERSON, actor=lin, now=NOW)
 

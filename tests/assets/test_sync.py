@@ -162,7 +162,7 @@ def test_a_disabled_key_ends_the_pass_at_once_and_says_so(account: CloudAccount,
     account.refresh_from_db()
     assert (run.state, account.state) == (State.FAILED, CloudAccount.State.REFUSED)
     assert cloud.calls() == 0, "a refused request is not counted, and the other kinds are not even asked"
-    assert Asset.objects.active().count() == 38
+    assert Asset.objects.active().count() == 39
     assert account.synced_at == NOW
     assert "disabled" in account.problem or "禁用" in account.problem
 

@@ -54,7 +54,7 @@ def test_several_askers_get_one_pass_and_several_workers_do_it_once(jia: Custome
 
     with scope.customer(jia):
         assert SyncRun.objects.get().state == SyncRun.State.DONE
-        assert Asset.objects.count() == 38
+        assert Asset.objects.count() == 39
         assert AuditEntry.objects.filter(action="cloud_account.sync").count() == 9
 
 
