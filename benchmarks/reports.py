@@ -12,24 +12,15 @@ two workers.
 
 from __future__ import annotations
 
-import os
-import sys
-
-if "RDMP_BENCH_CHILD" in os.environ:
-    import django
-
-    django.setup()
-else:
-    from benchmarks import _platform  # noqa: F401  # first: it starts the database and sets Django up
+from benchmarks import _platform  # noqa: F401  # first: it starts the database and sets Django up
 
 # isort: split
 
 import argparse
 import functools
-import io
 import json
-import resource
 import subprocess
+import sys
 import tempfile
 import time
 import zlib
@@ -40,7 +31,6 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
-import pypdf
 from django.conf import settings
 from django.db import connection, transaction
 from django.utils import timezone
@@ -54,7 +44,6 @@ from incidents.months import Month
 from monitoring import archive, packing
 from monitoring.packing import Column
 from monitoring.storage import steps
-from reports import pdf, service_document
 from reports.models import ReportKind, ServiceFigures, ServiceReport
 from reports.services import service_reports, writing
 
@@ -189,26 +178,12 @@ def document(content: dict[str, object]) -> Figures:
     yield "reports.pdf_pages", said["pages"], "pages"
 
 
-def make_document(kept: str) -> None:
-    """In a process of its own, on one core."""
-    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    content = json.loads(Path(kept).read_text())
-    began = time.monotonic()
-    made = pdf.make(service_document.preview(content))
-    seconds = time.monotonic() - began
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    pages = len(pypdf.PdfReader(io.BytesIO(made)).pages)
-    print(json.dumps({"seconds": seconds, "rss": rss, "bytes": len(made), "pages": pages}))
-
-
 def batch(customers: int) -> Figures:
     """Everybody's draft at once."""
     for number in range(customers):
         opened(filled(HOSTS_EACH, f"batch-{number:03}"))
     began = time.monotonic()
-    workers = [
-        subprocess.Popen(command("read"), env=environment(), cwd=settings.BASE_DIR) for _worker in range(WORKERS)
-    ]
+    workers = [subprocess.Popen(command("read"), cwd=settings.BASE_DIR) for _worker in range(WORKERS)]
     assert [worker.wait() for worker in workers] == [0] * WORKERS
     took = time.monotonic() - began
     with scope.platform("benchmark"):
@@ -217,24 +192,12 @@ def batch(customers: int) -> Figures:
     yield f"reports.batch{customers}_s", took, "s"
 
 
-def read_waiting() -> None:
-    """One worker: whatever waits, until nothing does."""
-    with scope.platform("benchmark"):
-        while waiting := list(ServiceFigures.objects.waiting(timezone.now()).values_list("pk", flat=True)[:10]):
-            for pk in waiting:
-                service_reports.read_figures(reading_id=pk)
-
-
 def command(*words: str) -> list[str]:
-    return [sys.executable, "-m", "benchmarks.reports", "--child", *words]
-
-
-def environment() -> dict[str, str]:
-    return {**os.environ, "RDMP_BENCH_CHILD": "1"}
+    return [sys.executable, "-m", "benchmarks._report_worker", *words]
 
 
 def child(*words: str) -> str:
-    done = subprocess.run(command(*words), env=environment(), cwd=settings.BASE_DIR, check=True, stdout=subprocess.PIPE)
+    done = subprocess.run(command(*words), cwd=settings.BASE_DIR, check=True, stdout=subprocess.PIPE)
     return done.stdout.decode().strip().splitlines()[-1]
 
 
@@ -243,11 +206,7 @@ def main() -> None:
     parser.add_argument("--hosts", type=int, default=200)
     parser.add_argument("--customers", type=int, default=100)
     parser.add_argument("--only", default="one,batch")
-    parser.add_argument("--child", nargs="+", default=[], help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.child:
-        make_document(asked.child[1]) if asked.child[0] == "document" else read_waiting()
-        return
     runs = {"one": lambda: one(asked.hosts), "batch": lambda: batch(asked.customers)}
     for name in asked.only.split(","):
         for figure, value, unit in runs[name]():
