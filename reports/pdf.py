@@ -3,17 +3,21 @@
 The result is tagged (PDF/UA), has an outline, and embeds the part of its fonts that it uses.
 """
 
+import functools
 import logging
+import re
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final
 
 try:
     import weasyprint
+    from weasyprint import HTML
     from weasyprint.urls import URLFetcher
 except OSError as problem:  # Pango is missing: the platform runs, only documents have to wait (scripts/system.py)
     _missing: OSError | None = problem
-    URLFetcher = object
+    HTML = URLFetcher = object
 else:
     _missing = None
 
@@ -21,7 +25,7 @@ VARIANT: Final = "pdf/ua-1"
 STEPS: Final = {"Step 1": 5, "Step 2": 10, "Step 3": 20, "Step 4": 30, "Step 5": 45, "Step 6": 80, "Step 7": 95}
 """What WeasyPrint logs on its way, as percent done."""
 
-WITHIN: Final = ("data:image/png;base64,", "data:image/jpeg;base64,")
+WITHIN: Final = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/svg+xml;base64,")
 
 Progress = Callable[[int], None]
 
@@ -39,6 +43,21 @@ class NothingOutside(URLFetcher):
         raise ValueError(f"a report fetches nothing: {url[:80]}")
 
 
+class Page(HTML):
+    """With a style sheet of its own beneath all others. WeasyPrint's gives each element six pseudo-elements for notes
+    and list marks, which takes as long, and as much memory, as all other styles of a long report."""
+
+    def _ua_stylesheets(self, forms: bool = False) -> list[Any]:
+        return [_beneath()]
+
+
+@functools.cache
+def _beneath() -> Any:
+    usual = (Path(weasyprint.__file__).parent / "css" / "html5_ua.css").read_text()
+    without_notes = re.sub(r"^::(foot)?note-.*$", "", usual, flags=re.MULTILINE)
+    return weasyprint.CSS(string=re.sub(r"^::marker", "li::marker", without_notes, flags=re.MULTILINE))
+
+
 def make(html: str, *, on_progress: Progress | None = None) -> bytes:
     """The document. Raises PdfError."""
     if _missing is not None:
@@ -47,7 +66,7 @@ def make(html: str, *, on_progress: Progress | None = None) -> bytes:
     logger = logging.getLogger("weasyprint.progress")
     logger.addHandler(steps)
     try:
-        page = weasyprint.HTML(string=html, url_fetcher=NothingOutside(), media_type="print")
+        page = Page(string=html, url_fetcher=NothingOutside(), media_type="print")
         made = page.write_pdf(pdf_variant=VARIANT)
     except Exception as problem:
         raise PdfError(f"{type(problem).__name__}: {problem}") from problem

@@ -30,7 +30,7 @@ LEGEND_PT, ENTRY_PT, CHARACTER_PT = 460, 38, 4.1
 COLOURS: Final = ("#0b5fa5", "#d1661c", "#1f7a3f", "#8a3ab9", "#57606a", "#b3261e", "#0f7d8c", "#8d6e00")
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
-HATCHES: Final = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++", "oo")
+HATCHES: Final = ("", "////", "..", "xxxx", "----", "\\\\\\\\", "++", "oo")
 MOST_TICKS: Final = 12
 MARKED_UP_TO: Final = 40
 """Points of a curve up to which each has a mark."""

@@ -17,7 +17,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
 
 from incidents import prose
-from reports import blocks, cells, plots
+from reports import blocks, cells, columns, plots
 from reports.blocks import Block, Chart, Column, Figure, Figures, Part, Table
 from reports.models import ServiceIssue
 
@@ -33,6 +33,9 @@ WORD: Final = 16
 HEAD_WORD: Final = 14
 LONG: Final = 40
 """Width from which a cell's text wants a broad column."""
+ROOM: Final = 107.0
+ROOM_OF_WIDE: Final = 120.0
+"""How many halves of its font's size a printed table is wide: 170 mm at 9 and at 8 points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +46,7 @@ class Shown:
     block: Block
     rows: list[list[tuple[str, str]]]
     """Of a table: text and class of each cell."""
-    svg: SafeString | None = None
+    svg: str | None = None
 
     @property
     def heads(self) -> list[tuple[Column, str]]:
@@ -65,6 +68,20 @@ class Shown:
     @property
     def is_wide(self) -> bool:
         return isinstance(self.block, Table) and len(self.block.columns) >= WIDE
+
+    @property
+    def picture(self) -> str:
+        """A chart's drawing as an address: as a part of the page, the renderer would look up the style of each line."""
+        return f"data:image/svg+xml;base64,{base64.b64encode((self.svg or '').encode()).decode()}"
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the columns of a printed table, in per cent."""
+        if not isinstance(self.block, Table):
+            return []
+        labels = [f"{column.label} {column.unit}".strip() for column in self.block.columns]
+        rows = [labels, *([text for text, _side in row] for row in self.rows)]
+        return columns.shares(rows, ROOM_OF_WIDE if self.is_wide else ROOM)
 
     @property
     def not_drawn(self) -> int:
@@ -145,7 +162,7 @@ def _shown(block: Block, key: str, *, draws: bool) -> Shown:
     if isinstance(block, Table):
         return Shown("table", block, [_row(row, block.columns) for row in block.rows[: block.drawn]])
     if isinstance(block, Chart):
-        return Shown("chart", block, [], SafeString(plots.svg(block)) if draws else None)
+        return Shown("chart", block, [], plots.svg(block) if draws else None)
     return Shown("figures" if isinstance(block, Figures) else "remark", block, [])
 
 
