@@ -55,7 +55,7 @@ def test_several_askers_get_one_pass_and_several_workers_do_it_once(jia: Custome
     with scope.customer(jia):
         assert SyncRun.objects.get().state == SyncRun.State.DONE
         assert Asset.objects.count() == 39
-        assert AuditEntry.objects.filter(action="cloud_account.sync").count() == 9
+        assert AuditEntry.objects.filter(action="cloud_account.sync").count() == 10
 
 
 def test_an_owner_named_during_a_pass_is_not_lost(jia: Customer, server: CloudServer, chen: User) -> None:

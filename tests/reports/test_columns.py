@@ -29,3 +29,11 @@ def test_more_columns_than_there_is_room_for_are_all_alike() -> None:
 def test_a_chinese_character_is_as_wide_as_two_others() -> None:
     assert columns.width("主机") > columns.width("abc")
     assert columns.width("①") == columns.width("机")
+
+
+def test_long_texts_give_way_before_a_word_of_another_column_breaks() -> None:
+    words, room = ("INC-000002", "1,611,000,000", "2026-03-28 13:58", "主机"), 107.0
+    found = columns.shares([[*words, "select a from b " * 9, "x" * 64]], room)
+    for word, share in zip(words, found, strict=False):
+        assert share * room / 100 >= columns.PADDING + columns.width(word) - 0.01
+    assert sum(found) == pytest.approx(100, abs=0.03)

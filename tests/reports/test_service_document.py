@@ -109,7 +109,7 @@ def test_a_chart_of_which_nothing_is_known_says_so_instead_of_drawing_axes() -> 
     assert "无数据。" in told
     assert "<svg" not in told
     known = Chart("c", "可用率", ("1", "2"), (Curve("a", (None, 0.0)),), SOURCE, unit="%")
-    assert "<svg" in service_document.preview(content(Part("web", "WEB 报告", (known,))))
+    assert "data:image/svg+xml" in service_document.preview(content(Part("web", "WEB 报告", (known,))))
 
 
 def boxes(document: bytes) -> list[str]:
