@@ -104,6 +104,7 @@ def security_level(level: str) -> str:
 def security_status(status: int) -> str:
     """What has become of an event of Security Center."""
     names = {
+        0: pgettext("security event", "no longer listed"),
         1: pgettext("security event", "open"),
         2: pgettext("security event", "ignored"),
         4: pgettext("security event", "confirmed"),

@@ -56,10 +56,14 @@ def _level(least: Sequence[float], needed: Sequence[float], room: float) -> list
 def unbroken(text: str) -> float:
     """The width of what should stay on one line: a short text, otherwise its longest word. What is longer than a short
     text, a digest say, is no word."""
-    whole = width(text)
-    if whole <= WORD * NARROW:
-        return whole
+    if is_short(text):
+        return width(text)
     return max((width(word) for word in WORDS.findall(text) if len(word) <= WORD), default=0.0)
+
+
+def is_short(text: str, most: int = WORD) -> bool:
+    """Whether it stays on one line."""
+    return width(text) <= most * NARROW
 
 
 def width(text: str) -> float:

@@ -48,12 +48,17 @@ class Page(HTML):
     and list marks, which takes as long, and as much memory, as all other styles of a long report."""
 
     def _ua_stylesheets(self, forms: bool = False) -> list[Any]:
-        return [_beneath()]
+        beneath = _beneath()
+        return [beneath] if beneath is not None else list(super()._ua_stylesheets(forms))
 
 
 @functools.cache
 def _beneath() -> Any:
-    usual = (Path(weasyprint.__file__).parent / "css" / "html5_ua.css").read_text()
+    """None where WeasyPrint keeps its sheet elsewhere: documents then take longer."""
+    try:
+        usual = (Path(weasyprint.__file__).parent / "css" / "html5_ua.css").read_text()
+    except OSError:
+        return None
     without_notes = re.sub(r"^::(foot)?note-.*$", "", usual, flags=re.MULTILINE)
     return weasyprint.CSS(string=re.sub(r"^::marker", "li::marker", without_notes, flags=re.MULTILINE))
 

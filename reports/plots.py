@@ -7,7 +7,6 @@ gap, never a zero.
 from __future__ import annotations
 
 import io
-import re
 from typing import Any, Final
 
 import matplotlib as mpl
@@ -41,9 +40,12 @@ STYLE: Final[dict[str, Any]] = {
     "text.parse_math": False,
 }  # fmt: skip
 
+UNKNOWN: Final = "?"
+"""Stands where no bar can, because nothing is known: no bar would be a zero."""
+
 
 def svg(chart: Chart) -> str:
-    """The drawing, without XML's first lines; its identifiers begin with the chart's key."""
+    """The drawing, without XML's first lines."""
     with mpl.rc_context(STYLE):  # type: ignore[arg-type]  # its own names, as text
         figure = Figure(figsize=(WIDTH_IN, HEIGHT_IN))
         axes = figure.add_subplot()
@@ -59,7 +61,7 @@ def svg(chart: Chart) -> str:
         file = io.StringIO()
         figure.savefig(file, format="svg", bbox_inches="tight", pad_inches=0.03, metadata={"Date": None})
     text = file.getvalue()
-    return _own_names(text[text.index("<svg") :], chart.key)
+    return text[text.index("<svg") :]
 
 
 def _abreast(names: list[str]) -> int:
@@ -95,6 +97,9 @@ def _bars(axes: Axes, chart: Chart) -> list[Any]:
         )  # fmt: skip
         drawn.append(bars)
         bottom += values
+    unknown = np.all([np.isnan(_floats(curve.values)) for curve in chart.curves], axis=0)
+    for place in np.flatnonzero(unknown).tolist():
+        axes.text(place, 0, UNKNOWN, ha="center", va="bottom", fontsize=9, color="#57606a")
     return drawn
 
 
@@ -118,9 +123,3 @@ def _ticks(axes: Axes, chart: Chart) -> None:
 
 def _floats(values: tuple[float | None, ...]) -> Any:
     return np.array([np.nan if value is None else value for value in values], dtype=float)
-
-
-def _own_names(text: str, key: str) -> str:
-    """Several drawings stand in one document: their identifiers must not meet."""
-    text = re.sub(r'\bid="([^"]+)"', lambda found: f'id="{key}-{found[1]}"', text)
-    return re.sub(r"(url\(#|href=\"#)([^)\"]+)", lambda found: f"{found[1]}{key}-{found[2]}", text)

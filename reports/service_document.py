@@ -28,8 +28,6 @@ WIDE: Final = 7
 """Columns from which a table is printed smaller."""
 SHORT: Final = 9
 """Rows up to which a table is not divided between two pages."""
-WORD: Final = 16
-"""Width up to which a cell's text stays on one line: a number of an incident, a name, an address."""
 HEAD_WORD: Final = 14
 LONG: Final = 40
 """Width from which a cell's text wants a broad column."""
@@ -51,8 +49,8 @@ class Shown:
     @property
     def heads(self) -> list[tuple[Column, str]]:
         """Of a table: its columns, each with the class of its heading."""
-        columns = self.block.columns if isinstance(self.block, Table) else ()
-        return [(column, _side(column.label, column.kind, HEAD_WORD)) for column in columns]
+        found = self.block.columns if isinstance(self.block, Table) else ()
+        return [(column, _side(column.label, column.kind, HEAD_WORD)) for column in found]
 
     @property
     def is_drawn(self) -> bool:
@@ -166,15 +164,15 @@ def _shown(block: Block, key: str, *, draws: bool) -> Shown:
     return Shown("figures" if isinstance(block, Figures) else "remark", block, [])
 
 
-def _row(row: tuple[blocks.Cell, ...], columns: tuple[Column, ...]) -> list[tuple[str, str]]:
-    texts = [prose.clean(cells.written(cell, column.kind, ZONE)) for cell, column in zip(row, columns, strict=True)]
-    return [(text, _side(text, column.kind, WORD)) for text, column in zip(texts, columns, strict=True)]
+def _row(row: tuple[blocks.Cell, ...], of: tuple[Column, ...]) -> list[tuple[str, str]]:
+    texts = [prose.clean(cells.written(cell, column.kind, ZONE)) for cell, column in zip(row, of, strict=True)]
+    return [(text, _side(text, column.kind)) for text, column in zip(texts, of, strict=True)]
 
 
-def _side(text: str, kind: blocks.Kind, word: int) -> str:
+def _side(text: str, kind: blocks.Kind, word: int = columns.WORD) -> str:
     """The class of a cell: which side it stands on, and whether its text stays on one line or wants a broad column."""
     side = "start" if kind in TO_THE_LEFT else "end"
-    if len(text) <= word and (text.isascii() or len(text.encode("gbk", "replace")) <= word):
+    if columns.is_short(text, word):
         return f"{side} word"
     return f"{side} long" if len(text) > LONG else side
 

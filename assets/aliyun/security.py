@@ -79,9 +79,14 @@ def vulnerabilities(client: Connection, *, language: str = "zh") -> tuple[Vulner
     )
 
 
-def suspicions(client: Connection, start: datetime, end: datetime, *, language: str = "zh") -> tuple[Suspicion, ...]:
-    """Those that occurred from start to end, half open, newest first. Raises AliyunError rather than return less."""
+def suspicions(
+    client: Connection, start: datetime, end: datetime, *, language: str = "zh", is_settled: bool | None = None
+) -> tuple[Suspicion, ...]:
+    """Those that occurred from start to end, half open, newest first; only those that are settled, or only those that
+    are not. Raises AliyunError rather than return less."""
     wanted = {"TimeStart": _wall(start), "TimeEnd": _wall(end), "Lang": language}
+    if is_settled is not None:
+        wanted["Dealed"] = "Y" if is_settled else "N"
     found = map(_suspicion, _all(client, EVENTS, wanted, "SuspEvents"))
     return tuple(one for one in found if start <= one.occurred_at < end)
 
@@ -120,8 +125,11 @@ def _suspicion(row: Row) -> Suspicion:
     occurred_at = _moment(row, "OccurrenceTimeStamp")
     if occurred_at is None:
         raise AliyunError("InvalidResponse", "DescribeSuspEvents listed an event without its time.")
+    event_id = text(row, "Id") or text(row, "UniqueInfo")
+    if not event_id:
+        raise AliyunError("InvalidResponse", "DescribeSuspEvents listed an event without its ID.")
     return Suspicion(
-        event_id=text(row, "Id") or text(row, "UniqueInfo"),
+        event_id=event_id,
         name=(text(row, "AlarmEventNameDisplay") or text(row, "AlarmEventName"))[:200],
         kind=(text(row, "AlarmEventTypeDisplay") or text(row, "AlarmEventType"))[:120],
         level=text(row, "Level").lower(),

@@ -36,7 +36,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person, now = person_of(request), timezone.now()
     page = tables.page(
         request,
-        Event.objects.select_related("asset", "customer", "cloud_account"),
+        Event.objects.select_related("asset", "customer", "cloud_account", "incident"),
         sort=SORT,
         default="-occurred",
         search=["title_zh", "title_en", "asset__name", "kind", "customer__name"],

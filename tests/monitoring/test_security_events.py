@@ -10,9 +10,9 @@ from django.db.models import Q, QuerySet
 
 from accounts import scope
 from accounts.models import Customer, Severity
-from assets.models import CloudAccount
+from assets.models import Asset, CloudAccount
 from demo.aliyun import JIA_UID, CloudServer, FaultKind, demo_cloud
-from demo.aliyun.estate import Estate
+from demo.aliyun.estate import Estate, millis
 from demo.aliyun.security import add_suspicion
 from incidents.models import Incident, TimelineEntry
 from monitoring.models import Alert, CloudReading, Event
@@ -143,10 +143,16 @@ def test_open_there_again_it_is_open_here_again(account: CloudAccount, estate: E
     assert incidents().count() == 1
 
 
-def test_an_old_one_is_followed_from_its_own_moment_on(account: CloudAccount, estate: Estate) -> None:
-    """The news are read from shortly before the last round: what is older is asked for because it is open."""
-    row = add_suspicion(estate, instance_id=instance(estate, "mall-web-01"), name="x", at=later(-60 * 24 * 20))
+def test_those_that_are_open_are_looked_for_again_every_quarter_of_an_hour(
+    account: CloudAccount, estate: Estate
+) -> None:
+    """However old they are: the news are read from shortly before the last round."""
     look(account)
+    row = add_suspicion(estate, instance_id=instance(estate, "mall-web-01"), name="x", at=later(-60))
+    look(account)
+    long_ago = later(-60 * 24 * 20)
+    row["OccurrenceTimeStamp"] = millis(long_ago)
+    Event.objects.filter(source="security").update(occurred_at=long_ago)
     row["EventStatus"] = 32
     CloudReading.objects.update(security_followed_at=later(-5))
     look(account)
@@ -154,6 +160,25 @@ def test_an_old_one_is_followed_from_its_own_moment_on(account: CloudAccount, es
     CloudReading.objects.update(security_followed_at=later(-16))
     look(account)
     assert not alerts().get().is_open
+    assert "已处理" in recoveries()[0]
+
+
+def test_what_was_open_long_before_is_one_incident_and_each_ends_on_it(account: CloudAccount, estate: Estate) -> None:
+    of = instance(estate, "mall-web-01")
+    first = add_suspicion(estate, instance_id=of, name="一", at=later(-60 * 24 * 20), level="remind")
+    add_suspicion(estate, instance_id="", name="二", at=later(-60 * 24 * 3))
+    add_suspicion(estate, instance_id=of, name="三", at=later(-60 * 24 * 2), status=32)
+    look(account)
+    assert not alerts().exists()
+    incident = incidents().get()
+    assert incident.severity == Severity.HIGH, "that of the worst"
+    assert "一" in incident.description
+    assert "二" in incident.description
+    assert "三" not in incident.description
+    first["EventStatus"] = 8
+    follow(account)
+    assert ["误报" in body for body in recoveries()] == [True]
+    assert Event.objects.filter(incident=incident, ends_at=None).count() == 1
 
 
 def test_what_is_missing_once_stays_and_twice_has_ended(account: CloudAccount, estate: Estate) -> None:
@@ -198,6 +223,42 @@ def test_what_belongs_to_no_asset_has_an_incident_and_more_of_the_same_joins_it(
     assert len(recoveries()) == 2
     assert Event.objects.filter(incident=leaked, ends_at=None).count() == 1
     assert incidents().filter(state="open").count() == 2
+
+
+def test_its_clocks_run_from_when_it_was_listed(account: CloudAccount, estate: Estate) -> None:
+    look(account)
+    add_suspicion(estate, instance_id="", name="AccessKey 泄露", at=later(-90))
+    look(account)
+    incident = incidents().get()
+    assert later(-2) < incident.clock_started_at
+    assert Event.objects.get(incident=incident).occurred_at < later(-89)
+
+
+def test_a_worse_one_does_not_join_quietly(account: CloudAccount, estate: Estate) -> None:
+    add_suspicion(estate, instance_id="", name="AccessKey 泄露", at=later(-9), level="remind")
+    look(account)
+    add_suspicion(estate, instance_id="", name="AccessKey 泄露", at=later(-5), level="serious")
+    look(account)
+    assert [incident.severity for incident in incidents()] == [Severity.WARNING, Severity.HIGH]
+
+
+def test_the_same_number_in_another_account_is_another_event(
+    account: CloudAccount, estate: Estate, jia: Customer
+) -> None:
+    row = add_suspicion(estate, instance_id="", name="AccessKey 泄露", at=later(-9))
+    look(account)
+    Event.objects.filter(source="security").update(key=f"sas:1234567890123456:{row['Id']}")
+    CloudReading.objects.update(security_until=None)
+    look(account)
+    assert Event.objects.filter(source="security").count() == 2
+
+
+def test_what_happens_on_a_retired_server_is_not_its_alarm(account: CloudAccount, estate: Estate) -> None:
+    Asset.objects.filter(name="mall-web-01").update(retired_at=later(-60))
+    add_suspicion(estate, instance_id=instance(estate, "mall-web-01"), name="x", at=later(-9))
+    look(account)
+    assert not alerts().exists()
+    assert Event.objects.get(source="security").asset is None
 
 
 def test_a_month_of_many_pages_comes_whole_and_one_server_is_one_incident(

@@ -142,8 +142,15 @@ def test_a_gap_is_no_zero_and_each_curve_has_a_look_of_its_own() -> None:
     chart = Chart("k", "k", ("a", "b", "c"), (Curve("x", (1.0, None, 3.0)), Curve("y", (2.0, 2.0, 2.0))), SOURCE)
     drawn = plots.svg(chart)
     assert "stroke-dasharray" in drawn
-    assert all(name.startswith("k-") for name in re.findall(r'\bid="([^"]+)"', drawn))
     assert drawn == plots.svg(chart)
+
+
+@pytest.mark.parametrize("shape", ["stack", "bar"])
+def test_a_bar_of_which_nothing_is_known_is_marked(shape: Literal["bar", "stack"]) -> None:
+    known = Chart("k", "k", ("a", "b"), (Curve("x", (1.0, 0.0)), Curve("y", (2.0, None))), SOURCE, shape=shape)
+    unknown = Chart("k", "k", ("a", "b"), (Curve("x", (1.0, None)), Curve("y", (2.0, None))), SOURCE, shape=shape)
+    assert f">{plots.UNKNOWN}<" not in html.unescape(plots.svg(known))
+    assert html.unescape(plots.svg(unknown)).count(f">{plots.UNKNOWN}<") == 1
 
 
 def test_hostile_text_stays_text() -> None:
