@@ -150,7 +150,7 @@ def test_those_that_are_open_are_looked_for_again_every_quarter_of_an_hour(
     look(account)
     row = add_suspicion(estate, instance_id=instance(estate, "mall-web-01"), name="x", at=later(-60))
     look(account)
-    long_ago = later(-60 * 24 * 20)
+    long_ago = later(-60 * 24 * 20).replace(microsecond=0)
     row["OccurrenceTimeStamp"] = millis(long_ago)
     Event.objects.filter(source="security").update(occurred_at=long_ago)
     row["EventStatus"] = 32
