@@ -152,11 +152,12 @@ def sections(parts: Sequence[Part]) -> list[Section]:
 
 def _section(number: int, part: Part, text: str, *, draws: bool) -> Section:
     body = SafeString(prose.html(text, below=2, for_print=True))
-    shown = [_shown(block, f"{part.name}-{place}", draws=draws) for place, block in enumerate(part.blocks)]
+    drawn = [block for block in part.blocks if not isinstance(block, Table) or block.drawn]
+    shown = [_shown(block, draws=draws) for block in drawn]
     return Section(part.name, number, f"part-{number}", part.title, body, shown)
 
 
-def _shown(block: Block, key: str, *, draws: bool) -> Shown:
+def _shown(block: Block, *, draws: bool) -> Shown:
     if isinstance(block, Table):
         return Shown("table", block, [_row(row, block.columns) for row in block.rows[: block.drawn]])
     if isinstance(block, Chart):

@@ -36,11 +36,15 @@ def due_by_hand(asked_at: datetime) -> datetime:
 def arm(report: ServiceReport, now: datetime) -> None:
     """The three moments of a monthly report; of others only that they are due.
 
-    Word and alarm of days that are over would only say what whoever opens it late knows already.
+    Word and alarm of days that are over would only say what whoever opens it late knows already. Where the platform
+    itself opens it late, nobody knows: the graver of the two that are over is said at once.
     """
     moments = {} if report.missed_at is not None else {"due": report.due_at}
     if report.kind == ReportKind.MONTHLY:
         ahead = {"warn": warn_at(report.month), "alarm": alarm_at(report.month)}
+        over = [what for what, at in ahead.items() if at <= now]
+        if over and report.trigger == ServiceReport.Trigger.PLAN and report.opened_at == now:
+            moments[over[-1]] = now
         moments |= {what: at for what, at in ahead.items() if at > now}
     for what, at in moments.items():
         args: dict[str, int | str] = {"report_id": report.pk, "what": what}

@@ -122,9 +122,11 @@ def test_days_and_months_begin_at_midnight_in_shanghai(part: Part) -> None:
 
 def test_a_disk_that_fills_is_foretold(part: Part) -> None:
     found = rows(part, "disks")
-    name, used, per_day, full, _sure, disks = found["shop"]
+    name, mean, p95, high, used, per_day, full, _sure, disks = found["shop"]
     assert (name, disks) == ("/data", 2)
-    assert used == GIVEN(50 + (STEPS - 1) / 288)
+    assert used == high == GIVEN(50 + (STEPS - 1) / 288)
+    assert mean == GIVEN(50 + (STEPS - 1) / 288 / 2)
+    assert p95 == pytest.approx(50 + 0.95 * (STEPS - 1) / 288, abs=0.01)
     assert per_day == GIVEN(1)
     assert full == "2026-04-19", "19 days after the end, when 81 % were used"
     assert figure(part, "fullest") == used
@@ -135,8 +137,8 @@ def test_a_disk_that_fills_is_foretold(part: Part) -> None:
 
 def test_traffic_is_that_of_all_devices(part: Part) -> None:
     found = rows(part, "network")
-    assert found["shop"] == (GIVEN(12), GIVEN(12), GIVEN(12 + 24 / STEPS), GIVEN(36))
-    assert found["idle"] == (GIVEN(10), GIVEN(10), None, None)
+    assert found["shop"] == (GIVEN(12), GIVEN(12), GIVEN(12), GIVEN(12 + 24 / STEPS), GIVEN(12), GIVEN(36))
+    assert found["idle"] == (GIVEN(10), GIVEN(10), GIVEN(10), None, None, None)
 
 
 def test_ports_that_are_not_open_are_named(part: Part) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from dataclasses import replace
 from typing import Any, Literal
 
 import openpyxl
@@ -65,6 +66,16 @@ def test_what_is_more_than_is_drawn_is_told_and_stands_in_the_workbook() -> None
     assert "1 more row is in the workbook." in told
     book = openpyxl.load_workbook(io.BytesIO(workbook.made("x", [part], service_document.ZONE)))
     assert "host-200" in [cell.value for cell in book.worksheets[1]["A"]]
+
+
+def test_a_table_of_which_nothing_is_drawn_is_in_the_workbook_alone() -> None:
+    part = Part("hosts", "主机报告", (hosts(2, 200), replace(hosts(3, 0), title="Further hosts")))
+    assert [one.block.title for one in service_document.sections([part])[0].blocks if isinstance(one.block, Table)] == [
+        "主机"
+    ]
+    assert "Further hosts" not in service_document.preview(content(part, language="en"))
+    book = openpyxl.load_workbook(io.BytesIO(workbook.made("x", [part], service_document.ZONE)))
+    assert any("Further hosts" in str(cell.value) for sheet in book.worksheets for row in sheet.rows for cell in row)
 
 
 def test_nothing_stands_outside_its_page(printed: bytes) -> None:

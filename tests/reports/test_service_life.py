@@ -163,6 +163,19 @@ def test_an_old_month_opened_late_raises_no_alarm_of_days_that_are_over(jia: Cus
         assert not Incident.objects.filter(kind=IncidentKind.INTERNAL).exists()
 
 
+@pytest.mark.parametrize(
+    ("days", "said"), [(0, {"warn", "alarm", "due"}), (6, {"warn", "alarm", "due"}), (8, {"alarm", "due"})]
+)
+def test_what_the_platform_itself_opens_late_is_said_at_once(jia: Customer, days: int, said: set[str]) -> None:
+    now = FIRST + timedelta(days=days)
+    report = opened(now=now)[0]
+    with scope.platform("test"):
+        rows = Timer.objects.pending().filter(key__startswith=report.key).values_list("key", "due_at")
+        moments = {key.removeprefix(report.key): at for key, at in rows}
+    assert moments.keys() == said
+    assert [what for what, at in moments.items() if at <= now] == {0: [], 6: ["warn"], 8: ["alarm"]}[days]
+
+
 def test_a_report_that_is_restored_after_the_eighth_raises_no_alarm(jia: Customer, lin: User) -> None:
     report = opened()[0]
     with scope.user(lin):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
 from django.urls import reverse
@@ -26,7 +27,7 @@ from reports.kinds.monthly.database_use import CONNECTIONS, CPU, IOPS, MEMORY, S
 from reports.kinds.readings import day_chart, listed, missing, names_of, patchy, table
 
 DETAILED: Final = 20
-"""Instances whose items are listed one by one."""
+"""Instances whose items are drawn one by one; those of the others are in the workbook alone."""
 DRAWN: Final = 5
 SLOWEST: Final = 20
 State = BackupPolicy.State
@@ -57,9 +58,10 @@ def read(asked: Asked) -> Part:
         care.restores(asked),
         _advised(asked, advice),
         *(_items(asked, one) for one in found[:DETAILED]),
+        *(replace(_items(asked, one), drawn=0) for one in found[DETAILED:]),
     ]
     if len(found) > DETAILED:
-        text = _("The items of %(names)s are on their pages.")
+        text = _("The items of %(names)s are in the workbook.")
         blocks.append(Remark(text % {"names": names_of([one.name for one in found[DETAILED:]])}))
     if not found:
         blocks.insert(0, Remark(_("No database was looked after in this time.")))

@@ -141,7 +141,8 @@ def _use(asked: Asked, hosts: Sequence[Host]) -> Table:
 
 def _disks(asked: Asked, hosts: Sequence[Host]) -> Table:
     columns = (
-        Column(_("Host")), Column(_("Fullest disk")), Column(_("Used at the end"), "share"),
+        Column(_("Host")), Column(_("Fullest disk")), Column(_("Mean"), "share"), Column("p95", "share"),
+        Column(_("Highest"), "share"), Column(_("Used at the end"), "share"),
         Column(_("Change per day"), "number", _("points")), Column(_("Expected to be full"), "day"),
         Column(_("Confidence")), Column(_("Disks"), "number"),
     )  # fmt: skip
@@ -150,7 +151,8 @@ def _disks(asked: Asked, hosts: Sequence[Host]) -> Table:
         disk = host.worst
         if disk is not None:
             rows.append((
-                host.name, disk.name, disk.summary.last, None if disk.forecast is None else disk.forecast.per_day,
+                host.name, disk.name, disk.summary.mean, disk.summary.p95, disk.summary.high, disk.summary.last,
+                None if disk.forecast is None else disk.forecast.per_day,
                 filling.full_on(disk.forecast), filling.confidence(disk.forecast), len(host.disks),
             ))  # fmt: skip
     return table("disks", _("Disks"), columns, rows, _disk_source(asked), _("No disk has data."))
@@ -159,17 +161,21 @@ def _disks(asked: Asked, hosts: Sequence[Host]) -> Table:
 def _network(asked: Asked, hosts: Sequence[Host]) -> Table:
     unit = "Mbit/s"
     columns = (
-        Column(_("Host")), Column(_("In, mean"), "number", unit), Column(_("In, highest"), "number", unit),
-        Column(_("Out, mean"), "number", unit), Column(_("Out, highest"), "number", unit),
+        Column(_("Host")), Column(_("In, mean"), "number", unit), Column(_("In, p95"), "number", unit),
+        Column(_("In, highest"), "number", unit), Column(_("Out, mean"), "number", unit),
+        Column(_("Out, p95"), "number", unit), Column(_("Out, highest"), "number", unit),
     )  # fmt: skip
     rows: list[tuple[Cell, ...]] = [
-        (host.name, host.incoming.mean, host.incoming.high, host.outgoing.mean, host.outgoing.high)
+        (
+            host.name, host.incoming.mean, host.incoming.p95, host.incoming.high, host.outgoing.mean,
+            host.outgoing.p95, host.outgoing.high,
+        )
         for host in hosts
         if host.incoming.coverage or host.outgoing.coverage
-    ]
+    ]  # fmt: skip
     source = Source(
-        _("All devices together; the highest of the means of five minutes. Without an agent, what CloudMonitor says of "
-          "internet and intranet together."),
+        _("All devices together; p95 and the highest are of the means of five minutes. Without an agent, what "
+          "CloudMonitor says of internet and intranet together."),
         ", ".join(NETWORK), listed(asked, "assets:list"),
     )  # fmt: skip
     return table("network", _("Network"), columns, rows, source, _("No host has data."))
