@@ -56,7 +56,8 @@ class Figures(msgspec.Struct, frozen=True, tag="figures", omit_defaults=True):
 class Table(msgspec.Struct, frozen=True, tag="table", omit_defaults=True):
     """Rows under columns. `left_out` rows were more than are kept; `empty` is what stands there without a row.
 
-    `drawn`: how many of the rows pages and PDF show; workbook and API have them all. Of none, the table stands there alone.
+    `drawn`: how many of the rows pages and PDF show; workbook and API have them all. With 0 pages and PDF leave
+    the table out.
     """
 
     key: str

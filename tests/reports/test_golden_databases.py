@@ -15,7 +15,7 @@ from demo.aliyun.happenings import slow_row
 from monitoring.models import SlowStatement, Target
 from monitoring.models.series import metric_name
 from monitoring.services import targets
-from reports.blocks import Part, Remark
+from reports.blocks import Part, Remark, Table
 from reports.kinds import slow_sql
 from reports.kinds.monthly import databases
 from tests.assets.conftest import _hasty, account, cloud, server  # noqa: F401 - fixtures
@@ -106,6 +106,16 @@ def test_the_contracts_items_are_all_there(part: Part, order: Asset) -> None:
     assert "%" not in [
         row[1] for row in table(part, f"items_{order.pk}").rows if row[0] == metric_name("rds.mysql.qps")
     ]
+
+
+def test_of_many_instances_the_items_of_each_are_in_the_workbook(
+    jia: Customer, order: Asset, others: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(databases, "DETAILED", 1)
+    part = read(jia, databases.read)
+    tables = [block for block in part.blocks if isinstance(block, Table) and block.key.startswith("items_")]
+    assert [one.drawn > 0 for one in tables] == [True, False, False, False]
+    assert any("工作簿" in block.text for block in part.blocks if isinstance(block, Remark))
 
 
 def test_counters_are_told_by_how_much_they_grew(jia: Customer, part: Part) -> None:
