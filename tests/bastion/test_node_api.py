@@ -10,8 +10,10 @@ from itertools import count
 from typing import TypeVar
 
 import pytest
+import time_machine
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import LazySettings
 from django.test import Client as Browser
 from django.utils import timezone
 
@@ -226,6 +228,23 @@ def test_password_and_code_sign_in_once_per_code(speaker: Speaker, chen: User, c
     said = wire.ByPassword(chen.email, PASSWORD, code, client)
     assert speaker.ask("by-password", said, Person).id == chen.pk
     assert speaker.refused("by-password", said).code == "refused", "the same code again"
+
+
+def test_a_code_that_is_still_good_signs_in_no_second_time(
+    speaker: Speaker, chen: User, client: Client, settings: LazySettings
+) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    }  # goes by Python's clock
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    began = timezone.now().timestamp() // 30 * 30
+    with time_machine.travel(began, tick=False) as clock:
+        said = wire.ByPassword(chen.email, PASSWORD, code_now(ahead=1), client)
+        assert speaker.ask("by-password", said, Person).id == chen.pk
+        for seconds in (31, 61, 89):
+            clock.move_to(began + seconds)
+            assert speaker.refused("by-password", said).code == "refused", seconds
 
 
 def test_wrong_password_wrong_code_and_nobody_look_the_same(speaker: Speaker, chen: User, client: Client) -> None:
