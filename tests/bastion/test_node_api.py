@@ -399,6 +399,25 @@ def test_the_menu_shows_what_one_may_reach(
     assert len(speaker.ask("resources", wire.ForResources(person.token, "WEB"), list[Resource])) == 1
 
 
+def test_the_menu_finds_by_the_name_of_a_group(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+
+    def found(query: str) -> int:
+        return len(speaker.ask("resources", wire.ForResources(person.token, query), list[Resource]))
+
+    assert found("Shop") == 0
+    with scope.platform("test"):
+        shop = groups.create(customer=jia, name="Web shop", description="", actor=root, now=NOW)
+        groups.add(group=shop, assets=[web], actor=root, now=NOW)
+    assert (found("shop"), found("web-01 SHOP"), found("db shop")) == (1, 1, 0)
+    with scope.platform("test"):
+        groups.retire(group=shop, actor=root, now=NOW)
+    assert found("Shop") == 0
+
+
 def test_access_brings_the_way_and_the_secret_and_is_audited(
     speaker: Speaker, web: Asset, chen: User, root: User, key: str
 ) -> None:
