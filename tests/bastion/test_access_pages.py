@@ -256,6 +256,8 @@ def test_what_makes_no_sense_is_not_granted(
 
 def test_a_person_sees_and_gives_back_their_own_grant(
     web: Asset, chen: User, lin: User, bob: User, root: User, client_for: ClientFor
+        {"protocols": ["mysql"]},
+        {"protocols": ["ssh", "rdp"]},
 ) -> None:
     mine, theirs = give(chen, web, root), give(lin, web, root)
     client = client_for(chen)
