@@ -26,7 +26,7 @@ def session(web: Asset, node: Node, root: User) -> BastionSession:
 
 
 def begin(session: BastionSession, node: Node) -> None:
-    fact = Fact(session.uid.hex, 1, "opened", NOW.timestamp(), {})
+    fact = Fact(session.uid.hex, 1, NOW.timestamp(), "opened", {})
     with scope.platform("test"):
         facts.take(node=node, told=[fact], now=NOW)
 
