@@ -189,6 +189,7 @@ def _hop(access: SshAccess, account: contract.Account, asset: Asset) -> contract
         host_keys=(access.host_key,) if access.host_key else (),
         trusts_first_sight=not access.host_key and host_keys.is_trusted_at_first_sight(asset.pk),
         is_doubted=host_key_alarms.is_doubted(access),
+        legacy_algorithms=access.legacy_algorithms,
     )
 
 

@@ -22,7 +22,7 @@ from accounts.errors import DomainError
 from accounts.models import Assignment, AuditEntry, Customer, User
 from assets import keypairs
 from assets.models import Asset, Credential, SshAccess
-from assets.services import credentials
+from assets.services import credentials, reaching
 from assets.services.credentials import Entry
 from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
@@ -416,6 +416,17 @@ def test_the_menu_finds_by_the_name_of_a_group(
     with scope.platform("test"):
         groups.retire(group=shop, actor=root, now=NOW)
     assert found("Shop") == 0
+
+
+def test_old_algorithms_are_spoken_with_a_server_that_is_marked_alone(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+    assert not speaker.ask("access", want(person, "web-01"), Access).hops[0].legacy_algorithms
+    with scope.customer(jia):
+        reaching.speak_legacy_algorithms(access=web.ssh_access, is_allowed=True, actor=root, now=NOW)
+    assert speaker.ask("access", want(person, "web-01"), Access).hops[0].legacy_algorithms
 
 
 def test_access_brings_the_way_and_the_secret_and_is_audited(
