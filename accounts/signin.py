@@ -1,9 +1,12 @@
 """How django-allauth behaves here: nobody signs up by himself, and its secrets are sealed like all others."""
 
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.mfa import app_settings
 from allauth.mfa.adapter import DefaultMFAAdapter
 from allauth.mfa.models import Authenticator
+from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
+from django.core.cache import cache
 from django.http import HttpRequest
 
 from accounts import scope, secrets
@@ -17,6 +20,16 @@ def lacks_second_factor(person: User) -> bool:
     with scope.platform("second factor"):
         factors = Authenticator.objects.filter(user=person)
         return not factors.exclude(type=Authenticator.Type.RECOVERY_CODES).exists()
+
+
+def mark_code_used(factor: TOTP, code: str) -> bool:
+    """False for a code that was used before, on whatever page or node.
+
+    `AccountsConfig` puts it in the place of allauth's own, which forgets a code after one period although it stays good
+    for those of the tolerated steps.
+    """
+    life_s = app_settings.TOTP_PERIOD * (2 * app_settings.TOTP_TOLERANCE + 1)
+    return bool(cache.add(factor._get_used_cache_key(code), "y", timeout=life_s))
 
 
 class AccountAdapter(DefaultAccountAdapter):

@@ -22,8 +22,8 @@ ACTIONS: Final[Mapping[str, str | Promise]] = {
     Action.FORWARD: pgettext_lazy("action", "Forward ports"),
     Action.SHARE: pgettext_lazy("action", "Share"),
 }
-GRANTED: Final = (Protocol.SSH, Protocol.RDP, Protocol.MYSQL)
-"""What a grant can name. Files over SSH are a matter of its actions, not of a protocol of their own."""
+GRANTED: Final = (Protocol.SSH,)
+"""What a grant can name: what nodes speak. Files over SSH are a matter of its actions, not of their own protocol."""
 PROTOCOLS: Final[Mapping[str, str | Promise]] = {
     Protocol.SSH: "SSH",
     Protocol.SFTP: "SFTP",

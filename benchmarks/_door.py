@@ -31,7 +31,8 @@ from bastion.services import enrolling, granting, ssh_keys
 from bastion.services.granting import Wanted
 from rdmp.embedded.ports import free_port
 
-LOGIN = "bench@example.com"
+PEOPLE = 30
+"""Who go through it by turns: one person alone has at most `bastion.services.authorising.MOST_SESSIONS` at once."""
 WORK = 'SetEnv=RDMP_WORK="measured by a benchmark"'
 PATIENCE_S = 120
 QUIET = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "ControlPath=none")
@@ -73,15 +74,13 @@ class Door:
     jump: Sshd
     node_port: int
     node_pid: int
-    key: Path
 
     def ssh(self, way: str, *words: str, options: Sequence[str] = ()) -> list[str]:
         return ["ssh", *self.options(way), *options, "-p", str(self.port(way)), f"{self.user(way)}@127.0.0.1", *words]
 
     def options(self, way: str) -> list[str]:
         chosen = [*QUIET, "IdentitiesOnly=yes"]
-        identity = self.key if way == "through" else self.place / "target_key"
-        words = ["-F", "none", "-i", str(identity), *(word for one in chosen for word in ("-o", one))]
+        words = ["-F", "none", "-i", str(self.key(way)), *(word for one in chosen for word in ("-o", one))]
         if way == "jumped":
             config = self.place / "jump_config"
             return ["-F", str(config), *words[2:], "-J", "jump"]
@@ -90,8 +89,15 @@ class Door:
     def port(self, way: str) -> int:
         return self.node_port if way == "through" else self.target.port
 
-    def user(self, way: str) -> str:
-        return f"{LOGIN}@{self.target.user}@web-01" if way == "through" else self.target.user
+    def user(self, way: str, person: int = 0) -> str:
+        return f"{login(person)}@{self.target.user}@web-01" if way == "through" else self.target.user
+
+    def key(self, way: str, person: int = 0) -> Path:
+        return self.place / (f"id_{person}" if way == "through" else "target_key")
+
+
+def login(person: int) -> str:
+    return f"bench-{person}@example.com"
 
 
 @contextlib.contextmanager
@@ -106,24 +112,23 @@ def door() -> Iterator[Door]:
             f"Host jump\n  HostName 127.0.0.1\n  Port {jump.port}\n  User {jump.user}\n"
             f"  IdentityFile {place}/jump_key\nHost *\n" + "".join(f"  {one.replace('=', ' ')}\n" for one in QUIET)
         )
-        private = keypairs.make()
-        write_key(place / "id", private)
-        token = _people(target, private)
+        keys = [keypairs.make() for _ in range(PEOPLE)]
+        for number, private in enumerate(keys):
+            write_key(place / f"id_{number}", private)
+        token = _people(target, keys)
         url = f"http://127.0.0.1:{stack.enter_context(_portal())}"
         port, pid = stack.enter_context(_node(place, url, token))
-        yield Door(place, target, jump, port, pid, place / "id")
+        yield Door(place, target, jump, port, pid)
 
 
-def _people(target: Sshd, private: str) -> str:
-    """A customer with one server, an engineer who may do everything there; the token of a node."""
+def _people(target: Sshd, keys: Sequence[str]) -> str:
+    """A customer with one server, an engineer for each key who may do everything there; the token of a node."""
     now = timezone.now()
     with scope.platform("benchmark"):
         root = User.objects.create(email="root@example.com", name="Root", role=Role.ADMIN)
         customer = Customer.objects.create(
             name="bench", short_name="bench", code="bench", created_at=now, status=Customer.Status.IN_SERVICE
         )
-        person = User.objects.create(email=LOGIN, name="Bench", role=Role.ENGINEER)
-        Assignment.objects.create(customer=customer, user=person, assigned_at=now)
         asset = Asset.objects.create(
             customer=customer, kind="server", os="linux", name="web-01", created_at=now, changed_at=now
         )
@@ -133,9 +138,12 @@ def _people(target: Sshd, private: str) -> str:
             customer=customer, asset=asset, host="127.0.0.1", port=target.port,
             host_key=target.host_key, fingerprint="x", pinned_at=now,
         )  # fmt: skip
-        ssh_keys.add(person=person, name="bench", public_key=keypairs.public_half(private), now=now)
         wanted = Wanted(frozenset(Action), frozenset({Protocol.SSH}))
-        granting.grant(person=person, to=asset, wanted=wanted, actor=root, now=now)
+        for number, private in enumerate(keys):
+            person = User.objects.create(email=login(number), name=f"Bench {number}", role=Role.ENGINEER)
+            Assignment.objects.create(customer=customer, user=person, assigned_at=now)
+            ssh_keys.add(person=person, name="bench", public_key=keypairs.public_half(private), now=now)
+            granting.grant(person=person, to=asset, wanted=wanted, actor=root, now=now)
         _node_row, token = enrolling.announce(name="bench", customer=None, actor=None, now=now)
     return token
 

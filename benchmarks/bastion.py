@@ -1,13 +1,15 @@
 """What the bastion costs those who go through it: JSON lines, one per figure.
 
-    python -m benchmarks.bastion [--only bulk,terminal,opens,setup,sftp,echo,idle] [--rounds 3] [--megabytes 200]
+    python -m benchmarks.bastion [--only bulk,stream,small,opens,setup,sftp,echo,idle] [--rounds 3] [--megabytes 200]
         [--recorded 1000] [--connections 40] [--sessions 200] [--idle 500]
 
 It starts a PostgreSQL, a Redis, a portal, a node, a target's sshd and a jump host's of its own, all on this machine,
 and measures the ways by turns, so that what else the machine does meets all of them. Ratios are of throughput or rate,
 the way through the node over the other one: higher is better, 1 is as fast.
 
-* bulk: output of a command as text, against `ssh -J`; terminal: the same in a terminal, where all of it is recorded;
+* bulk: output of a command as text, against `ssh -J`, in a terminal: all of it is recorded;
+* stream: the same without a terminal, of which the recording keeps the beginning (`bastion.gateway.ssh.relay`);
+* small: a few megabytes of it, all recorded, the connection made for them included;
 * setup: connections made, authorised, recorded and ended (`ssh … true`), four at a time, against the target directly;
 * sftp: a file up and down, listed with its SHA-256 by the node, against the target directly;
 * echo: how much later a typed character comes back than from the target directly, while so many sessions are typed in;
@@ -39,28 +41,33 @@ from accounts import scope
 from accounts.models import Role, User
 from bastion.models import BastionSession, RecordingPiece
 from benchmarks._crowd import signed_in
-from benchmarks._door import WORK, Door, door
+from benchmarks._door import PEOPLE, WORK, Door, door
 
 Figures = Iterator[tuple[str, float, str]]
 LINE = "2026-11-30 12:00:00 web-01 nginx[1234]: 192.0.2.7 GET /orders/{at:08d} 200 0.012 Mozilla/5.0 (X11; Linux)\n"
+SMALL_MB = 5
 AT_ONCE = 8
 TYPED_EVERY_S = 2.0
 
 
 def bulk(asked: argparse.Namespace, there: Door) -> Figures:
-    yield _output("bulk", asked, there, ())
+    yield "bastion.bulk_vs_proxyjump", _output(asked.rounds, asked.megabytes, there, ("-tt",)), "ratio"
 
 
-def terminal(asked: argparse.Namespace, there: Door) -> Figures:
-    yield _output("terminal", asked, there, ("-tt",))
+def stream(asked: argparse.Namespace, there: Door) -> Figures:
+    yield "bastion.stream_vs_proxyjump", _output(asked.rounds, asked.megabytes, there, ()), "ratio"
 
 
-def _output(name: str, asked: argparse.Namespace, there: Door, options: tuple[str, ...]) -> tuple[str, float, str]:
-    file = there.place / "text"
+def small(asked: argparse.Namespace, there: Door) -> Figures:
+    yield "bastion.small_stream_vs_proxyjump", _output(asked.rounds, SMALL_MB, there, ()), "ratio"
+
+
+def _output(rounds: int, megabytes: int, there: Door, options: tuple[str, ...]) -> float:
+    file = there.place / f"text-{megabytes}"
     if not file.exists():
         lines = "".join(LINE.format(at=at) for at in range(10_000))
         with file.open("w") as text:
-            for _ in range(asked.megabytes * 1_000_000 // len(lines)):
+            for _ in range(max(1, megabytes * 1_000_000 // len(lines))):
                 text.write(lines)
 
     def read(way: str) -> None:
@@ -69,7 +76,7 @@ def _output(name: str, asked: argparse.Namespace, there: Door, options: tuple[st
         if len(done.stdout) < file.stat().st_size:
             raise SystemExit(f"{way}: {len(done.stdout)} bytes of {file.stat().st_size} came")
 
-    return f"bastion.{name}_vs_proxyjump", _ratio(asked.rounds, read, "jumped"), "ratio"
+    return _ratio(rounds, read, "jumped")
 
 
 def opens(asked: argparse.Namespace, there: Door) -> Figures:
@@ -167,14 +174,20 @@ async def _type_on(sessions: list[asyncssh.SSHClientProcess[bytes]]) -> None:
         for session in sessions:
             session.stdin.write(b"x")
             await asyncio.sleep(TYPED_EVERY_S / len(sessions))
-            await session.stdout.read(100)
+            await _comes_back(session, b"x")
 
 
 async def _echo(session: asyncssh.SSHClientProcess[bytes]) -> float:
     began = time.perf_counter()
     session.stdin.write(b"x")
-    await session.stdout.read(100)
+    await _comes_back(session, b"x")
     return time.perf_counter() - began
+
+
+async def _comes_back(session: asyncssh.SSHClientProcess[bytes], typed: bytes) -> None:
+    """Whoever is refused is told why in the same place."""
+    if (shown := await session.stdout.read(100)) != typed:
+        raise SystemExit(f"not {typed!r} came back but {shown!r}")
 
 
 def idle(asked: argparse.Namespace, there: Door) -> Figures:
@@ -189,19 +202,18 @@ def idle(asked: argparse.Namespace, there: Door) -> Figures:
 
 
 @contextlib.asynccontextmanager
-async def _session(there: Door, way: str) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
+async def _session(there: Door, way: str, person: int = 0) -> AsyncIterator[asyncssh.SSHClientProcess[bytes]]:
     """`cat` in a terminal that echoes: on a connection of its own."""
-    identity = there.key if way == "through" else there.place / "target_key"
     async with asyncssh.connect(
-        "127.0.0.1", there.port(way), username=there.user(way), client_keys=[str(identity)], known_hosts=None,
-        config=None, agent_path=None, preferred_auth="publickey",
+        "127.0.0.1", there.port(way), username=there.user(way, person), client_keys=[str(there.key(way, person))],
+        known_hosts=None, config=None, agent_path=None, preferred_auth="publickey",
     ) as connection:  # fmt: skip
         name, _, value = WORK.removeprefix("SetEnv=").partition("=")
         async with connection.create_process(
             "cat", term_type="xterm", term_size=(80, 24), encoding=None, env={name: value.strip('"')}
         ) as process:
             process.stdin.write(b"y")
-            await process.stdout.read(100)
+            await _comes_back(process, b"y")
             yield process
 
 
@@ -209,8 +221,9 @@ async def _session(there: Door, way: str) -> AsyncIterator[asyncssh.SSHClientPro
 async def _sessions(there: Door, count: int) -> AsyncIterator[list[asyncssh.SSHClientProcess[bytes]]]:
     async with contextlib.AsyncExitStack() as stack:
         opened: list[asyncssh.SSHClientProcess[bytes]] = []
-        for _ in range(0, count, AT_ONCE):
-            contexts = [_session(there, "through") for _ in range(min(AT_ONCE, count - len(opened)))]
+        for first in range(0, count, AT_ONCE):
+            numbers = range(first, min(first + AT_ONCE, count))
+            contexts = [_session(there, "through", number % PEOPLE) for number in numbers]
             opened += await asyncio.gather(*(stack.enter_async_context(one) for one in contexts))
         yield opened
 
@@ -233,7 +246,8 @@ def _percentile(values: list[float], percent: int) -> float:
 
 MEASURED: dict[str, Callable[[argparse.Namespace, Door], Figures]] = {
     "bulk": bulk,
-    "terminal": terminal,
+    "stream": stream,
+    "small": small,
     "opens": opens,
     "setup": setup,
     "sftp": sftp,

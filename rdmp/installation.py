@@ -131,6 +131,7 @@ def environment(directory: Path, urls: Mapping[str, str]) -> dict[str, str]:
     }
     bind, port = (os.environ.get(name) or defaults[name] for name in ("RDMP_BIND", "RDMP_PORT"))
     defaults["RDMP_NODE_PORTAL"] = os.environ.get("RDMP_PUBLIC_URL") or f"http://{reachable(bind, port)}"
+    defaults["RDMP_NODE_PLAIN_HTTP"] = "1"  # on the same machine; outside a demo no portal serves plain http
     if not given("RDMP_PUBLIC_URL"):
         defaults["RDMP_DEMO"] = "1"  # no public address: a trial on this machine, plain http is fine
         robots = f"127.0.0.1:{os.environ.get('RDMP_DEMO_ROBOTS_PORT') or defaults['RDMP_DEMO_ROBOTS_PORT']}"

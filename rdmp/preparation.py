@@ -36,7 +36,14 @@ APPS = (
 )
 UNKNOWN = "unknown"
 # What the processes are started with, and no table depends on.
-OF_PROCESSES = {"RDMP_WORKERS", "RDMP_LOG_LEVEL", "RDMP_BIND", "RDMP_SSH_PORT", "RDMP_NODE_PORTAL"}
+OF_PROCESSES = {
+    "RDMP_WORKERS",
+    "RDMP_LOG_LEVEL",
+    "RDMP_BIND",
+    "RDMP_SSH_PORT",
+    "RDMP_NODE_PORTAL",
+    "RDMP_NODE_PLAIN_HTTP",
+}
 
 
 def prepare(directory: Path, environment: Mapping[str, str]) -> str:

@@ -1,6 +1,7 @@
 """A portal of its own process on the test's database, and a browser that visits it as somebody."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -56,9 +57,9 @@ class Portal:
         )
         wait_for(self.url)
 
-    def stop(self) -> None:
+    def stop(self, number: int = signal.SIGTERM) -> None:
         if self._process is not None:
-            self._process.terminate()
+            self._process.send_signal(number)
             self._process.wait(20)
             self._process = None
 

@@ -28,6 +28,7 @@ class SshAccess(TenantModel):
     fingerprint = models.CharField(_("fingerprint"), max_length=80, blank=True)
     pinned_at = models.DateTimeField(_("confirmed at"))
     pinned_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True)
+    legacy_algorithms = models.BooleanField(_("old algorithms are spoken"), default=False)
 
     class Meta:
         verbose_name = _("SSH access")

@@ -113,6 +113,22 @@ def put_behind_node(*, asset: Asset, host: str, port: int, actor: User, now: dat
     return access
 
 
+@transaction.atomic
+def speak_legacy_algorithms(*, access: SshAccess, is_allowed: bool, actor: User, now: datetime) -> None:
+    """Whether the bastion, too, offers this host what is broken or weak: for one that knows nothing better."""
+    _may_manage(actor)
+    audit.hold(access.customer_id)
+    if (
+        not SshAccess.objects.filter(pk=access.pk)
+        .exclude(legacy_algorithms=is_allowed)
+        .update(legacy_algorithms=is_allowed)
+    ):
+        return
+    action = "ssh.legacy_algorithms" if is_allowed else "ssh.legacy_algorithms_off"
+    detail = {"host": access.host, "port": access.port}
+    audit.record(action=action, actor=actor, customer=access.asset.customer, obj=access.asset, detail=detail, now=now)
+
+
 def door_of(asset: Asset) -> ssh.Door:
     """Raises DomainError while no host key was confirmed, and of a host behind a node that does not answer."""
     return door(SshAccess.objects.filter(asset=asset).first())

@@ -28,6 +28,17 @@ class DoorForm(forms.Form):
     )
 
 
+class LegacyForm(forms.Form):
+    legacy_algorithms = forms.BooleanField(
+        label=gettext_lazy("The bastion may speak old algorithms with it"),
+        required=False,
+        help_text=gettext_lazy(
+            "SHA-1 key exchange, ssh-rsa host keys and CBC ciphers are broken or weak: whoever stands between node and "
+            "server may read or change what passes. Only for a server that cannot be brought up to date."
+        ),
+    )
+
+
 @require_POST
 def check(request: HttpRequest, pk: int) -> HttpResponse:
     checking.check(credential=find_to_manage(request, pk), actor=person_of(request), now=timezone.now())
@@ -80,6 +91,8 @@ def ssh_access(request: HttpRequest, pk: int) -> HttpResponse:
     first = {"host": host, "port": access.port if access else 22, "behind_node": behind_node}
     form = DoorForm(request.POST or None, initial=first)
     context: dict[str, object] = {"asset": asset, "access": access, "form": form}
+    if access is not None:
+        context["legacy_form"] = LegacyForm(initial={"legacy_algorithms": access.legacy_algorithms})
     if request.method == "POST" and form.is_valid():
         given = form.cleaned_data
         behind_node = given.pop("behind_node")
@@ -100,3 +113,13 @@ def ssh_access(request: HttpRequest, pk: int) -> HttpResponse:
             form.add_error(None, problem.message)
             context["can_keep"] = behind_node
     return render(request, "assets/ssh_access.html", context)
+
+
+@require_POST
+def legacy_algorithms(request: HttpRequest, pk: int) -> HttpResponse:
+    access = get_object_or_404(SshAccess.objects.select_related("asset__customer"), asset=pk)
+    form = LegacyForm(request.POST)
+    is_allowed = form.is_valid() and form.cleaned_data["legacy_algorithms"]
+    reaching.speak_legacy_algorithms(access=access, is_allowed=is_allowed, actor=person_of(request), now=timezone.now())
+    messages.success(request, _("Saved. It holds for sessions that begin from now on."))
+    return redirect("assets:ssh_access", pk)

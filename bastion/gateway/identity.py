@@ -7,13 +7,16 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 KEY, IDENTITY, RECORDINGS, SPOOL, FORMER = "node_key", "node.json", "recordings", "spool", "former"
 OF_A_KEY: Final = (KEY, IDENTITY, RECORDINGS, SPOOL)
+PLAIN_HTTP: Final = "RDMP_NODE_PLAIN_HTTP"
 
 
 @dataclass(frozen=True)
@@ -27,13 +30,34 @@ class NotEnrolled(Exception):
     """This machine has no number at a portal yet."""
 
 
+class Insecure(ValueError):
+    """The portal's address is one over which secrets would pass in the clear."""
+
+
+def check_portal(url: str) -> None:
+    """HTTPS; plain HTTP on this machine alone, or where whoever runs it has said so. Raises Insecure."""
+    where = urlsplit(url)
+    is_plain = where.scheme == "http" and (_is_this_machine(where.hostname or "") or os.environ.get(PLAIN_HTTP) == "1")
+    if where.scheme != "https" and not is_plain:
+        raise Insecure(f"{url}: https:// is needed, or {PLAIN_HTTP}=1 inside a network that nobody else is on")
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def read(state: Path) -> Identity:
-    """Raises NotEnrolled."""
+    """Raises NotEnrolled and Insecure."""
     try:
         said = json.loads((state / IDENTITY).read_text(encoding="utf-8"))
-        return Identity(int(said["node"]), str(said["portal"]), key_of(state))
+        found = Identity(int(said["node"]), str(said["portal"]), key_of(state))
     except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
         raise NotEnrolled(str(state)) from None
+    check_portal(found.portal)
+    return found
 
 
 def write(state: Path, node: int, portal: str) -> None:

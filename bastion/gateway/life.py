@@ -88,7 +88,8 @@ async def beside(state: Path, portal: str, secret: str, host: str, port: int) ->
 
 
 async def join(state: Path, portal: str, token: str, port: int) -> int:
-    """Bring the public half of the key with the token; the node's number. Raises Refused and Unreachable."""
+    """Bring the public half of the key with the token; the node's number. Raises Refused, Unreachable and Insecure."""
+    identity.check_portal(portal)
     public, here = identity.public_of(identity.key_of(state)), _here(state, port)
     number = await enrol(portal, wire.Enrol(token, public, here.version, here.ssh_port, here.host_keys))
     identity.write(state, number, portal)

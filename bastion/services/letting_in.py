@@ -92,11 +92,13 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
 
 
 def called(query: str) -> Q:
-    """Every word of it stands in the name or an address."""
+    """Every word of it stands in the name, an address, or the name of a group that it is in."""
     meant = Q()
+    of_it = GroupAsset.objects.filter(asset=OuterRef("pk"), group__retired_at=None)
     for word in query.replace("\0", "").split()[:MOST_WORDS]:
         places = ("name", "url", "host", "public_ip", "private_ip")
-        meant &= reduce(or_, (Q(**{f"{place}__icontains": word}) for place in places))
+        by_group = Q(Exists(of_it.filter(group__name__icontains=word)))
+        meant &= reduce(or_, (Q(**{f"{place}__icontains": word}) for place in places), by_group)
     return meant
 
 
@@ -187,6 +189,7 @@ def _hop(access: SshAccess, account: contract.Account, asset: Asset) -> contract
         host_keys=(access.host_key,) if access.host_key else (),
         trusts_first_sight=not access.host_key and host_keys.is_trusted_at_first_sight(asset.pk),
         is_doubted=host_key_alarms.is_doubted(access),
+        legacy_algorithms=access.legacy_algorithms,
     )
 
 

@@ -50,7 +50,8 @@ def sweep(*, now: datetime) -> None:
     """Mark what nobody has heard of: unknown at first, and over when nothing comes for an hour."""
     lost = BastionSession.objects.filter(state=STATES.OPEN, leased_until__lt=now)
     lost.update(state=STATES.UNKNOWN)
-    silent = BastionSession.objects.filter(state=STATES.UNKNOWN, leased_until__lt=now - SILENT_AFTER)
+    not_begun_or_lost = (STATES.ALLOWED, STATES.UNKNOWN)
+    silent = BastionSession.objects.filter(state__in=not_begun_or_lost, leased_until__lt=now - SILENT_AFTER)
     silent.update(state=STATES.ENDED, ended_at=now, ending=ENDINGS.SILENT)
     unused = BastionSession.objects.filter(state=STATES.ALLOWED, allowed_at__lt=now - UNUSED_AFTER)
     unused.filter(leased_until=None).update(state=STATES.ENDED, ended_at=now, ending=ENDINGS.UNUSED)

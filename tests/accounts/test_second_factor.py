@@ -131,6 +131,22 @@ def test_a_code_works_once(alice: User) -> None:
     assert not with_code(second, shown)
 
 
+def test_a_code_works_once_for_as_long_as_it_is_good(alice: User, settings: LazySettings) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    }  # goes by Python's clock
+    give_totp(alice)
+    began = 1_800_000_000 // 30 * 30
+    with time_machine.travel(began, tick=False) as clock:
+        shown = code(began + 30)  # of a phone whose clock goes ahead
+        first, _where = with_password(alice)
+        assert with_code(first, shown)
+        for seconds in (31, 61, 89):
+            clock.move_to(began + seconds)
+            again, _where = with_password(alice)
+            assert not with_code(again, shown), seconds
+
+
 def test_a_code_of_ten_minutes_ago_is_worth_nothing(alice: User) -> None:
     give_totp(alice)
     browser, _where = with_password(alice)

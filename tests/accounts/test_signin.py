@@ -9,6 +9,7 @@ import time_machine
 from allauth.account.models import EmailAddress
 from allauth.usersessions.models import UserSession
 from django.conf import LazySettings
+from django.contrib.auth.hashers import make_password
 from django.core import mail
 from django.test import Client
 from django.utils import timezone
@@ -16,6 +17,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.models import User
 from accounts.services import people, tokens
+from rdmp import settings as installed
 from tests.conftest import PASSWORD, ClientFor
 
 NEW_PASSWORD = "another quiet river 9"
@@ -46,6 +48,18 @@ def test_the_right_password_lets_in_whatever_the_case_of_the_address(alice: User
     assert not is_in(browser)
     assert sign_in(browser, "Alice@Example.com")
     assert is_in(browser)
+
+
+def test_a_password_hashed_by_the_former_hasher_opens_and_is_hashed_anew(alice: User, settings: LazySettings) -> None:
+    settings.PASSWORD_HASHERS = installed.PASSWORD_HASHERS
+    with scope.platform("test"):
+        User.objects.filter(pk=alice.pk).update(password=make_password(PASSWORD, hasher="pbkdf2_sha256"))
+    for _ in range(2):
+        assert not sign_in(Client(), alice.email, WRONG)
+        assert sign_in(Client(), alice.email)
+        with scope.platform("test"):
+            alice.refresh_from_db()
+        assert alice.password.startswith("argon2$argon2id$")
 
 
 def test_a_wrong_password_and_an_unknown_address_are_told_the_same(alice: User) -> None:

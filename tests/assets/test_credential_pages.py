@@ -5,12 +5,13 @@ import time
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
 from accounts import scope, secrets
 from accounts.models import AuditEntry, Customer, User
 from assets import keypairs
-from assets.models import Asset, CloudAccount, Credential, CredentialKind
-from assets.services import credentials, revealing
+from assets.models import Asset, CloudAccount, Credential, CredentialKind, SshAccess
+from assets.services import credentials, reaching, revealing
 from tests.accounts.test_second_factor import SECRET as SEED
 from tests.accounts.test_second_factor import code, give_totp
 from tests.assets.conftest import later
@@ -271,3 +272,33 @@ def test_a_host_key_is_confirmed_by_a_manager_only_as_it_was_seen(
     given["host_key"] = keypairs.public_half(keypairs.make())
     assert browser.post(url, given).status_code == 302
     assert server_.ssh_access.fingerprint == keypairs.fingerprint(given["host_key"])
+
+
+def test_old_algorithms_are_allowed_by_a_manager_for_one_server_and_it_is_written_down(
+    server_: Asset, lin: User, chen: User, client_for: ClientFor
+) -> None:
+    url = f"/assets/{server_.pk}/ssh/"
+    assert client_for(lin).post(f"{url}legacy-algorithms/", {"legacy_algorithms": "on"}).status_code == 404
+    with scope.platform("test"):
+        access = SshAccess.objects.create(
+            customer_id=server_.customer_id, asset=server_, host="10.0.0.5", port=22, pinned_at=timezone.now()
+        )
+
+    def change(person: User, given: dict[str, str]) -> tuple[int, bool]:
+        status = client_for(person).post(f"{url}legacy-algorithms/", given).status_code
+        with scope.platform("test"):
+            access.refresh_from_db()
+        return status, access.legacy_algorithms
+
+    badge = "badge bg-warning-lt"
+    assert badge not in client_for(lin).get(url).content.decode()
+    assert change(chen, {"legacy_algorithms": "on"}) == (403, False)
+    assert change(lin, {"legacy_algorithms": "on"}) == (302, True)
+    assert change(lin, {"legacy_algorithms": "on"}) == (302, True)
+    assert badge in client_for(lin).get(url).content.decode()
+    with scope.platform("test"):
+        reaching.put_behind_node(asset=server_, host="10.0.0.6", port=22, actor=lin, now=timezone.now())
+    assert change(lin, {}) == (302, False)
+    with scope.platform("test"):
+        said = AuditEntry.objects.filter(action__startswith="ssh.legacy").order_by("pk").values_list("action", "actor")
+        assert list(said) == [("ssh.legacy_algorithms", lin.pk), ("ssh.legacy_algorithms_off", lin.pk)]

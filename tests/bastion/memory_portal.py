@@ -62,6 +62,13 @@ def resource(number: int, name: str, **said: object) -> Resource:
     return Resource(number, name, **{**usual, **said})  # type: ignore[arg-type]
 
 
+def _is_called(one: Resource, name: str) -> bool:
+    """By number (#12), by name, by address, as the portal takes it."""
+    if name.startswith("#"):
+        return name == f"#{one.id}"
+    return name.lower() in {one.name.lower(), one.address}
+
+
 class MemoryPortal:
     """Satisfies `Portal`."""
 
@@ -115,16 +122,15 @@ class MemoryPortal:
 
     async def resources(self, person: Person, query: str, limit: int) -> Sequence[Resource]:
         self._answers()
-        found = [grant.resource for grant in self.grants]
-        return [one for one in found if query.lower() in f"{one.name} {one.address} {one.group}".lower()][:limit]
+        places = {one: f"{one.name}\n{one.address}\n{one.group}".lower() for one in (g.resource for g in self.grants)}
+        return [one for one, place in places.items() if all(word in place for word in query.lower().split())][:limit]
 
     async def authorise(self, wish: Wish) -> Access:
         if self.gate is not None:
             await self.gate.wait()
         self._answers()
         self.wishes.append(wish)
-        names = [grant for grant in self.grants if wish.resource in {grant.resource.name, grant.resource.address}]
-        found = names or [grant for grant in self.grants if wish.resource == str(grant.resource.id)]
+        found = [grant for grant in self.grants if _is_called(grant.resource, wish.resource)]
         if not found:
             raise Refused("unknown_resource", f"You may not reach {wish.resource}.")
         if len(found) > 1:

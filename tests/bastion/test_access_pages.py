@@ -10,7 +10,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.models import AuditEntry, Customer, User
 from assets import keypairs
-from assets.models import Asset, SshAccess
+from assets.models import Asset, Kind, SshAccess
 from bastion.access import Protocol
 from bastion.gateway.ssh.names import Ticket, parse
 from bastion.models import (
@@ -104,6 +104,29 @@ def test_a_group_is_made_filled_administered_and_retired(
         assert entry.detail["trusts_first_sight"] == [False, True]
     client.post(f"/bastion/groups/{group.pk}/retire/")
     assert client.get(f"/bastion/groups/{group.pk}/").status_code == 404
+
+
+def test_a_group_holds_databases_and_load_balancers_as_well(
+    jia: Customer, web: Asset, group: ResourceGroup, chen: User, alice: User, root: User, client_for: ClientFor
+) -> None:
+    kinds = (Kind.RDS, Kind.REDIS, Kind.MONGODB, Kind.DATABASE, Kind.SLB, Kind.LOAD_BALANCER)
+    others = [server(jia, f"other-{kind}") for kind in kinds]
+    with scope.customer(jia):
+        for asset, kind in zip(others, kinds, strict=True):
+            Asset.objects.filter(pk=asset.pk).update(kind=kind)
+    client, url = client_for(alice), f"/bastion/groups/{group.pk}/"
+    offered = client.get(f"{url}add/").content.decode()
+    assert all(asset.name in offered for asset in others)
+    assert "other-slb" not in client.get(f"{url}add/?kind=rds").content.decode()
+    client.post(f"{url}add/", {"asset": [asset.pk for asset in others]})
+    page = client.get(url).content.decode()
+    assert all(asset.name in page for asset in others)
+    give(chen, group, root)
+    with scope.platform("test"):
+        assert set(others) <= {row.asset for row in GroupAsset.objects.filter(group=group).select_related("asset")}
+    with scope.user(chen):
+        reached = set(authorising.reachable(chen, protocol=Protocol.SSH, now=NOW))
+    assert not reached & set(others), "SSH leads to servers alone"
 
 
 def test_a_groups_administrator_works_inside_it_and_nowhere_else(
@@ -233,6 +256,8 @@ def test_a_grant_is_given_with_hours_changed_and_taken_back(
         {"actions": []},
         {"actions": ["root"]},
         {"protocols": ["telnet"]},
+        {"protocols": ["mysql"]},
+        {"protocols": ["ssh", "rdp"]},
         {"forwards": "10.0.0.9:3306"},
         {"actions": ["connect", "forward"], "forwards": "127.0.0.1"},
         {"actions": ["connect", "forward"], "forwards": "a b:22"},

@@ -121,6 +121,7 @@ def test_a_grant_is_given_and_taken_back(
         ({"asset": 10**9}, 400),
         ({"person": 10**9}, 400),
         ({"actions": ["everything"]}, 400),
+        ({"protocols": ["rdp"]}, 400),
         ({"actions": ["forward"]}, 409),
         ({"until": "2001-01-01T00:00:00Z"}, 409),
     ],

@@ -5,13 +5,16 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
 
 from accounts import scope
-from accounts.models import AuditEntry, User
-from bastion.models import BastionSession, RecordingPiece, SessionCommand
+from accounts.models import AuditEntry, Customer, User
+from bastion.models import BastionSession, Node, RecordingPiece, SessionCommand
+from tests.bastion import kept
+from tests.bastion.conftest import server
 from tests.bastion.targets import needs_terminal
 from tests.bastion.test_node_program import Program, program, ssh, target, until, web
 from tests.portal import Visit, browser, elsewhere, portal, visit
@@ -19,6 +22,7 @@ from tests.portal import Visit, browser, elsewhere, portal, visit
 __all__ = ["browser", "portal", "program", "ssh", "target", "visit", "web"]  # fixtures
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 SHOWN = ".ap-term"
+TAPE = "document.querySelector('[data-recording]')"
 
 
 def latest() -> BastionSession:
@@ -102,6 +106,38 @@ def test_watched_disconnected_played_back_and_found(
     with_audit = elsewhere(_acts)
     assert with_audit["bastion.session.watch"] == 1
     assert with_audit["bastion.recording.view"] == 1
+
+
+def test_a_recording_is_played_faster_and_without_its_pauses(
+    jia: Customer, node: Node, root: User, visit: Visit, tmp_path: Path
+) -> None:
+    def recorded() -> BastionSession:
+        made = kept.begin(node, server(jia, "web-02"), root)
+        kept.record(made, tmp_path, kept.lines("one\r\n", "two\r\n", "three\r\n", seconds=60))
+        kept.end(made)
+        return made
+
+    page = visit(root, f"/bastion/sessions/{elsewhere(recorded).pk}/recording/")
+    expect(page.locator(SHOWN)).to_contain_text("one", timeout=15_000)
+
+    def play(speed: str, pauses: str) -> None:
+        page.select_option("[data-speed]", speed)
+        page.select_option("[data-idle]", pauses)
+        page.evaluate(f"async () => {{ const {{ tape }} = {TAPE}; await tape.seek(0); await tape.play(); }}")
+
+    def at() -> float:
+        return float(page.evaluate(f"() => {TAPE}.tape.now()"))
+
+    play("1", "0")
+    page.wait_for_timeout(1500)
+    assert 1 <= at() < 30
+    assert "two" not in screen(page)
+    play("16", "0")
+    expect(page.locator(SHOWN)).to_contain_text("two", timeout=20_000)  # a minute takes less than four seconds
+    assert "three" not in screen(page)
+    play("1", "0.5")
+    expect(page.locator(SHOWN)).to_contain_text("three", timeout=20_000)  # so do two minutes of pauses
+    assert at() >= 120
 
 
 def _commands() -> int:

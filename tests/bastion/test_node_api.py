@@ -10,8 +10,10 @@ from itertools import count
 from typing import TypeVar
 
 import pytest
+import time_machine
 from allauth.mfa.totp.internal.auth import TOTP, format_hotp_value, hotp_value, yield_hotp_counters_from_time
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from django.conf import LazySettings
 from django.test import Client as Browser
 from django.utils import timezone
 
@@ -20,7 +22,7 @@ from accounts.errors import DomainError
 from accounts.models import Assignment, AuditEntry, Customer, User
 from assets import keypairs
 from assets.models import Asset, Credential, SshAccess
-from assets.services import credentials
+from assets.services import credentials, reaching
 from assets.services.credentials import Entry
 from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
@@ -228,6 +230,23 @@ def test_password_and_code_sign_in_once_per_code(speaker: Speaker, chen: User, c
     assert speaker.refused("by-password", said).code == "refused", "the same code again"
 
 
+def test_a_code_that_is_still_good_signs_in_no_second_time(
+    speaker: Speaker, chen: User, client: Client, settings: LazySettings
+) -> None:
+    settings.CACHES = {
+        "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"}
+    }  # goes by Python's clock
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    began = timezone.now().timestamp() // 30 * 30
+    with time_machine.travel(began, tick=False) as clock:
+        said = wire.ByPassword(chen.email, PASSWORD, code_now(ahead=1), client)
+        assert speaker.ask("by-password", said, Person).id == chen.pk
+        for seconds in (31, 61, 89):
+            clock.move_to(began + seconds)
+            assert speaker.refused("by-password", said).code == "refused", seconds
+
+
 def test_wrong_password_wrong_code_and_nobody_look_the_same(speaker: Speaker, chen: User, client: Client) -> None:
     with scope.platform("test"):
         TOTP.activate(chen, SECRET)
@@ -378,6 +397,36 @@ def test_the_menu_shows_what_one_may_reach(
     assert (found.name, found.group, found.accounts) == ("web-01", "Shop", ("trops",))
     assert speaker.ask("resources", wire.ForResources(person.token, "nothing"), list[Resource]) == []
     assert len(speaker.ask("resources", wire.ForResources(person.token, "WEB"), list[Resource])) == 1
+
+
+def test_the_menu_finds_by_the_name_of_a_group(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+
+    def found(query: str) -> int:
+        return len(speaker.ask("resources", wire.ForResources(person.token, query), list[Resource]))
+
+    assert found("Shop") == 0
+    with scope.platform("test"):
+        shop = groups.create(customer=jia, name="Web shop", description="", actor=root, now=NOW)
+        groups.add(group=shop, assets=[web], actor=root, now=NOW)
+    assert (found("shop"), found("web-01 SHOP"), found("db shop")) == (1, 1, 0)
+    with scope.platform("test"):
+        groups.retire(group=shop, actor=root, now=NOW)
+    assert found("Shop") == 0
+
+
+def test_old_algorithms_are_spoken_with_a_server_that_is_marked_alone(
+    speaker: Speaker, jia: Customer, web: Asset, chen: User, root: User, key: str
+) -> None:
+    give(chen, web, root)
+    person = signed_in(speaker, chen, key)
+    assert not speaker.ask("access", want(person, "web-01"), Access).hops[0].legacy_algorithms
+    with scope.customer(jia):
+        reaching.speak_legacy_algorithms(access=web.ssh_access, is_allowed=True, actor=root, now=NOW)
+    assert speaker.ask("access", want(person, "web-01"), Access).hops[0].legacy_algorithms
 
 
 def test_access_brings_the_way_and_the_secret_and_is_audited(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -24,13 +25,13 @@ from assets.services import credentials
 from assets.services.credentials import Entry
 from bastion.gateway.recording import chain, reader
 from bastion.gateway.ssh.target import public_line
-from bastion.models import BastionSession, Grant, Node, RecordingPiece, SessionCommand
+from bastion.models import BastionSession, FileTransfer, Grant, Node, RecordingPiece, SessionCommand, SessionFact
 from bastion.services import enrolling, granting, keeping, living, ssh_keys
 from bastion.services.granting import Wanted
 from tests.assets.sshd import free_port, wait_for
 from tests.bastion.conftest import CONNECT, SSH, server
-from tests.bastion.targets import KeyTarget, key_target
-from tests.portal import portal  # noqa: F401 - a fixture
+from tests.bastion.targets import KeyTarget, key_target, needs_terminal
+from tests.portal import Portal, portal  # noqa: F401 - a fixture
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
@@ -91,9 +92,9 @@ def web(jia: Customer, target: KeyTarget) -> Asset:
     return asset
 
 
-@pytest.fixture
-def program(portal: str, tmp_path: Path, db: None) -> Iterator[Program]:  # noqa: F811 - the fixture
-    made = Program(tmp_path, portal)
+@contextmanager
+def running(place: Path, url: str) -> Iterator[Program]:
+    made = Program(place, url)
     with scope.platform("test"):
         _node, token = enrolling.announce(name="one", customer=None, actor=None, now=timezone.now())
     done = made.enrol(token)
@@ -104,7 +105,17 @@ def program(portal: str, tmp_path: Path, db: None) -> Iterator[Program]:  # noqa
 
 
 @pytest.fixture
+def program(portal: str, tmp_path: Path, db: None) -> Iterator[Program]:  # noqa: F811 - the fixture
+    with running(tmp_path, portal) as made:
+        yield made
+
+
+@pytest.fixture
 def ssh(program: Program, web: Asset, chen: User, root: User, tmp_path: Path) -> Callable[..., list[str]]:
+    return client_of(program, web, chen, root, tmp_path)
+
+
+def client_of(program: Program, web: Asset, chen: User, root: User, tmp_path: Path) -> Callable[..., list[str]]:
     """The command line of a client that signs in as chen by key."""
     private = keypairs.make()
     (tmp_path / "id").write_text(private)
@@ -113,7 +124,7 @@ def ssh(program: Program, web: Asset, chen: User, root: User, tmp_path: Path) ->
         ssh_keys.add(person=chen, name="laptop", public_key=keypairs.public_half(private), now=timezone.now())
         granting.grant(person=chen, to=web, wanted=Wanted(CONNECT, SSH), actor=root, now=timezone.now())
 
-    def command(*words: str, work: str = "look at the disk") -> list[str]:
+    def command(*words: str, work: str = "look at the disk", login: str = f"{chen.email}#web-01") -> list[str]:
         options = ["StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "IdentitiesOnly=yes", "LogLevel=ERROR"]
         line = [
             "ssh",
@@ -128,7 +139,7 @@ def ssh(program: Program, web: Asset, chen: User, root: User, tmp_path: Path) ->
         ]
         for option in options:
             line += ["-o", option]
-        return [*line, "-l", f"{chen.email}#web-01", "127.0.0.1", *words]
+        return [*line, "-l", login, "127.0.0.1", *words]
 
     return command
 
@@ -140,6 +151,26 @@ def session() -> BastionSession:
 
 def is_ended() -> bool:
     return session().state == "ended"
+
+
+def arrived(found: BastionSession, place: Path) -> list[tuple[str, str]]:
+    """What the portal has of its recording, once that is whole: nothing of it is missing or changed."""
+    with scope.platform("test"):
+        until(lambda: RecordingPiece.objects.filter(session=found, link__is_last=True).exists())
+        node = Node.objects.get()
+        pieces = list(RecordingPiece.objects.filter(session=found).order_by("number").select_related("session"))
+        stored = {piece.number: keeping.get(piece) for piece in pieces}
+    place.mkdir()
+    for piece in pieces:
+        name = Path(str(piece.link["file"])).name
+        (place / name).write_bytes(stored[piece.number])
+        signed = chain.Signed(chain.Link(**piece.link), piece.signature)
+        (place / name.replace(".cast.zst", ".json")).write_bytes(signed.as_json())
+    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(node.public_key))
+    findings = chain.verify(place, key)
+    assert findings.is_intact
+    assert findings.is_finished
+    return [(row.code, row.text) for row in reader.rows(place)]
 
 
 def test_a_command_goes_all_the_way_and_its_recording_arrives(
@@ -154,24 +185,38 @@ def test_a_command_goes_all_the_way_and_its_recording_arrives(
     assert (found.ending, found.exit_status, found.reason) == ("exit", 3, "look at the disk")
     with scope.platform("test"):
         assert SessionCommand.objects.get().text == "echo hello; echo oops >&2; exit 3"
-        until(lambda: RecordingPiece.objects.filter(session=found, link__is_last=True).exists())
-        node = Node.objects.get()
-        pieces = list(RecordingPiece.objects.filter(session=found).order_by("number").select_related("session"))
-        stored = {piece.number: keeping.get(piece) for piece in pieces}
-    place = tmp_path / "arrived"
-    place.mkdir()
-    for piece in pieces:
-        name = Path(str(piece.link["file"])).name
-        (place / name).write_bytes(stored[piece.number])
-        signed = chain.Signed(chain.Link(**piece.link), piece.signature)
-        (place / name.replace(".cast.zst", ".json")).write_bytes(signed.as_json())
-    key = Ed25519PublicKey.from_public_bytes(base64.b64decode(node.public_key))
-    findings = chain.verify(place, key)
-    assert findings.is_intact
-    assert findings.is_finished
-    rows = [(row.code, row.text) for row in reader.rows(place)]
+    rows = arrived(found, tmp_path / "arrived")
     assert ("o", "hello\r\n") in rows or ("o", "hello\n") in rows
     assert any(code == "e" and "oops" in text for code, text in rows)
+
+
+@needs_terminal
+def test_the_menu_leads_to_a_session_and_back(ssh: Callable[..., list[str]], web: Asset, chen: User) -> None:
+    menu = subprocess.Popen(
+        ["ssh", "-tt", *ssh(login=chen.email)[1:]],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    assert menu.stdin is not None
+    menu.stdin.write(b"1\r")
+    menu.stdin.flush()
+    until(lambda: session_is("open"))
+    menu.stdin.write(b"echo in-$((6*7)); exit\r")
+    menu.stdin.flush()
+    until(is_ended)
+    shown, _none = menu.communicate(b"q\r", 30)
+    assert b"in-42" in shown
+    assert menu.returncode == 0
+    assert (session().asset_id, session().ending, session().front) == (web.pk, "exit", "ssh")
+
+
+@pytest.mark.parametrize("form", ["{person}##{number}", "{person}@{account}@#{number}"])
+def test_a_resource_is_reached_by_its_number(
+    form: str, ssh: Callable[..., list[str]], web: Asset, chen: User, target: KeyTarget
+) -> None:
+    login = form.format(person=chen.email, account=target.user, number=web.pk)
+    assert subprocess.run(ssh("echo in", login=login), capture_output=True, timeout=60, check=True).stdout == b"in\n"
 
 
 def test_a_session_is_disconnected_from_the_portal_within_a_second(ssh: Callable[..., list[str]], root: User) -> None:
@@ -211,6 +256,41 @@ def test_a_killed_node_tells_after_its_return_what_it_had_not_told(
         until(lambda: RecordingPiece.objects.filter(session=session(), link__is_recovered=True).exists())
     until(is_ended)
     assert session().ending == "node"
+
+
+def test_a_session_goes_on_while_the_portal_is_killed_and_is_told_of_whole(
+    web: Asset, chen: User, root: User, tmp_path: Path, db: None
+) -> None:
+    here = Portal()
+    try:
+        here.start()
+        with running(tmp_path, here.url) as program:
+            ssh = client_of(program, web, chen, root, tmp_path)
+            client = subprocess.Popen(
+                ssh("read a; echo one-$a; read b; echo two-$b"), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            )
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdin.write(b"x\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == b"one-x\n"
+            until(lambda: session_is("open"))
+            here.stop(signal.SIGKILL)
+            said, _none = client.communicate(b"y\n", 30)
+            assert (said, client.returncode) == (b"two-y\n", 0)
+            assert session_is("open")
+            here.start()
+            until(is_ended, 60)
+            found = session()
+            rows = arrived(found, tmp_path / "arrived")
+    finally:
+        here.stop()
+    assert (found.ending, found.exit_status) == ("exit", 0)
+    assert "two-y" in "".join(text for code, text in rows if code == "o")
+    with scope.platform("test"):
+        rows_of = (SessionFact, SessionCommand, FileTransfer)
+        numbers = [number for kind in rows_of for number in kind.objects.values_list("number", flat=True)]
+    assert sorted(numbers) == list(range(1, found.last_fact + 1))
 
 
 def session_is(state: str) -> bool:

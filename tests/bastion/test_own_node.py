@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import os
 import signal
@@ -20,7 +21,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry
-from bastion.gateway import identity, voucher
+from bastion.gateway import identity, life, voucher
 from bastion.gateway.wire import Enrol
 from bastion.models import Node
 from bastion.services import enrolling
@@ -212,3 +213,38 @@ def test_it_waits_for_its_portal_and_says_once_when_the_secret_is_another(progra
     assert not program.answers()
     status, said = program.stop()
     assert (status, said) == (0, "")
+
+
+@pytest.mark.parametrize(
+    ("url", "is_taken"),
+    [
+        ("https://portal.example.com", True),
+        ("http://127.0.0.1:8000", True),
+        ("http://[::1]:8000", True),
+        ("http://localhost:8000", True),
+        ("http://portal.example.com", False),
+        ("http://10.0.0.5:8000", False),
+        ("http://localhost.example.com", False),
+        ("portal.example.com", False),
+        ("ftp://127.0.0.1", False),
+    ],
+)
+def test_a_node_tells_nobody_a_token_in_the_clear(
+    url: str, is_taken: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(identity.PLAIN_HTTP, raising=False)
+    identity.key_of(tmp_path)
+    identity.write(tmp_path, 7, url)
+    if is_taken:
+        assert identity.read(tmp_path).portal == url
+        return
+    with pytest.raises(identity.Insecure):
+        identity.read(tmp_path)
+    with pytest.raises(identity.Insecure):
+        asyncio.run(life.join(tmp_path, url, "token", 2222))
+    monkeypatch.setenv(identity.PLAIN_HTTP, "1")
+    if url.startswith("http:"):
+        assert identity.read(tmp_path).portal == url
+    else:
+        with pytest.raises(identity.Insecure):
+            identity.read(tmp_path)

@@ -118,7 +118,7 @@ async def test_words_filter_and_a_number_connects_and_the_menu_comes_back(b: Ben
         assert "web-07" in await menu.says("exit\r")
         await menu.says("q\r", "Goodbye")
         assert (await menu.process.wait()).exit_status == 0
-    assert [wish.resource for wish in b.portal.wishes] == ["7"]
+    assert [wish.resource for wish in b.portal.wishes] == ["#7"]
     assert b.portal.told("ended")[0]["reason"] == "exit"
 
 
@@ -138,7 +138,7 @@ async def test_one_of_several_accounts_is_chosen(b: Bench) -> None:
         await menu.says("2\r", "Choose the number of an account: ")
         await menu.says("2\r", "Connecting to db-used")
         await menu.says("exit\r")
-    assert [(wish.resource, wish.account) for wish in b.portal.wishes] == [("51", "www")]
+    assert [(wish.resource, wish.account) for wish in b.portal.wishes] == [("#51", "www")]
 
 
 @pytest.mark.parametrize(("typed", "work"), [("2\r", "CHG-000007"), ("Customer called\r", "Customer called")])
@@ -185,7 +185,7 @@ async def test_ambiguous_names_are_offered(b: Bench, target: KeyTarget) -> None:
         menu = await Menu.open(conn)
         await menu.says("")
         await menu.says("2\r", "# " if target.user == "root" else "$ ")
-    assert b.portal.wishes[-1].resource == "9"
+    assert b.portal.wishes[-1].resource == "#9"
 
 
 async def test_leaving_at_any_question_leaves(b: Bench) -> None:

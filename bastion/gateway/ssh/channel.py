@@ -257,7 +257,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             if choice is None:
                 break
             visit = self._visit
-            wish = Wish(visit.person, visit.client, Front.SSH, str(choice.resource.id), choice.account)
+            wish = Wish(visit.person, visit.client, Front.SSH, f"#{choice.resource.id}", choice.account)
             try:
                 try:
                     self._session = await visit.admit(wish)
@@ -310,7 +310,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             while True:
                 line = (await console.ask("> ")).strip()
                 if line.isdecimal() and 1 <= int(line) <= len(choices):
-                    return str(choices[int(line) - 1].id)
+                    return f"#{choices[int(line) - 1].id}"
                 console.write(self._visit.say("menu_wrong") + "\n")
 
     async def _run(self, session: Session) -> None:

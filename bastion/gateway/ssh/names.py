@@ -1,20 +1,23 @@
 """What the user name of an SSH login says: who, to where, with which account. Pure.
 
 Read from the right, since a person's login may be an e-mail address while accounts and resources hold neither `@` nor
-`#`:
+`#`, but for the mark of a resource's number (`chen##8`, `chen@trops@#8`):
 
     name     = ticket | person "#" resource | person "@" account "@" resource | person
     person   = word | word "@" word
+    resource = word | "#" number
     ticket   = "ticket-" and at least 22 of A-Z a-z 0-9 _ -
 
 So one `@` alone belongs to an e-mail address (a person, who gets the menu); two or three end in account and resource.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 TICKET = re.compile(r"ticket-[A-Za-z0-9_-]{22,200}")
 WORD = re.compile(r"[^\s@#\x00-\x1f\x7f]{1,200}")
+NUMBER = re.compile(r"#[0-9]{1,15}")
+NUMBERED = re.compile(r"(.*[^@#][@#])#([0-9]{1,15})", re.DOTALL)
 
 
 class BadName(ValueError):
@@ -37,7 +40,8 @@ class Login:
     def __post_init__(self) -> None:
         parts = self.person.split("@")
         is_good = len(parts) <= 2 and all(WORD.fullmatch(part) for part in parts) and not _is_ticket(self.person)
-        for part in (self.resource, self.account):
+        resource = self.resource if NUMBER.fullmatch(self.resource) is None else self.resource[1:]
+        for part in (resource, self.account):
             is_good = is_good and (not part or WORD.fullmatch(part) is not None)
         if not is_good or (self.account and not self.resource):
             raise BadName(self.person)
@@ -52,6 +56,11 @@ def parse(name: str) -> Login | Ticket:
     """Raises BadName."""
     if _is_ticket(name):
         return Ticket(name)
+    if (numbered := NUMBERED.fullmatch(name)) is not None:
+        login = parse(numbered[1] + numbered[2])
+        if not isinstance(login, Login) or not login.resource:
+            raise BadName(name)
+        return replace(login, resource=f"#{login.resource}")
     person, mark, resource = name.rpartition("#")
     if mark:
         if not resource:
