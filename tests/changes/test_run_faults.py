@@ -19,6 +19,7 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount
+from changes import states
 from changes.models import Change, ChangeAsset, ChangeEntry, ChangeState, OperationRun, RunState
 from changes.services import clouds, drafting, executing, running, runs
 from changes.timeline import sentence
@@ -208,6 +209,26 @@ def test_only_a_backup_runs_while_the_gates_are_open(
     set_to(change, ChangeState.PREPARING)
     assert carry_out(change, chen, driver, backup=True).state == RunState.VERIFIED
     assert change.backups.count() == 2
+
+
+def test_the_backup_that_a_change_itself_is_waits_for_its_approval(
+    incident: Incident, web: Asset, chen: User, driver: Driver
+) -> None:
+    change = draft(incident, chen, web, operation="manual-backup", fields={"method": "snapshot", "keep_days": 7})
+    set_to(change, ChangeState.PREPARING)
+    (own_run,) = runs.plan(change=change, actor=chen, now=driver.moment)
+    assert not runs.may_start(own_run, verbs_of(change))
+    with pytest.raises(DomainError) as refusal:
+        runs.start(run=own_run, actor=chen, now=driver.moment)
+    assert refusal.value.code == "wrong_state"
+    (gate_run,) = runs.plan(change=change, actor=chen, now=driver.moment, backup=True)
+    assert gate_run.pk != own_run.pk
+    assert runs.may_start(gate_run, verbs_of(change))
+    runs.start(run=gate_run, actor=chen, now=driver.moment)
+
+
+def verbs_of(change: Change) -> list[states.Verb]:
+    return states.verbs(change.stage, states.Side.PROVIDER)
 
 
 def test_nothing_is_sent_for_what_was_rewritten_since_the_dry_run(
