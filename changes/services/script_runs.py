@@ -104,8 +104,13 @@ def named_by(change: Change) -> tuple[ScriptVersion, dict[str, str]]:
         given = parse_values(str(change.fields.get("parameters", "")))
     except BadScript as fault:
         raise DomainError(fault_text(fault.code, fault.detail), code=fault.code) from None
-    version = script_library.find(code, number, customer_id=change.customer_id, told_at=change.risk_told_at)
+    version = script_library.find(code, number, customer_id=change.customer_id, told_at=_told_at(change))
     return version, checked(version, given)
+
+
+def _told_at(change: Change) -> datetime | None:
+    """When the customer was told what is run; of a standard change that was when its template was put before it."""
+    return change.risk_told_at if change.template is None else change.template.created_at
 
 
 def checked(version: ScriptVersion, given: Mapping[str, object]) -> dict[str, str]:
