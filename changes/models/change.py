@@ -294,10 +294,15 @@ class Change(TenantModel):
         return self.operation == PORT_CLOSING
 
     @property
-    def patch(self) -> str:
-        """What two changes that bring the same patch have in common; "" for all others."""
+    def is_patch(self) -> bool:
+        """By its operation, whatever its fields say: the gate of patches is shut for it (R150)."""
         entry = self.catalogue_entry
-        if entry is None or not entry.is_patch:
+        return entry is not None and entry.is_patch
+
+    @property
+    def patch(self) -> str:
+        """What two changes that bring the same patch have in common; "" for all others, and where it is not named."""
+        if not self.is_patch:
             return ""
         return " ".join(str(self.fields.get("patch", "")).upper().split())
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from accounts.models import Contact, ProviderContact, Role, User
 from changes import approval, messages
-from changes.catalogue import Duty, Risk, route
+from changes.catalogue import Duty, Needs, Risk, route
 from changes.models import ApprovalLevel, Change, ChangeKind, ChangeState
 from changes.services import facts
 from changes.services.marks import Kind, finish, write
@@ -54,11 +54,14 @@ def silence(change: Change, *, now: datetime) -> None:
     )
 
 
-def deciders(duty: Duty, change: Change, barred: Collection[int]) -> list[int]:
-    """Who may decide at a level today, by id: whoever is named for it, else a manager; of ours nobody of `barred`."""
+def deciders(duty: Duty, needs: Needs, change: Change, barred: Collection[int]) -> list[int]:
+    """Who may decide at a level today, by id: whoever is named for it, else a manager; of ours nobody of `barred`.
+
+    Where all of the customer's have to say yes, both its project managers are asked: who is away lets a delegate speak.
+    """
     customer = change.customer_id
     if duty is Duty.CUSTOMER:
-        return customer_managers(customer)
+        return customer_managers(customer, both=needs is Needs.ALL)
     named = {Duty.OWNER: ProviderContact.Kind.PROJECT_OWNER, Duty.SECURITY: ProviderContact.Kind.SECURITY}
     people: list[int] = []
     if duty in named:
@@ -68,7 +71,8 @@ def deciders(duty: Duty, change: Change, barred: Collection[int]) -> list[int]:
 
 
 def customer_managers(customer_id: int, *, both: bool = False) -> list[int]:
-    """The first project manager, or the second when the first is away (R180); `both` when nobody answered."""
+    """The first project manager, or the second when the first is away (R180); `both` when nobody answered, or both
+    are needed."""
     kinds = (Contact.Kind.FIRST_PM, Contact.Kind.SECOND_PM)
     rows = Contact.objects.filter(customer=customer_id, kind__in=kinds, user__is_active=True).order_by("kind")
     contacts = list(rows)
@@ -96,7 +100,7 @@ def _ask(change: Change, now: datetime) -> None:
                 position=position,
                 duty=step.duty,
                 needs=step.needs,
-                deciders=deciders(step.duty, change, change.authors),
+                deciders=deciders(step.duty, step.needs, change, change.authors),
             )
             for position, step in enumerate(steps)
         )
@@ -110,7 +114,7 @@ def _ask(change: Change, now: datetime) -> None:
 def open_level(change: Change, level: ApprovalLevel, barred: Collection[int], *, now: datetime) -> None:
     """It is their turn: they are told, and reminded when they do not answer."""
     patience = EMERGENCY_PATIENCE if change.kind == ChangeKind.EMERGENCY else PATIENCE
-    level.deciders = deciders(Duty(level.duty), change, barred)
+    level.deciders = deciders(Duty(level.duty), Needs(level.needs), change, barred)
     level.asked_at, level.due_at = now, now + patience
     level.save(update_fields=["deciders", "asked_at", "due_at"])
     remind_at(level, level.due_at)

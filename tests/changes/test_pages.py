@@ -344,7 +344,7 @@ def test_the_api_takes_a_change_through_its_gates(
         "title": "Raise the limit",
         "details": {"what": "fs.file-max"},
         "assets": [web.pk],
-        "risk": "medium",
+        "risk": "high",
         "plan": "sysctl",
         "rollback": "sysctl",
     }
