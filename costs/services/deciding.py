@@ -192,6 +192,7 @@ def _request(proposal: SavingProposal, operation: Operation, actor: User, now: d
             operation=operation.code,
             risk=Danger.DANGEROUS if operation.risk is Risk.DANGEROUS else Danger.NORMAL,
             billing=operation.billing,
+            owes_change=True,
         ),
     )
     incident = acknowledge(incident=incident, actor=actor, now=now)
