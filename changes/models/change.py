@@ -113,6 +113,10 @@ class TemplateAsset(TenantModel):
         return f"{self.template_id} → {self.asset_id}"
 
 
+REVIEW_DUE = Q(kind=ChangeKind.EMERGENCY, state__in=sorted(states.REVIEWED), reviewed_at=None)
+"""Emergencies that are over and were not looked at again, as `Change.needs_review` says of one."""
+
+
 class ChangeQuerySet(TenantQuerySet["Change"]):
     def pending(self) -> Self:
         return self.filter(state__in=sorted(states.PENDING))
@@ -285,8 +289,7 @@ class Change(TenantModel):
     @property
     def needs_review(self) -> bool:
         """An emergency is looked at again when it is over (R93)."""
-        over = self.stage in (states.State.CLOSED, states.State.FAILED, states.State.ROLLED_BACK)
-        return self.kind == ChangeKind.EMERGENCY and over and self.reviewed_at is None
+        return self.kind == ChangeKind.EMERGENCY and self.stage in states.REVIEWED and self.reviewed_at is None
 
     @property
     def closes_ports(self) -> bool:

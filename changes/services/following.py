@@ -16,6 +16,7 @@ from timers import services as timers
 
 DECIDE_TASK: Final = "changes.remind_of_decision"
 OVERRUN_TASK: Final = "changes.window_is_over"
+REVIEW_TASK: Final = "changes.remind_of_review"
 SILENCE_TASK: Final = "monitoring.follow_change"
 """The floor above silences the assets of a change; it is woken by name."""
 PATIENCE: Final = timedelta(hours=24)
@@ -135,6 +136,24 @@ def remind_at(level: ApprovalLevel, at: datetime) -> None:
 def forget(level: ApprovalLevel) -> None:
     """Nobody is reminded of it any more."""
     timers.cancel(prefix=f"change:{level.change_id}:level:{level.pk}.")
+
+
+def review_later(change: Change, *, now: datetime) -> None:
+    """An emergency that is over is looked at again; who forgets it is reminded every day."""
+    if change.needs_review:
+        timers.set(
+            key=_review_key(change),
+            due_at=now + PATIENCE,
+            task=REVIEW_TASK,
+            args={"change_id": change.pk},
+            customer=change.customer_id,
+        )
+    else:
+        timers.cancel(prefix=_review_key(change))
+
+
+def _review_key(change: Change) -> str:
+    return f"change-review:{change.pk}:"
 
 
 def names(people: list[int]) -> list[str]:

@@ -24,7 +24,7 @@ from changes.models.runs import settled_steps
 from changes.operations.executable import Executable, Job, Refused, Step, with_tokens
 from changes.permissions import may_ever
 from changes.run_words import problem_text
-from changes.services import clouds, script_runs
+from changes.services import clouds, script_runs, windows
 from changes.services.marks import allowed, hold
 from changes.states import Verb
 from notify import live
@@ -206,6 +206,8 @@ def start(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
             % {"number": change.number},
             code="rewritten",
         )
+    if verb_of(run) is Verb.RUN:
+        windows.must_not_be_over(change, now)
     clouds.operations_key(run.cloud_account)
     run.state, run.started_by, run.started_at, run.next_at = RunState.RUNNING, actor, now, None
     try:

@@ -26,7 +26,7 @@ from changes.operation_forms import form_field
 from changes.permissions import may_ever, side_of
 from changes.script_words import fault_text, problem_text
 from changes.scripts import BadScript, as_text, command, parse, parse_values
-from changes.services import script_library, transports
+from changes.services import script_library, transports, windows
 from changes.services.marks import allowed, hold
 from changes.services.marks import write as write_entry
 from changes.services.transports import Ways
@@ -213,6 +213,7 @@ def start(*, run: ScriptRun, actor: User, now: datetime) -> ScriptRun:
     must_be_let(run, actor)
     if run.change is not None:
         _must_be_as_signed(run, run.change)
+        windows.must_not_be_over(run.change, now)
     if not run.hosts.filter(state=HostState.PLANNED).exists():
         raise DomainError(_("None of the hosts can be reached. Nothing was sent."), code="no_hosts")
     run.state, run.started_by, run.started_at = State.RUNNING, actor, now
@@ -245,6 +246,8 @@ def go_on(*, run: ScriptRun, actor: User, now: datetime) -> ScriptRun:
     _may(actor)
     _must_be(run, State.PAUSED)
     must_be_let(run, actor)
+    if run.change is not None:
+        windows.must_not_be_over(run.change, now)
     run.state, run.problem_code, run.wants_pause, run.wants_stop = State.RUNNING, "", False, False
     run.forgiven = failures(run)
     run.save()

@@ -14,7 +14,7 @@ from accounts.errors import DomainError
 from accounts.models import Contact, Customer, ProviderContact, Role, User
 from accounts.windows import Once
 from assets.models import Asset
-from changes.models import ApprovalLevel, Change, ChangeEntry, ChangeKind, ChangeState
+from changes.models import REVIEW_DUE, ApprovalLevel, Change, ChangeEntry, ChangeKind, ChangeState
 from changes.services import (
     approving,
     confirming,
@@ -359,7 +359,7 @@ def test_only_a_manager_puts_a_change_below_the_class_of_its_operation_and_says_
         lower = content(web, operation="linux-kernel", risk="low")
         drafting.edit(change=own, content=lower, actor=chen, now=NOW)
     lowered = draft(incident, lin, web, operation="linux-kernel", risk="medium", reason="On a machine that is empty")
-    for change, words in ((own, "风险等级：高"), (lowered, "风险等级：中（服务目录：高）")):
+    for change, words in ((own, "风险等级：高风险"), (lowered, "风险等级：中风险（服务目录：高风险）")):
         drafting.submit(change=change, actor=chen, now=NOW)
         asked = confirming.tell_risk(change=change, text="It may restart", actor=chen, now=NOW)
         assert asked is not None
@@ -460,11 +460,20 @@ def test_an_emergency_begins_on_a_managers_word_and_is_reviewed_afterwards(
     executing.roll_back(change=urgent, result="As before, checked", actor=chen, now=NOW + 3 * MINUTE)
     urgent.refresh_from_db()
     assert urgent.needs_review
+    assert urgent in Change.objects.filter(REVIEW_DUE)
+    reminders = Delivery.objects.filter(user=lin, key__contains=f"change:{urgent.pk}:review:")
+    sweep(NOW + 24 * HOUR)
+    assert not reminders.exists(), "a day has not passed since it was over"
+    for day in (1, 2):
+        sweep(NOW + day * 24 * HOUR + HOUR)
+        assert reminders.filter(key__contains=f"{NOW + day * 24 * HOUR + HOUR:%Y%m%d%H%M}").exists(), day
     with pytest.raises(PermissionDenied):
         executing.review(change=urgent, words="Fine", actor=chen, now=NOW + HOUR)
     executing.review(change=urgent, words="It was one", actor=lin, now=NOW + HOUR)
     urgent.refresh_from_db()
     assert not urgent.needs_review
+    assert urgent not in Change.objects.filter(REVIEW_DUE)
+    assert not Timer.objects.pending().filter(key__startswith=f"change-review:{urgent.pk}:").exists()
 
 
 def test_the_customer_alone_signs_off_and_may_object(
@@ -541,6 +550,25 @@ def test_a_request_authorises_only_once_it_is_accepted(in_jia: Customer, web: As
     change = draft(asked, chen, web)
     drafting.submit(change=change, actor=chen, now=NOW)
     assert states_of(change) == ("preparing", "authorised")
+
+
+def test_a_closed_change_settles_what_its_request_owed(in_jia: Customer, web: Asset, chen: User, alice: User) -> None:
+    from incidents.services import acknowledge, requests  # noqa: PLC0415 - only this test needs them
+
+    wanted = requests.Wanted(operation="windows-role", owes_change=True)
+    asked = requests.raise_request(
+        customer=in_jia, title="Queue", description="", assets=[], wanted=wanted, actor=alice, now=NOW
+    )
+    acknowledge(incident=asked, actor=chen, now=NOW)
+    requests.accept(incident=asked, words="", actor=chen, now=NOW)
+    requests.begin(incident=asked, actor=chen, now=NOW)
+    change = draft(asked, chen, web)
+    with pytest.raises(DomainError) as refusal:
+        requests.finish(incident=asked, words="Done", actor=chen, now=NOW)
+    assert refusal.value.code == "change_missing"
+    Change.objects.filter(pk=change.pk).update(state=State.CUSTOMER_TEST, begun_at=NOW)
+    executing.sign_off(change=change, words="", actor=alice, now=NOW)
+    assert requests.finish(incident=asked, words="Done", actor=chen, now=NOW).phase == "done"
 
 
 def test_a_standard_change_is_signed_once_and_used_again(

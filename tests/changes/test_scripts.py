@@ -514,6 +514,16 @@ def test_what_a_change_names_must_be_there(change: Change, chen: User, fields: d
     assert refused.value.code == code
 
 
+def test_no_script_is_started_after_the_window(change: Change, chen: User) -> None:
+    run = script_runs.plan_for_change(change=change, pace=Pace(), actor=chen, now=NOW)
+    set_to(change, ChangeState.EXECUTING)
+    Change.objects.filter(pk=change.pk).update(starts_at=NOW - timedelta(hours=2), ends_at=NOW)
+    with pytest.raises(DomainError) as refused:
+        script_runs.start(run=run, actor=chen, now=NOW)
+    assert refused.value.code == "window_over"
+    script_runs.start(run=run, actor=chen, now=NOW - timedelta(minutes=1))
+
+
 def test_a_standard_change_runs_the_version_that_there_was_when_its_template_was_signed(
     incident: Incident, web: Asset, chen: User, lin: User
 ) -> None:
