@@ -16,12 +16,20 @@ FOR_EVER: Final = -1
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """`days` count from Monday, 0, and `hour` is Beijing's; `log_backup` None: the product has no such thing."""
+    """`days` count from Monday, 0, and `hour` is Beijing's; `log_backup` None: the product has no such thing.
+
+    `also`: the further hours of one that backs up several times a day.
+    """
 
     days: frozenset[int]
     hour: int
     keep_days: int
     log_backup: bool | None = None
+    also: frozenset[int] = frozenset()
+
+    @property
+    def hours(self) -> frozenset[int]:
+        return self.also | {self.hour}
 
 
 class Difference(StrEnum):
@@ -40,7 +48,7 @@ def differences(agreed: Policy, there: Policy | None) -> tuple[Difference, ...]:
     found = []
     if not agreed.days <= there.days:
         found.append(Difference.DAYS)
-    if agreed.hour != there.hour:
+    if agreed.hour not in there.hours:
         found.append(Difference.HOUR)
     if there.keep_days != FOR_EVER and there.keep_days < agreed.keep_days:
         found.append(Difference.KEPT)
@@ -50,13 +58,13 @@ def differences(agreed: Policy, there: Policy | None) -> tuple[Difference, ...]:
 
 
 def weakest(policies: Sequence[Policy]) -> Policy | None:
-    """Of several disks what holds for all of them: the days in common, the shortest keeping."""
+    """Of several disks what holds for all of them: the days and hours in common, the shortest keeping."""
     if not policies:
         return None
     days = frozenset.intersection(*(policy.days for policy in policies))
-    hours = {policy.hour for policy in policies}
+    hours = sorted(frozenset.intersection(*(policy.hours for policy in policies)))
     kept = [policy.keep_days for policy in policies if policy.keep_days != FOR_EVER]
-    return Policy(days, hours.pop() if len(hours) == 1 else -1, min(kept, default=FOR_EVER))
+    return Policy(days, hours[0] if hours else -1, min(kept, default=FOR_EVER), also=frozenset(hours[1:]))
 
 
 def of_rds(said: Mapping[str, str]) -> Policy:
@@ -76,9 +84,10 @@ def of_rds(said: Mapping[str, str]) -> Policy:
 def of_ecs(said: Mapping[str, str]) -> Policy:
     """DescribeAutoSnapshotPolicyEx: weekdays and hours as JSON lists of texts, already in Beijing's time (UTC+8)."""
     days = frozenset((int(day) - 1) % 7 for day in _listed(said.get("RepeatWeekdays", "")))
-    hours = [int(hour) for hour in _listed(said.get("TimePoints", ""))]
+    hours = sorted({int(hour) for hour in _listed(said.get("TimePoints", ""))})
     kept = said.get("RetentionDays", "")
-    return Policy(days, hours[0] if hours else 0, int(kept) if kept.lstrip("-").isdecimal() else 0)
+    keep_days = int(kept) if kept.lstrip("-").isdecimal() else 0
+    return Policy(days, hours[0] if hours else 0, keep_days, also=frozenset(hours[1:]))
 
 
 def _listed(text: str) -> list[str]:

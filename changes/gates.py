@@ -150,7 +150,9 @@ _NEEDED: Final = {
         Gate.SCHEDULED,
     ),
     Kind.STANDARD: (Gate.AUTHORISED, Gate.PATCH_PROVEN, Gate.BACKED_UP, Gate.SCHEDULED),
-    Kind.EMERGENCY: (Gate.AUTHORISED, Gate.RISK_TOLD, Gate.CONFIRMED, Gate.BACKED_UP, Gate.APPROVED),
+    Kind.EMERGENCY: (
+        Gate.AUTHORISED, Gate.RISK_TOLD, Gate.CONFIRMED, Gate.PATCH_PROVEN, Gate.BACKED_UP, Gate.APPROVED,
+    ),
 }  # fmt: skip
 
 

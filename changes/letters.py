@@ -4,8 +4,8 @@ from django.conf import settings
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from changes.catalogue import operations
-from changes.models import Change, ChangeTemplate
+from changes.catalogue import Risk, operations
+from changes.models import Change, ChangeRisk, ChangeTemplate
 from changes.words import said
 
 
@@ -22,6 +22,7 @@ def confirmation_text(change: Change) -> str:
         parts = [
             _("Change %(number)s: %(title)s") % facts,
             change.operation if entry is None else said(entry.name),
+            _("Risk class: %(risk)s") % {"risk": _class_of(change)},
             "\n".join(details),
             _("On: %(assets)s") % {"assets": assets} if assets else "",
             _("Reason: %(text)s") % {"text": change.reason} if change.reason else "",
@@ -43,6 +44,14 @@ def confirmation_text(change: Change) -> str:
         return "\n\n".join(part for part in parts if part)
 
 
+def _class_of(change: Change) -> str:
+    """Also the catalogue's own, where a manager put the change in a lower one."""
+    entry, own = change.catalogue_entry, change.get_risk_display()
+    if entry is None or list(Risk).index(Risk(change.risk)) >= list(Risk).index(entry.risk):
+        return own
+    return _("%(risk)s (the catalogue says: %(catalogue)s)") % {"risk": own, "catalogue": ChangeRisk(entry.risk).label}
+
+
 def _waived(sentence: str, why: str) -> str:
     return sentence % {"text": why} if why else ""
 
@@ -56,6 +65,7 @@ def template_text(template: ChangeTemplate) -> str:
             [
                 _("Standard change: %(name)s") % {"name": template.name},
                 template.operation if entry is None else said(entry.name),
+                *([] if entry is None else [_("Risk class: %(risk)s") % {"risk": ChangeRisk(entry.risk).label}]),
                 _("On: %(assets)s") % {"assets": assets},
                 _("Plan:\n%(text)s") % {"text": template.plan},
                 _("Way back:\n%(text)s") % {"text": template.rollback},

@@ -152,6 +152,16 @@ def missed_window(change: Change, *, now: datetime) -> None:
     _tell(change, _key(change, "missed"), _ours(change, now), text, now=now)
 
 
+def review_wanted(change: Change, managers: Iterable[int], *, now: datetime) -> None:
+    def text() -> tuple[str, str]:
+        return _("%(number)s was an emergency: please review it") % {"number": change.number}, _lines(
+            f"{change.customer}", change.title, change.result[:EXCERPT]
+        )
+
+    people = User.objects.filter(pk__in=list(managers))
+    _tell(change, f"change:{change.pk}:review:{now:%Y%m%d%H%M}", people, text, now=now, channels=BY_MAIL)
+
+
 def _ours(change: Change, now: datetime) -> list[User]:
     return duty.first_to_know(customer_id=change.customer_id, assignee=change.owner, at=now)
 

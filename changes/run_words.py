@@ -32,10 +32,18 @@ PROBLEMS: Final[Mapping[str, str | Promise]] = {
     "none_left": gettext_lazy("No server would be left behind the load balancer."),
     "foreign_server": gettext_lazy("A server is not one of this cloud account."),
     "too_many": gettext_lazy("Name one to twenty servers."),
+    "no_port": gettext_lazy(
+        "The platform puts servers behind the load balancer as a whole, not at one port: leave the port out, or an "
+        "engineer does it by hand."
+    ),
     "record_there": gettext_lazy("The record is there already."),
     "record_not_one": gettext_lazy("Not exactly one record fits."),
+    "no_priority": gettext_lazy("A mail server's record needs its MX priority."),
     "own_user": gettext_lazy("The platform itself works with a key of this user."),
     "backup_runs": gettext_lazy("A backup is running already."),
+    "cannot_keep": gettext_lazy(
+        "The cloud takes how long a backup is kept of MySQL only, 7 to 730 days: an engineer makes this one by hand."
+    ),
     "no_parameter": gettext_lazy("The instance has no such parameter."),
     "not_as_shown": gettext_lazy("The cloud is not as it was at the dry run: make a new one. Nothing was changed."),
     "not_executing": gettext_lazy("The change is not being carried out any more."),

@@ -81,6 +81,8 @@ RUNNING: Final = frozenset({State.EXECUTING, State.CUSTOMER_TEST})
 OPEN: Final = PENDING | RUNNING | {State.FAILED}
 """Somebody still owes something."""
 DONE: Final = frozenset({State.CLOSED, State.ROLLED_BACK, State.CANCELLED})
+REVIEWED: Final = frozenset({State.CLOSED, State.FAILED, State.ROLLED_BACK})
+"""An emergency that has come so far is looked at again."""
 EVERY: Final = frozenset(State)
 LOOKED_BACK: Final = timedelta(days=1)
 """What was changed so shortly before an incident is shown on it."""
@@ -103,7 +105,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.ATTACH, EVERY, None, _BOTH),
     Transition(Verb.TAKE, OPEN, None, _PROVIDER),
     Transition(Verb.DECIDE, GATED, None, _BOTH),
-    Transition(Verb.SCHEDULE, GATED, None, _PROVIDER),
+    # While the work goes on its end alone may be moved.
+    Transition(Verb.SCHEDULE, GATED | _EXECUTING, None, _PROVIDER),
     Transition(Verb.BEGIN, frozenset({State.READY}), State.EXECUTING, _PROVIDER),
     # A dry run only reads.
     Transition(Verb.DRY_RUN, PENDING | _EXECUTING, None, _PROVIDER),
@@ -119,7 +122,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.SIGN_OFF, _TESTED_BY_CUSTOMER, State.CLOSED, _CUSTOMER),
     Transition(Verb.OBJECT, _TESTED_BY_CUSTOMER, State.FAILED, _CUSTOMER),
     Transition(Verb.CANCEL, PENDING, State.CANCELLED, _BOTH),
-    Transition(Verb.REVIEW, frozenset({State.CLOSED, State.FAILED, State.ROLLED_BACK}), None, _PROVIDER),
+    Transition(Verb.REVIEW, REVIEWED, None, _PROVIDER),
     Transition(Verb.COMMENT, EVERY, None, _BOTH),
 )
 

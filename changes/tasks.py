@@ -38,6 +38,11 @@ def window_is_over(*, due_at: datetime, now: datetime, change_id: int) -> None:
     executing.window_is_over(change_id=change_id, now=now)
 
 
+@shared_task(name=following.REVIEW_TASK, queue="default")
+def remind_of_review(*, due_at: datetime, now: datetime, change_id: int) -> None:
+    executing.remind_of_review(change_id=change_id, now=now)
+
+
 # The queue `automation` has a process of its own, with threads: Celery's time limits do not hold there. Every wait of a
 # turn is bounded in seconds by itself; the leases of `OperationRun` and `ScriptRun` outlast them all.
 @shared_task(name=runs.ADVANCE_TASK, queue="automation")

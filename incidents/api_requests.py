@@ -38,7 +38,7 @@ class RequestFilter(IncidentFilter):
 class WantedSerializer(serializers.ModelSerializer[ServiceRequest]):
     class Meta:
         model = ServiceRequest
-        fields = ("operation", "fields", "wished_at", "risk", "billing", "is_out_of_scope")
+        fields = ("operation", "fields", "wished_at", "risk", "billing", "is_out_of_scope", "owes_change")
         read_only_fields = fields
 
 
@@ -85,6 +85,13 @@ class RequestReasonSerializer(Said):
 
 class DoneSerializer(Said):
     words = serializers.CharField(max_length=8000)
+    without_change = serializers.CharField(
+        max_length=1000,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Needed where the operation changes something and no change of the request is closed (owes_change).",
+    )
 
 
 class LineSerializer(serializers.Serializer[Any]):
@@ -141,7 +148,12 @@ class RequestViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantVie
             title=said["title"],
             description=said["description"],
             assets=assets,
-            wanted=Wanted(operation=said["operation"], fields=said["details"], wished_at=said["wished_at"]),
+            wanted=Wanted(
+                operation=said["operation"],
+                fields=said["details"],
+                wished_at=said["wished_at"],
+                owes_change=bool(said["operation"]),  # the catalogue stands upstairs: whoever finishes it says so
+            ),
             source=Incident.Source.API,
             **self.who(),
         )

@@ -90,6 +90,21 @@ class DoneForm(forms.Form):
         help_text=_("The customer reads this."),
     )
 
+    @classmethod
+    def of(cls, data: Any, incident: Incident) -> DoneForm:
+        """Where a change is still owed, it asks why there is none."""
+        form = cls(data)
+        if incident.request.owes_change:
+            form.fields["without_change"] = forms.CharField(
+                label=_("Why is there no change?"),
+                max_length=1000,
+                widget=forms.Textarea(attrs={"rows": 2}),
+                help_text=_(
+                    "This work changes something, and no change of this request is closed. The customer reads this."
+                ),
+            )
+        return form
+
 
 class QuoteForm(forms.Form):
     valid_until = forms.DateField(

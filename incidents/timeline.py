@@ -284,6 +284,8 @@ REQUEST_SENTENCES: dict[str, Callable[[], str]] = {
 
 
 def _request(data: Data) -> str:
+    if data.get("without_change"):
+        return _("finished the work; there is no change, because: %(reason)s") % {"reason": data["without_change"]}
     said = REQUEST_SENTENCES.get(str(data.get("what")))
     return said() if said else ""
 

@@ -216,13 +216,12 @@ def load(version: CalendarVersion) -> Calendar:
     )
 
 
-def current_version(customer: Customer) -> CalendarVersion | None:
+def current_version(customer: Customer | None) -> CalendarVersion | None:
     """The version in force for a customer: of their own calendar if they have one, else of the provider's."""
     versions = CalendarVersion.objects.select_related("calendar").order_by("-number")
-    return (
-        versions.filter(calendar__customer=customer).first()
-        or versions.filter(calendar__customer=None, calendar__name=DEFAULT_NAME).first()
-    )
+    return (versions.filter(calendar__customer=customer).first() if customer is not None else None) or versions.filter(
+        calendar__customer=None, calendar__name=DEFAULT_NAME
+    ).first()
 
 
 def for_term(term: SlaTerm) -> tuple[Calendar, CalendarVersion | None]:

@@ -10,6 +10,7 @@ from changes.models.approvals import (
 from changes.models.backups import BackupPolicy
 from changes.models.change import (
     PORT_CLOSING,
+    REVIEW_DUE,
     Change,
     ChangeAsset,
     ChangeEntry,
@@ -32,6 +33,7 @@ from changes.models.windows import ChangeWindow
 
 __all__ = [
     "PORT_CLOSING",
+    "REVIEW_DUE",
     "ApprovalDuty",
     "ApprovalLevel",
     "ApprovalNeeds",

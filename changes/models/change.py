@@ -113,6 +113,10 @@ class TemplateAsset(TenantModel):
         return f"{self.template_id} → {self.asset_id}"
 
 
+REVIEW_DUE = Q(kind=ChangeKind.EMERGENCY, state__in=sorted(states.REVIEWED), reviewed_at=None)
+"""Emergencies that are over and were not looked at again, as `Change.needs_review` says of one."""
+
+
 class ChangeQuerySet(TenantQuerySet["Change"]):
     def pending(self) -> Self:
         return self.filter(state__in=sorted(states.PENDING))
@@ -285,8 +289,7 @@ class Change(TenantModel):
     @property
     def needs_review(self) -> bool:
         """An emergency is looked at again when it is over (R93)."""
-        over = self.stage in (states.State.CLOSED, states.State.FAILED, states.State.ROLLED_BACK)
-        return self.kind == ChangeKind.EMERGENCY and over and self.reviewed_at is None
+        return self.kind == ChangeKind.EMERGENCY and self.stage in states.REVIEWED and self.reviewed_at is None
 
     @property
     def closes_ports(self) -> bool:
@@ -294,10 +297,15 @@ class Change(TenantModel):
         return self.operation == PORT_CLOSING
 
     @property
-    def patch(self) -> str:
-        """What two changes that bring the same patch have in common; "" for all others."""
+    def is_patch(self) -> bool:
+        """By its operation, whatever its fields say: the gate of patches is shut for it (R150)."""
         entry = self.catalogue_entry
-        if entry is None or not entry.is_patch:
+        return entry is not None and entry.is_patch
+
+    @property
+    def patch(self) -> str:
+        """What two changes that bring the same patch have in common; "" for all others, and where it is not named."""
+        if not self.is_patch:
             return ""
         return " ".join(str(self.fields.get("patch", "")).upper().split())
 

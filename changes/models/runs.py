@@ -65,6 +65,9 @@ class OperationRun(TenantModel):
     region = models.CharField(_("region"), max_length=40, blank=True)
     operation = models.CharField(_("operation"), max_length=40)
     fields: Any = models.JSONField(default=dict, blank=True)
+    is_backup = models.BooleanField(
+        default=False, help_text=_("Not the change's own operation, but the backup that its gate waits for.")
+    )
     undoes = models.ForeignKey("self", on_delete=models.PROTECT, related_name="undoings", null=True, blank=True)
     revision = models.PositiveIntegerField(help_text=_("Of the change, when it was planned."))
     token = models.CharField(max_length=32, unique=True)

@@ -22,6 +22,8 @@ from changes.operations.executable import (
 
 DEFAULT_TTL = "600"
 _KEPT = ("RR", "Type", "Value", "TTL")
+_ALSO = ("Line", "Priority")
+"""The line that a record answers on, and the order of mail servers: who does not say them anew gets the usual ones."""
 
 
 def fits(fields: Fields) -> bool:
@@ -41,17 +43,26 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     if action == "add":
         if same:
             raise Refused("record_there")
-        return (_add(domain, wanted),)
+        if wanted["Type"] == "MX" and not job.said("priority"):
+            raise Refused("no_priority")
+        return (_add(domain, {**wanted, **_priority(job, wanted)}),)
     chosen = same if action == "delete" else found
     if len(chosen) != 1:
         raise Refused("record_not_one", str(len(chosen)))
-    before = {"DomainName": domain, **{name: text(chosen[0], name) for name in _KEPT}}
+    also = {name: text(chosen[0], name) for name in _ALSO if text(chosen[0], name)}
+    before = {"DomainName": domain, **{name: text(chosen[0], name) for name in _KEPT}, **also}
     record_id = text(chosen[0], "RecordId")
     if action == "delete":
         return (Step("Alidns", "DeleteDomainRecord", {"RecordId": record_id}, Repeat.HARMLESS, before=before),)
-    if same and text(same[0], "TTL") == wanted["TTL"]:
+    wanted |= {**also, **_priority(job, wanted)}
+    if all(text(chosen[0], name) == value for name, value in wanted.items()):
         raise Refused("is_so_already", wanted["Value"])
     return (Step("Alidns", "UpdateDomainRecord", {"RecordId": record_id, **wanted}, Repeat.HARMLESS, before=before),)
+
+
+def _priority(job: Job, wanted: Mapping[str, str]) -> dict[str, str]:
+    """Of mail servers only."""
+    return {"Priority": job.said("priority")} if wanted["Type"] == "MX" and job.said("priority") else {}
 
 
 def _records(cloud: Cloud, domain: str, rr: str, kind: str) -> list[Row]:
@@ -62,7 +73,7 @@ def _records(cloud: Cloud, domain: str, rr: str, kind: str) -> list[Row]:
 
 
 def _add(domain: str, record: Mapping[str, str]) -> Step:
-    params = {"DomainName": domain, **{name: record[name] for name in _KEPT}}
+    params = {"DomainName": domain, **{name: record[name] for name in (*_KEPT, *_ALSO) if name in record}}
     return Step(
         "Alidns", "AddDomainRecord", params, Repeat.HARMLESS, keeps=("RecordId",), before={"DomainName": domain}
     )
@@ -73,9 +84,11 @@ def look(cloud: Cloud, job: Job, step: Step) -> Seen:
     wanted = step.before if is_gone else step.params
     found = _records(cloud, step.before["DomainName"], wanted["RR"], wanted["Type"])
     if is_gone:
-        return ABSENT if any(text(row, "Value") == wanted["Value"] for row in found) else DONE
+        compared = [name for name in ("Value", "Line") if name in wanted]
+        is_there = any(all(text(row, name) == wanted[name] for name in compared) for row in found)
+        return ABSENT if is_there else DONE
     for row in found:
-        if all(text(row, name) == wanted[name] for name in ("Value", "TTL")):
+        if all(text(row, name) == wanted[name] for name in ("Value", "TTL", *_ALSO) if name in wanted):
             return Seen(DONE.progress, 100, "", {"RecordId": text(row, "RecordId")})
     return ABSENT
 
@@ -89,7 +102,8 @@ def undo(steps: Sequence[Step]) -> tuple[Step, ...]:
         return (
             Step("Alidns", "DeleteDomainRecord", {"RecordId": step.result["RecordId"]}, Repeat.HARMLESS, before=before),
         )
-    params = {"RecordId": step.params["RecordId"], **{name: step.before[name] for name in _KEPT}}
+    kept = {name: step.before[name] for name in (*_KEPT, *_ALSO) if name in step.before}
+    params = {"RecordId": step.params["RecordId"], **kept}
     return (Step("Alidns", "UpdateDomainRecord", params, Repeat.HARMLESS, before={**step.before}),)
 
 
@@ -97,7 +111,7 @@ OPERATION = Executable(
     code="dns.record",
     words=Words("Change a DNS record", "变更 DNS 记录"),
     serves=frozenset({"dns-record"}),
-    reads=("action", "domain", "rr", "type", "value", "ttl"),
+    reads=("action", "domain", "rr", "type", "value", "ttl", "priority"),
     kinds=frozenset(),
     fits=fits,
     plan=plan,

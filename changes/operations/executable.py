@@ -135,7 +135,8 @@ class Executable:
     fits: Callable[[Fields], bool] = always
     """Whether it is what these answers ask for."""
     undo: Undo | None = None
-    """The calls that take it back, out of the calls that settled; none: there is no way back."""
+    """The calls that take it back, out of the calls that settled; none: there is no way back. Their client tokens are
+    set by whoever plans them (`with_tokens`)."""
     backs_up: str = ""
     """It is a backup, by this method of `BackupRecord`."""
     kept_as: str = ""
@@ -160,6 +161,17 @@ def all_are_done(look: Look) -> Verify:
 def client_token(token: str, place: int) -> str:
     """At most 64 ASCII characters (ECS API reference, "How to ensure idempotence")."""
     return f"{token}-{place}"
+
+
+def with_tokens(steps: Sequence[Step], token: str) -> tuple[Step, ...]:
+    """The calls of a way back with client tokens of its own run: of a token that was used already the cloud does
+    nothing more, so a second try would look as if it had been done."""
+    return tuple(
+        replace(step, params={**step.params, "ClientToken": client_token(token, place)})
+        if "ClientToken" in step.params
+        else step
+        for place, step in enumerate(steps, 1)
+    )
 
 
 def filled(step: Step, earlier: Sequence[Step]) -> Step:

@@ -64,8 +64,7 @@ def undo(steps: Sequence[Step]) -> tuple[Step, ...]:
     was_running = any(step.action == "StopInstance" for step in steps)
     if modified is None:
         return (ecs.start(job),)
-    token = f"{modified.params['ClientToken']}-undo"
-    params = {**modified.params, "InstanceType": modified.before["InstanceType"], "ClientToken": token}
+    params = {**modified.params, "InstanceType": modified.before["InstanceType"]}
     back = Step("Ecs", modified.action, params, Repeat.TOKEN)
     return (ecs.stop(job), back, ecs.start(job)) if was_running else (back,)
 

@@ -19,6 +19,7 @@ from changes.operations.executable import (
     percent_of,
 )
 
+KEPT_DAYS = range(7, 731)
 _METHODS = {"physical": "Physical", "logical": "Logical", "snapshot": "Snapshot"}
 
 
@@ -35,8 +36,22 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     if running := _running(cloud, job):
         raise Refused("backup_runs", text(running[0], "BackupJobId"))
     before = {"BackupIds": " ".join(text(row, "BackupId") for row in _backups(cloud, job))}
-    params = {**asked, "BackupMethod": _METHODS[job.said("method") or "physical"]}
+    params = {
+        **asked,
+        "BackupMethod": _METHODS[job.said("method") or "physical"],
+        **_kept(job, text(found[0], "Engine")),
+    }
     return (Step("Rds", "CreateBackup", params, Repeat.NEVER, keeps=("BackupJobId",), before=before),)
+
+
+def _kept(job: Job, engine: str) -> dict[str, str]:
+    """For how long (RDS API reference, CreateBackup); unsaid, as the instance's policy has it."""
+    said = job.said("keep_days")
+    if not said:
+        return {}
+    if engine.lower() != "mysql" or int(said) not in KEPT_DAYS:
+        raise Refused("cannot_keep", f"{engine}, {said}")
+    return {"BackupRetentionPeriod": said}
 
 
 def _running(cloud: Cloud, job: Job) -> list[Row]:
@@ -68,7 +83,7 @@ OPERATION = Executable(
     code="rds.backup",
     words=Words("Back the instance up", "备份实例"),
     serves=frozenset({"manual-backup"}),
-    reads=("method",),
+    reads=("method", "keep_days"),
     kinds=frozenset({"rds"}),
     fits=fits,
     plan=plan,

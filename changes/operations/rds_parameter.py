@@ -66,11 +66,7 @@ def undo(steps: Sequence[Step]) -> tuple[Step, ...]:
         Step(
             "Rds",
             "ModifyParameter",
-            {
-                **step.params,
-                "Parameters": json.dumps(dict(step.before)),
-                "ClientToken": f"{step.params['ClientToken']}-undo",
-            },
+            {**step.params, "Parameters": json.dumps(dict(step.before))},
             Repeat.TOKEN,
         )
         for step in steps

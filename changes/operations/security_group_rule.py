@@ -18,10 +18,12 @@ from changes.operations.executable import (
     Seen,
     Step,
     action_is,
+    all_are_done,
     client_token,
     last_is_done,
 )
 
+DEFAULT_PRIORITY = "1"
 _ADD = {"ingress": "AuthorizeSecurityGroup", "egress": "AuthorizeSecurityGroupEgress"}
 _REMOVE = {"ingress": "RevokeSecurityGroup", "egress": "RevokeSecurityGroupEgress"}
 _OPPOSITE = {**{_ADD[way]: _REMOVE[way] for way in _ADD}, **{_REMOVE[way]: _ADD[way] for way in _ADD}}
@@ -29,16 +31,25 @@ _OPPOSITE = {**{_ADD[way]: _REMOVE[way] for way in _ADD}, **{_REMOVE[way]: _ADD[
 
 def plan_add(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     way, params = _wanted(cloud, job)
-    if _has(cloud, way, params):
+    if _found(cloud, way, params):
         raise Refused("rule_there")
     return (Step("Ecs", _ADD[way], params, Repeat.TOKEN),)
 
 
 def plan_remove(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     way, params = _wanted(cloud, job)
-    if not _has(cloud, way, params):
+    found = _found(cloud, way, params)
+    if not found:
         raise Refused("rule_not_there")
-    return (Step("Ecs", _REMOVE[way], params, Repeat.TOKEN),)
+    return tuple(
+        Step(
+            "Ecs",
+            _REMOVE[way],
+            {**params, "Priority": priority, "ClientToken": client_token(job.token, place)},
+            Repeat.TOKEN,
+        )
+        for place, priority in enumerate(found, 1)
+    )
 
 
 def _wanted(cloud: Cloud, job: Job) -> tuple[str, dict[str, str]]:
@@ -55,39 +66,34 @@ def _wanted(cloud: Cloud, job: Job) -> tuple[str, dict[str, str]]:
         "PortRange": job.said("ports") if protocol in ("tcp", "udp") else "-1/-1",
         f"Ipv6{side}CidrIp" if ":" in cidr else f"{side}CidrIp": cidr,
         "Policy": "accept",
-        "Priority": "1",
+        "Priority": DEFAULT_PRIORITY,
         "Description": f"{job.label} {job.said('description')}".strip()[:512],
         "ClientToken": client_token(job.token, 1),
     }
     return way, params
 
 
-def _has(cloud: Cloud, way: str, params: Mapping[str, str]) -> bool:
+def _found(cloud: Cloud, way: str, params: Mapping[str, str]) -> list[str]:
+    """The priorities with which this rule stands in the group: to the cloud each of them is a rule of its own, and it
+    removes the one that is named with its priority."""
     asked = {"SecurityGroupId": params["SecurityGroupId"], "Direction": way}
     found = cloud.ask("Ecs", "DescribeSecurityGroupAttribute", asked)
     compared = [name for name in params if name.endswith("CidrIp") or name in ("IpProtocol", "PortRange", "Policy")]
-    return any(
-        all(text(row, name).lower() == params[name].lower() for name in compared)
+    return [
+        text(row, "Priority") or DEFAULT_PRIORITY
         for row in rows(found, "Permissions", "Permission")
-    )
+        if all(text(row, name).lower() == params[name].lower() for name in compared)
+    ]
 
 
 def look(cloud: Cloud, job: Job, step: Step) -> Seen:
     way = "egress" if step.action.endswith("Egress") else "ingress"
     is_wanted = step.action.startswith("Authorize")
-    return DONE if _has(cloud, way, step.params) is is_wanted else ABSENT
+    return DONE if (step.params["Priority"] in _found(cloud, way, step.params)) is is_wanted else ABSENT
 
 
 def undo(steps: Sequence[Step]) -> tuple[Step, ...]:
-    return tuple(
-        Step(
-            "Ecs",
-            _OPPOSITE[step.action],
-            {**step.params, "ClientToken": f"{step.params['ClientToken']}-undo"},
-            Repeat.TOKEN,
-        )
-        for step in steps
-    )
+    return tuple(Step("Ecs", _OPPOSITE[step.action], dict(step.params), Repeat.TOKEN) for step in steps)
 
 
 _READS = ("action", "group", "direction", "protocol", "ports", "cidr", "description")
@@ -113,6 +119,6 @@ REMOVE = Executable(
     fits=action_is("remove"),
     plan=plan_remove,
     look=look,
-    verify=last_is_done(look),
+    verify=all_are_done(look),
     undo=undo,
 )

@@ -31,11 +31,15 @@ def plan_add(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     wanted = [name for name in _servers(job) if name not in there]
     if not wanted:
         raise Refused("servers_there")
+    if job.said("port"):
+        raise Refused("no_port", job.said("port"))
     weight = job.said("weight") or DEFAULT_WEIGHT
     return (_step("AddBackendServers", job.provider_id, dict.fromkeys(wanted, weight)),)
 
 
 def plan_remove(cloud: Cloud, job: Job) -> tuple[Step, ...]:
+    if job.said("port"):
+        raise Refused("no_port", job.said("port"))
     there = _there(cloud, job.provider_id)
     wanted = {name: there[name] for name in _servers(job) if name in there}
     if not wanted:
@@ -84,7 +88,7 @@ def undo(steps: Sequence[Step]) -> tuple[Step, ...]:
     return tuple(Step("Slb", opposite[step.action], dict(step.params), Repeat.HARMLESS) for step in steps)
 
 
-_KINDS, _READS = frozenset({"slb"}), ("servers", "weight")
+_KINDS, _READS = frozenset({"slb"}), ("servers", "port", "weight")
 
 ADD = Executable(
     code="slb.backend_add",

@@ -137,6 +137,7 @@ def _plain(policy: Policy) -> dict[str, object]:
     return {
         "days": sorted(policy.days),
         "hour": policy.hour,
+        "also": sorted(policy.also),
         "keep_days": policy.keep_days,
         "log_backup": policy.log_backup,
     }

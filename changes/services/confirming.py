@@ -54,7 +54,7 @@ def tell_risk(*, change: Change, text: str, actor: User, now: datetime) -> Attes
 def _purpose(change: Change) -> Purpose:
     if change.closes_ports:
         return Purpose.PORT_CLOSING
-    return Purpose.PATCH if change.patch else Purpose.CHANGE
+    return Purpose.PATCH if change.is_patch else Purpose.CHANGE
 
 
 @transaction.atomic

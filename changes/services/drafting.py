@@ -110,7 +110,7 @@ def edit(*, change: Change, content: Content, actor: User, now: datetime, versio
     same_version(change, version)
     if change.kind == ChangeKind.STANDARD:
         raise DomainError(_("A standard change is carried out as it was approved."), code="standard")
-    _check(change.customer, content)
+    _check(change.customer, content, actor)
     before = as_data(change)
     _fill(change, content)
     change.save()
@@ -211,7 +211,7 @@ def as_data(change: Change) -> dict[str, object]:
 def _create(
     change: Change, customer: Customer, content: Content, *, incident: Incident | None, actor: User, now: datetime
 ) -> Change:
-    _check(customer, content)
+    _check(customer, content, actor)
     if incident is not None and incident.customer_id != customer.pk:
         raise DomainError(_("The incident is another customer's. Nothing was made."), code="other_customer")
     audit.hold(customer.pk)
@@ -242,16 +242,33 @@ def _touch(change: Change, assets: Iterable[Asset]) -> None:
     )
 
 
-def _check(customer: Customer, content: Content) -> None:
+def _check(customer: Customer, content: Content, actor: User) -> None:
     required(content.title, _("Please give it a title."))
     entry = _entry(content.operation)
     if not entry.changes_something:
         raise DomainError(_("This operation changes nothing: a service request is enough."), code="no_change")
     if content.risk not in ChangeRisk.values:
         raise DomainError(_("Please say how risky it is."), code="risk_missing")
+    _check_risk(content, entry, actor)
     check_assets(customer, content.assets, entry)
     if entry.kinds and not content.assets:
         raise DomainError(_("Please choose what it is done to."), code="no_assets")
+
+
+def _check_risk(content: Content, entry: Operation, actor: User) -> None:
+    """Who approves it goes by the class: less than the operation's own is a manager's word, with a reason (R93)."""
+    steps = list(Risk)
+    if steps.index(Risk(content.risk)) >= steps.index(entry.risk):
+        return
+    if not may_overrule(actor) or not content.reason.strip():
+        raise DomainError(
+            _(
+                "The catalogue puts this operation in the risk class “%(risk)s”. Only a service manager puts a change "
+                "of it in a lower one, and says why under “Reason”. Nothing was saved."
+            )
+            % {"risk": ChangeRisk(entry.risk).label},
+            code="risk_too_low",
+        )
 
 
 def check_assets(customer: Customer, assets: Iterable[Asset], entry: Operation) -> None:

@@ -19,6 +19,7 @@ from changes.permissions import may_ever, may_overrule
 from changes.services import facts, following, runs
 from changes.services.marks import Kind, allowed, finish, hold, required
 from changes.states import Verb
+from incidents.services import requests
 
 EMERGENCY_WINDOW: Final = timedelta(hours=2)
 """How long the alarms of an emergency's assets stay quiet when nobody named a window."""
@@ -85,6 +86,7 @@ def fail(*, change: Change, reason: str, actor: User, now: datetime) -> Change:
     change.finished_at = change.finished_at or now
     reason = required(reason, _("Please write what went wrong."))
     finish(change, Kind.FAILED, actor=actor, now=now, body=reason)
+    following.review_later(change, now=now)
     messages.failed(change, actor, reason, now=now)
     return change
 
@@ -100,6 +102,7 @@ def roll_back(*, change: Change, result: str, actor: User, now: datetime) -> Cha
     change.ended_at = now
     finish(change, Kind.ROLLED_BACK, actor=actor, now=now, body=change.result)
     following.stop(change, now=now)
+    following.review_later(change, now=now)
     messages.rolled_back(change, actor, now=now)
     return change
 
@@ -113,7 +116,10 @@ def sign_off(*, change: Change, words: str, actor: User, now: datetime) -> Chang
     change.state = ChangeState(transition.target or change.state)
     change.ended_at, change.signed_off_by = now, actor
     finish(change, Kind.SIGNED_OFF, actor=actor, now=now, body=words)
+    if change.incident is not None:
+        requests.note_change(incident=change.incident, actor=actor, now=now)
     following.stop(change, now=now)
+    following.review_later(change, now=now)
     messages.signed_off(change, actor, now=now)
     return change
 
@@ -127,6 +133,7 @@ def object_to(*, change: Change, words: str, actor: User, now: datetime) -> Chan
     change.state = ChangeState(transition.target or change.state)
     words = required(words, _("Please write what is not right."))
     finish(change, Kind.OBJECTED, actor=actor, now=now, body=words)
+    following.review_later(change, now=now)
     messages.failed(change, actor, words, now=now)
     return change
 
@@ -143,7 +150,20 @@ def review(*, change: Change, words: str, actor: User, now: datetime) -> Change:
     change.review = required(words, _("Please write what the review found."))
     change.reviewed_at, change.reviewed_by = now, actor
     finish(change, Kind.REVIEWED, actor=actor, now=now, body=change.review)
+    following.review_later(change, now=now)
     return change
+
+
+@transaction.atomic
+def remind_of_review(*, change_id: int, now: datetime) -> None:
+    """The timer of an emergency that was not looked at again: the managers are told, and once more a day later."""
+    found = Change.objects.filter(pk=change_id).first()
+    if found is None:
+        return
+    change = hold(found)
+    following.review_later(change, now=now)
+    if change.needs_review:
+        messages.review_wanted(change, following.managers(()), now=now)
 
 
 @transaction.atomic

@@ -42,7 +42,7 @@ def gather(change: Change, *, now: datetime) -> Facts:
         must_sign=change.closes_ports,
         heard=change.heard_at is not None,
         tested=_tested(change),
-        is_patch=bool(change.patch),
+        is_patch=change.is_patch,
         patch_proven=bool(change.patch) and is_proven(change),
         has_sop=ChangeFile.objects.filter(change=change, purpose=ChangeFile.Purpose.SOP).exists(),
         approved=approval.outcome(rounds(change), change.authors),

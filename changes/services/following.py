@@ -8,7 +8,7 @@ from typing import Final
 
 from accounts.models import Contact, ProviderContact, Role, User
 from changes import approval, messages
-from changes.catalogue import Duty, Risk, route
+from changes.catalogue import Duty, Needs, Risk, route
 from changes.models import ApprovalLevel, Change, ChangeKind, ChangeState
 from changes.services import facts
 from changes.services.marks import Kind, finish, write
@@ -16,6 +16,7 @@ from timers import services as timers
 
 DECIDE_TASK: Final = "changes.remind_of_decision"
 OVERRUN_TASK: Final = "changes.window_is_over"
+REVIEW_TASK: Final = "changes.remind_of_review"
 SILENCE_TASK: Final = "monitoring.follow_change"
 """The floor above silences the assets of a change; it is woken by name."""
 PATIENCE: Final = timedelta(hours=24)
@@ -54,11 +55,14 @@ def silence(change: Change, *, now: datetime) -> None:
     )
 
 
-def deciders(duty: Duty, change: Change, barred: Collection[int]) -> list[int]:
-    """Who may decide at a level today, by id: whoever is named for it, else a manager; of ours nobody of `barred`."""
+def deciders(duty: Duty, needs: Needs, change: Change, barred: Collection[int]) -> list[int]:
+    """Who may decide at a level today, by id: whoever is named for it, else a manager; of ours nobody of `barred`.
+
+    Where all of the customer's have to say yes, both its project managers are asked: who is away lets a delegate speak.
+    """
     customer = change.customer_id
     if duty is Duty.CUSTOMER:
-        return customer_managers(customer)
+        return customer_managers(customer, both=needs is Needs.ALL)
     named = {Duty.OWNER: ProviderContact.Kind.PROJECT_OWNER, Duty.SECURITY: ProviderContact.Kind.SECURITY}
     people: list[int] = []
     if duty in named:
@@ -68,7 +72,8 @@ def deciders(duty: Duty, change: Change, barred: Collection[int]) -> list[int]:
 
 
 def customer_managers(customer_id: int, *, both: bool = False) -> list[int]:
-    """The first project manager, or the second when the first is away (R180); `both` when nobody answered."""
+    """The first project manager, or the second when the first is away (R180); `both` when nobody answered, or both
+    are needed."""
     kinds = (Contact.Kind.FIRST_PM, Contact.Kind.SECOND_PM)
     rows = Contact.objects.filter(customer=customer_id, kind__in=kinds, user__is_active=True).order_by("kind")
     contacts = list(rows)
@@ -96,7 +101,7 @@ def _ask(change: Change, now: datetime) -> None:
                 position=position,
                 duty=step.duty,
                 needs=step.needs,
-                deciders=deciders(step.duty, change, change.authors),
+                deciders=deciders(step.duty, step.needs, change, change.authors),
             )
             for position, step in enumerate(steps)
         )
@@ -110,7 +115,7 @@ def _ask(change: Change, now: datetime) -> None:
 def open_level(change: Change, level: ApprovalLevel, barred: Collection[int], *, now: datetime) -> None:
     """It is their turn: they are told, and reminded when they do not answer."""
     patience = EMERGENCY_PATIENCE if change.kind == ChangeKind.EMERGENCY else PATIENCE
-    level.deciders = deciders(Duty(level.duty), change, barred)
+    level.deciders = deciders(Duty(level.duty), Needs(level.needs), change, barred)
     level.asked_at, level.due_at = now, now + patience
     level.save(update_fields=["deciders", "asked_at", "due_at"])
     remind_at(level, level.due_at)
@@ -131,6 +136,24 @@ def remind_at(level: ApprovalLevel, at: datetime) -> None:
 def forget(level: ApprovalLevel) -> None:
     """Nobody is reminded of it any more."""
     timers.cancel(prefix=f"change:{level.change_id}:level:{level.pk}.")
+
+
+def review_later(change: Change, *, now: datetime) -> None:
+    """An emergency that is over is looked at again; who forgets it is reminded every day."""
+    if change.needs_review:
+        timers.set(
+            key=_review_key(change),
+            due_at=now + PATIENCE,
+            task=REVIEW_TASK,
+            args={"change_id": change.pk},
+            customer=change.customer_id,
+        )
+    else:
+        timers.cancel(prefix=_review_key(change))
+
+
+def _review_key(change: Change) -> str:
+    return f"change-review:{change.pk}:"
 
 
 def names(people: list[int]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -173,6 +174,12 @@ def draft_release(*, instance: TemporaryInstance, actor: User, now: datetime) ->
     return change
 
 
+def _known(instance: TemporaryInstance) -> tuple[Asset, ...]:
+    """The instance itself where the inventory has found it by now: what is done to it is looked for at that asset."""
+    found = Asset.objects.active().filter(customer=instance.customer_id).exclude(pk=instance.source_id)
+    return tuple(found.filter(Q(provider_id=instance.name) | Q(name=instance.name)).order_by("pk"))
+
+
 def _release(instance: TemporaryInstance) -> Content:
     """What the customer reads and signs, in its language."""
     names = {"name": instance.name, "source": instance.source.name}
@@ -180,7 +187,7 @@ def _release(instance: TemporaryInstance) -> Content:
         title=(_("Release the temporary instance %(name)s") % names)[:200],
         operation=RELEASE,
         fields={"name": instance.name, "reason": _("Restored from %(source)s; its time is over.") % names},
-        assets=(),
+        assets=_known(instance),
         risk=ChangeRisk.MEDIUM,
         reason=_("The temporary instance %(name)s was restored from %(source)s; its time is over.") % names,
         plan=_(

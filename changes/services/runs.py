@@ -21,10 +21,10 @@ from assets.models import AccountPurpose, Asset, CloudAccount, Credential, Crede
 from changes import operations
 from changes.models import Change, ChangeState, OperationRun, RunLine, RunState, RunStep, StepState
 from changes.models.runs import settled_steps
-from changes.operations.executable import Executable, Job, Refused, Step
+from changes.operations.executable import Executable, Job, Refused, Step, with_tokens
 from changes.permissions import may_ever
 from changes.run_words import problem_text
-from changes.services import clouds, script_runs
+from changes.services import clouds, script_runs, windows
 from changes.services.marks import allowed, hold
 from changes.states import Verb
 from notify import live
@@ -49,7 +49,9 @@ def plan(
     with transaction.atomic():
         change = hold(change)
         allowed(Verb.RUN_BACKUP if backup else Verb.DRY_RUN, change, actor)
-        return [_keep(change, place, token, steps, actor=actor, now=now) for place, token, steps in planned]
+        return [
+            _keep(change, place, token, steps, backup=backup, actor=actor, now=now) for place, token, steps in planned
+        ]
 
 
 class _Place:
@@ -131,13 +133,25 @@ def make_job(account: CloudAccount, provider_id: str, fields: dict[str, object],
 
 
 def _keep(
-    change: Change, place: _Place, token: str, steps: Sequence[Step], *, actor: User, now: datetime
+    change: Change,
+    place: _Place,
+    token: str,
+    steps: Sequence[Step],
+    *,
+    backup: bool,
+    actor: User,
+    now: datetime,
 ) -> OperationRun:
     """A dry run that was never started is replaced by the new one."""
     stale = OperationRun.objects.filter(
-        change=change, asset=place.asset, operation=place.executable.code, state=RunState.PLANNED, undoes=None
+        change=change,
+        asset=place.asset,
+        operation=place.executable.code,
+        is_backup=backup,
+        state=RunState.PLANNED,
+        undoes=None,
     ).first()
-    run = stale or OperationRun(customer_id=change.customer_id, change=change, asset=place.asset)
+    run = stale or OperationRun(customer_id=change.customer_id, change=change, asset=place.asset, is_backup=backup)
     run.cloud_account, run.region, run.operation = place.account, place.region, place.executable.code
     run.fields, run.revision, run.token = place.fields, change.revision, token
     run.planned_by, run.planned_at = actor, now
@@ -170,7 +184,7 @@ def verb_of(run: OperationRun) -> Verb:
     """By which line of the table of transitions its calls may be sent."""
     if run.undoes_id is not None:
         return Verb.UNDO
-    return Verb.RUN_BACKUP if run.executable.backs_up else Verb.RUN
+    return Verb.RUN_BACKUP if run.is_backup else Verb.RUN
 
 
 def may_start(run: OperationRun, verbs: Collection[Verb]) -> bool:
@@ -192,6 +206,8 @@ def start(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
             % {"number": change.number},
             code="rewritten",
         )
+    if verb_of(run) is Verb.RUN:
+        windows.must_not_be_over(change, now)
     clouds.operations_key(run.cloud_account)
     run.state, run.started_by, run.started_at, run.next_at = RunState.RUNNING, actor, now, None
     try:
@@ -237,6 +253,7 @@ def undo(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
         raise DomainError(_("There is nothing here that could be undone."), code="no_way_back")
     if run.undoings.exclude(state__in=(RunState.FAILED, RunState.CANCELLED)).exists():
         raise DomainError(_("It is being undone already."), code="undoing")
+    token = uuid4().hex
     back = OperationRun.objects.create(
         customer_id=run.customer_id,
         change=change,
@@ -247,11 +264,11 @@ def undo(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
         fields=run.fields,
         undoes=run,
         revision=change.revision,
-        token=uuid4().hex,
+        token=token,
         planned_by=actor,
         planned_at=now,
     )
-    _keep_steps(back, steps)
+    _keep_steps(back, with_tokens(steps, token))
     write(run, Line.UNDOING, at=now, actor=actor)
     write(back, Line.PLANNED, at=now, actor=actor, data={"calls": len(steps)})
     _tell_pages(back)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.services.hosting import hosts_of
-from changes.models import Change
+from changes.models import Change, ChangeState
 from changes.permissions import may_overrule
 from changes.services import following, windows
 from changes.services.marks import Kind, allowed, finish, hold, required, same_version
@@ -26,10 +26,12 @@ SHORTEST = timedelta(minutes=5)
 def schedule(
     *, change: Change, starts_at: datetime, ends_at: datetime, actor: User, now: datetime, version: int | None = None
 ) -> Change:
-    """Give it a window. It may be moved until the work begins."""
+    """Give it a window. It may be moved until the work begins; from then on its end alone."""
     change = hold(change)
     allowed(Verb.SCHEDULE, change, actor)
     same_version(change, version)
+    if change.starts_at is not None and change.state == ChangeState.EXECUTING:
+        starts_at = _only_its_end(change, change.starts_at, starts_at, ends_at, actor)
     if ends_at <= now:
         raise DomainError(_("The window is over already. Nothing was saved."), code="in_the_past")
     if ends_at - starts_at < SHORTEST or ends_at - starts_at > windows.LONGEST:
@@ -37,11 +39,21 @@ def schedule(
     if (starts_at, ends_at) == (change.starts_at, change.ends_at):
         return change
     change.starts_at, change.ends_at = starts_at, ends_at
-    change.freeze_overruled_by, change.freeze_reason = None, ""
+    if change.state != ChangeState.EXECUTING:
+        change.freeze_overruled_by, change.freeze_reason = None, ""
     data = {"from": starts_at.isoformat(), "until": ends_at.isoformat()}
     finish(change, Kind.SCHEDULED, actor=actor, now=now, data=data)
     following.go_on(change, now=now)
     return change
+
+
+def _only_its_end(change: Change, began: datetime, starts_at: datetime, ends_at: datetime, actor: User) -> datetime:
+    """Raises DomainError when more than the end would move, or when it would move into a freeze."""
+    if abs(starts_at - began) >= timedelta(minutes=1):  # pages know no seconds
+        raise DomainError(_("The work has begun: only the end of its window may be moved."), code="begun")
+    if not may_overrule(actor) and windows.freezes(change.customer, began, ends_at):
+        raise DomainError(_("A freeze begins before that: a service manager may move the end."), code="frozen")
+    return began
 
 
 @transaction.atomic
@@ -51,11 +63,19 @@ def overrule_freeze(*, change: Change, reason: str, actor: User, now: datetime) 
     allowed(Verb.SCHEDULE, change, actor)
     if not may_overrule(actor) or actor.pk in change.authors:
         raise PermissionDenied
+    if change.state == ChangeState.EXECUTING:
+        raise DomainError(_("The work has begun: only the end of its window may be moved."), code="begun")
     change.freeze_reason = required(reason, _("Please say why it cannot wait."))[:300]
     change.freeze_overruled_by = actor
     finish(change, Kind.SCHEDULED, actor=actor, now=now, body=reason, data={"overruled": True})
     following.go_on(change, now=now)
     return change
+
+
+def is_outside_maintenance(change: Change) -> bool:
+    """Its window does not lie in one of the maintenance windows that were agreed with the customer, and some were."""
+    starts, ends = change.starts_at, change.ends_at
+    return starts is not None and ends is not None and windows.is_maintenance(change.customer, starts, ends) is False
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from changes.operation_forms import form_field
 from changes.permissions import may_ever, side_of
 from changes.script_words import fault_text, problem_text
 from changes.scripts import BadScript, as_text, command, parse, parse_values
-from changes.services import script_library, transports
+from changes.services import script_library, transports, windows
 from changes.services.marks import allowed, hold
 from changes.services.marks import write as write_entry
 from changes.services.transports import Ways
@@ -104,8 +104,13 @@ def named_by(change: Change) -> tuple[ScriptVersion, dict[str, str]]:
         given = parse_values(str(change.fields.get("parameters", "")))
     except BadScript as fault:
         raise DomainError(fault_text(fault.code, fault.detail), code=fault.code) from None
-    version = script_library.find(code, number, customer_id=change.customer_id, told_at=change.risk_told_at)
+    version = script_library.find(code, number, customer_id=change.customer_id, told_at=_told_at(change))
     return version, checked(version, given)
+
+
+def _told_at(change: Change) -> datetime | None:
+    """When the customer was told what is run; of a standard change that was when its template was put before it."""
+    return change.risk_told_at if change.template is None else change.template.created_at
 
 
 def checked(version: ScriptVersion, given: Mapping[str, object]) -> dict[str, str]:
@@ -208,6 +213,7 @@ def start(*, run: ScriptRun, actor: User, now: datetime) -> ScriptRun:
     must_be_let(run, actor)
     if run.change is not None:
         _must_be_as_signed(run, run.change)
+        windows.must_not_be_over(run.change, now)
     if not run.hosts.filter(state=HostState.PLANNED).exists():
         raise DomainError(_("None of the hosts can be reached. Nothing was sent."), code="no_hosts")
     run.state, run.started_by, run.started_at = State.RUNNING, actor, now
@@ -240,6 +246,8 @@ def go_on(*, run: ScriptRun, actor: User, now: datetime) -> ScriptRun:
     _may(actor)
     _must_be(run, State.PAUSED)
     must_be_let(run, actor)
+    if run.change is not None:
+        windows.must_not_be_over(run.change, now)
     run.state, run.problem_code, run.wants_pause, run.wants_stop = State.RUNNING, "", False, False
     run.forgiven = failures(run)
     run.save()

@@ -106,6 +106,7 @@ def _raise(
         wished_at=given["wished_at"],
         risk=RISKS[operation.risk],
         billing=operation.billing,
+        owes_change=operation.changes_something,
     )
     return requests.raise_request(
         customer=customer,

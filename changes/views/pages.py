@@ -21,7 +21,17 @@ from assets.models import Asset
 from changes import faces, states
 from changes.catalogue import Risk, operations
 from changes.forms import ContentForm, OriginForm
-from changes.models import Change, ChangeEntry, ChangeFile, ChangeGate, ChangeKind, ChangeRisk, ChangeState, TrailEvent
+from changes.models import (
+    REVIEW_DUE,
+    Change,
+    ChangeEntry,
+    ChangeFile,
+    ChangeGate,
+    ChangeKind,
+    ChangeRisk,
+    ChangeState,
+    TrailEvent,
+)
 from changes.operation_forms import OperationForm
 from changes.permissions import side_of
 from changes.services import approving, drafting, scheduling
@@ -79,6 +89,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "is_time": change.starts_at is None or change.starts_at <= now,
         "may_decide": change.pk in {one.pk for one in approving.waiting_for(person, now=now)},
         "conflicts": scheduling.conflicts(change) if change.stage in states.OPEN else [],
+        "is_outside": change.stage in states.OPEN and scheduling.is_outside_maintenance(change),
         "checks": {check.code: check for check in change.checks.select_related("by")},
         "entries": [(entry, sentence(entry)) for entry in _newest_first(change)],
         "files": change.files.select_related("by"),
@@ -278,6 +289,7 @@ def _filters(person: User) -> dict[str, tables.Filter]:
         "state": tables.Choice(_("State"), ChangeState.choices, "state"),
         "gate": tables.Choice(_("Waits at"), ChangeGate.choices, "gate"),
         "kind": tables.Choice(_("Kind"), ChangeKind.choices, "kind"),
+        "review": tables.Choice(_("Review"), [("due", _("still to be reviewed"))], lambda _value: REVIEW_DUE),
         "risk": tables.Choice(_("Risk"), ChangeRisk.choices, "risk"),
         "origin": tables.Choice(_("Wanted by"), Change.Origin.choices, "origin"),
         "asset": "assets",

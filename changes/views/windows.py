@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from calendar import monthrange
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
@@ -23,7 +24,7 @@ from accounts.permissions import is_manager, is_provider, person_of, require
 from accounts.windows import overlaps
 from changes.forms import WindowForm
 from changes.models import Change, ChangeWindow, DutyOccurrence
-from changes.services import freezing
+from changes.services import freezing, windows
 from changes.states import OPEN
 from changes.words import said
 
@@ -40,6 +41,8 @@ class Day:
     changes: list[tuple[Change, str]]
     """With the time that it begins on this day, or ends."""
     frozen: list[str]
+    maintenance: list[str]
+    """In which maintenance windows one may work."""
     is_today: bool
     is_other: bool
     """Of the month before or after."""
@@ -54,10 +57,11 @@ def calendar(request: HttpRequest) -> HttpResponse:
     first, last = _span(view, at)
     rows = Change.objects.within(_midnight(first), _midnight(last + DAY)).for_lists().order_by("starts_at", "pk")
     changes = list(rows)
-    freezes = list(ChangeWindow.objects.filter(kind=ChangeWindow.Kind.FREEZE).standing(_midnight(first)))
+    standing = ChangeWindow.objects.standing(_midnight(first)).select_related("customer")
+    marks = _marks(list(standing), first, last, person_of(request).customer)
     context = {
         "view": view,
-        "days": [_day(first + DAY * number, changes, freezes, at) for number in range((last - first).days + 1)],
+        "days": [_day(first + DAY * number, changes, marks, at) for number in range((last - first).days + 1)],
         "changes": changes,
         "at": at,
         "first": first,
@@ -209,7 +213,20 @@ def _time_on(start: datetime, end: datetime, begins: datetime, ends: datetime) -
     return f"→ {timezone.localtime(ends):%H:%M}" if ends <= end else "→"
 
 
-def _day(day: date, changes: list[Change], freezes: list[ChangeWindow], at: date) -> Day:
+def _marks(
+    standing: list[ChangeWindow], first: date, last: date, reader: Customer | None
+) -> list[tuple[ChangeWindow, Collection[date]]]:
+    """Each freeze and maintenance window with the public holidays on which it holds as well: by the calendar of its
+    customer, and of one for all customers by the reader's own."""
+    span = (_midnight(first), _midnight(last + DAY))
+    days_of = {
+        customer: windows.holidays(customer, *span)
+        for customer in {one.customer or reader for one in standing if one.holidays}
+    }
+    return [(one, days_of[one.customer or reader] if one.holidays else ()) for one in standing]
+
+
+def _day(day: date, changes: list[Change], marks: list[tuple[ChangeWindow, Collection[date]]], at: date) -> Day:
     start, end = _midnight(day), _midnight(day + DAY)
     here = [
         (change, _time_on(start, end, change.starts_at, change.ends_at))
@@ -217,5 +234,7 @@ def _day(day: date, changes: list[Change], freezes: list[ChangeWindow], at: date
         if change.starts_at is not None and change.ends_at is not None
         if change.starts_at < end and change.ends_at > start
     ]
-    frozen = [freeze.name for freeze in freezes if overlaps(freeze.spans(), start, end)]
-    return Day(day, here, frozen, is_today=day == timezone.localdate(), is_other=day.month != at.month)
+    holding = [one for one, days in marks if day in days or overlaps(one.spans(), start, end)]
+    frozen = [one.name for one in holding if one.kind == ChangeWindow.Kind.FREEZE]
+    maintenance = [one.name for one in holding if one.kind == ChangeWindow.Kind.MAINTENANCE]
+    return Day(day, here, frozen, maintenance, is_today=day == timezone.localdate(), is_other=day.month != at.month)

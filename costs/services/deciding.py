@@ -26,9 +26,11 @@ from costs.permissions import may, may_propose
 from costs.services import figures, messages, resources
 from costs.states import Verb, after
 from incidents import locks
-from incidents.models import AnnouncementCopy
+from incidents.models import AnnouncementCopy, Incident, ServiceRequest
+from incidents.services import acknowledge, requests
 from notify import live
 
+Danger = ServiceRequest.Risk
 LONGEST: Final = 1000
 BASE_DAYS: Final = 30
 FEWEST_DAYS: Final = 3
@@ -162,13 +164,39 @@ def draft_change(*, proposal: SavingProposal, actor: User, now: datetime) -> Cha
         reason="\n".join(filter(None, (proposal.number, proposal.text, proposal.reason))),
     )
     change = drafting.draft(
-        customer=proposal.customer, content=content, origin=Change.Origin.PROVIDER, actor=actor, now=now
+        customer=proposal.customer,
+        content=content,
+        origin=Change.Origin.PROVIDER,
+        incident=_request(proposal, operation, actor, now),
+        actor=actor,
+        now=now,
     )
     proposal.change = change
     proposal.save(update_fields=["change"])
     detail = {"change": change.number}
     audit.record(action="saving.change", actor=actor, customer=proposal.customer, obj=proposal, detail=detail, now=now)
     return change
+
+
+def _request(proposal: SavingProposal, operation: Operation, actor: User, now: datetime) -> Incident:
+    """What the change is authorised by (R83): who accepted the proposal asked for it, and it is taken in hand."""
+    assert proposal.asset is not None and proposal.decided_by is not None  # noqa: S101, PT018 - it was accepted
+    incident = requests.raise_request(
+        customer=proposal.customer,
+        title=proposal.title,
+        description="\n".join(filter(None, (proposal.number, proposal.text, proposal.reason))),
+        assets=(proposal.asset,),
+        actor=proposal.decided_by,
+        now=now,
+        wanted=requests.Wanted(
+            operation=operation.code,
+            risk=Danger.DANGEROUS if operation.risk is Risk.DANGEROUS else Danger.NORMAL,
+            billing=operation.billing,
+            owes_change=True,
+        ),
+    )
+    incident = acknowledge(incident=incident, actor=actor, now=now)
+    return requests.accept(incident=incident, words=proposal.number, actor=actor, now=now)
 
 
 @dataclass(frozen=True, slots=True)

@@ -335,7 +335,8 @@ def _rule(call: Call, way: str) -> Json:
 
 
 def _same(one: Mapping[str, object], other: Mapping[str, object]) -> bool:
-    return all(one.get(name, "") == other.get(name, "") for name in ("Direction", "IpProtocol", "PortRange", *_PLACES))
+    names = ("Direction", "IpProtocol", "PortRange", "Policy", "Priority", *_PLACES)
+    return all(one.get(name, "") == other.get(name, "") for name in names)
 
 
 def authorize(way: str) -> Callable[[Call], Json]:

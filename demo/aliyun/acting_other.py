@@ -87,7 +87,17 @@ def _record(domain: str, said: Mapping[str, str]) -> Json:
         "Value": said["Value"],
         "TTL": int(said.get("TTL") or 600),
         "Status": "ENABLE",
-        "Line": "default",
+        **_line_and_priority(said),
+    }
+
+
+def _line_and_priority(said: Mapping[str, str]) -> Json:
+    """What nobody says is the usual line; a mail server has a priority."""
+    if said["Type"] == "MX" and not said.get("Priority"):
+        raise ApiError(400, "MissingPriority", "The Priority parameter is required for an MX record.")
+    return {
+        "Line": said.get("Line") or "default",
+        **({"Priority": int(said["Priority"])} if said["Type"] == "MX" else {}),
     }
 
 
@@ -99,8 +109,9 @@ def describe_records(call: Call) -> Json:
 
 def add_record(call: Call) -> Json:
     there = records_of(call)
-    made = _record(call.params["DomainName"], {name: call.need(name) for name in ("RR", "Type", "Value", "TTL")})
-    if any(all(row[name] == made[name] for name in ("RR", "Type", "Value")) for row in there):
+    said = {name: call.need(name) for name in ("RR", "Type", "Value", "TTL")}
+    made = _record(call.params["DomainName"], {**call.params, **said})
+    if any(all(row[name] == made[name] for name in ("RR", "Type", "Value", "Line")) for row in there):
         raise ApiError(400, "DomainRecordDuplicate", "The DNS record already exists.")
     there.append(made)
     return {"RecordId": made["RecordId"]}
@@ -118,9 +129,10 @@ def _found(call: Call) -> tuple[list[Json], Json]:
 def update_record(call: Call) -> Json:
     _, row = _found(call)
     said = {name: call.need(name) for name in ("RR", "Type", "Value")}
-    if all(row[name] == value for name, value in said.items()) and str(row["TTL"]) == call.params.get("TTL"):
+    after: Json = {**said, "TTL": int(call.params.get("TTL") or 600), **_line_and_priority(call.params)}
+    if all(row.get(name) == value for name, value in after.items()):
         raise ApiError(400, "DomainRecordDuplicate", "The DNS record already exists.")
-    row.update(said, TTL=int(call.params.get("TTL") or 600))
+    row.update(after)
     return {"RecordId": row["RecordId"]}
 
 
@@ -154,6 +166,7 @@ def create_backup(call: Call) -> Json:
         "BackupJobId": new_id("8"),
         "DBInstanceId": row["DBInstanceId"],
         "BackupMethod": call.params.get("BackupMethod") or "Physical",
+        "BackupRetentionPeriod": call.params.get("BackupRetentionPeriod", ""),
         "BackupMode": "Manual",
         "BackupStatus": "Success",
         "BackupStartTime": seconds(call.now),

@@ -33,6 +33,11 @@ class ServiceRequest(TenantModel):
     risk = models.CharField(_("risk"), max_length=20, choices=Risk, default=Risk.NORMAL)
     billing = models.CharField(_("billing"), max_length=20, choices=Billing, default=Billing.INCLUDED)
     is_out_of_scope = models.BooleanField(_("outside the contract's scope"), default=False)
+    owes_change = models.BooleanField(
+        _("a change is still owed"),
+        default=False,
+        help_text=_("Its operation changes something, and no change that came of it is closed yet."),
+    )
 
     class Meta:
         verbose_name = _("service request")

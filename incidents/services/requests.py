@@ -44,13 +44,14 @@ Source = Incident.Source
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a request asks for. `operation` and `fields` are filled from the catalogue; freely described, they are
-    empty."""
+    empty. `owes_change`: the operation changes something, so that it is done under a change only."""
 
     operation: str = ""
     fields: Mapping[str, object] | None = None
     wished_at: datetime | None = None
     risk: str = ServiceRequest.Risk.NORMAL
     billing: str = ServiceRequest.Billing.INCLUDED
+    owes_change: bool = False
 
 
 @transaction.atomic
@@ -95,6 +96,7 @@ def raise_request(
         wished_at=wanted.wished_at,
         risk=ServiceRequest.Risk(wanted.risk),
         billing=ServiceRequest.Billing(wanted.billing),
+        owes_change=wanted.owes_change,
     )
     return incident
 
@@ -184,17 +186,37 @@ def begin(*, incident: Incident, actor: User, now: datetime) -> Incident:
 
 
 @transaction.atomic
-def finish(*, incident: Incident, words: str, actor: User, now: datetime) -> Incident:
-    """The work is done; the customer is asked to confirm."""
+def finish(*, incident: Incident, words: str, actor: User, now: datetime, without_change: str = "") -> Incident:
+    """The work is done; the customer is asked to confirm.
+
+    What changes something is done under a change. Where none that came of the request is closed, somebody has to say
+    why: the customer's own people may have done it, or it turned out to be so already.
+    """
     incident = locks.hold(incident)
     move_on(incident, allowed(Verb.FINISH, incident, actor))
     if not words.strip():
         raise DomainError(_("Please write what was done: the customer reads it."), code="text_missing")
+    without_change = without_change.strip() if incident.request.owes_change else ""
+    if incident.request.owes_change and not without_change:
+        raise DomainError(
+            _("This work changes something, and no change of this request is closed. Please say why there is none."),
+            code="change_missing",
+        )
     incident.resolution = words.strip()
     settle(incident, actor=actor, now=now)
-    _finish(incident, "done", "request.finish", actor=actor, now=now, body=words)
+    data: dict[str, object] = {"without_change": without_change} if without_change else {}
+    _finish(incident, "done", "request.finish", actor=actor, now=now, body=words, data=data)
     messages.resolved(incident, actor, now=now)
     return incident
+
+
+@transaction.atomic
+def note_change(*, incident: Incident, actor: User, now: datetime) -> None:
+    """A change that came of it is closed: nothing is owed any more."""
+    incident = locks.hold(incident)
+    owing = ServiceRequest.objects.filter(incident=incident, owes_change=True)
+    if owing.update(owes_change=False):
+        audit.record(action="request.changed", actor=actor, customer=incident.customer, obj=incident, now=now)
 
 
 @transaction.atomic

@@ -67,9 +67,13 @@ REQUEST_VERBS = (
         _("Work is done"),
         _("Work is done"),
         _("Done. The customer is asked to confirm."),
-        lambda data, _incident: DoneForm(data),
+        DoneForm.of,
         lambda incident, said, actor, now: requests.finish(
-            incident=incident, words=said["words"], actor=actor, now=now
+            incident=incident,
+            words=said["words"],
+            without_change=said.get("without_change", ""),
+            actor=actor,
+            now=now,
         ),
     ),
     Press(

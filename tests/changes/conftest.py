@@ -12,6 +12,7 @@ from accounts import scope
 from accounts.models import Contact, Customer, User
 from assets.models import Asset, CloudAccount
 from changes import tasks  # noqa: F401 - timers find them by name
+from changes.catalogue import operations
 from changes.models import Change, ChangeKind
 from changes.services import approving, confirming, drafting, evidence, scheduling
 from changes.services.drafting import Content
@@ -86,16 +87,17 @@ def incident(jia: Customer, alice: User) -> Incident:
 
 def content(*assets: Asset, **changes: object) -> Content:
     said: dict[str, object] = {
-        "title": "Raise the kernel's file limit",
-        "operation": "linux-kernel",
-        "fields": {"what": "fs.file-max"},
+        "title": "Raise the queue length of the web role",
+        "operation": "windows-role",
+        "fields": {"what": "queueLength"},
         "assets": assets,
-        "risk": "medium",
-        "reason": "Too many open files",
-        "plan": "1. sysctl -w",
-        "rollback": "1. sysctl -w with the old value",
+        "reason": "Too many requests are refused",
+        "plan": "1. appcmd set",
+        "rollback": "1. appcmd set with the old value",
+        **changes,
     }
-    return Content(**{**said, **changes})  # type: ignore[arg-type]
+    own = operations()[str(said["operation"])].risk.value
+    return Content(**{"risk": own, **said})  # type: ignore[arg-type]
 
 
 def draft(incident: Incident, chen: User, *assets: Asset, kind: str = ChangeKind.NORMAL, **changes: object) -> Change:
@@ -133,14 +135,16 @@ def approve(change: Change, *people: User) -> None:
         approving.decide(change=change, is_yes=True, words="", actor=person, now=NOW)
 
 
-def prepared(change: Change, web: Asset, staging: Asset, *, chen: User, alice: User, lin: User) -> Change:
-    """Through every gate, in the order of the contract."""
+def prepared(
+    change: Change, web: Asset, staging: Asset, *, chen: User, alice: User, lin: User, security: tuple[User, ...] = ()
+) -> Change:
+    """Through every gate, in the order of the contract. `security`: who speaks there of what is of high risk."""
     drafting.submit(change=change, actor=chen, now=NOW)
     confirming.tell_risk(change=change, text="It may restart", actor=chen, now=NOW)
     sign(change, alice)
     try_out(change, staging, chen)
     back_up(change, web, chen)
-    approve(change, lin, alice)
+    approve(change, lin, *security, alice)
     scheduling.schedule(change=change, starts_at=WINDOW[0], ends_at=WINDOW[1], actor=chen, now=NOW)
     change.refresh_from_db()
     return change

@@ -56,10 +56,22 @@ def test_an_evening_in_utc_is_the_next_day_in_beijing() -> None:
 
 def test_ecs_counts_from_monday_as_one_and_of_several_disks_the_weakest_holds() -> None:
     said = {"RepeatWeekdays": '["1","7"]', "TimePoints": '["0", "12"]', "RetentionDays": "-1"}
-    assert of_ecs(said) == Policy(frozenset({0, 6}), 0, backup_policy.FOR_EVER)
+    assert of_ecs(said) == Policy(frozenset({0, 6}), 0, backup_policy.FOR_EVER, also=frozenset({12}))
     assert of_ecs({}) == Policy(frozenset(), 0, 0), "what nobody understands is no backup"
     assert weakest([]) is None
     assert weakest([of_ecs(said), Policy(EVERY_DAY, 0, 7)]) == Policy(frozenset({0, 6}), 0, 7)
+
+
+def test_one_of_several_hours_a_day_is_the_one_that_was_agreed() -> None:
+    said = {"RepeatWeekdays": '["1","2","3","4","5","6","7"]', "TimePoints": '["12", "0"]', "RetentionDays": "7"}
+    there = of_ecs(said)
+    assert there.hours == {0, 12}
+    assert differences(Policy(EVERY_DAY, 12, 7), there) == ()
+    assert differences(Policy(EVERY_DAY, 2, 7), there) == (Difference.HOUR,)
+    common = weakest([there, Policy(EVERY_DAY, 12, 7)])
+    assert common is not None
+    assert differences(Policy(EVERY_DAY, 12, 7), common) == ()
+    assert differences(Policy(EVERY_DAY, 0, 7), common) == (Difference.HOUR,)
 
 
 @pytest.fixture

@@ -9,6 +9,8 @@ from django.utils import translation
 from assets.models import Kind
 from changes import catalogue
 from changes.catalogue import Needs, Risk, Type, operations, route
+from changes.services import backup_policies
+from changes.trail_rules import actions
 from changes.words import said
 from incidents.models import ServiceRequest
 
@@ -60,6 +62,31 @@ def test_migration_is_value_added_and_oracle_is_charged_separately() -> None:
 def test_patches_are_known_as_such() -> None:
     patches = {each.code for each in operations().values() if each.is_patch}
     assert patches == {"linux-patch", "windows-patch", "database-patch", "cloud-patch", "windows-update"}
+
+
+def test_an_analysis_of_a_patch_says_what_it_needs_and_in_which_order() -> None:
+    required = {field.name for field in operations()["linux-patch"].fields if field.required}
+    assert required == {"patch", "analysis", "prerequisites", "order"}
+
+
+def test_whatever_is_dangerous_is_looked_at_afterwards() -> None:
+    assert [each.code for each in operations().values() if each.risk is Risk.DANGEROUS and not each.checklist] == []
+
+
+def test_every_operation_that_changes_something_names_the_traces_that_it_leaves() -> None:
+    named = set(actions().operations)
+    assert {each.code for each in operations().values() if each.changes_something} - named == set()
+    assert named <= set(operations())
+
+
+def test_an_image_is_copied_without_a_server() -> None:
+    assert operations()["image-copy"].kinds == catalogue.ANY_KIND
+
+
+def test_no_backup_is_offered_of_what_has_none() -> None:
+    assert operations()["database-backup-policy"].kinds <= set(backup_policies.KINDS)
+    groups = [each for each in OURS if each.group.en in ("Backup", "Restore")]
+    assert not any(Kind.MEMCACHE in each.kinds for each in groups)
 
 
 def test_data_that_cannot_be_used_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,20 @@ def test_an_emergency_begins_on_a_spoken_word_without_test_and_window_but_not_wi
     assert gates.missing(replace(urgent, heard=False))[0].lack is Lack.NOT_HEARD
 
 
+def test_an_emergency_patch_is_proven_elsewhere_and_has_its_procedure_too() -> None:
+    urgent = Facts(
+        kind=Kind.EMERGENCY,
+        targets=(WEB,),
+        authorised=True,
+        risk_told=True,
+        heard=True,
+        approved=Word.YES,
+        is_patch=True,
+    )
+    assert [lack.lack for lack in gates.missing(urgent)] == [Lack.NO_SOP, Lack.NOT_PROVEN]
+    assert gates.missing(replace(urgent, has_sop=True, patch_proven=True)) == ()
+
+
 def test_an_overruled_freeze_stops_nothing() -> None:
     assert gates.missing(replace(PASSED, is_frozen=True, freeze_overruled=True)) == ()
 

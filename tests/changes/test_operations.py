@@ -183,6 +183,42 @@ def test_a_rule_comes_and_goes(
     assert refusal.value.code == "refused_not_its_group"
 
 
+def test_a_rule_of_another_priority_is_the_one_that_goes_and_comes_back(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web = own(account, server, "mall-web-01")
+    carry_out(make("security-group-rule", {"action": "add", **RULE}, web), chen, driver)
+    rules = workings(server).rules[str(RULE["group"])]
+    rules[-1]["Priority"] = "50"
+
+    def priorities() -> list[object]:
+        return [rule["Priority"] for rule in rules if rule["PortRange"] == RULE["ports"]]
+
+    removed = carry_out(make("security-group-rule", {"action": "remove", **RULE}, web), chen, driver)
+    assert (removed.state, priorities()) == (RunState.VERIFIED, [])
+    undo(removed, chen, driver)
+    assert (removed.state, priorities()) == (RunState.UNDONE, ["50"])
+
+
+def test_each_way_back_has_client_tokens_of_its_own(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web, order = own(account, server, "mall-web-01"), own(account, server, "mall-order", kind="rds")
+    for change in (
+        make("security-group-rule", {"action": "add", **RULE}, web),
+        make("ecs-resize", {"spec": "ecs.g7.2xlarge", "may_restart": True}, web),
+        make("database-parameter", {"name": "long_query_time", "value": "2"}, order),
+    ):
+        run = carry_out(change, chen, driver)
+        tokens = []
+        for _attempt in range(2):
+            back = runs.undo(run=run, actor=chen, now=driver.moment)
+            tokens += [step.params["ClientToken"] for step in back.steps.all() if "ClientToken" in step.params]
+            runs.stop(run=back, actor=chen, now=driver.moment)
+        assert len(set(tokens)) == 2, change.operation
+        assert not set(tokens) & {step.params.get("ClientToken") for step in run.steps.all()}
+
+
 def test_servers_behind_a_balancer(
     make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
 ) -> None:
@@ -232,6 +268,46 @@ def test_dns_records(make: Make, account: CloudAccount, server: CloudServer, che
     assert values("api") == ["203.0.113.7"]
 
 
+def test_a_mail_server_keeps_its_priority_and_its_line(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    said = {"domain": "jiahe.example", "rr": "@", "type": "MX", "value": "mx1.jiahe.example", "ttl": 600}
+
+    def there() -> list[tuple[object, ...]]:
+        rows = workings(server).records["jiahe.example"]
+        return [(row["Value"], row["Priority"], row["Line"]) for row in rows if row["Type"] == "MX"]
+
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("dns-record", {"action": "add", **said}), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_no_priority"
+    carry_out(make("dns-record", {"action": "add", **said, "priority": 20}), chen, driver)
+    assert there() == [("mx1.jiahe.example", 20, "default")]
+    next(row for row in workings(server).records["jiahe.example"] if row["Type"] == "MX")["Line"] = "telecom"
+    moved = carry_out(make("dns-record", {"action": "modify", **said, "value": "mx2.jiahe.example"}), chen, driver)
+    assert (moved.state, there()) == (RunState.VERIFIED, [("mx2.jiahe.example", 20, "telecom")])
+    other = carry_out(
+        make("dns-record", {"action": "modify", **said, "value": "mx2.jiahe.example", "priority": 5}), chen, driver
+    )
+    assert (other.state, there()) == (RunState.VERIFIED, [("mx2.jiahe.example", 5, "telecom")])
+    undo(other, chen, driver)
+    assert there() == [("mx2.jiahe.example", 20, "telecom")]
+    gone = carry_out(make("dns-record", {"action": "delete", **said, "value": "mx2.jiahe.example"}), chen, driver)
+    assert (gone.state, there()) == (RunState.VERIFIED, [])
+    undo(gone, chen, driver)
+    assert there() == [("mx2.jiahe.example", 20, "telecom")]
+
+
+def test_a_port_of_the_balancer_is_not_passed_over(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User
+) -> None:
+    balancer = own(account, server, "mall-public", kind="slb")
+    name = own(account, server, "mall-web-03").provider_id
+    for operation in ("lb-backend-add", "lb-backend-remove"):
+        with pytest.raises(DomainError) as refusal:
+            runs.plan(change=make(operation, {"servers": name, "port": 8080}, balancer), actor=chen, now=NOW)
+        assert refusal.value.code == "refused_no_port"
+
+
 def test_a_ram_user_is_disabled_but_never_the_platforms_own(
     make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
 ) -> None:
@@ -258,7 +334,12 @@ def test_an_rds_backup(make: Make, account: CloudAccount, server: CloudServer, c
     order = own(account, server, "mall-order", kind="rds")
     run = carry_out(make("manual-backup", {"method": "physical", "keep_days": 7}, order), chen, driver)
     assert run.state == RunState.VERIFIED
-    assert run.steps.get().result["BackupId"] == workings(server).backups[0]["BackupId"]
+    kept = workings(server).backups[0]
+    assert run.steps.get().result["BackupId"] == kept["BackupId"]
+    assert kept["BackupRetentionPeriod"] == "7"
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("manual-backup", {"method": "physical", "keep_days": 6}, order), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_cannot_keep"
 
 
 def test_an_rds_parameter_and_back(

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer, User
+from accounts.services import calendars
 from accounts.windows import Once
 from assets.models import Asset
 from changes.catalogue import operations
@@ -265,6 +266,39 @@ def test_the_calendar_shows_windows_and_freezes_in_each_view(
     assert client_for(alice).get("/changes/calendar/?day=nonsense&view=x").status_code == 200
 
 
+def test_the_calendar_shows_holidays_that_are_frozen_and_when_one_may_work(
+    jia: Customer, alice: User, lin: User, client_for: ClientFor
+) -> None:
+    with scope.platform("test"):
+        calendars.seed_default(years=[2026], now=NOW)
+        freezing.create(customer=None, kind="freeze", name="Holidays", windows=[], holidays=True, actor=lin, now=NOW)
+        nightly = [Once(NOW, NOW + HOUR)]
+        freezing.create(customer=jia, kind="maintenance", name="Nightly", windows=nightly, actor=lin, now=NOW)
+    for person in (alice, lin):
+        days = client_for(person).get(f"/changes/calendar/?view=week&day={NOW:%Y-%m-%d}").context["days"]
+        assert [day.maintenance for day in days if day.day == timezone.localdate(NOW)] == [["Nightly"]]
+        days = client_for(person).get("/changes/calendar/?view=month&day=2026-05-10").context["days"]
+        frozen = {day.day.isoformat() for day in days if day.frozen}
+        assert "2026-05-01" in frozen
+        assert "2026-05-12" not in frozen
+
+
+def test_a_window_outside_the_agreed_maintenance_is_said(
+    asked: Change, chen: User, lin: User, client_for: ClientFor
+) -> None:
+    with scope.customer(asked.customer_id):
+        Change.objects.filter(pk=asked.pk).update(starts_at=WINDOW[0], ends_at=WINDOW[1])
+        said = "不在与客户约定的维护窗口内"
+        assert said not in client_for(chen).get(f"/changes/{asked.pk}/").content.decode(), "none was agreed"
+        other = [Once(WINDOW[1], WINDOW[1] + HOUR)]
+        freezing.create(customer=asked.customer, kind="maintenance", name="Late", windows=other, actor=lin, now=NOW)
+        assert said in client_for(chen).get(f"/changes/{asked.pk}/").content.decode()
+        freezing.create(
+            customer=asked.customer, kind="maintenance", name="Now", windows=[Once(*WINDOW)], actor=lin, now=NOW
+        )
+        assert said not in client_for(chen).get(f"/changes/{asked.pk}/").content.decode()
+
+
 def test_the_calendar_address_ends_with_the_password(asked: Change, alice: User, client_for: ClientFor) -> None:
     with scope.customer(asked.customer_id):
         Change.objects.filter(pk=asked.pk).update(starts_at=WINDOW[0], ends_at=WINDOW[1])
@@ -344,7 +378,7 @@ def test_the_api_takes_a_change_through_its_gates(
         "title": "Raise the limit",
         "details": {"what": "fs.file-max"},
         "assets": [web.pk],
-        "risk": "medium",
+        "risk": "high",
         "plan": "sysctl",
         "rollback": "sysctl",
     }

@@ -14,7 +14,7 @@ from accounts.errors import DomainError
 from accounts.models import Contact, Customer, ProviderContact, Role, User
 from accounts.windows import Once
 from assets.models import Asset
-from changes.models import ApprovalLevel, Change, ChangeEntry, ChangeKind, ChangeState
+from changes.models import REVIEW_DUE, ApprovalLevel, Change, ChangeEntry, ChangeKind, ChangeState
 from changes.services import (
     approving,
     confirming,
@@ -27,7 +27,7 @@ from changes.services import (
     windows,
 )
 from changes.services.templates import Described
-from incidents.models import Incident
+from incidents.models import Incident, Purpose
 from incidents.services import attestations
 from notify.models import Delivery
 from tests.changes.conftest import (
@@ -91,7 +91,7 @@ def test_the_whole_path(
     assert states_of(change) == ("executing", "")
     for code in ("check", "after", "monitoring"):
         evidence.check(change=change, code=code, words="", actor=chen, now=WINDOW[0] + MINUTE)
-    executing.finish_work(change=change, result="fs.file-max is 1M", actor=chen, now=WINDOW[0] + HOUR)
+    executing.finish_work(change=change, result="It is 5000", actor=chen, now=WINDOW[0] + HOUR)
     assert states_of(change) == ("customer_test", "")
     executing.sign_off(change=change, words="It works", actor=alice, now=WINDOW[0] + 2 * HOUR)
     assert states_of(change) == ("closed", "")
@@ -104,7 +104,7 @@ def test_the_text_that_is_signed_says_everything(in_jia: Customer, change: Chang
     drafting.submit(change=change, actor=chen, now=NOW)
     asked = confirming.tell_risk(change=change, text="It may restart", actor=chen, now=NOW)
     assert asked is not None
-    for words in (change.number, "web-01", "fs.file-max", "sysctl -w with the old value", "It may restart"):
+    for words in (change.number, "web-01", "queueLength", "appcmd set with the old value", "It may restart"):
         assert words in asked.text
 
 
@@ -333,6 +333,57 @@ def test_the_second_project_manager_decides_while_the_first_is_away(
     assert states_of(change) == ("preparing", "scheduled")
 
 
+def test_both_project_managers_say_yes_to_what_is_dangerous(
+    in_jia: Customer, incident: Incident, web: Asset, staging: Asset, chen: User, alice: User, bob: User, lin: User
+) -> None:
+    rita = make_person("rita", Role.MANAGER)
+    deadly = draft(incident, chen, web, operation="os-install", fields={"image": "x"})
+    assert deadly.risk == "dangerous"
+    told_and_kept(deadly, web, staging, chen=chen, alice=alice)
+    approve(deadly, lin, rita, alice)
+    assert deciders_at(deadly, "customer") == [alice.pk, bob.pk]
+    assert states_of(deadly) == ("preparing", "approved")
+    approve(deadly, bob)
+    assert states_of(deadly) == ("preparing", "scheduled")
+
+
+def test_only_a_manager_puts_a_change_below_the_class_of_its_operation_and_says_why(
+    in_jia: Customer, incident: Incident, web: Asset, chen: User, lin: User
+) -> None:
+    for person, reason in ((chen, "It is harmless"), (lin, " ")):
+        with pytest.raises(DomainError) as refusal:
+            draft(incident, person, web, operation="linux-kernel", risk="medium", reason=reason)
+        assert refusal.value.code == "risk_too_low"
+    own = draft(incident, chen, web, operation="linux-kernel")
+    with pytest.raises(DomainError):
+        lower = content(web, operation="linux-kernel", risk="low")
+        drafting.edit(change=own, content=lower, actor=chen, now=NOW)
+    lowered = draft(incident, lin, web, operation="linux-kernel", risk="medium", reason="On a machine that is empty")
+    for change, words in ((own, "风险等级：高风险"), (lowered, "风险等级：中风险（服务目录：高风险）")):
+        drafting.submit(change=change, actor=chen, now=NOW)
+        asked = confirming.tell_risk(change=change, text="It may restart", actor=chen, now=NOW)
+        assert asked is not None
+        assert words in asked.text.split("\n")
+
+
+def test_an_emergency_goes_round_no_gate_of_patches_whether_or_not_the_patch_is_named(
+    in_jia: Customer, incident: Incident, web: Asset, chen: User, alice: User, lin: User
+) -> None:
+    for name in ("CVE-2026-1", " "):
+        patching = draft(incident, chen, web, operation="linux-patch", fields={"patch": name, "analysis": "x"})
+        drafting.submit(change=patching, actor=chen, now=NOW)
+        drafting.make_emergency(change=patching, reason="It is exploited", actor=lin, now=NOW)
+        asked = confirming.tell_risk(change=patching, text="It may restart", actor=chen, now=NOW)
+        assert asked is not None
+        assert asked.purpose == Purpose.PATCH
+        confirming.hear(change=patching, name="Alice", words="Do it", actor=chen, now=NOW)
+        back_up(patching, web, chen)
+        assert states_of(patching) == ("preparing", "patch_proven")
+        file = SimpleUploadedFile("sop.pdf", b"%PDF-1.7 procedure")
+        evidence.attach(change=patching, file=file, purpose="sop", actor=alice, now=NOW)
+        assert states_of(patching) == ("preparing", "patch_proven"), "nowhere else was it tried"
+
+
 def test_a_refusal_needs_a_reason_and_asking_again_keeps_what_was_signed(
     in_jia: Customer, change: Change, web: Asset, staging: Asset, chen: User, alice: User, lin: User
 ) -> None:
@@ -409,11 +460,20 @@ def test_an_emergency_begins_on_a_managers_word_and_is_reviewed_afterwards(
     executing.roll_back(change=urgent, result="As before, checked", actor=chen, now=NOW + 3 * MINUTE)
     urgent.refresh_from_db()
     assert urgent.needs_review
+    assert urgent in Change.objects.filter(REVIEW_DUE)
+    reminders = Delivery.objects.filter(user=lin, key__contains=f"change:{urgent.pk}:review:")
+    sweep(NOW + 24 * HOUR)
+    assert not reminders.exists(), "a day has not passed since it was over"
+    for day in (1, 2):
+        sweep(NOW + day * 24 * HOUR + HOUR)
+        assert reminders.filter(key__contains=f"{NOW + day * 24 * HOUR + HOUR:%Y%m%d%H%M}").exists(), day
     with pytest.raises(PermissionDenied):
         executing.review(change=urgent, words="Fine", actor=chen, now=NOW + HOUR)
     executing.review(change=urgent, words="It was one", actor=lin, now=NOW + HOUR)
     urgent.refresh_from_db()
     assert not urgent.needs_review
+    assert urgent not in Change.objects.filter(REVIEW_DUE)
+    assert not Timer.objects.pending().filter(key__startswith=f"change-review:{urgent.pk}:").exists()
 
 
 def test_the_customer_alone_signs_off_and_may_object(
@@ -471,7 +531,8 @@ def test_a_production_server_gets_no_patch_before_another_one_and_not_without_th
     assert states_of(second) == ("preparing", "patch_proven")
     first = patching(staging, "CVE-2026-1  ")
     sop(first)
-    prepared(first, staging, staging, chen=chen, alice=alice, lin=lin)
+    rita = make_person("rita", Role.MANAGER)
+    prepared(first, staging, staging, chen=chen, alice=alice, lin=lin, security=(rita,))
     assert states_of(first) == ("ready", "")
     executing.begin(change=first, actor=chen, now=WINDOW[0])
     for code in ("version", "services", "log"):
@@ -489,6 +550,25 @@ def test_a_request_authorises_only_once_it_is_accepted(in_jia: Customer, web: As
     change = draft(asked, chen, web)
     drafting.submit(change=change, actor=chen, now=NOW)
     assert states_of(change) == ("preparing", "authorised")
+
+
+def test_a_closed_change_settles_what_its_request_owed(in_jia: Customer, web: Asset, chen: User, alice: User) -> None:
+    from incidents.services import acknowledge, requests  # noqa: PLC0415 - only this test needs them
+
+    wanted = requests.Wanted(operation="windows-role", owes_change=True)
+    asked = requests.raise_request(
+        customer=in_jia, title="Queue", description="", assets=[], wanted=wanted, actor=alice, now=NOW
+    )
+    acknowledge(incident=asked, actor=chen, now=NOW)
+    requests.accept(incident=asked, words="", actor=chen, now=NOW)
+    requests.begin(incident=asked, actor=chen, now=NOW)
+    change = draft(asked, chen, web)
+    with pytest.raises(DomainError) as refusal:
+        requests.finish(incident=asked, words="Done", actor=chen, now=NOW)
+    assert refusal.value.code == "change_missing"
+    Change.objects.filter(pk=change.pk).update(state=State.CUSTOMER_TEST, begun_at=NOW)
+    executing.sign_off(change=change, words="", actor=alice, now=NOW)
+    assert requests.finish(incident=asked, words="Done", actor=chen, now=NOW).phase == "done"
 
 
 def test_a_standard_change_is_signed_once_and_used_again(

@@ -11,7 +11,7 @@ import pytest
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import Customer, User
+from accounts.models import Customer, Role, User
 from assets.models import Asset
 from changes import gates
 from changes.gates import Facts, Gate, Lack, Word
@@ -20,7 +20,7 @@ from changes.services import confirming, drafting, executing, facts, templates
 from changes.services.templates import Described
 from incidents.models import Incident, Purpose
 from tests.changes.conftest import WINDOW, draft, prepared, sign
-from tests.conftest import NOW, ClientFor
+from tests.conftest import NOW, ClientFor, make_person
 
 FIELDS = {"ports": "8080, 9200", "reason": "Nothing listens there since spring"}
 
@@ -32,7 +32,7 @@ def _scope(jia: Customer) -> Iterator[None]:
 
 
 def closing(incident: Incident, chen: User, web: Asset, *, kind: str = ChangeKind.NORMAL) -> Change:
-    return draft(incident, chen, web, kind=kind, operation="port-closing", fields=FIELDS, risk="medium")
+    return draft(incident, chen, web, kind=kind, operation="port-closing", fields=FIELDS)
 
 
 @pytest.mark.parametrize("kind", list(gates.Kind))
@@ -80,7 +80,8 @@ def test_the_list_says_who_confirmed_which_port_of_which_server(
 ) -> None:  # fmt: skip
     page = client_for(vera).get("/changes/ports/").content.decode()
     assert "还没有关闭过端口" in page
-    change = prepared(closing(incident, chen, web), web, staging, chen=chen, alice=alice, lin=lin)
+    rita = make_person("rita", Role.MANAGER)
+    change = prepared(closing(incident, chen, web), web, staging, chen=chen, alice=alice, lin=lin, security=(rita,))
     executing.begin(change=change, actor=chen, now=WINDOW[0])
     unsigned = closing(incident, chen, staging)
     shown = client_for(vera).get("/changes/ports/").content.decode()

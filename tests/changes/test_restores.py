@@ -248,6 +248,15 @@ def test_a_release_that_was_prepared_is_cancelled_when_it_is_kept_for_longer(
     assert entry.actor == alice
 
 
+def test_a_release_names_the_instance_once_the_inventory_has_found_it(
+    jia: Customer, copy: TemporaryInstance, orders: Asset, chen: User
+) -> None:
+    found = place(jia, "restored", "production", kind="rds")
+    Asset.objects.filter(pk=found.pk).update(provider_id=copy.name)
+    release = restores.draft_release(instance=copy, actor=chen, now=NOW)
+    assert list(release.assets.all()) == [found]
+
+
 def test_a_release_is_written_in_the_customers_language(copy: TemporaryInstance, chen: User) -> None:
     with translation.override("en"):
         release = restores.draft_release(instance=copy, actor=chen, now=NOW)

@@ -18,9 +18,11 @@ from django.db import connection
 from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Customer, User
+from accounts.windows import Once
 from assets.models import Asset, CloudAccount
+from changes import states
 from changes.models import Change, ChangeAsset, ChangeEntry, ChangeState, OperationRun, RunState
-from changes.services import clouds, drafting, executing, running, runs
+from changes.services import clouds, drafting, executing, freezing, running, runs, scheduling
 from changes.timeline import sentence
 from demo.aliyun import JIA_UID, CloudServer
 from incidents.models import Incident
@@ -208,6 +210,49 @@ def test_only_a_backup_runs_while_the_gates_are_open(
     set_to(change, ChangeState.PREPARING)
     assert carry_out(change, chen, driver, backup=True).state == RunState.VERIFIED
     assert change.backups.count() == 2
+
+
+def test_the_backup_that_a_change_itself_is_waits_for_its_approval(
+    incident: Incident, web: Asset, chen: User, driver: Driver
+) -> None:
+    change = draft(incident, chen, web, operation="manual-backup", fields={"method": "snapshot", "keep_days": 7})
+    set_to(change, ChangeState.PREPARING)
+    (own_run,) = runs.plan(change=change, actor=chen, now=driver.moment)
+    assert not runs.may_start(own_run, verbs_of(change))
+    with pytest.raises(DomainError) as refusal:
+        runs.start(run=own_run, actor=chen, now=driver.moment)
+    assert refusal.value.code == "wrong_state"
+    (gate_run,) = runs.plan(change=change, actor=chen, now=driver.moment, backup=True)
+    assert gate_run.pk != own_run.pk
+    assert runs.may_start(gate_run, verbs_of(change))
+    runs.start(run=gate_run, actor=chen, now=driver.moment)
+
+
+def test_nothing_is_started_after_the_window_before_its_end_is_moved(
+    make: Make, web: Asset, chen: User, lin: User, driver: Driver
+) -> None:
+    change, now = make("ecs-power", {"action": "stop"}, web), driver.moment
+    began = now - timedelta(hours=2)
+    Change.objects.filter(pk=change.pk).update(starts_at=began, ends_at=now - timedelta(minutes=1))
+    (run,) = runs.plan(change=change, actor=chen, now=now)
+    with pytest.raises(DomainError) as refusal:
+        runs.start(run=run, actor=chen, now=now)
+    assert refusal.value.code == "window_over"
+    later = now + timedelta(hours=1)
+    with pytest.raises(DomainError) as refusal:
+        scheduling.schedule(change=change, starts_at=now, ends_at=later, actor=chen, now=now)
+    assert refusal.value.code == "begun"
+    freeze = freezing.create(customer=None, kind="freeze", name="Sale", windows=[Once(now, later)], actor=lin, now=now)
+    with pytest.raises(DomainError) as refusal:
+        scheduling.schedule(change=change, starts_at=began, ends_at=later, actor=chen, now=now)
+    assert refusal.value.code == "frozen"
+    freezing.end(window=freeze, actor=lin, now=now)
+    scheduling.schedule(change=change, starts_at=began, ends_at=later, actor=chen, now=now)
+    assert runs.start(run=run, actor=chen, now=now).state == RunState.RUNNING
+
+
+def verbs_of(change: Change) -> list[states.Verb]:
+    return states.verbs(change.stage, states.Side.PROVIDER)
 
 
 def test_nothing_is_sent_for_what_was_rewritten_since_the_dry_run(

@@ -29,6 +29,7 @@ from changes.models import (
     Change,
     ChangeEntry,
     ChangeState,
+    ChangeTemplate,
     HostState,
     ScriptRun,
     ScriptRunState,
@@ -511,6 +512,34 @@ def test_what_a_change_names_must_be_there(change: Change, chen: User, fields: d
     with pytest.raises(DomainError) as refused:
         script_runs.plan_for_change(change=change, pace=Pace(), actor=chen, now=NOW)
     assert refused.value.code == code
+
+
+def test_no_script_is_started_after_the_window(change: Change, chen: User) -> None:
+    run = script_runs.plan_for_change(change=change, pace=Pace(), actor=chen, now=NOW)
+    set_to(change, ChangeState.EXECUTING)
+    Change.objects.filter(pk=change.pk).update(starts_at=NOW - timedelta(hours=2), ends_at=NOW)
+    with pytest.raises(DomainError) as refused:
+        script_runs.start(run=run, actor=chen, now=NOW)
+    assert refused.value.code == "window_over"
+    script_runs.start(run=run, actor=chen, now=NOW - timedelta(minutes=1))
+
+
+def test_a_standard_change_runs_the_version_that_there_was_when_its_template_was_signed(
+    incident: Incident, web: Asset, chen: User, lin: User
+) -> None:
+    first = approved(script("echo 1"), chen, lin, code="rotate")
+    fields = {"script": "rotate", "parameters": ""}
+    template = ChangeTemplate.objects.create(
+        customer=incident.customer, name="Rotate", operation="script-run", fields=fields, plan="Run", rollback="None",
+        risk_text="None", valid_until=(NOW + timedelta(days=30)).date(), created_by=chen, created_at=NOW,
+    )  # fmt: skip
+    said = Proposal("rotate", Words("Rotate", "轮转"), script("echo 2"))
+    second = script_library.propose(customer=None, said=said, actor=chen, now=NOW)
+    script_library.approve(version=second, actor=lin, now=NOW + timedelta(hours=1))
+    change = draft(incident, chen, web, operation="script-run", fields=fields)
+    Change.objects.filter(pk=change.pk).update(kind="standard", template=template)
+    change.refresh_from_db()
+    assert script_runs.named_by(change)[0] == first
 
 
 def test_a_withdrawn_or_altered_script_runs_no_more(fleet: list[Asset], chen: User, lin: User, turns: Turns) -> None:

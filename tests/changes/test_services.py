@@ -127,6 +127,7 @@ def test_a_customer_orders_it_in_its_own_form_and_reads_how_it_is_charged(
     assert CHARGED.get(code, INCLUDED) in page
     request = order(operation, jia, client).request
     assert (request.operation, request.billing) == (code, operation.billing)
+    assert request.owes_change == operation.changes_something
     wanted = {field.name for field in operation.fields}
     assert request.fields.keys() == wanted
     assert request.needs_quote == (code in CHARGED)

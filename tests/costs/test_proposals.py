@@ -14,18 +14,21 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.errors import DomainError
-from accounts.models import AuditEntry, Customer, User
+from accounts.models import AuditEntry, Contact, Customer, Role, User
 from assets.models import Asset, CloudAccount
-from changes.models import Change
+from changes.models import Change, ChangeState
+from changes.services import approving, confirming, drafting, scheduling
 from costs import settling
 from costs.models import ProposalKind, ProposalState, SavingProposal
 from costs.services import deciding, finding, reading
 from demo.aliyun import CloudServer
 from demo.aliyun.estate import Estate
+from incidents.models import RequestPhase
 from monitoring import registry, storage
 from notify.models import Delivery
 from tests.assets.conftest import sync
-from tests.conftest import ClientFor
+from tests.changes.conftest import sign
+from tests.conftest import ClientFor, make_person
 from tests.costs.conftest import DAY, bill, item, later
 
 pytestmark = pytest.mark.django_db
@@ -210,6 +213,39 @@ def test_an_accepted_proposal_becomes_a_draft_of_a_change_once(
     with pytest.raises(DomainError):
         deciding.draft_change(proposal=idle, actor=chen, now=later())
     assert Change.objects.count() == 1
+
+
+def test_what_the_customer_accepted_authorises_the_change_up_to_ready(
+    idle: SavingProposal, alice: User, bob: User, chen: User, lin: User, oa: Asset
+) -> None:
+    for user, kinds in ((alice, ("first_pm", "primary")), (bob, ("second_pm",))):
+        for kind in kinds:
+            Contact.objects.create(customer=idle.customer, user=user, kind=kind, phone="1", email=user.email)
+    rita = make_person("rita", Role.MANAGER)
+    deciding.accept(proposal=idle, actor=alice, now=later())
+    change = deciding.draft_change(proposal=idle, actor=chen, now=later())
+    assert change.incident is not None
+    assert (change.incident.phase, change.requester) == (RequestPhase.ACCEPTED, alice)
+    said = drafting.Content(
+        title=change.title,
+        operation=change.operation,
+        fields={"name": "oa-01", "reason": "idle"},
+        assets=(oa,),
+        risk=change.risk,
+        plan="1. Release it",
+        rollback="1. From the snapshot",
+        test_waiver="There is nothing to try",
+        backup_waiver="It is empty",
+    )
+    drafting.edit(change=change, content=said, actor=chen, now=later())
+    drafting.submit(change=change, actor=chen, now=later())
+    confirming.tell_risk(change=change, text="It is gone for good", actor=chen, now=later())
+    sign(change, alice, now=later())
+    for person in (lin, rita, alice, bob):
+        approving.decide(change=change, is_yes=True, words="", actor=person, now=later())
+    scheduling.schedule(change=change, starts_at=later(), ends_at=later() + DAY, actor=chen, now=later())
+    change.refresh_from_db()
+    assert change.state == ChangeState.READY
 
 
 def test_an_engineer_proposes_what_an_announcement_recommends(

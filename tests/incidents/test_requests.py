@@ -9,7 +9,7 @@ from decimal import Decimal
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.core.files.uploadedfile import SimpleUploadedFile
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts import scope
 from accounts.errors import DomainError
@@ -28,6 +28,7 @@ from incidents.models import (
 from incidents.services import attestations, quotes, requests
 from incidents.services.quotes import Line
 from incidents.services.requests import Wanted
+from incidents.timeline import sentence
 from notify.models import Delivery
 from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import make_asset
@@ -189,6 +190,27 @@ def test_a_request_from_the_catalogue_keeps_its_operation_and_fields(in_jia: Cus
 def test_somebody_of_another_customer_asks_for_nothing_here(jia: Customer, eve: User) -> None:
     with pytest.raises(PermissionDenied):
         ask_for(eve, jia)
+
+
+def test_work_that_changes_something_is_not_finished_without_a_change_or_a_reason(
+    in_jia: Customer, asked: Incident, chen: User, client_for: ClientFor
+) -> None:
+    ServiceRequest.objects.filter(incident=asked).update(owes_change=True)
+    services.acknowledge(incident=asked, actor=chen, now=NOW)
+    requests.accept(incident=asked, words="", actor=chen, now=NOW)
+    requests.begin(incident=asked, actor=chen, now=NOW)
+    with pytest.raises(DomainError) as refusal:
+        requests.finish(incident=Incident.objects.get(), words="Port is open.", actor=chen, now=NOW)
+    assert refusal.value.code == "change_missing"
+    client, page = client_for(chen), f"/incidents/{asked.pk}/finish/"
+    assert 'name="without_change"' in client.get(page).content.decode()
+    assert client.post(page, {"words": "Port is open."}).status_code == 422
+    assert phases(asked) == (Phase.IN_WORK, "acknowledged")
+    client.post(page, {"words": "Port is open.", "without_change": "Bob opened it himself"})
+    assert phases(asked) == (Phase.DONE, "resolved")
+    entry = TimelineEntry.objects.get(incident=asked, data__what="done")
+    with translation.override("en"):
+        assert "Bob opened it himself" in sentence(entry)
 
 
 # --- dangerous ones --------------------------------------------------------------------------------------------------
@@ -393,9 +415,15 @@ def test_the_api_takes_a_request_the_whole_way(jia: Customer, bob: User, chen: U
     assert answer.json()["request"]["fields"] == {"days": "7"}
     pk, ours = answer.json()["id"], client_for(chen)
     ours.post(f"/api/v1/incidents/{pk}/acknowledge/")
-    for verb, body in (("accept", {}), ("begin", {}), ("finish", {"words": "done"})):
+    why = {"without_change": "Their own people took it in the console"}
+    for verb, body, status in (
+        ("accept", {}, 200),
+        ("begin", {}, 200),
+        ("finish", {"words": "done"}, 409),
+        ("finish", {"words": "done", **why}, 200),
+    ):
         answer = ours.post(f"/api/v1/requests/{pk}/{verb}/", body, content_type="application/json")
-        assert answer.status_code == 200, answer.content
+        assert answer.status_code == status, answer.content
     assert answer.json()["phase"] == "done"
     assert ours.get("/api/v1/requests/?phase=done").json()["results"][0]["id"] == pk
     refused = client_for(bob).post(f"/api/v1/requests/{pk}/accept/", {}, content_type="application/json")
