@@ -251,7 +251,7 @@ def test_a_group_that_hears_does_not_end_it_and_what_people_have_dealt_with_begi
     [alarm_] = alarms()
     assert alarm_.state == "open"
     with scope.customer(jia):
-        services.resolve(incident=alarm_, resolution="by mobile", cause="third_party", actor=chen, now=clock())
+        services.resolve(incident=alarm_, resolution="by mobile", cause="system", actor=chen, now=clock())
     call_in_vain(jia, alice, exchange, clock)
     assert [each.state for each in alarms()] == ["resolved", "open"]
 
