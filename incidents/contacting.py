@@ -10,15 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import translation
+from django.utils.translation import gettext as _
 
 from accounts.models import Contact, Customer, User
 from incidents import locks, timeline
 from incidents.models import ContactCall, Incident, IncidentKind, TimelineEntry
 from notify import live
 from notify import services as notify
-from notify.services import policies
+from notify.services import policies, reach
 from notify.services.receipts import Answer
 from notify.states import State as Sent
 from timers import services as timers
@@ -196,6 +198,7 @@ def _round_over(call: ContactCall, now: datetime) -> None:
     tried = call.round > 1 or _was_dialled(call)
     if not call.until_reached or call.round >= MOST_ROUNDS or not tried:
         _end(call, State.UNREACHED, now)
+        _raise_the_alarm(call, now)
         return
     call.place, call.round = 0, call.round + 1
     call.save(update_fields=["place", "round"])
@@ -266,10 +269,26 @@ def _end(call: ContactCall, state: str, now: datetime) -> None:
     call.state, call.ended_at = state, now
     call.save()
     timers.cancel(prefix=_timer(call))
-    keys = [
-        f"call:{call.pk}:{round_}:{user_id}" for round_ in range(1, call.round + 1) for user_id, _number in call.people
-    ]
-    notify.withdraw(customer=call.customer_id, keys=keys, now=now)
+    notify.withdraw(customer=call.customer_id, keys=_keys(call), now=now)
+
+
+def _raise_the_alarm(call: ContactCall, now: datetime) -> None:
+    """Nobody was reached in any round: the provider hears it inside its own house, once (N7, `services.outages`).
+
+    While the incident about it is open, further calls without an answer are noted there.
+    """
+    known = reach.current(customer=call.customer_id)
+    number = known.about.removeprefix("incident:") if known is not None else ""
+    alarm = Incident.objects.filter(pk=int(number)).first() if number else None
+    if known is not None and alarm is not None and not alarm.is_unsolved:
+        reach.end(known, now=now)
+        known = None
+    if known is None:
+        reach.unanswered(customer=call.customer_id, keys=_keys(call), now=now)
+    elif alarm is not None:
+        with translation.override(settings.LANGUAGE_CODE):
+            body = _("Nobody answered the calls about %(number)s either.") % {"number": call.incident.number}
+        timeline.write(alarm, TimelineEntry.Kind.NOTE, actor=None, now=now, body=body, is_internal=True)
 
 
 def _note(incident: Incident, name: str, *, reached: bool, why: str, now: datetime) -> None:
@@ -279,6 +298,12 @@ def _note(incident: Incident, name: str, *, reached: bool, why: str, now: dateti
 
 def _key(call: ContactCall, user_id: int) -> str:
     return f"call:{call.pk}:{call.round}:{user_id}"
+
+
+def _keys(call: ContactCall) -> list[str]:
+    """Of all its rounds so far."""
+    rounds = range(1, call.round + 1)
+    return [f"call:{call.pk}:{round_}:{user_id}" for round_ in rounds for user_id, _number in call.people]
 
 
 def _timer(call: ContactCall) -> str:

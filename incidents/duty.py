@@ -1,7 +1,7 @@
 """Who is on duty for a customer, and who else of the provider has to know (R62, R186)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -42,10 +42,14 @@ def eligible_assignees(customer_id: int) -> QuerySet[User]:
 
 @dataclass(frozen=True, slots=True)
 class Called:
-    """Whom a step of an escalation reaches. `stands_in`: nobody had that duty, and these answer for it."""
+    """Whom a step of an escalation reaches. `stands_in`: nobody had that duty, and these answer for it.
+
+    `numbers`: of the customer's contacts those that the contract names, by the person's id.
+    """
 
     people: tuple[User, ...]
     stands_in: bool = False
+    numbers: Mapping[int, str] = field(default_factory=dict)
 
 
 def called(*, who: Who, people: Sequence[int], customer_id: int, is_internal: bool, at: datetime) -> Called:
@@ -55,7 +59,9 @@ def called(*, who: Who, people: Sequence[int], customer_id: int, is_internal: bo
     side never ends in silence. The customer's people are not called about what the provider keeps to itself.
     """
     if who in CUSTOMERS:
-        return Called(() if is_internal else tuple(_contacts(who, customer_id)))
+        contacts = [] if is_internal else _contacts(who, customer_id)
+        numbers = {contact.user_id: contact.phone for contact in contacts}
+        return Called(tuple(contact.user for contact in contacts), numbers=numbers)
     reach = {person.pk: person for person in eligible_assignees(customer_id)}
     if who is Who.PEOPLE:
         named = tuple(reach[pk] for pk in people if pk in reach)
@@ -80,12 +86,12 @@ def _managers(reach: Mapping[int, User]) -> tuple[User, ...]:
     return managers or tuple(reach.values())
 
 
-def _contacts(who: Who, customer_id: int) -> list[User]:
+def _contacts(who: Who, customer_id: int) -> list[Contact]:
     """The contacts who are not away; of the project managers the one in charge (R180)."""
     if who is Who.CUSTOMER_PM:
         contact = customers.project_manager_in_charge(Customer.objects.get(pk=customer_id))
-        return [contact.user] if contact is not None and contact.user.is_active else []
+        return [contact] if contact is not None and contact.user.is_active else []
     kind = Contact.Kind.PRIMARY if who is Who.CUSTOMER_PRIMARY else Contact.Kind.SECONDARY
     named = Contact.objects.filter(customer_id=customer_id, kind=kind).select_related("user")
     present = [contact for contact in named if not contact.is_away] or list(named)
-    return [contact.user for contact in present if contact.user.is_active]
+    return [contact for contact in present if contact.user.is_active]

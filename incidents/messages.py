@@ -1,6 +1,6 @@
 """What people are told about an incident, each in their own language, and who is told."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 
 from django.utils import timezone, translation
@@ -84,8 +84,12 @@ class Post:
         channels: tuple[str, ...] = ("inbox",),
         key: str = "",
         asks: str = "",
+        numbers: Mapping[int, str] | None = None,
     ) -> None:
-        """To people, each in their own language. With a `key` of its own the message can be withdrawn by it."""
+        """To people, each in their own language. With a `key` of its own the message can be withdrawn by it.
+
+        `numbers` are called and texted instead of people's own.
+        """
         messages: dict[str, Message] = {}
         for person in people:
             if incident.kind == IncidentKind.INTERNAL and not person.is_provider:
@@ -94,7 +98,8 @@ class Post:
                 with translation.override(person.language):
                     messages[person.language] = _message(incident, topic, text(), None, asks=asks)
             own = key or f"incident:{incident.pk}:{what}:{person.pk}"
-            self._notes.append(notify.Note(person, own, messages[person.language], channels))
+            number = (numbers or {}).get(person.pk, "")
+            self._notes.append(notify.Note(person, own, messages[person.language], channels, number))
 
     def first(self, incident: Incident) -> list[User]:
         """Whoever has to know of the incident first."""
@@ -398,6 +403,7 @@ def escalation(
     media: tuple[str, ...],
     *,
     now: datetime,
+    numbers: Mapping[int, str],
 ) -> None:
     """Nobody has taken the incident: the people of a step are called. The key is the step's, to withdraw them by."""
 
@@ -414,7 +420,7 @@ def escalation(
 
     post = Post(incident.customer, now=now)
     asks = "" if step.who in duty.CUSTOMERS else "acknowledge"
-    post.tell(incident, "", people, text, channels=media, key=step.message_key, asks=asks)
+    post.tell(incident, "", people, text, channels=media, key=step.message_key, asks=asks, numbers=numbers)
     post.send()
 
 

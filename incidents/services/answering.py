@@ -20,7 +20,7 @@ from incidents.services.handling import acknowledge
 from incidents.states import State
 from notify.channels.receipt import Report
 from notify.links import Question
-from notify.services import receipts
+from notify.services import delivering, receipts
 from notify.services.receipts import Answer
 
 log = logging.getLogger(__name__)
@@ -55,11 +55,16 @@ def ask_for_reports(*, now: datetime) -> int:
 
 
 def act_on(answers: Iterable[Answer], *, now: datetime) -> None:
-    """Go on with the calls to a customer's contacts, and do what people of the provider asked for by a key."""
+    """Go on with the calls to a customer's contacts, and do what people of the provider asked for by a key.
+
+    What failed for good by its receipt may have been the last hope of reaching a customer.
+    """
     for answer in answers:
         if answer.delivery.customer_id is not None:
             with scope.customer(answer.delivery.customer_id):
                 contacting.take_answer(answer, now=now)
+        if answer.is_last:
+            delivering.alarm_if_unheard(answer.delivery, now=now)
         person = answer.delivery.user
         if person is None or not answer.was_reached or KEY_YES not in answer.key_pressed:
             continue

@@ -169,14 +169,14 @@ def _call(step: EscalationStep, reached: duty.Called, now: datetime) -> dict[str
     Who can be reached by none of the step's media finds it in the inbox at least.
     """
     offered = tuple(medium for medium in step.media if medium in notify.PERSONAL)
-    messages.escalation(step.incident, step, reached.people, offered, now=now)
+    messages.escalation(step.incident, step, reached.people, offered, now=now, numbers=reached.numbers)
     written = notify.written(customer=step.customer_id, key=step.message_key)
     told = {
         person.pk: [medium for medium in offered if written.get((person.pk, medium), "unwanted") == ""]
         for person in reached.people
     }
     untold = [person for person in reached.people if not told[person.pk]]
-    messages.escalation(step.incident, step, untold, ("inbox",), now=now)
+    messages.escalation(step.incident, step, untold, ("inbox",), now=now, numbers={})
     told |= {person.pk: ["inbox"] for person in untold}
     people = []
     for person in reached.people:

@@ -14,8 +14,8 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import Customer, Severity, User
 from accounts.permissions import can_write
-from incidents import locks, messages, timeline
-from incidents.models import InboundMessage, Incident, TimelineEntry
+from incidents import timeline
+from incidents.models import InboundMessage, Incident
 from incidents.models.incident import UNSOLVED_STATES
 from incidents.permissions import may_ever
 from incidents.services import chat_identities, triage
@@ -23,7 +23,6 @@ from incidents.services.handling import acknowledge
 from incidents.services.opening import open_from_message
 from incidents.services.talking import LONGEST_COMMENT, comment
 from incidents.states import Verb
-from notify import live
 from notify.inbound import commands
 from notify.inbound.commands import Command, Word
 
@@ -82,7 +81,7 @@ def _unbound(message: InboundMessage, command: Command, now: datetime) -> None:
     with scope.customer(customer):
         incident = _going_on(message, customer, now) if command.word is Word.SAY else None
         if incident is not None:
-            _note_unverified(incident, message, command.text, now)
+            triage.note_unverified(incident, message, command.text[:LONGEST_COMMENT], now=now)
             message.verdict = Verdict.JOINED
         else:
             incident = _open(message, command, customer, None, now)
@@ -194,16 +193,6 @@ def _open(
         began=message.received_at,
         now=now,
     )
-
-
-def _note_unverified(incident: Incident, message: InboundMessage, text: str, now: datetime) -> None:
-    """What an unknown sender adds to what they began: on the record, and no reply of the customer."""
-    held = locks.hold(incident)
-    data: dict[str, object] = {"via": message.source.kind, "sender": message.sender or message.sender_id}
-    body = text[:LONGEST_COMMENT]
-    entry = timeline.write(held, TimelineEntry.Kind.COMMENT, actor=None, now=now, body=body, data=data)
-    messages.heard(held, entry.pk, str(data["sender"]), body, now=now)
-    live.publish(customer_id=held.customer_id, topic="incidents", object_id=held.pk)
 
 
 def _named(message: InboundMessage, number: int | None) -> Incident | None:

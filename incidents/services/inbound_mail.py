@@ -58,7 +58,7 @@ def read(message: InboundMessage, now: datetime) -> None:
     person = people[0] if len(people) == 1 else None
     doubt = _doubt(message, letter, people)
     if person is None or doubt is not None:
-        _hold(message, doubt or Reason.UNKNOWN_SENDER, person, thread, now)
+        _from_nobody(message, letter, doubt or Reason.UNKNOWN_SENDER, person=person, thread=thread, now=now)
         return
     message.person = person
     if person.is_provider:
@@ -99,12 +99,50 @@ def _from_provider(message: InboundMessage, letter: Mail, person: User, thread: 
         _join(message, letter, thread, person, now)
 
 
+def _from_nobody(
+    message: InboundMessage,
+    letter: Mail,
+    reason: InboundMessage.Reason,
+    *,
+    person: User | None,
+    thread: Incident | None,
+    now: datetime,
+) -> None:
+    """At a customer's own mailbox an incident at once, whose sender is not verified, as in its chats (R50).
+
+    At the provider's nobody knows whose it would be; and somebody who may only read is known: a person decides.
+    """
+    customer = message.source.customer
+    if customer is None or reason == Reason.READ_ONLY:
+        _hold(message, reason, person, thread, now)
+        return
+    message.customer = customer
+    begun = thread if thread is not None and _began(message, thread) else None
+    with scope.customer(customer):
+        if begun is not None:
+            files, refused = _files(message, letter)
+            with translation.override(customer.language):
+                body = _reply(letter, refused, has_files=bool(files))
+            triage.note_unverified(begun, message, body, now=now, files=files)
+            message.verdict, message.incident = Verdict.JOINED, begun
+        else:
+            message.verdict, message.incident = Verdict.OPENED, _open(message, letter, None, customer, now)
+    message.reason = reason
+
+
+def _began(message: InboundMessage, thread: Incident) -> bool:
+    """Whether the same unknown address began this incident here, and it is not done: a mark alone gives no right."""
+    if thread.raised_by_id is not None or thread.state not in UNSOLVED_STATES:
+        return False
+    earlier = InboundMessage.objects.filter(source=message.source, sender_id=message.sender_id, incident=thread)
+    return earlier.filter(person=None).exists()
+
+
 def _join(message: InboundMessage, letter: Mail, incident: Incident, person: User, now: datetime) -> None:
     """A reply is a comment; one from a customer on an incident that is done opens it again."""
     files, refused = _files(message, letter)
     with translation.override(incident.customer.language):
-        body = with_refused(plain.without_quotes(letter.text), refused)[:LONGEST_COMMENT]
-        body = body or ("" if files else _("(a mail without a text)"))
+        body = _reply(letter, refused, has_files=bool(files))
     comment(incident=incident, body=body, files=files, actor=person, now=now, via=EMAIL)
     fresh = Incident.objects.get(pk=incident.pk)
     if not person.is_provider and fresh.state not in UNSOLVED_STATES and may(person, Verb.REOPEN, fresh):
@@ -113,7 +151,13 @@ def _join(message: InboundMessage, letter: Mail, incident: Incident, person: Use
     message.verdict, message.incident = Verdict.JOINED, incident
 
 
-def _open(message: InboundMessage, letter: Mail, person: User, customer: Customer, now: datetime) -> Incident:
+def _reply(letter: Mail, refused: list[str], *, has_files: bool) -> str:
+    """What a mail adds to an incident, in the language that is active."""
+    body = with_refused(plain.without_quotes(letter.text), refused)[:LONGEST_COMMENT]
+    return body or ("" if has_files else _("(a mail without a text)"))
+
+
+def _open(message: InboundMessage, letter: Mail, person: User | None, customer: Customer, now: datetime) -> Incident:
     said = commands.read(letter.subject)
     files, refused = _files(message, letter)
     with translation.override(customer.language):

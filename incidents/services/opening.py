@@ -203,8 +203,7 @@ def create(
     )
     body = incident.description
     entry = timeline.write(incident, TimelineEntry.Kind.OPENED, actor=actor, now=now, body=body, data=data)
-    if actor is not None:
-        keep_files(incident, entry, files, actor=actor, now=now)
+    keep_files(incident, entry, files, actor=actor, now=now)
     detail = {"severity": incident.severity, "source": incident.source, "policy": incident.policy}
     audit.record(action="incident.open", actor=actor, customer=customer, obj=incident, detail=detail, now=now)
     messages.opened(incident, now=now)

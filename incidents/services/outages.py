@@ -1,4 +1,4 @@
-"""Incidents that the provider keeps to itself because no channel of a customer takes anything any more (N7)."""
+"""Incidents that the provider keeps to itself because nothing reaches a customer any more (N7)."""
 
 from __future__ import annotations
 
@@ -44,14 +44,31 @@ def _open(outage: Outage, now: datetime) -> None:
         incident = open_by_platform(
             customer=customer,
             kind=IncidentKind.INTERNAL,
-            title=_("No channel of %(customer)s takes messages") % {"customer": customer},
-            description=_("“%(subject)s” could not be delivered anywhere (last answer: %(code)s). Call the customer.")
-            % {"subject": outage.delivery.subject, "code": outage.delivery.last_code},
+            title=_title(outage) % {"customer": customer},
+            description=_description(outage) % {"subject": outage.delivery.subject, "code": outage.delivery.last_code},
             severity=Severity.HIGH,
             detected_at=outage.since,
             now=now,
         )
     reach.attended(outage, about=about(incident.pk))
+
+
+def _title(outage: Outage) -> str:
+    if outage.is_of_calls:
+        return _("Nobody of %(customer)s answers the telephone")
+    return _("No channel of %(customer)s takes messages")
+
+
+def _description(outage: Outage) -> str:
+    if outage.is_of_calls:
+        return _("“%(subject)s”: no contact could be reached by telephone. Find another way to the customer.")
+    return _("“%(subject)s” could not be delivered anywhere (last answer: %(code)s). Call the customer.")
+
+
+def _resolution(outage: Outage) -> str:
+    if outage.is_of_calls:
+        return _("A contact of the customer answers the telephone again.")
+    return _("A channel of the customer takes messages again.")
 
 
 @transaction.atomic
@@ -67,7 +84,7 @@ def _end(outage: Outage, now: datetime) -> None:
             return
         incident.state, incident.resolved_at = IncidentState.RESOLVED, now
         incident.cause = Incident.Cause.THIRD_PARTY
-        incident.resolution = _("A channel of the customer takes messages again.")
+        incident.resolution = _resolution(outage)
         clocks.end_pause(incident, now=now)
         clocks.stop(incident, Clock.Kind.RESPONSE, Clock.Kind.HANDLING, Clock.Kind.STAGE_REPORT, now=now)
         clocks.arm(incident, now=now)

@@ -49,7 +49,7 @@ def preview(*, policy: Policy, customer: Customer, start: datetime) -> list[Call
     ]
     nothing = notify.Message("incident", "")
     notes = [
-        notify.Note(person, "", nothing, [medium for medium in due.step.media if medium in notify.PERSONAL])
+        notify.Note(person, "", nothing, _offered(due), called.numbers.get(person.pk, ""))
         for due, called in zip(dues, reached, strict=True)
         for person in called.people
     ]
@@ -61,10 +61,14 @@ def preview(*, policy: Policy, customer: Customer, start: datetime) -> list[Call
     ]
 
 
+def _offered(due: Due) -> list[str]:
+    return [medium for medium in due.step.media if medium in notify.PERSONAL]
+
+
 def _person(due: Due, note: notify.Note, ways: notify.Ways) -> Person:
     obstacles = {
         medium: ways.obstacle(note, medium) if medium in notify.PERSONAL else "not set up" for medium in due.step.media
     }
     media = tuple(medium for medium, obstacle in obstacles.items() if not obstacle)
     missing = {medium: obstacle for medium, obstacle in obstacles.items() if obstacle}
-    return Person(note.user.name, note.user.phone, media, missing)
+    return Person(note.user.name, note.number or note.user.phone, media, missing)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.core.exceptions import PermissionDenied
+from django.core.files.uploadedfile import UploadedFile
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import translation
@@ -15,11 +17,14 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Customer, Role, Severity, User
 from accounts.services import roster
-from incidents.models import InboundMessage, Incident
+from incidents import locks, messages, timeline
+from incidents.models import InboundMessage, Incident, TimelineEntry
 from incidents.permissions import may_manage_ways_in
 from incidents.services import inbound_alarms
 from incidents.services.enclosures import files_of, with_refused
 from incidents.services.opening import open_from_message
+from incidents.services.storing import keep_files
+from notify import live
 from notify import services as notify
 from notify.inbound.reading import BadInputError
 from timers import services as timers
@@ -174,6 +179,18 @@ def note(incident: Incident, person: User, text: str, *, now: datetime) -> None:
         message = notify.Message("incident", subject, text, f"/incidents/{incident.pk}/", incident.severity)
     key = f"incident:{incident.pk}:odd"
     notify.tell(user=person, key=key, message=message, now=now, customer=incident.customer)
+
+
+def note_unverified(
+    incident: Incident, message: InboundMessage, body: str, *, now: datetime, files: Sequence[UploadedFile[Any]] = ()
+) -> None:
+    """What an unknown sender adds to what they began: on the record, and no reply of the customer."""
+    held = locks.hold(incident)
+    data: dict[str, object] = {"via": message.source.kind, "sender": message.sender or message.sender_id}
+    entry = timeline.write(held, TimelineEntry.Kind.COMMENT, actor=None, now=now, body=body, data=data)
+    keep_files(held, entry, files, actor=None, now=now)
+    messages.heard(held, entry.pk, str(data["sender"]), body, now=now)
+    live.publish(customer_id=held.customer_id, topic="incidents", object_id=held.pk)
 
 
 def people_on_duty(now: datetime) -> list[User]:

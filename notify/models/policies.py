@@ -44,7 +44,7 @@ class NotificationPolicy(TenantModel):
 
 
 class Outage(TenantModel):
-    """A time in which no channel of a customer took anything (N7). `about`: what was done about it upstairs."""
+    """A time in which nothing reached a customer (N7). `about`: what was done about it upstairs."""
 
     since = models.DateTimeField(_("since"))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
@@ -62,6 +62,11 @@ class Outage(TenantModel):
 
     def __str__(self) -> str:
         return f"{self.customer_id} {self.since:%F %T}"
+
+    @property
+    def is_of_calls(self) -> bool:
+        """No contact answered the telephone; otherwise messages arrived nowhere."""
+        return bool(self.delivery.medium == "voice")
 
     def has_ended(self, now: datetime) -> bool:
         return self.ended_at is not None and self.ended_at <= now

@@ -21,7 +21,7 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts import bulk, scope
-from accounts.models import Customer, Role, Severity, User
+from accounts.models import Contact, Customer, Role, Severity, User
 from notify import budget, providers, states
 from notify.channels.outcome import Outcome, Verdict
 from notify.models import Attempt, Channel, Delivery, Topic
@@ -302,10 +302,19 @@ def _pass_on(channel: Channel, waiting: Iterable[Delivery], now: datetime) -> No
 def _after_failure(delivery: Delivery, now: datetime) -> None:
     if delivery.topic == Topic.TEST:
         return
+    if delivery.channel is None:
+        alarm_if_unheard(delivery, now=now)
+        return
     stand_in = _fall_back(delivery, now)
-    is_customers = delivery.channel is not None and delivery.channel.customer_id is not None
-    if stand_in is None and is_customers and _nobody_heard(delivery):
+    if stand_in is None and delivery.channel.customer_id is not None and _nobody_heard(delivery):
         _raise_the_alarm(delivery, now)
+
+
+def alarm_if_unheard(delivery: Delivery, *, now: datetime) -> None:
+    """A message to a person has failed for good: N7, when it was the last hope of a customer without a channel."""
+    with scope.platform(WHY):
+        if any(_no_contact_heard(said) for said in tuple(delivery.parts.all()) or (delivery,)):
+            _raise_the_alarm(delivery, now)
 
 
 def _fall_back(delivery: Delivery, now: datetime) -> Delivery | None:
@@ -346,6 +355,25 @@ def _nobody_heard(delivery: Delivery) -> bool:
     hopeful = same.exclude(state=State.FAILED).exclude(digest__state=State.FAILED)
     meant = keys if delivery.parts.exists() is False else keys - {delivery.key}
     return bool(meant - set(hopeful.values_list("key", flat=True)))
+
+
+def _no_contact_heard(delivery: Delivery) -> bool:
+    """True when news has now failed for every contact of a customer who has no channel; the inbox calls nobody.
+
+    News is what is about the same thing and of the same moment. A call may still reach somebody; whether it does is
+    known upstairs, where calls have their rounds.
+    """
+    if delivery.medium == Delivery.Medium.VOICE or not delivery.about:
+        return False
+    if not Contact.objects.filter(customer=delivery.customer_id, user=delivery.user_id).exists():
+        return False
+    if Channel.objects.filter(customer=delivery.customer_id).active().exists():
+        return False
+    same = Q(about=delivery.about) | Q(medium=Delivery.Medium.VOICE)
+    told = Delivery.objects.filter(same, user__customer=delivery.customer_id, customer=delivery.customer_id)
+    hopeful = told.filter(created_at=delivery.created_at).exclude(medium=Delivery.Medium.INBOX)
+    hopeful = hopeful.exclude(state__in=(State.FAILED, State.SKIPPED)).exclude(digest__state=State.FAILED)
+    return not hopeful.exists()
 
 
 def _raise_the_alarm(delivery: Delivery, now: datetime) -> None:

@@ -1,13 +1,20 @@
-"""Customers whom no channel reaches (N7): when that begins, and that it is over once anything arrives again."""
+"""Customers whom nothing reaches (N7): when that begins, and that it is over once anything arrives again.
+
+An outage began with a channel, with a message to a contact, or with calls that no contact answered: its delivery says
+which, and only what is as good ends it. A group that hears does not mean that somebody answers the telephone.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
-from notify.models import Delivery, Outage
+from notify.models import Channel, Delivery, Outage
+from notify.services.outbox import writing_for
+from notify.services.ways import NOT_SET_UP
 from notify.states import State
 
 WHY = "whether customers can be reached is the platform's own question"
@@ -19,6 +26,31 @@ def begins(delivery: Delivery, *, now: datetime) -> bool:
         customer=delivery.customer, ended_at=None, defaults={"since": now, "delivery": delivery}
     )
     return is_new
+
+
+def unanswered(*, customer: int, keys: Collection[str], now: datetime) -> None:
+    """Calls with these keys reached nobody of the customer: write it down, unless an outage is known already.
+
+    That the provider has no telephone set up is no outage of a customer who has a channel.
+    """
+    with writing_for(customer):
+        calls = Delivery.objects.filter(key__in=keys, medium=Delivery.Medium.VOICE).order_by("-pk")
+        if Channel.objects.filter(customer=customer).active().exists():
+            calls = calls.exclude(last_code=NOT_SET_UP)
+        last = calls.first()
+        if last is not None:
+            begins(last, now=now)
+
+
+def current(*, customer: int) -> Outage | None:
+    with writing_for(customer):
+        return Outage.objects.filter(customer=customer, ended_at=None).first()
+
+
+def end(outage: Outage, *, now: datetime) -> None:
+    """People have dealt with it: what fails from now on is another one."""
+    with writing_for(outage.customer_id):
+        Outage.objects.filter(pk=outage.pk, ended_at=None).update(ended_at=now)
 
 
 def unattended() -> list[Outage]:
@@ -33,10 +65,12 @@ def attended(outage: Outage, *, about: str) -> None:
 @transaction.atomic
 def find_ended(*, now: datetime) -> int:
     """End the outages of customers who have got something since. Needs the platform's scope."""
-    arrived = Delivery.objects.filter(
-        channel__customer=OuterRef("customer"), state=State.DELIVERED, settled_at__gt=OuterRef("since")
-    )
-    over = Outage.objects.filter(Exists(arrived), ended_at=None)
+    arrived = Delivery.objects.filter(state=State.DELIVERED, settled_at__gt=OuterRef("since"))
+    by_channel = arrived.filter(channel__customer=OuterRef("customer"))
+    to_people = arrived.filter(user__customer=OuterRef("customer"), medium=OuterRef("delivery__medium"))
+    of_calls = Q(delivery__medium=Delivery.Medium.VOICE)
+    ends = (~of_calls & Exists(by_channel)) | (Q(delivery__channel=None) & Exists(to_people))
+    over = Outage.objects.filter(ends, ended_at=None)
     return int(over.update(ended_at=now))
 
 

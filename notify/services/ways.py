@@ -14,6 +14,7 @@ from notify import outlets
 from notify.models import PushDevice
 
 PUSHED, CALLED = "push", frozenset({"sms", "voice"})
+NOT_SET_UP = "not set up"
 
 
 class Told(Protocol):
@@ -46,7 +47,7 @@ class Ways:
         """Why this medium cannot reach the person; "" when it can."""
         if medium in CALLED:
             if not (self.ready.voice if medium == "voice" else self.ready.sms):
-                return "not set up"
+                return NOT_SET_UP
             return "" if self.number(note, medium) else "no number"
         return "no device" if medium == PUSHED and self.lacks_device(note) else ""
 
@@ -58,7 +59,7 @@ class Ways:
 def obstacle_words(code: str) -> str:
     """Why a way cannot reach a person, in words; "" when it can."""
     words = {
-        "not set up": _("it is not set up"),
+        NOT_SET_UP: _("it is not set up"),
         "no number": _("the person has no number that can be dialled"),
         "no device": _("the person has no device that takes push messages"),
     }

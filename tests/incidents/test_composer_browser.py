@@ -81,6 +81,37 @@ def test_files_are_dropped_taken_away_and_sent(incident: Incident, alice: User, 
     expect(page.locator("[data-chosen-files] .badge")).to_have_count(0)
 
 
+SCREENSHOT = """async () => {
+    const canvas = Object.assign(document.createElement("canvas"), { width: 40, height: 30 });
+    canvas.getContext("2d").fillRect(0, 0, 20, 30);
+    const picture = await new Promise((made) => canvas.toBlob(made, "image/png"));
+    await navigator.clipboard.write([new ClipboardItem({ "image/png": picture })]);
+}"""
+"""Puts a picture onto the clipboard, as a program for screenshots does."""
+
+
+def test_a_screenshot_is_pasted_beside_other_files_and_words_stay_words(
+    incident: Incident, alice: User, visit: Visit
+) -> None:
+    page = visit(alice, f"/incidents/{incident.pk}/")
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    drop(page, "first.log", "one")
+    page.focus("#id_body")
+    page.evaluate(SCREENSHOT)
+    page.keyboard.press("Control+V")
+    expect(page.locator("[data-chosen-files] .badge")).to_have_count(2)
+    expect(page.locator("[data-chosen-files] .badge").last).to_contain_text("image.png")
+    expect(page.locator(".toasts")).to_contain_text("image.png")
+    expect(page.locator("#id_body")).to_have_value("")
+    page.evaluate("navigator.clipboard.writeText('as the picture shows')")
+    page.keyboard.press("Control+V")
+    expect(page.locator("#id_body")).to_have_value("as the picture shows")
+    expect(page.locator("[data-chosen-files] .badge")).to_have_count(2)
+    page.click("button:has-text('Send')")
+    expect(page.locator("#timeline .file")).to_have_count(2)
+    expect(page.locator("#timeline .file", has_text="image.png")).to_have_count(1)
+
+
 def test_what_the_server_refuses_stays_in_the_composer(incident: Incident, alice: User, visit: Visit) -> None:
     page = visit(alice, f"/incidents/{incident.pk}/")
     page.fill("#id_body", "Half an hour of work")

@@ -11,17 +11,17 @@ from django.conf import LazySettings
 
 from accounts import scope
 from accounts.models import Contact, Customer, Severity, User
-from demo.aliyun.exchange import NO_ANSWER, Exchange
+from demo.aliyun.exchange import ANSWERS, NO_ANSWER, Exchange
 from demo.aliyun.server import CloudServer
 from incidents import contacting, services
 from incidents.models import ContactCall, Incident
-from incidents.services import answering
+from incidents.services import answering, outages
 from notify.channels import voice
 from notify.models import Delivery, PushDevice
 from notify.services import policies
 from tests.conftest import NOW
 from tests.incidents.conftest import alarm, make_asset, raise_incident
-from tests.notify.conftest import Clock
+from tests.notify.conftest import Clock, make_channel
 from tests.notify.telephone import exchange_running, set_up, work
 from timers.models import Timer
 
@@ -186,6 +186,86 @@ def test_without_a_telephone_the_timeline_says_that_somebody_must_call_by_hand(
         entries = [entry.data["why"] for entry in incident.timeline.filter(kind="called")]
         assert entries == ["cannot_be_called"] * 2
         assert ContactCall.objects.get(incident=incident).state == "unreached"
+
+
+@pytest.fixture
+def one_round(jia: Customer, lin: User) -> None:
+    """The primary contact is called, and once is enough."""
+    with scope.platform("test"):
+        plan = policies.Plan(contacts=("primary",), mediums=("voice",))
+        policies.save(customer=jia, severity=Severity.DISASTER, plan=plan, actor=lin, now=NOW)
+
+
+def alarms() -> list[Incident]:
+    """The incidents that the provider keeps to itself."""
+    with scope.platform("test"):
+        return list(Incident.objects.filter(kind="internal").order_by("pk"))
+
+
+def call_in_vain(jia: Customer, alice: User, exchange: Exchange, clock: Clock) -> Incident:
+    exchange.behave(PRIMARY, NO_ANSWER)
+    clock.advance(minutes=2)
+    incident = disaster(jia, alice, clock)
+    work("voice", clock)
+    hear(exchange, clock)
+    with scope.platform("test"):
+        assert ContactCall.objects.get(incident=incident).state == "unreached"
+    outages.watch(now=clock())
+    return incident
+
+
+def test_whom_no_call_reaches_is_an_incident_of_the_providers_own_until_somebody_answers(
+    jia: Customer, alice: User, chen: User, one_round: None, exchange: Exchange, clock: Clock
+) -> None:
+    call_in_vain(jia, alice, exchange, clock)
+    [alarm_] = alarms()
+    assert (alarm_.customer_id, alarm_.severity, alarm_.state) == (jia.pk, Severity.HIGH, "open")
+    assert "电话" in alarm_.title
+    with scope.platform("test"):
+        told = Delivery.objects.filter(about=f"incident:{alarm_.pk}").values_list("user", flat=True)
+        assert chen.pk in told
+        assert alice.pk not in told
+    second = call_in_vain(jia, alice, exchange, clock)
+    assert alarms() == [alarm_], "it joins the one that is open"
+    with scope.platform("test"):
+        assert second.number in alarm_.timeline.get(kind="note", is_internal=True).body
+    exchange.behave(PRIMARY, ANSWERS)
+    clock.advance(minutes=2)
+    disaster(jia, alice, clock)
+    work("voice", clock)
+    hear(exchange, clock)
+    outages.watch(now=clock())
+    assert [each.state for each in alarms()] == ["closed"]
+
+
+def test_a_group_that_hears_does_not_end_it_and_what_people_have_dealt_with_begins_anew(
+    jia: Customer, alice: User, chen: User, one_round: None, exchange: Exchange, clock: Clock
+) -> None:
+    group = make_channel(jia, "dingtalk", {"access_token": "t", "secret": "SECtestsecret0001"})
+    call_in_vain(jia, alice, exchange, clock)
+    clock.advance(minutes=1)
+    with scope.platform("test"):
+        heard = Delivery.objects.filter(channel=group)
+        assert heard.update(state="delivered", settled_at=clock()) == 1
+    outages.watch(now=clock())
+    [alarm_] = alarms()
+    assert alarm_.state == "open"
+    with scope.customer(jia):
+        services.resolve(incident=alarm_, resolution="by mobile", cause="system", actor=chen, now=clock())
+    call_in_vain(jia, alice, exchange, clock)
+    assert [each.state for each in alarms()] == ["resolved", "open"]
+
+
+@pytest.mark.parametrize("has_group", [True, False])
+def test_that_we_have_no_telephone_is_an_outage_only_of_who_has_no_other_channel(
+    jia: Customer, alice: User, server: CloudServer, clock: Clock, has_group: bool
+) -> None:
+    if has_group:
+        make_channel(jia, "dingtalk", {"access_token": "t", "secret": "SECtestsecret0001"})
+    set_up(server, voice_is_on=False)
+    disaster(jia, alice, clock)
+    outages.watch(now=clock())
+    assert len(alarms()) == (0 if has_group else 1)
 
 
 def test_a_lost_receipt_does_not_stop_the_round(jia: Customer, alice: User, exchange: Exchange, clock: Clock) -> None:

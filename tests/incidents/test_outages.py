@@ -8,12 +8,16 @@ import pytest
 from django.conf import LazySettings
 
 from accounts import scope
-from accounts.models import Customer, User
+from accounts.models import Contact, Customer, User
 from demo.robots import Robots, running
 from incidents.models import EscalationStep, Incident
 from incidents.services import outages
+from notify.channels.outcome import Outcome, Verdict
 from notify.models import Delivery, Outage
+from notify.services import delivering
+from notify.services.outbox import PERSONAL_MAIL
 from tests.conftest import ClientFor
+from tests.incidents.conftest import raise_incident
 from tests.notify.conftest import Clock, drain, make_dingtalk, make_wecom, say
 from timers.models import Timer
 
@@ -99,3 +103,57 @@ def test_the_next_outage_is_another_incident(jia: Customer, robots: Robots, cloc
         clock.advance(minutes=2)
         outages.watch(now=clock())
     assert [incident.state for incident in internal()] == ["closed", "closed"]
+
+
+@pytest.fixture
+def contacts(jia: Customer, alice: User, bob: User) -> None:
+    with scope.customer(jia):
+        for kind, user in (("primary", alice), ("secondary", bob)):
+            Contact.objects.create(customer=jia, kind=kind, user=user, phone="13811110001", email=user.email)
+
+
+def mail(jia: Customer, outcome: Outcome, clock: Clock) -> None:
+    """One mail to one of the customer's people ends like this."""
+    with scope.platform("test"):
+        claim = delivering.claim_next(lane=PERSONAL_MAIL, now=clock())
+        while claim is not None and (claim.delivery.user is None or claim.delivery.user.customer_id != jia.pk):
+            delivering.settle(claim.attempt, Outcome(Verdict.ACCEPTED, "250"), now=clock())
+            claim = delivering.claim_next(lane=PERSONAL_MAIL, now=clock())
+        assert claim is not None
+        delivering.settle(claim.attempt, outcome, now=clock())
+
+
+REFUSED = Outcome(Verdict.REFUSED, "550", "no such user")
+
+
+def test_who_has_no_channel_and_whose_contacts_mails_all_fail_is_not_reached_either(
+    jia: Customer, alice: User, contacts: None, clock: Clock
+) -> None:
+    raise_incident(alice, customer=jia, now=clock())
+    mail(jia, REFUSED, clock)
+    outages.watch(now=clock())
+    assert internal() == [], "the other contact may still get theirs"
+    mail(jia, REFUSED, clock)
+    outages.watch(now=clock())
+    [found] = internal()
+    assert (found.customer_id, found.state) == (jia.pk, "open")
+    clock.advance(minutes=5)
+    raise_incident(alice, customer=jia, now=clock())
+    mail(jia, Outcome(Verdict.ACCEPTED, "250"), clock)
+    outages.watch(now=clock())
+    assert [incident.state for incident in internal()] == ["closed"]
+
+
+def test_a_contacts_mail_that_fails_is_no_outage_where_a_channel_or_another_contact_hears(
+    jia: Customer, alice: User, contacts: None, robots: Robots, clock: Clock
+) -> None:
+    raise_incident(alice, customer=jia, now=clock())
+    mail(jia, REFUSED, clock)
+    mail(jia, Outcome(Verdict.ACCEPTED, "250"), clock)
+    make_wecom(robots, jia)
+    clock.advance(minutes=5)
+    raise_incident(alice, customer=jia, now=clock())
+    for _each in range(2):
+        mail(jia, REFUSED, clock)
+    outages.watch(now=clock())
+    assert internal() == []

@@ -93,6 +93,10 @@ def test_the_parts_begin_with_what_the_platform_knows_and_no_internal_note_is_in
     assert "Restarting \\*nginx\\*" in process
     assert "secret thought" not in process
     assert "50" in fault
+    alert = "Port 443 does not answer"
+    assert f"- 2026-03-02 10:00:00 {alert} → 已恢复 2026-03-02 10:50:00" in fault.splitlines()
+    told = [line for line in process.splitlines() if alert in line]
+    assert told == [f"- 2026-03-02 10:00:00 告警：{alert}（严重）", f"- 2026-03-02 10:50:00 已恢复：{alert}"]
     assert [part_of(report, name).text for name in ("analysis", "advice")] == ["", ""]
 
 

@@ -220,6 +220,76 @@ def test_whoever_is_not_surely_somebody_waits_for_a_person_with_the_clock_runnin
         assert Delivery.objects.filter(user=lin, medium="email", key=f"inbound:{taken.pk}:late").count() == 1
 
 
+@pytest.fixture
+def own_box(jia: Customer) -> InboundSource:
+    return open_door("email", jia, address="jia@rdmp.example", authserv="mx.rdmp.example").source
+
+
+STRANGER = "stranger@nowhere.example"
+
+
+def test_at_a_customers_own_mailbox_an_unknown_sender_opens_an_unverified_incident_at_once(
+    own_box: InboundSource, jia: Customer
+) -> None:
+    message = letter(STRANGER, "[灾难] 全站打不开")
+    message.add_attachment(b"%PDF-1.4", maintype="application", subtype="pdf", filename="a.pdf")
+    taken = take(own_box, message)
+    incident = only_incident()
+    assert (taken.verdict, taken.reason, taken.person) == (Verdict.OPENED, "unknown_sender", None)
+    assert (taken.customer, taken.incident, taken.due_at) == (jia, incident, None)
+    assert (incident.customer, incident.raised_by, incident.severity) == (jia, None, Severity.DISASTER)
+    [entry] = timeline(incident)
+    assert (entry.data["verified"], entry.data["sender"]) == (False, STRANGER)
+    with scope.customer(jia):
+        assert incident.response is not None
+        assert incident.response.due_at == NOW + triage.RESPONSE
+        assert Attachment.objects.get(incident=incident).uploaded_by is None
+
+
+@pytest.mark.parametrize(
+    ("sender", "results", "reason"),
+    [
+        ("alice@example.com", "mx.attacker.example; dmarc=pass header.from=example.com", "unproven_sender"),
+        ("eve@example.com", PASS, "unknown_sender"),
+    ],
+)
+def test_who_is_not_proven_to_be_of_the_customer_is_not_verified_there(
+    sender: str, results: str, reason: str, own_box: InboundSource, alice: User, eve: User, jia: Customer
+) -> None:
+    theirs = raise_incident(alice, customer=jia)
+    taken = take(own_box, letter(sender, marked(theirs), results=results))
+    assert (taken.verdict, taken.reason, taken.person) == (Verdict.OPENED, reason, None)
+    assert incidents()[-1].raised_by is None
+    assert [entry.kind for entry in timeline(theirs)] == ["opened"], "a mark gives no right"
+
+
+def test_what_an_unknown_sender_adds_goes_to_what_they_began_and_nobody_else_joins_it(
+    own_box: InboundSource, jia: Customer, chen: User
+) -> None:
+    take(own_box, letter(STRANGER, message_id="<first@nowhere.example>"))
+    incident = only_incident()
+    added = take(own_box, letter(STRANGER, "Re: Orders", References="<first@nowhere.example>", body="All of them."))
+    assert (added.verdict, added.incident) == (Verdict.JOINED, incident)
+    entry = timeline(incident)[-1]
+    assert (entry.kind, entry.actor, entry.body, entry.data["via"]) == ("comment", None, "All of them.", "email")
+    other = take(own_box, letter("other@nowhere.example", "Re: Orders", References="<first@nowhere.example>"))
+    assert other.verdict == Verdict.OPENED
+    with scope.customer(jia):
+        services.resolve(incident=incident, resolution="restarted", cause="system", actor=chen, now=NOW)
+    assert take(own_box, letter(STRANGER, "Re: again", References="<first@nowhere.example>")).verdict == Verdict.OPENED
+    assert only_state(incident) == IncidentState.RESOLVED
+
+
+def only_state(incident: Incident) -> str:
+    with scope.platform("test"):
+        return str(Incident.objects.get(pk=incident.pk).state)
+
+
+def test_who_may_only_read_opens_nothing_at_their_own_mailbox_either(own_box: InboundSource, vera: User) -> None:
+    taken = take(own_box, letter("vera@example.com"))
+    assert (taken.verdict, taken.reason, incidents()) == (Verdict.HELD, "read_only", [])
+
+
 def test_a_mailbox_may_be_told_to_believe_senders(alice: User, jia: Customer) -> None:
     box = open_door("email", None, address="service@rdmp.example", trusts_from=True).source
     assert take(box, letter(results="")).verdict == Verdict.OPENED
