@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -125,6 +126,33 @@ def test_the_latency_rule_compares_seconds(jia: Customer) -> None:
     for at in range(3, 6):
         store(asset, asyncio.run(answering(fine)), at)
     assert states(asset) == {"zookeeper-avg-latency": True, "zookeeper-outstanding": True}
+
+
+def mntr(zookeeper: Running) -> str:
+    with socket.create_connection(("127.0.0.1", zookeeper.port), timeout=10) as sock:
+        sock.sendall(b"mntr")
+        return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+
+
+@pytest.mark.django_db
+def test_open_files_near_the_limit_of_the_process_alarm_and_recover(zookeeper: Running, jia: Customer) -> None:
+    """The real answer, with more open files than there are."""
+    asset = server(jia, name="zk-02", kind="middleware")
+    found = dict(line.split("\t", 1) for line in mntr(zookeeper).splitlines())
+    limit = int(found["zk_max_file_descriptor_count"])
+
+    def answer(open_files: int) -> str:
+        said = {**found, "zk_open_file_descriptor_count": str(open_files)}
+        return "".join(f"{name}\t{value}\n" for name, value in said.items())
+
+    for at, share in enumerate([0.5, 0.81, 0.81]):
+        store(asset, asyncio.run(answering(answer(int(limit * share)))), at)
+    assert states(asset) == {}
+    store(asset, asyncio.run(answering(answer(int(limit * 0.81)))), 3)
+    assert states(asset) == {"zookeeper-fd-util": False}
+    for at in range(4, 7):
+        store(asset, asyncio.run(answering(answer(int(limit * 0.5)))), at)
+    assert states(asset) == {"zookeeper-fd-util": True}
 
 
 async def test_a_command_that_is_not_allowed_is_told_with_the_line_to_add() -> None:
