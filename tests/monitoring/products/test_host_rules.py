@@ -58,7 +58,7 @@ class Case:
 
 
 CASES = (
-    Case(("host-mem-util",), {"node_memory_MemAvailable_bytes": 0.8 * GIB}),
+    Case(("host-mem-util",), {"node_memory_MemAvailable_bytes": 0.79 * GIB}),
     Case(("host-mem-available-low",),
          {"node_memory_MemTotal_bytes": 500 * MIB, "node_memory_MemAvailable_bytes": 99 * MIB}),
     Case(("host-load-per-core",), {"node_load1": 10_000.0}),

@@ -43,6 +43,27 @@ async def test_the_contracts_items_of_redis(own_redis: Running) -> None:
     assert [step.name for step in first.steps] == ["resolved", "connected", "signed_in", "version", "figures"]
 
 
+async def test_a_redis_before_5_gives_the_length_of_the_longest_output_list() -> None:
+    info = (
+        "redis_version:4.0.14\r\nuptime_in_seconds:900\r\nconnected_clients:3\r\nclient_longest_output_list:7\r\n"
+        "client_biggest_input_buf:512\r\nblocked_clients:1\r\n"
+    )
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            writer.write(f"${len(info)}\r\n{info}\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(say, "127.0.0.1", 0)
+    async with listening:
+        outcome = await look("redis", listening.sockets[0].getsockname()[1])
+    assert outcome.problem is None
+    found = figures(outcome)
+    assert (found["redis.client_output_list"], found["redis.client_input_buf_bytes"]) == (7, 512)
+    assert "redis.client_output_buf_bytes" not in found
+
+
 async def test_big_keys_are_found_a_bounded_piece_at_a_time(
     own_redis: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
