@@ -64,6 +64,8 @@ PERFORMANCE: Mapping[str, tuple[str, str, tuple[float, ...]]] = {
     "SQLServer_Transactions": ("SQLServer", "Transactions", (64,)),
     "PgSQL_IOPS": ("PostgreSQL", "pgsql_iops", (90,)),
 }
+SPEAKS_LIKE: Mapping[str, str] = {"MariaDB": "MySQL", "PPAS": "PostgreSQL"}
+"""Engines whose performance keys are those of another."""
 
 
 SLOW = (
@@ -222,7 +224,7 @@ def performance(call: Call) -> Json:
             },
         }
         for key in keys
-        if key in PERFORMANCE and PERFORMANCE[key][0] == row["Engine"]
+        if key in PERFORMANCE and PERFORMANCE[key][0] == SPEAKS_LIKE.get(str(row["Engine"]), row["Engine"])
     ]
     return {
         "DBInstanceId": instance_id,

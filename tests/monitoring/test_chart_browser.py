@@ -153,6 +153,21 @@ def inked(page: Page) -> int:
     return count
 
 
+def painted(page: Page, color: str) -> int:
+    """How many pixels of the graph have this colour."""
+    red, green, blue = (int(color[at : at + 2], 16) for at in (1, 3, 5))
+    count: int = page.evaluate(
+        """([r, g, b]) => { const c = document.querySelector("[data-chart] canvas");
+        const d = c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+        const near = (a, b) => Math.abs(a - b) < 5;
+        let n = 0; for (let i = 0; i < d.length; i += 4)
+          n += near(d[i], r) && near(d[i + 1], g) && near(d[i + 2], b) && d[i + 3] > 100;
+        return n; }""",
+        [red, green, blue],
+    )
+    return count
+
+
 def wait_until_drawn(page: Page) -> None:
     expect(page.locator("[data-chart] canvas")).to_have_count(1)
     page.wait_for_timeout(300)
@@ -163,6 +178,40 @@ def test_the_graph_is_drawn_and_asks_for_its_range(page: Page, site: Site) -> No
     wait_until_drawn(page)
     assert inked(page) > 1000
     assert site.asked[0] == {"range": "6h"}
+
+
+@pytest.mark.parametrize(
+    ("theme", "first", "second"), [("light", "#0072b2", "#d55e00"), ("dark", "#56b4e9", "#ff8a3d")]
+)
+def test_each_series_has_its_own_colour_and_a_name_in_the_legend_by_which_it_is_put_away(
+    page: Page, site: Site, theme: str, first: str, second: str
+) -> None:
+    page.goto(site.url)
+    wait_until_drawn(page)
+    page.evaluate(
+        """(theme) => { document.documentElement.dataset.bsTheme = theme;
+        document.dispatchEvent(new CustomEvent("rdmp:theme", { detail: { theme } })); }""",
+        theme,
+    )
+    page.wait_for_timeout(400)
+    legend, colors = page.evaluate(
+        """async () => { const echarts = await import("/static/vendor/echarts/echarts.esm.min.js");
+        const view = echarts.getInstanceByDom(document.querySelector("[data-chart]"));
+        const color = (seriesIndex) => view.getVisual({ seriesIndex }, "color");
+        return [view.getOption().legend[0].data, [color(0), color(1)]]; }"""
+    )
+    assert legend == ["util", "iowait"]
+    assert colors == [first, second]
+    both = painted(page, first), painted(page, second)
+    assert min(both) > 100, "both curves are drawn, each in its colour"
+    page.evaluate(
+        """async () => { const echarts = await import("/static/vendor/echarts/echarts.esm.min.js");
+        echarts.getInstanceByDom(document.querySelector("[data-chart]"))
+          .dispatchAction({ type: "legendUnSelect", name: "iowait" }); }"""
+    )
+    page.wait_for_timeout(300)
+    assert painted(page, second) < both[1] / 5
+    assert painted(page, first) > both[0] * 0.8
 
 
 def test_a_range_reloads_the_graph_and_the_export_follows(page: Page, site: Site) -> None:

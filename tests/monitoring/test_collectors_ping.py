@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from icmplib import Host, SocketPermissionError
 
+from accounts.models import Customer
 from monitoring.collectors import ping
 from monitoring.collectors.config.machines import PingConfig
 from monitoring.collectors.network import Guard
 from tests.monitoring.probes import figures, job_for
+from tests.monitoring.products.alarms import states, store
+from tests.monitoring.samples import server
 
 CONFIG = PingConfig("127.0.0.1", count=2, timeout_s=1.0)
 
@@ -59,3 +64,24 @@ async def test_an_unknown_name_is_2_and_an_inside_one_is_refused() -> None:
     assert figures(unknown) == {"ping.result_code": 2}
     assert inside.problem is not None
     assert inside.problem.code == "blocked"
+
+
+@pytest.mark.django_db
+def test_three_silent_pings_are_an_outage_and_three_answers_its_end(
+    monkeypatch: pytest.MonkeyPatch, jia: Customer
+) -> None:
+    asset = server(jia, name="gw-01")
+    times: list[float] = []
+
+    async def answering(address: str, count: int, *_: object, **__: object) -> Host:
+        return Host(address, count, times)
+
+    monkeypatch.setattr(ping, "async_ping", answering)
+    told: list[dict[str, bool]] = []
+    for at, verdict in enumerate("gbbbggg"):
+        times[:] = [0.4, 0.5] if verdict == "g" else []
+        [outcome] = asyncio.run(ping.collect([job_for(CONFIG)], guard=Guard()))
+        store(asset, outcome, at)
+        told.append(states(asset))
+    fired, over = {"ping-unreachable": False}, {"ping-unreachable": True}
+    assert told == [{}, {}, {}, fired, fired, fired, over]

@@ -113,6 +113,29 @@ async def test_a_replica_that_cannot_write_falls_behind(pair: Pair) -> None:
     await asyncio.to_thread(wait, lambda: lag() == 0, what="the replica to catch up")
 
 
+@pytest.mark.django_db
+def test_a_replica_that_is_half_a_minute_behind_alarms_until_it_has_caught_up(pair: Pair, jia: Customer) -> None:
+    """A change that the primary dates back waits on the replica: its lag is as old as the change."""
+    asset = server(jia, name="db-03", kind="database")
+
+    def lag() -> float:
+        return figures(asyncio.run(seen(pair.replica))).get('mysql.replica.lag_s{channel=""}', -1)
+
+    with pymysql.connect(unix_socket=str(pair.replica.server.path / "db.sock"), user=getpass.getuser()) as holder:
+        run_sql(holder, "LOCK TABLES shop.orders READ")
+        pair.primary.run("SET timestamp = UNIX_TIMESTAMP() - 90", "UPDATE shop.orders SET n = n + 1", "COMMIT")
+        wait(lambda: lag() >= 30, what="a lag")
+        for at in range(2):
+            store(asset, asyncio.run(seen(pair.replica)), at)
+        assert "mysql-replication-lag" not in states(asset)
+        store(asset, asyncio.run(seen(pair.replica)), 2)
+        assert states(asset)["mysql-replication-lag"] is False
+    wait(lambda: lag() == 0, what="the replica to catch up")
+    for at in range(3, 6):
+        store(asset, asyncio.run(seen(pair.replica)), at)
+    assert states(asset)["mysql-replication-lag"] is True
+
+
 async def test_what_a_user_may_not_see_is_told_as_the_grant_to_run_and_the_rest_is_read(pair: Pair) -> None:
     outcome = await seen(pair.replica, user="poor")
     assert outcome.problem is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -40,6 +41,27 @@ async def test_the_contracts_items_of_redis(own_redis: Running) -> None:
     assert 0 < found["redis.mem.util"] < 100
     assert found["redis.ops_per_s"] > 0
     assert [step.name for step in first.steps] == ["resolved", "connected", "signed_in", "version", "figures"]
+
+
+async def test_a_redis_before_5_gives_the_length_of_the_longest_output_list() -> None:
+    info = (
+        "redis_version:4.0.14\r\nuptime_in_seconds:900\r\nconnected_clients:3\r\nclient_longest_output_list:7\r\n"
+        "client_biggest_input_buf:512\r\nblocked_clients:1\r\n"
+    )
+
+    async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.read(4096):
+            writer.write(f"${len(info)}\r\n{info}\r\n".encode())
+            await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(say, "127.0.0.1", 0)
+    async with listening:
+        outcome = await look("redis", listening.sockets[0].getsockname()[1])
+    assert outcome.problem is None
+    found = figures(outcome)
+    assert (found["redis.client_output_list"], found["redis.client_input_buf_bytes"]) == (7, 512)
+    assert "redis.client_output_buf_bytes" not in found
 
 
 async def test_big_keys_are_found_a_bounded_piece_at_a_time(
@@ -125,6 +147,33 @@ def test_the_latency_rule_compares_seconds(jia: Customer) -> None:
     for at in range(3, 6):
         store(asset, asyncio.run(answering(fine)), at)
     assert states(asset) == {"zookeeper-avg-latency": True, "zookeeper-outstanding": True}
+
+
+def mntr(zookeeper: Running) -> str:
+    with socket.create_connection(("127.0.0.1", zookeeper.port), timeout=10) as sock:
+        sock.sendall(b"mntr")
+        return b"".join(iter(lambda: sock.recv(65536), b"")).decode()
+
+
+@pytest.mark.django_db
+def test_open_files_near_the_limit_of_the_process_alarm_and_recover(zookeeper: Running, jia: Customer) -> None:
+    """The real answer, with more open files than there are."""
+    asset = server(jia, name="zk-02", kind="middleware")
+    found = dict(line.split("\t", 1) for line in mntr(zookeeper).splitlines())
+    limit = int(found["zk_max_file_descriptor_count"])
+
+    def answer(open_files: int) -> str:
+        said = {**found, "zk_open_file_descriptor_count": str(open_files)}
+        return "".join(f"{name}\t{value}\n" for name, value in said.items())
+
+    for at, share in enumerate([0.5, 0.81, 0.81]):
+        store(asset, asyncio.run(answering(answer(int(limit * share)))), at)
+    assert states(asset) == {}
+    store(asset, asyncio.run(answering(answer(int(limit * 0.81)))), 3)
+    assert states(asset) == {"zookeeper-fd-util": False}
+    for at in range(4, 7):
+        store(asset, asyncio.run(answering(answer(int(limit * 0.5)))), at)
+    assert states(asset) == {"zookeeper-fd-util": True}
 
 
 async def test_a_command_that_is_not_allowed_is_told_with_the_line_to_add() -> None:
