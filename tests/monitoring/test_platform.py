@@ -18,10 +18,12 @@ from accounts import scope
 from accounts.models import Customer, User
 from monitoring.models import Alert, PlatformFigure, PlatformTrouble
 from monitoring.services import claims, heartbeat, platform, vitals
+from notify import services as notify
 from notify.models import Delivery
 from tests.conftest import NOW, ClientFor
 from tests.monitoring.samples import server
 from tests.monitoring.test_poll import watch
+from timers import services as timers
 
 pytestmark = pytest.mark.django_db
 
@@ -104,6 +106,18 @@ def well_redis(now: datetime = NOW) -> None:
         vitals.stamp(queue, now=now)
 
 
+@contextmanager
+def filled(queue: str, waiting: int) -> Iterator[None]:
+    """So many tasks wait in a queue, and nobody takes them."""
+    name = f"{vitals.QUEUE_PREFIX}{queue}"
+    vitals.client().delete(name)
+    vitals.client().rpush(name, *("{}" for _ in range(waiting)))
+    try:
+        yield
+    finally:
+        vitals.client().delete(name)
+
+
 @pytest.fixture
 def without_redis(settings: LazySettings) -> Iterator[None]:
     settings.REDIS_URL = "redis://127.0.0.1:1/0"
@@ -183,16 +197,8 @@ def test_what_need_not_be_there_is_well_without_a_figure() -> None:
     ],
 )
 def test_a_queue_that_grows_is_trouble(queue: str, waiting: int, level: str) -> None:
-    name = f"{vitals.QUEUE_PREFIX}{queue}"
-    held = vitals.client().lrange(name, 0, -1)
-    try:
-        vitals.client().delete(name)
-        vitals.client().rpush(name, *("{}" for _ in range(waiting)))
+    with filled(queue, waiting):
         found = states()[f"depth-{queue}"]
-    finally:
-        vitals.client().delete(name)
-        if held:
-            vitals.client().rpush(name, *held)
     assert (found.level, found.value) == (level, waiting)
 
 
@@ -224,6 +230,29 @@ def test_metrics_are_prometheus_and_count_for_all_processes(client: Client) -> N
     assert found["rdmp_collected_samples_totaltcp"] == 10
     assert (found["rdmp_batch_seconds_bucket0.5"], found["rdmp_batch_seconds_bucket60.0"]) == (1, 1)
     assert (found["rdmp_batch_seconds_bucket+Inf"], found["rdmp_uppostgres"], found["rdmp_upredis"]) == (2, 1, 1)
+
+
+def test_metrics_tell_of_queues_lag_late_timers_and_failed_messages(client: Client, jia: Customer, root: User) -> None:
+    now = timezone.now()
+    ago = {seconds: now - timedelta(seconds=seconds) for seconds in (90, 120, 600, 7200)}
+    well_redis(now)
+    vitals.stamp("automation", now=ago[600])
+    watch(server(jia), 80, now=ago[90])
+    with scope.platform("test"):
+        timers.set(key="late", due_at=ago[120], task="monitoring.heartbeat", args={}, customer=None)
+        for number, settled_at in enumerate((ago[90], ago[120], ago[7200])):
+            message = notify.Message(topic="account", subject="x", text="x", url="/")
+            notify.tell(user=root, key=f"m{number}", message=message, now=ago[600], channels=("inbox",))
+            Delivery.objects.filter(key__startswith=f"m{number}").update(state="failed", settled_at=settled_at)
+    with filled("reports", 7):
+        found = metrics(client)
+    assert (found["rdmp_queue_depthreports"], found["rdmp_queue_depthautomation"]) == (7, 0)
+    assert 90 <= found["rdmp_poll_lag_s"] < 120
+    assert 120 <= found["rdmp_timer_late_s"] < 600
+    assert found["rdmp_timers_pending"] == 1
+    assert found["rdmp_delivery_failed_1h"] == 2, "what failed two hours ago is of another hour"
+    assert found["rdmp_queue_silence_spoll"] < 90
+    assert 600 <= found["rdmp_queue_silence_sautomation"] < 7200
 
 
 @pytest.mark.parametrize(
