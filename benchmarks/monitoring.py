@@ -6,7 +6,8 @@ It starts a PostgreSQL and a Redis of its own. Latency is counted from the arriv
 alert's row, or to the arrival of the message at a local webhook:
 
 * idle: one alarm at a time on a quiet platform;
-* loaded: alarms among 150,000 samples a second that arrive by the clock, whether or not we are ready;
+* loaded: alarms among 150,000 samples a second that arrive by the clock, whether or not we are ready; `loaded_messages`
+  are such alarms until their messages have arrived (`messages` are those of a quiet platform);
 * storm: `--storm` alarms of 20 customers whose points all arrive in one moment, taken in by two processes;
 * burst: `--burst` alarms of one customer at once, until the last of their messages is delivered.
 
@@ -34,6 +35,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -44,7 +46,7 @@ from django.db import connection
 from accounts import scope
 from accounts.models import Customer
 from assets.models import Asset
-from benchmarks.ingest import all_rules, batch_of, make_loads
+from benchmarks.ingest import Load, all_rules, batch_of, make_loads
 from demo.robots import Robots
 from monitoring import pipeline, registry
 from monitoring.collectors import Batch, Keys, Pieces
@@ -57,6 +59,8 @@ from rdmp.memory import sweep_less
 Figures = Iterator[tuple[str, float, str]]
 LOADED_SERIES = 100_000
 LOADED_RATE = 150_000
+AFTER_LOADED = timedelta(hours=1)
+"""The minutes of one loaded part are not those of the other."""
 LINES = 1_073
 FIRST_ROUNDS = 2
 """Until a host has all its series: figures from its first page on, rates from its second."""
@@ -113,17 +117,20 @@ def idle(start: datetime) -> Figures:
     yield from percentiles("monitoring.alert_latency_idle", seconds)
 
 
-def loaded(start: datetime) -> Figures:
-    """Batches arrive by the clock; who arrives while another is taken in waits."""
+@lru_cache(maxsize=1)
+def the_load(start: datetime) -> list[Load]:
+    return make_loads(LOADED_SERIES, 20, start)
+
+
+def alarms_in_load(hosts: Hosts, loads: Sequence[Load], start: datetime) -> Iterator[float]:
+    """Batches arrive by the clock; who arrives while another is taken in waits. At every sixth one host more is about
+    to turn bad: yields the moment at which its point came, before it is taken in."""
     random = np.random.default_rng(3)
-    loads = make_loads(LOADED_SERIES, 20, start)
     for minute in range(3):
         for load in loads:
             pipeline.ingest(batch_of(load, minute, start + timedelta(minutes=minute), random), now=start)
-    hosts = Hosts("loaded", 100, start)
     hosts.minute()
     pause = LOADED_SERIES / len(loads) / LOADED_RATE
-    seconds: list[float] = []
     arrival = time.monotonic()
     for number in range(600):
         minute, at = divmod(number, len(loads))
@@ -134,10 +141,28 @@ def loaded(start: datetime) -> Figures:
         if number % 6 == 0:
             host = number // 6
             hosts.nearly_bad(slice(host, host + 1))
-            seen = max(arrival, time.monotonic() - pause)  # it came while the batch before was being taken in
-            hosts.minute()
-            seconds.append(time.monotonic() - seen)
+            yield max(arrival, time.monotonic() - pause)  # it came while the batch before was being taken in
+
+
+def loaded(start: datetime) -> Figures:
+    hosts, seconds = Hosts("loaded", 100, start), []
+    for seen in alarms_in_load(hosts, the_load(start), start):
+        assert hosts.minute() == 1
+        seconds.append(time.monotonic() - seen)
     yield from percentiles("monitoring.alert_latency", seconds)
+
+
+def loaded_messages(start: datetime) -> Figures:
+    with Robots() as robots:
+        hosts, lane = told_hosts("loaded-told", 100, robots, start)
+        seconds = []
+        for seen in alarms_in_load(hosts, the_load(start), start + AFTER_LOADED):
+            before = len(robots.received)
+            assert hosts.minute() == 1
+            delivering.drain(lane=lane)
+            assert len(robots.received) == before + 1
+            seconds.append(time.monotonic() - seen)
+        yield from percentiles("monitoring.message_latency_loaded", seconds)
 
 
 def storm(count: int, start: datetime) -> Figures:
@@ -176,26 +201,32 @@ def storm(count: int, start: datetime) -> Figures:
     yield "monitoring.incidents_per_s", told / (time.monotonic() - began), "incidents/s"
 
 
+def told_hosts(name: str, count: int, robots: Robots, start: datetime) -> tuple[Hosts, int]:
+    """Hosts of a customer whose alarms go to a webhook on this machine, and the lane of its messages."""
+    settings.NOTIFY_ALLOWED_HOSTS = [robots.host]
+    hosts = Hosts(name, count, start)
+    with scope.platform("benchmark"):
+        channel = create(
+            customer=hosts.customer,
+            kind="webhook",
+            details=Details(name="hook"),
+            values={"url": robots.add_webhook("hook", secret="hook-secret"), "secret": "hook-secret"},
+            actor=None,
+            now=start,
+        )
+    return hosts, channel.pk
+
+
 def messages(burst: int, start: datetime) -> Figures:
     with Robots() as robots:
-        settings.NOTIFY_ALLOWED_HOSTS = [robots.host]
-        hosts = Hosts("told", 100 + burst, start)
-        with scope.platform("benchmark"):
-            channel = create(
-                customer=hosts.customer,
-                kind="webhook",
-                details=Details(name="hook"),
-                values={"url": robots.add_webhook("hook", secret="hook-secret"), "secret": "hook-secret"},
-                actor=None,
-                now=start,
-            )
+        hosts, lane = told_hosts("told", 100 + burst, robots, start)
         hosts.minute()
         seconds = []
         for at in range(100):
             hosts.nearly_bad(slice(at, at + 1))
             before, began = len(robots.received), time.monotonic()
             hosts.minute()
-            delivering.drain(lane=channel.pk)
+            delivering.drain(lane=lane)
             assert len(robots.received) == before + 1
             seconds.append(time.monotonic() - began)
         yield from percentiles("monitoring.message_latency", seconds)
@@ -204,7 +235,7 @@ def messages(burst: int, start: datetime) -> Figures:
         hosts.minute()
         with scope.customer(hosts.customer):
             storms.tell_waiting(customer=hosts.customer, now=datetime.now(UTC))
-        while delivering.drain(lane=channel.pk):
+        while delivering.drain(lane=lane):
             pass
         assert len(robots.received) == before + burst
         yield "incidents.burst_s", time.monotonic() - began, "s"
@@ -343,7 +374,7 @@ def own_cpu() -> float:
     return float(spent.user + spent.system)
 
 
-PARTS = ("idle", "loaded", "storm", "messages", "hosts")
+PARTS = ("idle", "loaded", "loaded_messages", "storm", "messages", "hosts")
 
 
 def main() -> None:
@@ -359,6 +390,7 @@ def main() -> None:
     parts = {
         "idle": lambda: idle(start),
         "loaded": lambda: loaded(start),
+        "loaded_messages": lambda: loaded_messages(start),
         "storm": lambda: storm(options.storm, start),
         "messages": lambda: messages(options.burst, start),
         "hosts": lambda: polled(options.hosts, options.rounds),

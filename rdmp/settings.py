@@ -286,6 +286,7 @@ CELERY_TASK_CREATE_MISSING_QUEUES = False
 # The places that URLs are asked from: name[:label[:network[:country]]]; without a country it is this machine.
 PROBE_POINTS = env.words("RDMP_PROBE_POINTS", "local-1,local-2,local-3")
 QUEUES = ("default", "timers", "notify", "poll", "probe-results", "reports", "automation")
+LONG_QUEUES = ("reports", "automation")  # a job of theirs may take minutes, and others wait behind it
 FAR_POINTS = [  # workers of `monitoring.location` elsewhere listen to the queues of these
     parts[0] for parts in (text.split(":") for text in PROBE_POINTS) if len(parts) > 3 and parts[3] not in ("", "local")
 ]
@@ -342,10 +343,10 @@ CELERY_BEAT_SCHEDULE |= {
     f"monitoring.stamp {queue}": {
         "task": "monitoring.stamp",
         "args": (queue,),
-        "schedule": schedule(15.0),
-        "options": {"expires": 60.0, "queue": queue},
+        "schedule": schedule(60.0 if queue in LONG_QUEUES else 15.0),
+        "options": {"expires": 3600.0 if queue in LONG_QUEUES else 60.0, "queue": queue},
     }
-    for queue in ("poll", "timers", "notify")
+    for queue in QUEUES
 }
 
 # --- messages -------------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from monitoring.collectors import Problem, cms
 from monitoring.governor import BEIJING
 from monitoring.models import CloudReading, Event
 from monitoring.services import cloud, events, security
+from notify import live
 
 EVERY: Final = timedelta(minutes=5)
 LEASE: Final = timedelta(minutes=10)
@@ -381,7 +382,9 @@ def check_agents(*, account: CloudAccount, client: Client, now: datetime) -> dic
 
 
 def read_paid(*, account: CloudAccount, client: Client, now: datetime) -> int:
-    return subscriptions.apply(account=account, paid=api.paid(client), now=now)
+    found = subscriptions.apply(account=account, paid=api.paid(client), now=now)
+    live.publish(customer_id=account.customer_id, topic="assets", object_id=account.pk)
+    return found
 
 
 def _assets(account: CloudAccount, provider_ids: Iterable[str]) -> dict[str, Asset]:

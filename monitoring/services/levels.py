@@ -22,6 +22,7 @@ from monitoring.models import (
 )
 from monitoring.rules import RULES
 from monitoring.schedules import Schedule
+from notify import live
 
 PROCESS_RULE = "process-not-running"
 TOO_MANY_RULE = "process-too-many"
@@ -145,10 +146,12 @@ def _of(customer: Customer | None) -> dict[str, Customer]:
 
 
 def replan(customer: Customer) -> None:
-    """Workers notice by the version that their plan is old; it is held until the change is committed."""
+    """Workers notice by the version that their plan is old; it is held until the change is committed. Open pages of
+    rules look again."""
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO monitoring_ledger (customer_id, batches, plan_version) VALUES (%s, 0, 2)"
             " ON CONFLICT (customer_id) DO UPDATE SET plan_version = monitoring_ledger.plan_version + 1",
             [customer.pk],
         )
+    live.publish(customer_id=customer.pk, topic="rules", object_id=customer.pk)

@@ -64,6 +64,6 @@ def _silences(asset: Asset, view: Window) -> list[Mark]:
             start, at = stretch
             end = at if silence.ended_at is None else min(at, silence.ended_at)
             start = max(start, silence.created_at)
-            if start < end:
+            if start < end and end > view.start:
                 found.append(Mark("silence", _("Quiet: %(reason)s") % {"reason": silence.reason}, start, end))
     return found

@@ -20,6 +20,7 @@ from monitoring import baseline, storage
 from monitoring.forecast import Forecast, to_full
 from monitoring.models import Outlook, Series
 from monitoring.wording import labels_shown
+from notify import live
 
 LIMITS: Final[Mapping[str, float]] = {
     "host.fs.free_pct": 0.0,
@@ -66,6 +67,7 @@ def refresh(*, customer: Customer, now: datetime) -> int:
         rows, update_conflicts=True, unique_fields=["series"], update_fields=FIELDS, batch_size=1000
     )
     Outlook.objects.filter(customer=customer).exclude(made_at=now).delete()
+    live.publish(customer_id=customer.pk, topic="outlooks", object_id=customer.pk)
     return len(rows)
 
 

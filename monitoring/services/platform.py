@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import translation
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -35,7 +37,10 @@ DELAYING: Final = ("polling", "queue-poll", "database")
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One part of the platform: which figure tells how it is, from where on it is late and failing, what to do."""
+    """One part of the platform: which figure tells how it is, from where on it is late and failing, what to do.
+
+    Where the figure is needed, its absence is failing: a worker that was never heard of, a Redis that does not answer.
+    """
 
     id: str
     name: Text
@@ -44,6 +49,7 @@ class Part:
     late: float
     failing: float
     advice: Text
+    is_needed: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +71,44 @@ def _part(  # noqa: PLR0917  # a row of the table below
     late: float,
     failing: float,
     advice: Text,
+    *,
+    is_needed: bool = True,
 ) -> Part:
-    return Part(part_id, name, figure, unit, late, failing, advice)
+    return Part(part_id, name, figure, unit, late, failing, advice, is_needed)
 
 
 _POLLER: Final = gettext_lazy("Start more pollers (RDMP_WORKERS, or another machine), and look for targets that hang.")
 _WORKER: Final = gettext_lazy("Look at the worker's output; start another worker, on another machine if need be.")
+_WAITING: Final = gettext_lazy("See whether a worker listens to this queue and what it does; start another one.")
+LONG_JOBS_WAIT: Final = (200, 1000)
+TASKS_WAIT: Final = (1000, 10_000)
+"""So many tasks in a queue are late and failing: a poller claims up to 2000 targets at once, a job takes minutes."""
+
+
+def _depth(queue: str) -> Part:
+    late, failing = LONG_JOBS_WAIT if queue in settings.LONG_QUEUES else TASKS_WAIT
+    name = format_lazy("{}: {}", gettext_lazy("Tasks waiting"), queue)
+    return _part(f"depth-{queue}", name, f"queue_depth.{queue}", "count", late, failing, _WAITING)
+
 
 PARTS: Final = (
     _part("polling", gettext_lazy("Collecting in time"), "poll_lag_s", "s", 30, 120, _POLLER),
     _part("queue-poll", gettext_lazy("Pollers answer"), "queue_silence_s.poll", "s", 60, 180, _POLLER),
     _part("queue-timers", gettext_lazy("Timers are looked after"), "queue_silence_s.timers", "s", 60, 180, _WORKER),
     _part("queue-notify", gettext_lazy("Messages are looked after"), "queue_silence_s.notify", "s", 60, 180, _WORKER),
+    _part("queue-default", gettext_lazy("Background work is done"), "queue_silence_s.default", "s", 60, 180, _WORKER),
+    _part(
+        "queue-probe-results",
+        gettext_lazy("Answers of probe points are taken in"),
+        "queue_silence_s.probe-results",
+        "s",
+        60,
+        180,
+        _POLLER,
+    ),
+    _part("queue-reports", gettext_lazy("Reports are made"), "queue_silence_s.reports", "s", 900, 3600, _WORKER),
+    _part("queue-automation", gettext_lazy("Automation runs"), "queue_silence_s.automation", "s", 900, 3600, _WORKER),
+    *map(_depth, settings.QUEUES),
     _part("timers", gettext_lazy("Timers in time"), "timer_late_s", "s", 10, 60, _WORKER),
     _part(
         "deliveries",
@@ -113,6 +145,7 @@ PARTS: Final = (
         3 * 3600.0,
         12 * 3600.0,
         gettext_lazy("Look at the worker's output for the packer; the database grows meanwhile."),
+        is_needed=False,  # nothing collected, nothing to pack
     ),
     _part(
         "database",
@@ -131,6 +164,15 @@ PARTS: Final = (
         75,
         90,
         gettext_lazy("Raise max_connections, or run fewer processes."),
+    ),
+    _part(
+        "redis-answers",
+        gettext_lazy("Redis does not answer"),
+        "redis_down",
+        "count",
+        1,
+        1,
+        gettext_lazy("Start Redis again: without it no task reaches a worker."),
     ),
     _part(
         "redis",
@@ -166,7 +208,7 @@ PLOTS: Final[Mapping[str, Plot]] = {
     "lag": Plot(gettext_lazy("Lag of collecting"), ("poll_lag_s",), "s"),
     "queues": Plot(
         gettext_lazy("Tasks waiting in queues"),
-        ("queue_depth.poll", "queue_depth.default", "queue_depth.timers", "queue_depth.notify", "queue_depth.reports"),
+        tuple(f"queue_depth.{queue}" for queue in settings.QUEUES),
         "count",
     ),
     "samples": Plot(gettext_lazy("Samples stored"), ("samples_per_s",), "count/s"),
@@ -184,7 +226,7 @@ PLOTS: Final[Mapping[str, Plot]] = {
 def level_of(part: Part, value: float | None) -> str:
     """ "" well, "late" or "failing"; a figure that cannot be had is failing where it always must be there."""
     if value is None:
-        return ""
+        return PlatformTrouble.Level.FAILING if part.is_needed else ""
     if value >= part.failing:
         return PlatformTrouble.Level.FAILING
     return PlatformTrouble.Level.LATE if value >= part.late else ""
@@ -265,7 +307,7 @@ def judge(figures: Mapping[str, float], *, now: datetime) -> list[PlatformTroubl
 
 
 def _detail(part: Part, value: float | None) -> str:
-    return "" if value is None else f"{value:.6g} {part.unit}"
+    return "—" if value is None else f"{value:.6g} {part.unit}"
 
 
 def _tell(part: Part, row: PlatformTrouble, step: str, channels: Sequence[str], now: datetime) -> None:

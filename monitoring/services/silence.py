@@ -12,9 +12,10 @@ little more. Then, by the rule's no-data policy:
 A source (`services.sources`) is what answers in one go: the agent or exporter of a host, the status of one product on
 it, or CloudMonitor. That the agent speaks says nothing of a database whose status cannot be read.
 
-A source that is silent altogether, although we did ask it, has one alert that says so. Silence that is ours (a poll
-that did not run, refused credentials) is shown with the target and is never an alert of the customer. That alert ends
-when a figure has come that is newer than the last one before: not because a rule was switched off or counts otherwise.
+A source that is silent altogether, although we did ask it or it used to send by itself, has one alert that says so.
+Silence that is ours (a poll that did not run, refused credentials) is shown with the target and is never an alert of
+the customer. That alert ends when a figure has come that is newer than the last one before: not because a rule was
+switched off or counts otherwise.
 """
 
 from __future__ import annotations
@@ -188,7 +189,7 @@ def _openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
 def _source_openings(quiet: Quiet, now: datetime) -> Iterable[Opening]:
     """Sources that did not answer although they were asked."""
     silent = {source: quiet.newest[source] for source in quiet.silent if quiet.newest[source]}
-    last = {source: moment(silent[source]) for source in sources.asked(silent)}
+    last = {source: moment(silent[source]) for source in sources.asked(silent, now=now)}
     last |= {source: target.last_ok_at for source, target in sources.unheard(quiet.newest).items() if target.last_ok_at}
     assets = Asset.objects.active().in_bulk({asset for asset, _ in last})
     for (asset_id, name), at in sorted(last.items()):

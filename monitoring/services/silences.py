@@ -149,6 +149,7 @@ def turn(*, silence_id: int, now: datetime) -> None:
     silence = Silence.objects.select_related("customer").get(pk=silence_id)
     holding.settle(customer=silence.customer, now=now)
     _arm(silence, now)
+    live.publish(customer_id=silence.customer_id, topic="silences", object_id=silence.pk)
 
 
 @dataclass(frozen=True, slots=True)

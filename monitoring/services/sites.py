@@ -9,14 +9,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
+from django.utils import timezone
 from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 
-from accounts.models import Contract, Customer
+from accounts.models import Customer
+from accounts.services.customers import contract_in_force
 from monitoring import storage
 from monitoring.collectors import parse_labels
-from monitoring.collectors.config import Kind
 from monitoring.collectors.config.fields import ConfigError
 from monitoring.collectors.errand import POINT
 from monitoring.collectors.places import PHASES, Location, chosen
@@ -24,8 +25,8 @@ from monitoring.models import ProbePoint, Series, Target, Through
 from monitoring.rules import CODES
 from monitoring.services.graphs import Window
 from monitoring.services.rounds import locations
+from monitoring.services.targets import URL_KINDS
 
-URL_KINDS: Final = (Kind.HTTP, Kind.FLOW)
 SPANS: Final = {"24h": timedelta(hours=24), "7d": timedelta(days=7), "30d": timedelta(days=30)}
 RESULT, LATENCY, VERDICT = "url.point.result_code", "url.latency_ms", "url.result_code"
 OUTAGES_SHOWN: Final = 20
@@ -294,9 +295,9 @@ class Quota:
         return bool(self.url_quota) and (self.urls > self.url_quota or self.points > self.point_quota)
 
 
-def quota(customer: Customer) -> Quota | None:
+def quota(customer: Customer, *, now: datetime) -> Quota | None:
     """How much of the contract's URLs and points is used (R7: 5 URLs with 3 points each)."""
-    contract = Contract.objects.filter(customer=customer).order_by("-pk").first()
+    contract = contract_in_force(customer, timezone.localdate(now))
     if contract is None:
         return None
     known = locations()

@@ -1,18 +1,19 @@
 """Where figures come from, and whether a source that is silent was asked in vain: otherwise the silence is ours.
 
 A source is what answers in one go: the agent or exporter of a host, the status of one product on it, and for resources
-of Alibaba Cloud what CloudMonitor says of them.
+of Alibaba Cloud what CloudMonitor says of them. Whose host figures came by remote write is not asked: it has fallen
+silent when nothing came for longer than our own door is ever shut.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from assets.models import Asset
 from monitoring.collectors.config.cloud import NAMESPACES
-from monitoring.models import CollectorKind, Target
+from monitoring.models import CollectorKind, RemoteSource, Target
 from monitoring.models.target import TargetQuerySet
 from monitoring.rules import Metric
 from monitoring.services import cloud
@@ -30,6 +31,10 @@ UNANSWERED: Final = ("", "timeout", "refused", "reset", "unreachable")
 FAILED: Final = UNANSWERED[1:]
 STEADY: Final = frozenset({"ecs", "rds", "slb", "redis", "memcache", "mongodb", "drds", "elasticsearch"})
 """Kinds of which CloudMonitor has figures all the time; of buckets and domains only while they are used."""
+SENDERS_PAUSE: Final = timedelta(minutes=10)
+"""So long a sender may be silent: a restart or upgrade of ours is over by then, and what was missed comes later."""
+LONG_GONE: Final = timedelta(days=1)
+"""Whoever stopped sending before that was given up long ago; it is no news."""
 Source = tuple[int, str]
 """An asset, and what of it answers in one go."""
 
@@ -42,10 +47,12 @@ def source_of(metric: Metric) -> str:
     return HOST if family in OF_HOSTS else family
 
 
-def asked(silent: Mapping[Source, int]) -> set[Source]:
+def asked(silent: Mapping[Source, int], *, now: datetime) -> set[Source]:
     """Which of these silent sources, with the moment of their last figure (Unix ms), were asked again and again in
-    vain. Resources of an account that lets nothing be read count as asked: their alerts are held back by that."""
+    vain, or send no more. Resources of an account that lets nothing be read count as asked: their alerts are held back
+    by that."""
     found = _asked_themselves({source: ts for source, ts in silent.items() if source[1] != CLOUD})
+    found |= _sent_no_more({asset: ts for (asset, name), ts in silent.items() if name == HOST}, now)
     return found | _asked_of_the_cloud({asset: ts for (asset, name), ts in silent.items() if name == CLOUD})
 
 
@@ -63,7 +70,9 @@ def is_watched(asset: Asset, source: str) -> bool:
     if source == CLOUD:
         return asset.kind in STEADY and asset.cloud_account_id is not None and _spaces([asset]).exists()
     targets = Target.objects.enabled().filter(kind__in=ASKED, asset=asset)
-    return any(_brings(target, source) for target in targets)
+    if any(_brings(target, source) for target in targets):
+        return True
+    return source == HOST and RemoteSource.objects.filter(asset=asset, state__has_key="read").exists()
 
 
 def heard_at(asset_id: int, source: str) -> datetime | None:
@@ -91,6 +100,16 @@ def _asked_themselves(silent: Mapping[Source, int]) -> set[Source]:
         for source, ts in silent.items()
         if source[0] == target.asset_id and _brings(target, source[1]) and _in_vain(target, ts)
     }
+
+
+def _sent_no_more(silent: Mapping[int, int], now: datetime) -> set[Source]:
+    """Hosts that nobody asks and whose last figures came by remote write, page by page."""
+    pages = RemoteSource.objects.filter(asset_id__in=silent, state__has_key="read")
+    sent = {asset for asset, read in pages.values_list("asset_id", "state__read") if read >= silent[asset]}
+    due = {asset for asset in sent if SENDERS_PAUSE <= now - _moment(silent[asset]) <= LONG_GONE}
+    targets = Target.objects.enabled().filter(kind__in=ASKED, asset_id__in=due)
+    asked_for = {target.asset_id for target in targets if _brings(target, HOST)}
+    return {(asset, HOST) for asset in due - asked_for}
 
 
 def _asked_of_the_cloud(silent: Mapping[int, int]) -> set[Source]:
@@ -128,5 +147,8 @@ def _in_vain(target: Target, last_ts: int) -> bool:
     """Three questions without an answer, or answers for three periods that hold none of the figures."""
     if target.problem_code:
         return target.failures >= TRIES
-    last = datetime.fromtimestamp(last_ts / 1000, tz=UTC)
-    return target.last_ok_at is not None and target.last_ok_at - last >= TRIES * target.interval
+    return target.last_ok_at is not None and target.last_ok_at - _moment(last_ts) >= TRIES * target.interval
+
+
+def _moment(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, tz=UTC)

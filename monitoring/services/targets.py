@@ -32,6 +32,7 @@ from monitoring.collectors.http import origin
 from monitoring.models import Target, Through
 from monitoring.problems import config_error_text
 from monitoring.services import cloud, node_checks, poll
+from notify import live
 
 PERIOD_S: Final = 60
 URL_KINDS: Final = (Kind.HTTP, Kind.FLOW)
@@ -228,7 +229,7 @@ def change(
         raise _exists() from None
     if token:
         _store_token(target, token, actor, now)
-    _audit("target.change", target, actor, now, {"before": before, "after": _shown(target)})
+    _changed("target.change", target, actor, now, {"before": before, "after": _shown(target)})
     return target
 
 
@@ -246,7 +247,7 @@ def set_enabled(*, target: Target, enabled: bool, actor: User, now: datetime) ->
         problem_since=None, failures=0, changed_at=now,
     )  # fmt: skip
     if changed:
-        _audit("target.enable" if enabled else "target.disable", target, actor, now, {})
+        _changed("target.enable" if enabled else "target.disable", target, actor, now, {})
 
 
 @transaction.atomic
@@ -257,14 +258,14 @@ def set_internal(*, target: Target, allowed: bool, reason: str, actor: User, now
     if allowed and not reason.strip():
         raise DomainError(_("Say why this target may reach the platform's own network."), code="reason_needed")
     Target.objects.filter(pk=target.pk).update(allow_internal=allowed, next_due_at=now, changed_at=now)
-    _audit("target.allow_internal", target, actor, now, {"allowed": allowed, "reason": reason.strip()})
+    _changed("target.allow_internal", target, actor, now, {"allowed": allowed, "reason": reason.strip()})
 
 
 @transaction.atomic
 def remove(*, target: Target, actor: User, now: datetime) -> None:
     """Stop collecting for good. The figures collected so far stay."""
     _check_right(actor)
-    _audit("target.remove", target, actor, now, {"kind": target.kind, "config": target.config})
+    _changed("target.remove", target, actor, now, {"kind": target.kind, "config": target.config})
     secrets.drop(obj=target, field=Target.TOKEN, actor=actor, now=now)
     target.delete()
 
@@ -433,7 +434,7 @@ def _insert(target: Target, *, token: str, actor: User | None, now: datetime) ->
         raise _exists() from None
     if token:
         _store_token(target, token, actor, now)
-    _audit(
+    _changed(
         "target.create", target, actor, now, {"kind": target.kind, "config": target.config, "through": target.through}
     )
     return target
@@ -456,6 +457,12 @@ def _store_token(target: Target, token: str, actor: User | None, now: datetime) 
     secrets.put(obj=target, field=Target.TOKEN, value=token, actor=actor, now=now)
     target.token_set_at = now
     target.save(update_fields=["token_set_at"])
+
+
+def _changed(action: str, target: Target, actor: User | None, now: datetime, detail: Mapping[str, object]) -> None:
+    """Write a change down, and let open pages look again."""
+    _audit(action, target, actor, now, detail)
+    live.publish(customer_id=target.customer_id, topic="targets", object_id=target.pk)
 
 
 def _audit(action: str, target: Target, actor: User | None, now: datetime, detail: Mapping[str, object]) -> None:

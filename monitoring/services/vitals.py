@@ -66,9 +66,6 @@ def stamp(queue: str, *, now: datetime) -> None:
 
 # --- figures -------------------------------------------------------------------------------------------------------
 
-WATCHED_QUEUES: Final = ("poll", "default", "timers", "notify", "reports", "probe-results")
-STAMPED_QUEUES: Final = ("poll", "timers", "notify")
-
 
 def counters() -> dict[str, float]:
     """The counters of all processes together, by `name|detail`. Empty when Redis is away."""
@@ -107,7 +104,7 @@ _SQL: Final = """
 SELECT
   (SELECT coalesce(max(extract(epoch FROM %(now)s - next_due_at)), 0) FROM monitoring_target WHERE is_enabled
      AND next_due_at <= %(now)s AND (lease_until IS NULL OR lease_until <= %(now)s)
-     AND NOT coalesce(last_duration_ms, 0) >= 3000 AND through = 'direct'),
+     AND (kind = 'cms' OR coalesce(last_duration_ms, 0) < 3000) AND through = 'direct'),
   (SELECT count(*) FROM monitoring_target WHERE is_enabled),
   (SELECT 100.0 * count(*) FILTER (WHERE problem_code = '' AND greatest(last_ok_at, changed_at)
      < %(now)s - make_interval(secs => 3 * period_s + 15)) / greatest(count(*), 1)
@@ -136,7 +133,7 @@ SELECT
 def _of_redis(now: datetime) -> dict[str, float]:
     try:
         with client().pipeline(transaction=False) as pipe:
-            for queue in WATCHED_QUEUES:
+            for queue in settings.QUEUES:
                 pipe.llen(f"{QUEUE_PREFIX}{queue}")
             for location in far_locations():
                 pipe.llen(f"{QUEUE_PREFIX}probe-{location}")
@@ -146,12 +143,11 @@ def _of_redis(now: datetime) -> dict[str, float]:
     except RedisError:
         return {"redis_down": 1.0}
     memory, alive = answers.pop(), answers.pop()
-    queues = [*WATCHED_QUEUES, *(f"probe-{name}" for name in far_locations())]
+    queues = [*settings.QUEUES, *(f"probe-{name}" for name in far_locations())]
     found = {f"queue_depth.{queue}": float(depth) for queue, depth in zip(queues, answers, strict=True)}
     found |= _silence(alive, now)
-    found |= {"redis_bytes": float(memory["used_memory"])}
-    if limit := float(memory.get("maxmemory") or memory.get("total_system_memory") or 0):
-        found["redis_memory_pct"] = 100 * float(memory["used_memory"]) / limit
+    used, limit = float(memory["used_memory"]), float(memory.get("maxmemory") or memory.get("total_system_memory") or 0)
+    found |= {"redis_down": 0.0, "redis_bytes": used, "redis_memory_pct": 100 * used / limit if limit else 0.0}
     return found | _rates(counters())
 
 
@@ -161,9 +157,9 @@ def far_locations() -> list[str]:
 
 
 def _silence(alive: Mapping[bytes, bytes], now: datetime) -> dict[str, float]:
-    """Seconds since a worker of each queue was last heard of."""
+    """Seconds since a worker of each queue was last heard of; a queue that nobody ever stamped has no figure."""
     found = {}
-    for queue in STAMPED_QUEUES:
+    for queue in settings.QUEUES:
         heard = alive.get(queue.encode())
         if heard is not None:
             found[f"queue_silence_s.{queue}"] = max(0.0, now.timestamp() - float(heard))

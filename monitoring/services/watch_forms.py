@@ -144,7 +144,7 @@ def _quotas(customer: Customer, adding: Mapping[str, int], contract: Contract | 
     watched = Target.objects.filter(customer=customer).enabled()
     used = {
         "middleware": targets.middleware_instances(customer),
-        "url": watched.filter(kind=Kind.HTTP).count(),
+        "url": watched.filter(kind__in=targets.URL_KINDS).count(),
         "port": watched.filter(kind=Kind.TCP).count(),
     }
     limits = {

@@ -14,7 +14,7 @@ from accounts.permissions import is_provider, person_of
 from monitoring.collectors.config import Kind
 from monitoring.forms import WindowForm
 from monitoring.models import Alert, Target
-from monitoring.services import graphs, sites
+from monitoring.services import graphs, sites, targets
 
 AT_ONCE = 60
 DAY = {"24h": timedelta(hours=24)}
@@ -25,11 +25,11 @@ def index(request: HttpRequest) -> HttpResponse:
     """Every site in reach with how each place finds it, and how much of the contract is used."""
     person = person_of(request)
     now = timezone.now()
-    watched = list(Target.objects.for_lists().filter(kind__in=sites.URL_KINDS).enabled()[:AT_ONCE])
+    watched = list(Target.objects.for_lists().filter(kind__in=targets.URL_KINDS).enabled()[:AT_ONCE])
     customers = {target.customer_id: target.customer for target in watched}
     if person.customer is not None:
         customers = {person.customer.pk: person.customer}
-    quotas = [(customer, found) for customer in customers.values() if (found := sites.quota(customer))]
+    quotas = [(customer, found) for customer in customers.values() if (found := sites.quota(customer, now=now))]
     context = {
         "rows": [
             (target, target.health(now), sites.places_of(target, now=now, spans=DAY), sites.days_left(target, now=now))
@@ -53,7 +53,7 @@ def _names() -> list[Target]:
 @require_safe
 def detail(request: HttpRequest, pk: int) -> HttpResponse:
     """One site: matrix, graph, waterfall, outages."""
-    target = get_object_or_404(Target.objects.for_lists().filter(kind__in=sites.URL_KINDS), pk=pk)
+    target = get_object_or_404(Target.objects.for_lists().filter(kind__in=targets.URL_KINDS), pk=pk)
     now = timezone.now()
     places = sites.places_of(target, now=now)
     context = {
@@ -65,7 +65,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "phases": sites.phase_names(),
         "outages": sites.outages(target, now=now),
         "days_left": sites.days_left(target, now=now),
-        "quota": sites.quota(target.customer),
+        "quota": sites.quota(target.customer, now=now),
         "alerts": _alerts(target)[:5],
         "ranges": list(graphs.RANGES),
         "range": graphs.DEFAULT_RANGE,
@@ -87,7 +87,7 @@ def _alerts(target: Target) -> QuerySet[Alert]:
 @require_safe
 def latency(request: HttpRequest, pk: int) -> JsonResponse:
     """Response times of one site by place."""
-    target = get_object_or_404(Target.objects.filter(kind__in=sites.URL_KINDS), pk=pk)
+    target = get_object_or_404(Target.objects.filter(kind__in=targets.URL_KINDS), pk=pk)
     form = WindowForm(request.GET)
     form.is_valid()
     asked = form.cleaned_data

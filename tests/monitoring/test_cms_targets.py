@@ -13,7 +13,7 @@ from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount
 from demo.aliyun import JIA_UID, CloudServer, demo_cloud
 from monitoring.models import Alert, Series, Target
-from monitoring.services import claims, poll, targets
+from monitoring.services import claims, poll, targets, vitals
 from notify.models import Delivery
 from tests.assets.conftest import register, sync
 
@@ -125,3 +125,22 @@ def test_a_cloud_asset_shows_the_namespace_that_watches_it(account: CloudAccount
         ecs = Asset.objects.filter(kind="ecs").first()
         assert ecs is not None
         assert [target.where for target in Target.objects.watching(ecs)] == ["acs_ecs_dashboard"]
+
+
+def test_a_cloud_account_that_answers_slowly_counts_in_the_lag_and_a_slow_host_does_not(account: CloudAccount) -> None:
+    """The lane of the slow is for hosts (`claims`): a slow account waits like any other, and so it is late like any."""
+    now = timezone.now()
+    with scope.customer(account.customer_id):
+        targets.create_for_account(account=account, actor=None, now=now)
+        host = Asset.objects.filter(cloud_account=account).first()
+        assert host is not None
+        config = {"host": "203.0.113.7", "port": 80}
+        tcp = targets.create(asset=host, kind="tcp", config=config, actor=None, now=now)
+        Target.objects.update(next_due_at=now + timedelta(hours=1), last_duration_ms=claims.SLOW_MS)
+        Target.objects.filter(pk=tcp.pk).update(next_due_at=now - timedelta(seconds=300))
+        with scope.platform("test"):
+            assert vitals.figures(now=now)["poll_lag_s"] == 0
+        cloudy = Target.objects.filter(kind="cms").values_list("pk", flat=True)[:1]
+        assert Target.objects.filter(pk__in=list(cloudy)).update(next_due_at=now - timedelta(seconds=90)) == 1
+    with scope.platform("test"):
+        assert vitals.figures(now=now)["poll_lag_s"] == 90

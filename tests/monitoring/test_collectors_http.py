@@ -62,6 +62,14 @@ async def to_anywhere(request: web.Request) -> web.Response:
     return web.Response(status=302, headers={"Location": request.query["where"]})
 
 
+async def orders(request: web.Request) -> web.Response:
+    """What a POST with the right body is answered with; anything else is no order."""
+    request.app[HITS].append((request.method, await request.text()))
+    is_order = request.method == "POST" and await request.text() == '{"id": "订单-7"}'
+    found = [{"id": 7, "state": "paid"}] if is_order else []
+    return web.json_response({"orders": found, "total": len(found)})
+
+
 async def slow(request: web.Request) -> web.Response:
     await asyncio.sleep(20)
     return web.Response()
@@ -73,7 +81,8 @@ async def site(context: ssl.SSLContext | None = None) -> AsyncIterator[tuple[str
     app = web.Application()
     app[HITS] = []
     routes = {"/": page, "/gbk": gbk, "/503": broken, "/away": away, "/loop": round_and_round, "/file": to_file}
-    for path, handler in (routes | {"/other": to_other_host, "/slow": slow, "/to": to_anywhere}).items():
+    routes |= {"/other": to_other_host, "/slow": slow, "/to": to_anywhere, "/orders": orders}
+    for path, handler in routes.items():
         app.router.add_route("*", path, handler)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
@@ -130,6 +139,38 @@ async def test_what_is_found_becomes_a_code(path: str, options: dict[str, Any], 
         outcome = await check(HttpConfig(base + path, **options))
     assert codes(outcome) == [code]
     assert outcome.problem is None
+
+
+BODY = RequestSecret(body='{"id": "订单-7"}').as_text()
+
+
+@pytest.mark.parametrize(
+    ("options", "body", "code"),
+    [
+        ({"json_path": "$.orders[0].state", "json_value": "paid"}, BODY, 0),
+        ({"json_path": "$.orders[0].state", "json_value": "open"}, BODY, 10),
+        ({"json_path": "$.orders[0].state", "json_value": "paid"}, "", 10),
+        ({"json_path": "$.orders[0].state", "json_value": "paid", "method": "GET"}, BODY, 10),
+        ({"json_path": "$.total", "json_value": "1"}, BODY, 0),
+        ({"json_path": "$.orders[0].id"}, BODY, 0),
+        ({"json_path": "$.orders[1].id"}, BODY, 10),
+        ({"absent": "paid"}, BODY, 11),
+    ],
+)
+async def test_a_body_is_posted_and_one_value_of_the_answer_decides(
+    options: dict[str, Any], body: str, code: int
+) -> None:
+    async with site() as (base, hits):
+        outcome = await check(HttpConfig(base + "/orders", **{"method": "POST"} | options), token=body)
+    assert codes(outcome) == [code]
+    sent = RequestSecret.parse(body).body
+    assert hits == [(options.get("method", "POST"), sent)]
+
+
+async def test_an_answer_that_is_no_json_has_no_value() -> None:
+    async with site() as (base, _):
+        outcome = await check(HttpConfig(base + "/", method="POST", json_path="$.total"), token=BODY)
+    assert codes(outcome) == [10]
 
 
 async def test_a_site_that_is_down_is_refused_and_has_no_latency() -> None:

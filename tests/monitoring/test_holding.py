@@ -3,9 +3,10 @@
 from datetime import timedelta
 
 import pytest
+from django.conf import LazySettings
 
 from accounts import scope
-from accounts.models import Customer
+from accounts.models import Customer, User
 from assets.models import Asset
 from incidents.models import Incident, IncidentAlert, TimelineEntry
 from monitoring import pipeline
@@ -13,6 +14,8 @@ from monitoring.models import Alert, AlertHold, Held
 from monitoring.services import holding, watching
 from notify.models import Delivery
 from tests.monitoring.samples import Sample, alerts, batch, feed, minute, server
+from tests.monitoring.test_flapping import come_and_go
+from tests.monitoring.test_silences import quiet, turn
 from timers.models import Timer
 
 
@@ -188,6 +191,39 @@ def test_it_can_be_asked_afterwards_what_held_an_alert_back(jia: Customer, web: 
         assert reasons(2.5) == [("inhibited", cause.pk)]  # no alert yet: by the alerts of that moment
         assert reasons(-1) == []
         assert holding.explain(asset_id=web.pk, rule_id="ecs-cpu-util", labels="", at=minute(4)) == []
+
+
+def test_a_silence_is_named_as_the_reason_with_and_without_an_alert(jia: Customer, nginx: Asset, chen: User) -> None:
+    silence = quiet(jia, chen, start=0, end=10)
+    port(nginx, [1, 1, 1], start=1)
+
+    def reasons(at: float, rule_id: str = "port-not-running") -> list[holding.Reason]:
+        return holding.explain(asset_id=nginx.pk, rule_id=rule_id, labels="", at=minute(at))
+
+    with scope.customer(jia):
+        for at, rule_id in ((4, "port-not-running"), (4, "tomcat-heap-util"), (0.5, "port-not-running")):
+            (reason,) = reasons(at, rule_id)
+            assert (reason.kind, reason.silence_id) == (Held.SILENCED, silence.pk)
+            assert "patching" in reason.text
+        assert reasons(11, "tomcat-heap-util") == []
+    turn(jia, silence, 10)
+    with scope.customer(jia):
+        assert reasons(10.5) == [], "the silence is over: people were told"
+
+
+def test_flapping_is_named_as_the_reason_from_when_it_began(jia: Customer, web: Asset, settings: LazySettings) -> None:
+    settings.FLAP_CHANGES = 4
+    come_and_go(jia, web, 2)
+    flapping = alerts(jia)[-1]
+    assert flapping.flapping_since == minute(11)
+
+    def reasons(at: float) -> list[tuple[str, int | None]]:
+        found = holding.explain(asset_id=web.pk, rule_id="host-cpu-util", labels="", at=minute(at))
+        return [(reason.kind, reason.alert_id) for reason in found]
+
+    with scope.customer(jia):
+        assert reasons(12) == [(Held.FLAPPING, flapping.pk)]
+        assert reasons(10) == [], "open, and told like any other"
 
 
 def test_looking_again_changes_nothing(jia: Customer, web: Asset, nginx: Asset) -> None:

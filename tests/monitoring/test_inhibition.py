@@ -103,7 +103,12 @@ def test_the_restart_of_a_host_covers_the_restarts_on_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("mild", "worse"), [("host-fs-free-10", "host-fs-free-5"), ("es-cluster-yellow", "es-cluster-red")]
+    ("mild", "worse"),
+    [
+        ("host-fs-free-10", "host-fs-free-5"),
+        ("es-cluster-yellow", "es-cluster-red"),
+        ("cloud-es-cluster-yellow", "cloud-es-cluster-status"),
+    ],
 )
 def test_the_worse_of_two_rules_covers_the_milder_on_the_same_thing_only(mild: str, worse: str) -> None:
     red = alert(100, worse, NGINX, AVERAGE, 'mountpoint="/data"')

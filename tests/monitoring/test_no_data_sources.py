@@ -5,9 +5,9 @@ import pytest
 from accounts import scope
 from accounts.models import Customer, User
 from assets.models import Asset
-from monitoring.models import NO_DATA, Alert, Target
+from monitoring.models import NO_DATA, Alert, RemoteSource, Target
 from monitoring.rules import RULES
-from monitoring.services import overrides, silence
+from monitoring.services import history, overrides, silence
 from monitoring.services.overrides import Wish
 from notify.models import Delivery
 from notify.services.channels import Details, create
@@ -34,6 +34,64 @@ def product_of(asset: Asset, slug: str, problem: str = "refused") -> Target:
             config={"product": slug}, next_due_at=START, problem_code=problem, failures=5, created_at=START,
             changed_at=START,
         )  # fmt: skip
+
+
+def sender_of(asset: Asset, at: float, name: str = "10.1.2.3:9100") -> RemoteSource:
+    """Remote write has brought a page of the host's exporter, the last one at a minute."""
+    with scope.customer(asset.customer_id):
+        row: RemoteSource = RemoteSource.objects.create(
+            customer_id=asset.customer_id, asset=asset, name=name, first_at=START, last_at=minute(at),
+            state={"read": round(minute(at).timestamp() * 1000), "counters": {}, "size": 9},
+        )  # fmt: skip
+        return row
+
+
+def test_a_sender_that_stopped_is_missed_and_is_back_when_it_sends_again(jia: Customer, web: Asset) -> None:
+    feed(jia, web, CPU, [5, 5, 5])
+    row = sender_of(web, 2)
+    sweep(jia, 11)
+    assert alerts(jia) == [], "our own door may have been shut so long"
+    sweep(jia, 12)
+    sweep(jia, 13)
+    (alert,) = alerts(jia)
+    assert (alert.rule_id, alert.first_breach_at, alert.is_open) == (NO_DATA, minute(2), True)
+    feed(jia, web, CPU, [5], start=14)
+    with scope.customer(jia):
+        RemoteSource.objects.filter(pk=row.pk).update(state={"read": round(minute(14).timestamp() * 1000)})
+    sweep(jia, 14)
+    assert alerts(jia)[0].ending == Alert.Ending.DATA_BACK
+
+
+def test_a_sender_of_a_host_that_is_asked_says_nothing_of_its_agent(jia: Customer, web: Asset) -> None:
+    feed(jia, web, CPU, [5, 5, 5])
+    sender_of(web, 2)
+    agent_of(web, problem="auth")
+    sweep(jia, 60)
+    assert alerts(jia) == [], "the agent refuses us: that is ours to mend"
+
+
+def test_who_sent_something_else_or_stopped_long_ago_is_not_missed(jia: Customer, web: Asset) -> None:
+    feed(jia, web, CPU, [5, 5, 5])
+    sender_of(web, 1)  # the last figures came by another way
+    sweep(jia, 60)
+    other = server(jia, "web-02")
+    feed(jia, other, CPU, [5, 5, 5])
+    sender_of(other, 2, "10.1.2.4:9100")
+    sweep(jia, 3 + 1440)
+    assert alerts(jia) == []
+
+
+def test_the_alert_of_a_sender_ends_when_its_source_is_that_asset_no_more(
+    jia: Customer, web: Asset, chen: User
+) -> None:
+    feed(jia, web, CPU, [5, 5, 5])
+    row = sender_of(web, 2)
+    sweep(jia, 20)
+    assert alerts(jia)[0].is_open
+    with scope.customer(jia):
+        history.bind(source=row, asset=None, actor=chen, now=minute(21))
+    sweep(jia, 21)
+    assert alerts(jia)[0].ending == Alert.Ending.RULE_OFF
 
 
 def test_a_product_whose_status_cannot_be_read_is_missed_though_the_agent_speaks(jia: Customer, web: Asset) -> None:

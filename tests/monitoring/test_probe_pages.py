@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from django.test import Client
 from django.utils import timezone
 
 from accounts import scope, secrets
-from accounts.models import Customer, User
+from accounts.models import Contract, Customer, User
+from accounts.services import customers
 from assets.models import Asset
 from monitoring import pipeline
 from monitoring.collectors import Job, batch_of, places
@@ -19,7 +20,7 @@ from monitoring.collectors.config.web import HttpConfig, RequestSecret
 from monitoring.collectors.places import Answer, StepResult
 from monitoring.models import Target
 from monitoring.services import rounds, sites, targets
-from tests.conftest import ClientFor
+from tests.conftest import NOW, ClientFor
 from tests.monitoring.samples import server
 
 pytestmark = pytest.mark.django_db
@@ -258,6 +259,18 @@ def test_the_quota_counts_flows_and_points(shop: Asset, jia: Customer) -> None:
         )
         steps = [{"name": "a", "url": "http://b.example.com/"}]
         targets.create(asset=shop, kind=Kind.FLOW, config={"steps": steps}, actor=None, now=timezone.now())
-        found = sites.quota(jia)
+        found = sites.quota(jia, now=timezone.now())
     assert found is not None
     assert (found.urls, found.points, found.url_quota, found.point_quota) == (2, 6, 5, 15)
+
+
+def test_the_quota_is_that_of_the_contract_in_force_not_of_the_newest_row(shop: Asset, jia: Customer) -> None:
+    with scope.platform("test"):
+        later = customers.sign_default_contract(
+            customer=jia, number="2", signed_on=date(2027, 3, 2), actor=None, now=NOW
+        )
+        Contract.objects.filter(pk=later.pk).update(url_quota=50, probe_points_per_url=4)
+        for now, agreed in ((NOW, (5, 15)), (NOW.replace(year=2027, day=3), (50, 200))):
+            found = sites.quota(jia, now=now)
+            assert found is not None
+            assert (found.url_quota, found.point_quota) == agreed

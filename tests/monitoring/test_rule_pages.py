@@ -3,6 +3,7 @@
 import itertools
 import re
 from datetime import timedelta
+from html import unescape
 from types import SimpleNamespace
 from typing import Any
 
@@ -20,6 +21,7 @@ from monitoring.services import dry_run, groups, levels, macros, overrides, proc
 from monitoring.services.overrides import Wish
 from tests.conftest import ClientFor
 from tests.monitoring.samples import START, alerts, feed, minute, server
+from tests.monitoring.test_silences import quiet, turn
 
 pytestmark = pytest.mark.django_db
 
@@ -51,6 +53,42 @@ def override(customer: Customer, actor: User, wish: Wish, **place: Any) -> RuleO
         return overrides.override(
             customer=customer, rule=place.pop("rule", CPU), wish=wish, reason="why", actor=actor, now=START, **place
         )
+
+
+# --- the page of a rule ----------------------------------------------------------------------------------------------
+
+
+def shown(browser: Client, rule_id: str, address: str = "") -> str:
+    """What a rule's page says, without tags."""
+    browser.cookies["django_language"] = "en"
+    page = browser.get(f"/monitoring/rules/{rule_id}/{address}").content.decode()
+    return " ".join(unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+def test_a_rules_page_has_the_contracts_words_beside_what_is_evaluated_and_why_they_differ(browser: Client) -> None:
+    rule = RULES["nginx-restarted"]
+    page = shown(browser, rule.id)
+    assert rule.sow.text in page
+    assert rule.sow.text == "每分钟检测一次, 连续三次<0"
+    assert "nginx.requests" in page
+    assert f"Other than the SOW's letter, because: {rule.reason_en}" in page
+
+
+def test_a_rule_that_follows_the_letter_has_no_reason(browser: Client) -> None:
+    page = shown(browser, CPU.id)
+    assert CPU.sow.text in page
+    assert "≥ 90 %" in page
+    assert "Other than the SOW's letter" not in page
+
+
+def test_what_a_customer_has_otherwise_stands_beside_the_contracts_words(
+    browser: Client, jia: Customer, chen: User
+) -> None:
+    override(jia, chen, Wish(thresholds=(50.0,), recovery=(40.0,), times=5))
+    page = shown(browser, CPU.id, f"?customer={jia.pk}")
+    assert CPU.sow.text in page
+    assert "≥ 50 %" in page
+    assert "< 40 %" in page
 
 
 # --- overrides through the form --------------------------------------------------------------------------------------
@@ -422,6 +460,20 @@ def test_why_says_that_a_rule_is_off(browser: Client, jia: Customer, web: Asset,
     page = why(browser, web, 2)
     assert "ti-bell-off" in page
     assert "bg-red-lt" not in page
+
+
+def test_why_names_the_silence_that_held_it_back_while_it_stood(
+    browser: Client, jia: Customer, web: Asset, chen: User
+) -> None:
+    silence = quiet(jia, chen, end=10)
+    feed(jia, web, "host.cpu.util", [95] * 3, start=1)
+    held = why(browser, web, 5)
+    assert "patching" in held
+    assert "bg-orange-lt" in held
+    turn(jia, silence, 10)
+    told = why(browser, web, 11)
+    assert "patching" not in told
+    assert "bg-orange-lt" not in told
 
 
 def test_why_from_an_alert_leads_to_its_moment(browser: Client, jia: Customer, web: Asset) -> None:

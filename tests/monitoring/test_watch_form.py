@@ -9,7 +9,7 @@ from accounts.errors import DomainError
 from accounts.models import Contract, Customer, User
 from assets.models import Asset
 from monitoring.models import MonitoringTemplate, RuleOverride, Target, TemplateTask
-from monitoring.services import watch_forms
+from monitoring.services import targets, watch_forms
 from monitoring.services.watch_forms import State
 from monitoring.watch_plan import AssetFacts, Form, Known, ProductFacts, Step, address, counted, derive, words
 from tests.conftest import ClientFor
@@ -181,6 +181,16 @@ def test_more_than_the_contract_counts_is_warned_about_and_not_cut(
     with scope.customer(jia):
         watch_forms.confirm(template=row, chosen=[step.key for step in preview.new], actor=chen, now=START)
         assert Target.objects.filter(kind="http").count() == 7
+
+
+@pytest.mark.django_db
+def test_steps_count_as_urls_beside_plain_ones(jia: Customer, web: Asset, chen: User) -> None:
+    with scope.customer(jia):
+        steps = [{"name": "sign in", "url": "https://a.example.com/"}]
+        for kind, config in (("flow", {"steps": steps}), ("http", {"url": "https://b.example.com/"})):
+            targets.create(asset=web, kind=kind, config=config, actor=None, now=START)
+        preview = watch_forms.preview(submitted(jia, chen, Form(wanted=True)))
+        assert {quota.code: quota.used for quota in preview.quotas}["url"] == 2
 
 
 @pytest.mark.django_db

@@ -18,7 +18,7 @@ from monitoring.collectors import parse_labels
 from monitoring.models import Alert, Series, Target
 from monitoring.packing import NO_POINTS, Column
 from monitoring.rules import CODES
-from monitoring.services.sites import URL_KINDS
+from monitoring.services.targets import URL_KINDS
 from reports import figures
 from reports.kinds.asking import Asked
 from reports.kinds.readings import Reading, is_chinese, readings, stay

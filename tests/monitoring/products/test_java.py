@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 
 from accounts.models import Customer
-from monitoring.collectors import Problem
+from monitoring.collectors import Outcome, Problem
 from monitoring.collectors.products import jmxproxy, jolokia
 from monitoring.collectors.products.frame import CannotReadError
 from tests.monitoring.products.alarms import states, store
 from tests.monitoring.products.servers import PASSWORD, Running
 from tests.monitoring.products.visits import earlier, figures, look, names, wanted
-from tests.monitoring.samples import server
+from tests.monitoring.samples import alerts, server
 
 JOLOKIA = {"via": "jolokia", "app": "shop"}
 
@@ -49,15 +49,23 @@ async def test_tomcats_items_through_its_own_manager(tomcat: Running) -> None:
 
 
 @pytest.mark.django_db
-def test_a_restart_of_tomcat_is_an_event(tomcat: Running, jia: Customer) -> None:
+def test_a_restart_of_tomcat_is_told_once_and_is_over_after_ten_minutes(tomcat: Running, jia: Customer) -> None:
     asset = server(jia, name="tomcat-01", kind="middleware")
-    before = asyncio.run(look("tomcat", tomcat.port, user="rdmp", password=PASSWORD))
+
+    def seen() -> Outcome:
+        return asyncio.run(look("tomcat", tomcat.port, user="rdmp", password=PASSWORD))
+
+    before = seen()
     place = [key[2] for key in before.keys].index("tomcat.start_time")
     before.value[place] -= 3600  # as if it had run for an hour
     store(asset, before, 0)
     tomcat.restart()
-    store(asset, asyncio.run(look("tomcat", tomcat.port, user="rdmp", password=PASSWORD)), 1)
+    store(asset, seen(), 1)
     assert states(asset)["tomcat-restarted"] is False
+    for at in range(2, 14):
+        store(asset, seen(), at)
+    assert states(asset)["tomcat-restarted"] is True
+    assert [alert.rule_id for alert in alerts(jia)].count("tomcat-restarted") == 1
 
 
 async def test_memory_without_a_limit_has_no_utilization(tomcat: Running) -> None:

@@ -15,7 +15,7 @@ from tests.monitoring.probes import GUARD, job_for
 from tests.monitoring.products.alarms import states, store
 from tests.monitoring.products.servers import Balancer, Running, apache_server, wait
 from tests.monitoring.products.visits import earlier, figures, look
-from tests.monitoring.samples import server
+from tests.monitoring.samples import alerts, server
 
 # --- Apache --------------------------------------------------------------------------------------------------------
 
@@ -53,15 +53,23 @@ async def test_without_extended_status_what_is_missing_is_named_and_the_rest_is_
 
 
 @pytest.mark.django_db
-def test_a_restart_of_apache_is_an_event_that_ends_by_itself(apache: Running, jia: Customer) -> None:
+def test_a_restart_of_apache_is_told_once_and_is_over_after_ten_minutes(apache: Running, jia: Customer) -> None:
     asset = server(jia, name="web-02")
-    outcome = asyncio.run(look("apache", apache.port))
+
+    def seen() -> Outcome:
+        return asyncio.run(look("apache", apache.port))
+
+    outcome = seen()
     place = [key[2] for key in outcome.keys].index("apache.uptime_s")
     outcome.value[place] += 3600  # as if it had run for an hour
     store(asset, outcome, 0)
     apache.restart()
-    store(asset, asyncio.run(look("apache", apache.port)), 1)
+    store(asset, seen(), 1)
     assert states(asset) == {"apache-restarted": False}
+    for at in range(2, 14):
+        store(asset, seen(), at)
+    assert states(asset) == {"apache-restarted": True}
+    assert len(alerts(jia)) == 1
 
 
 # --- PHP-FPM -------------------------------------------------------------------------------------------------------
