@@ -49,7 +49,8 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     chosen = same if action == "delete" else found
     if len(chosen) != 1:
         raise Refused("record_not_one", str(len(chosen)))
-    also = {name: text(chosen[0], name) for name in _ALSO if text(chosen[0], name)}
+    has = _ALSO if wanted["Type"] == "MX" else _ALSO[:1]
+    also = {name: text(chosen[0], name) for name in has if text(chosen[0], name)}
     before = {"DomainName": domain, **{name: text(chosen[0], name) for name in _KEPT}, **also}
     record_id = text(chosen[0], "RecordId")
     if action == "delete":
