@@ -101,6 +101,24 @@ def test_no_page_is_wider_than_a_phone(planted: Customer, chen: User, visit: Vis
         assert answer is not None
         page.wait_for_timeout(150)
         problems = [] if answer.status == 200 else [f"HTTP {answer.status}"]
-        if problems or (problems := sticks_out(page)):
+        if str(JIAS) in path and HOST not in page.content():
+            problems.append("the thing with the long name is not there")
+        if problems := problems or sticks_out(page):
             found[path] = problems
     assert found == {}
+
+
+def test_a_long_title_has_the_whole_line_and_a_short_one_shares_it_with_its_buttons(
+    planted: Customer, chen: User, visit: Visit
+) -> None:
+    page = visit(chen, f"/monitoring/alerts/{JIAS}/", width=WIDTH, height=844)
+    title, button = page.locator(".page-title").bounding_box(), page.locator(".page-header .btn").first.bounding_box()
+    assert title is not None
+    assert button is not None
+    assert title["width"] > WIDTH * 0.85
+    assert button["y"] >= title["y"] + title["height"]
+    page.goto(page.url.replace(f"alerts/{JIAS}/", "silences/"))
+    title, button = page.locator(".page-title").bounding_box(), page.locator(".page-header .btn").first.bounding_box()
+    assert title is not None
+    assert button is not None
+    assert button["y"] < title["y"] + title["height"]

@@ -148,19 +148,20 @@ def test_a_process_that_ends_is_told_by_the_real_agent_and_so_is_its_return(tmp_
     shutil.copy(sleep, program)
     asset = server(jia, name="host-01")
     told: list[bool | None] = []
-    with agent(RDMP_AGENT_WATCH="rdmp-watched") as (_, port):
-        config = PrometheusConfig(f"http://127.0.0.1:{port}/metrics")
-        for at, verdict in enumerate("gbbbggg"):
-            running = subprocess.Popen([program, "600"]) if verdict == "g" else None
-            try:
-                [outcome] = asyncio.run(prometheus.collect([job_for(config, token=TOKEN)], guard=GUARD))
-            finally:
-                if running is not None:
-                    running.kill()
-                    running.wait()
-            assert outcome.problem is None
-            store(asset, outcome, at)
-            told.append(states(asset).get("process-not-running"))
+    for is_running, looks in ((True, 1), (False, 3), (True, 3)):
+        process = subprocess.Popen([program, "600"]) if is_running else None
+        try:
+            with agent(RDMP_AGENT_WATCH="rdmp-watched") as (_, port):  # one agent counts every ten seconds at most
+                job = job_for(PrometheusConfig(f"http://127.0.0.1:{port}/metrics"), token=TOKEN)
+                for _look in range(looks):
+                    [outcome] = asyncio.run(prometheus.collect([job], guard=GUARD))
+                    assert outcome.problem is None
+                    store(asset, outcome, len(told))
+                    told.append(states(asset).get("process-not-running"))
+        finally:
+            if process is not None:
+                process.kill()
+                process.wait()
     assert told == [None, None, None, False, False, False, True]
 
 

@@ -121,7 +121,7 @@ CASES = (
     Case(("apache-cpu-load",), "apache", "apache", apaches_cpu),
     Case(("phpfpm-listen-queue",), "php-fpm", "nginx", phps_queue, {"options": {"via": "http"}}),
     Case(("tomcat-cpu-load", "tomcat-heap-util", "tomcat-nonheap-util"), "tomcat", "tomcat", tomcats_machine,
-         SIGNED_IN),
+         {**SIGNED_IN, "options": {"app": "shop"}}),
     Case(("rabbitmq-fd-util", "rabbitmq-erlang-proc", "rabbitmq-socket-util"), "rabbitmq", "rabbitmq", rabbits_limits,
          SIGNED_IN),
 )  # fmt: skip
