@@ -343,8 +343,8 @@ CELERY_BEAT_SCHEDULE |= {
     f"monitoring.stamp {queue}": {
         "task": "monitoring.stamp",
         "args": (queue,),
-        "schedule": schedule(60.0 if queue in LONG_QUEUES else 15.0),
-        "options": {"expires": 3600.0 if queue in LONG_QUEUES else 60.0, "queue": queue},
+        "schedule": schedule(15.0),
+        "options": {"expires": 900.0 if queue in LONG_QUEUES else 60.0, "queue": queue},
     }
     for queue in QUEUES
 }

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
+from typing import Any
 
 import pytest
 from django.conf import LazySettings, settings
@@ -152,9 +153,8 @@ def test_a_queue_whose_worker_was_never_heard_of_is_failing() -> None:
 
 
 def test_each_queue_is_stamped_by_its_worker_more_often_than_it_may_be_silent() -> None:
-    rhythm = {
-        entry["args"]: entry for entry in settings.CELERY_BEAT_SCHEDULE.values() if entry["task"] == "monitoring.stamp"
-    }
+    entries: list[dict[str, Any]] = list(settings.CELERY_BEAT_SCHEDULE.values())
+    rhythm = {entry["args"]: entry for entry in entries if entry["task"] == "monitoring.stamp"}
     assert set(rhythm) == {(queue,) for queue in settings.QUEUES}
     limits = {part.figure: part for part in platform.PARTS}
     for (queue,), entry in rhythm.items():
