@@ -52,11 +52,11 @@ def filled(jia: Customer, alice: User) -> None:
     def fill() -> None:
         Specimens(jia, alice, Marks("px7q"), PK).plant()
         with scope.platform("test"):
-            for kind in (Incident, IncidentAlert, Fault, FollowUp, Announcement, Article):
-                kind.objects.update(title=UNBROKEN)
+            for titled in (Incident, IncidentAlert, Fault, FollowUp, Announcement, Article):
+                titled.objects.update(title=UNBROKEN)
             Announcement.objects.update(customer=None)  # they are written by the provider
-            for kind in (InboundSource, CannedReply, Attachment):
-                kind.objects.update(name=UNBROKEN[:80])
+            for named in (InboundSource, CannedReply, Attachment):
+                named.objects.update(name=UNBROKEN[:80])
             InboundMessage.objects.update(subject=UNBROKEN, sender=f"{UNBROKEN}@example.com")
 
     elsewhere(fill)
