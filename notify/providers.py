@@ -132,9 +132,10 @@ def _open_secrets(channel: Channel, now: datetime) -> dict[str, str]:
 def _notice(delivery: Delivery, *, maybe_repeat: bool) -> Notice:
     text = delivery.text.replace("](/", f"]({settings.PUBLIC_URL}/")
     if maybe_repeat:
-        text = f"{text}\n\n{_('This may be a repeat: the answer to the first try was lost.')}"
+        text = f"{text}\n\n" + _("This may be a repeat: the answer to the first try was lost.")
     if delivery.asks and delivery.medium != Delivery.Medium.PUSH:
-        text = f"{text}\n\n[{_('Acknowledge')}]({settings.PUBLIC_URL}/{links.path_of(delivery)})"
+        label = _("Acknowledge")
+        text = f"{text}\n\n[{label}]({settings.PUBLIC_URL}/{links.path_of(delivery)})"
     channel = delivery.channel
     is_disaster = delivery.severity == Severity.DISASTER
     return Notice(

@@ -51,9 +51,10 @@ def fault(report: AccidentReport, incident: Incident, now: datetime) -> str:
         said = _("The service was interrupted or abnormal from %(from)s to %(until)s (%(minutes)s minutes).") % names
     severity = _("Severity: %(severity)s") % {"severity": Severity(incident.severity).label}
     lines = [said, severity, plain(incident.title), plain(incident.description)]
+    recovered = _("recovered")
     alerts = [
         f"- {_time(alert.occurred_at)} {plain(alert.title)}"
-        + (f" → {_('recovered')} {_time(alert.recovered_at)}" if alert.recovered_at else "")
+        + (f" → {recovered} {_time(alert.recovered_at)}" if alert.recovered_at else "")
         for alert in incident.alerts.all()[:20]
     ]
     if alerts:

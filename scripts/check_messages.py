@@ -32,6 +32,7 @@ KEYWORDS = {
     "npgettext": ("c", 1, 2),
     "npgettext_lazy": ("c", 1, 2),
 }
+IN_F_STRING = re.compile(r"\bf[\"'].*\{\s*(?:_|n?p?gettext(?:_lazy)?)\(")
 PLACEHOLDER = re.compile(r"%\(\w+\)[#0\- +]?[\d.]*[a-z]|%[sd]|\{\w*\}")
 
 
@@ -57,7 +58,7 @@ def main() -> int:
     catalogue = polib.pofile(str(CATALOGUE), wrapwidth=120) if CATALOGUE.exists() else new_catalogue()
     if write:
         update(catalogue, found)
-    problems = list(judge(catalogue, found))
+    problems = [*judge(catalogue, found), *hidden()]
     print("\n".join(problems) or f"{len(found)} texts, all translated")
     return 1 if problems else 0
 
@@ -78,6 +79,15 @@ def sources() -> Iterator[Path]:
         is_source = path.suffix == ".py" or (path.suffix in {".html", ".txt"} and "templates" in parts)
         if is_source and not LEFT_OUT & set(parts) and not parts[0].startswith("."):
             yield path
+
+
+def hidden() -> Iterator[str]:
+    """Texts inside an f-string, where nobody finds them: readers would meet them in English."""
+    for path in sources():
+        if path.suffix == ".py":
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+                if IN_F_STRING.search(line):
+                    yield f"{path.relative_to(ROOT)}:{number}: a text inside an f-string is not found: {line.strip()!r}"
 
 
 def texts_of(path: Path) -> Iterator[Text]:

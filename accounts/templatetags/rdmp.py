@@ -189,7 +189,8 @@ def _span(left: timedelta) -> str:
     hours, rest = divmod(rest, 3600)
     minutes, seconds = divmod(rest, 60)
     if days:
-        return f"{days} {pgettext('days', 'd')} {hours:02}:{minutes:02}"
+        unit = pgettext("days", "d")
+        return f"{days} {unit} {hours:02}:{minutes:02}"
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes:02}:{seconds:02}"
 
 

@@ -152,7 +152,8 @@ def _tell(copy: AnnouncementCopy, told: Audience, *, to_channels: bool, now: dat
 
 def message_of(copy: AnnouncementCopy) -> notify.Message:
     """The message in the language that is now active; the announcement itself is as it was written."""
-    advice = f"**{_('Recommended change')}**\n\n{copy.recommendation}" if copy.recommendation else ""
+    heading = _("Recommended change")
+    advice = f"**{heading}**\n\n{copy.recommendation}" if copy.recommendation else ""
     return notify.Message(
         topic=TOPIC,
         subject=f"{AnnouncementKind(copy.kind).label}: {copy.title}",

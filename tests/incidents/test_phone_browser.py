@@ -4,12 +4,22 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 import pytest
-from django.apps import apps
-from django.db.models import CharField
 from playwright.sync_api import Page
 
 from accounts import scope
 from accounts.models import Customer, User
+from incidents.models import (
+    Announcement,
+    Article,
+    Attachment,
+    CannedReply,
+    Fault,
+    FollowUp,
+    InboundMessage,
+    InboundSource,
+    Incident,
+    IncidentAlert,
+)
 from tests.portal import Visit, elsewhere
 from tests.specimens import Marks, Specimens
 
@@ -20,15 +30,15 @@ WIDTH, HEIGHT = 390, 844
 UNBROKEN = "prod-cn-shanghai-order-service-" * 3  # as hosts and packages are called: nowhere to break a line
 BOTH = (
     "/requests/", "/requests/raise/", f"/incidents/{PK}/", "/sla/{customer}/", "/sla/{customer}/clocks/",
-    "/knowledge/", f"/knowledge/{PK}/", "/faults/", f"/faults/{PK}/", "/follow-ups/", f"/follow-ups/{PK}/",
+    "/knowledge/", "/faults/", f"/faults/{PK}/", "/follow-ups/", f"/follow-ups/{PK}/",
     "/follow-ups/new/", "/violations/", f"/violations/{PK}/", "/causes/", f"/causes/{PK}/", "/attestations/",
     f"/attestations/{PK}/", "/notify/policies/{customer}/", "/notify/channels/", "/notify/inbox/",
     "/notify/preferences/", "/notify/devices/", "/ways-in/chat/",
 )  # fmt: skip
 PROVIDERS = (
     "/sla/", "/roster/", "/roster/new/", "/roster/rotations/", "/roster/rotations/new/", "/roster/swaps/",
-    "/roster/notices/", f"/roster/notices/{PK}/", "/roster/calendar/", "/knowledge/new/", "/announcements/",
-    f"/announcements/{PK}/", "/announcements/new/", "/ways-in/", "/ways-in/new/", f"/ways-in/{PK}/",
+    "/roster/notices/", f"/roster/notices/{PK}/", "/roster/calendar/", "/knowledge/new/", f"/knowledge/{PK}/",
+    "/announcements/", f"/announcements/{PK}/", "/announcements/new/", "/ways-in/", "/ways-in/new/", f"/ways-in/{PK}/",
     f"/ways-in/{PK}/edit/", "/ways-in/received/", f"/ways-in/received/{PK}/", "/ways-in/unknown/", "/escalation/",
     "/escalation/high/", "/escalation/high/edit/", "/customers/{customer}/escalation/high/", "/notify/policies/",
     "/notify/policies/{customer}/high/", "/notify/deliveries/", "/service-desk/", "/incidents/replies/",
@@ -42,14 +52,12 @@ def filled(jia: Customer, alice: User) -> None:
     def fill() -> None:
         Specimens(jia, alice, Marks("px7q"), PK).plant()
         with scope.platform("test"):
-            for model in apps.get_app_config("incidents").get_models():
-                for field in model._meta.local_fields:
-                    if (
-                        isinstance(field, CharField)
-                        and field.name in ("title", "name", "subject")
-                        and not field.choices
-                    ):
-                        model._default_manager.update(**{field.name: UNBROKEN[: field.max_length]})
+            for titled in (Incident, IncidentAlert, Fault, FollowUp, Announcement, Article):
+                titled.objects.update(title=UNBROKEN)
+            Announcement.objects.update(customer=None)  # they are written by the provider
+            for named in (InboundSource, CannedReply, Attachment):
+                named.objects.update(name=UNBROKEN[:80])
+            InboundMessage.objects.update(subject=UNBROKEN, sender=f"{UNBROKEN}@example.com")
 
     elsewhere(fill)
 
@@ -77,7 +85,7 @@ def too_wide(page: Page, paths: Sequence[str], customer: Customer) -> dict[str, 
 @pytest.mark.usefixtures("filled")
 def test_what_a_customer_reads_fits_a_phone(jia: Customer, alice: User, visit: Visit) -> None:
     page = visit(alice, "/", width=WIDTH, height=HEIGHT)
-    assert too_wide(page, BOTH, jia) == {}
+    assert too_wide(page, (*BOTH, f"/announcements/received/{PK}/"), jia) == {}
 
 
 @pytest.mark.usefixtures("filled")

@@ -179,6 +179,17 @@ def test_texts_are_found_in_python_and_in_templates(
     }
 
 
+def test_a_text_inside_an_f_string_is_reported_because_nobody_finds_it(
+    tmp_path: Path, scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    messages = scripts("check_messages")
+    (tmp_path / "app.py").write_text('A = f"{_(\'Lost\')} 1"\nB = _("Found")\nC = f"{a} {b}" + _("Found")\n')
+    monkeypatch.setattr(messages, "ROOT", tmp_path)
+    [problem] = messages.hidden()
+    assert problem.startswith("app.py:1: ")
+    assert "Lost" in problem
+
+
 def test_a_catalogue_is_judged_by_what_is_missing_empty_unclear_or_differently_filled(
     scripts: Callable[[str], ModuleType],
 ) -> None:
