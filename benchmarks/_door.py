@@ -138,7 +138,7 @@ def _people(target: Sshd, keys: Sequence[str]) -> str:
             customer=customer, asset=asset, host="127.0.0.1", port=target.port,
             host_key=target.host_key, fingerprint="x", pinned_at=now,
         )  # fmt: skip
-        wanted = Wanted(frozenset(Action), frozenset({Protocol.SSH}))
+        wanted = Wanted(frozenset(Action) - {Action.FORWARD}, frozenset({Protocol.SSH}))
         for number, private in enumerate(keys):
             person = User.objects.create(email=login(number), name=f"Bench {number}", role=Role.ENGINEER)
             Assignment.objects.create(customer=customer, user=person, assigned_at=now)
