@@ -52,10 +52,6 @@ def _class_of(change: Change) -> str:
     return _("%(risk)s (the catalogue says: %(catalogue)s)") % {"risk": own, "catalogue": ChangeRisk(entry.risk).label}
 
 
-def _waived(sentence: str, why: str) -> str:
-    return sentence % {"text": why} if why else ""
-
-
 def template_text(template: ChangeTemplate) -> str:
     """What is signed once for a standard change."""
     with translation.override(template.customer.language):
