@@ -60,8 +60,9 @@ class Shown:
 
     @property
     def is_short(self) -> bool:
-        """Of a table: few enough rows to stay together on paper."""
-        return len(self.rows) <= SHORT
+        """Of a table: low enough to stay together on paper. With long texts few rows fill a page, and the one before
+        would stay empty."""
+        return len(self.rows) <= SHORT and all(len(text) <= 2 * LONG for row in self.rows for text, _side in row)
 
     @property
     def is_wide(self) -> bool:

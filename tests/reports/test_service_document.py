@@ -114,6 +114,13 @@ def test_a_short_table_stays_on_the_page_of_its_heading() -> None:
             assert [number for number in range(9) if f"{rows}{number}" not in page] == [], f"{heading} after {before}"
 
 
+def test_a_table_of_few_rows_with_long_texts_may_be_divided() -> None:
+    long = Table("t", "T", (Column("语句"),), (("select 1 " * 30,),) * 6, SOURCE)
+    low = Table("t", "T", (Column("语句"),), (("select 1",),) * 6, SOURCE)
+    shown = service_document.sections([Part("hosts", "主机报告", (long, low))])[0].blocks
+    assert [one.is_short for one in shown] == [False, True]
+
+
 def test_a_chart_of_which_nothing_is_known_says_so_instead_of_drawing_axes() -> None:
     unknown = Chart("c", "可用率", ("1", "2"), (Curve("a", (None, None)), Curve("b", (None, None))), SOURCE, unit="%")
     told = service_document.preview(content(Part("web", "WEB 报告", (unknown,))))
