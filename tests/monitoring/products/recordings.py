@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fnmatch
 import json
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,20 @@ def page(name: str) -> str:
 
 
 @contextlib.asynccontextmanager
+async def answering(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[int]:
+    """A server on loopback with one answer to every method and path; its port."""
+    app = web.Application()
+    app.router.add_route("*", "/{path:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
 async def serving(found: Mapping[str, Any], seen: list[web.Request] | None = None) -> AsyncIterator[int]:
     """A server that answers each path as recorded, 404 for the others; an int is a status, a text is sent as it is."""
 
@@ -39,15 +53,8 @@ async def serving(found: Mapping[str, Any], seen: list[web.Request] | None = Non
             return web.Response(status=value or 404, text="{}")
         return web.Response(text=value) if isinstance(value, str) else web.json_response(value)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with answering(answer) as port:
+        yield port
 
 
 def jolokia(mbeans: Mapping[str, Mapping[str, Any]]) -> Callable[[web.Request], Any]:

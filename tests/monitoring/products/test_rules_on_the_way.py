@@ -18,6 +18,7 @@ from yarl import URL
 from accounts.models import Customer
 from monitoring.collectors import Outcome
 from tests.monitoring.products.alarms import states, store
+from tests.monitoring.products.recordings import answering
 from tests.monitoring.products.servers import PASSWORD
 from tests.monitoring.products.visits import earlier, look
 from tests.monitoring.samples import server
@@ -39,15 +40,8 @@ async def between(port: int, change: Change, *, is_bad: bool) -> AsyncIterator[i
             body = change(text, is_bad) if real.status == 200 else text
             return web.Response(status=real.status, text=body, content_type=real.content_type)
 
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", hand_on)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield runner.addresses[0][1]
-    finally:
-        await runner.cleanup()
+    async with answering(hand_on) as changed:
+        yield changed
 
 
 def put(text: str, pattern: str, value: str) -> str:
