@@ -48,7 +48,8 @@ class Outage(TenantModel):
 
     since = models.DateTimeField(_("since"))
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
-    delivery = models.ForeignKey("notify.Delivery", on_delete=models.PROTECT, related_name="+")
+    delivery = models.ForeignKey("notify.Delivery", on_delete=models.PROTECT, related_name="+", null=True)
+    """What did not arrive; nothing where there was nobody to send it to."""
     about = models.CharField(max_length=40, blank=True)
     is_settled = models.BooleanField(default=False)
 
@@ -66,7 +67,7 @@ class Outage(TenantModel):
     @property
     def is_of_calls(self) -> bool:
         """No contact answered the telephone; otherwise messages arrived nowhere."""
-        return bool(self.delivery.medium == "voice")
+        return self.delivery is not None and self.delivery.medium == "voice"
 
     def has_ended(self, now: datetime) -> bool:
         return self.ended_at is not None and self.ended_at <= now

@@ -1,7 +1,8 @@
 """Customers whom nothing reaches (N7): when that begins, and that it is over once anything arrives again.
 
 An outage began with a channel, with a message to a contact, or with calls that no contact answered: its delivery says
-which, and only what is as good ends it. A group that hears does not mean that somebody answers the telephone.
+which, and only what is as good ends it. A group that hears does not mean that somebody answers the telephone. Where
+there is neither a channel nor a contact there is no delivery either, and whoever enters one ends it.
 """
 
 from __future__ import annotations
@@ -10,8 +11,9 @@ from collections.abc import Collection
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from accounts.models import Contact, Customer
 from notify.models import Channel, Delivery, Outage
 from notify.services.outbox import writing_for
 from notify.services.ways import NOT_SET_UP
@@ -42,6 +44,22 @@ def unanswered(*, customer: int, keys: Collection[str], now: datetime) -> None:
             begins(last, now=now)
 
 
+def find_voiceless(customers: QuerySet[Customer], *, now: datetime) -> None:
+    """Write down who of these customers has nobody that could be told anything. Needs the platform's scope."""
+    voiceless = customers.exclude(_somebody("pk")).exclude(
+        Exists(Outage.objects.filter(customer=OuterRef("pk"), ended_at=None))
+    )
+    for customer in voiceless:
+        Outage.objects.get_or_create(customer=customer, ended_at=None, defaults={"since": now})
+
+
+def _somebody(customer: str) -> Q:
+    """A channel that takes messages, or a contact."""
+    channels = Channel.objects.filter(customer=OuterRef(customer)).active()
+    contacts = Contact.objects.filter(customer=OuterRef(customer), user__is_active=True)
+    return Q(Exists(channels)) | Q(Exists(contacts))
+
+
 def current(*, customer: int) -> Outage | None:
     with writing_for(customer):
         return Outage.objects.filter(customer=customer, ended_at=None).first()
@@ -69,7 +87,8 @@ def find_ended(*, now: datetime) -> int:
     by_channel = arrived.filter(channel__customer=OuterRef("customer"))
     to_people = arrived.filter(user__customer=OuterRef("customer"), medium=OuterRef("delivery__medium"))
     of_calls = Q(delivery__medium=Delivery.Medium.VOICE)
-    ends = (~of_calls & Exists(by_channel)) | (Q(delivery__channel=None) & Exists(to_people))
+    by_message = Q(delivery__channel=None, delivery__isnull=False) & Exists(to_people)
+    ends = (~of_calls & Exists(by_channel)) | by_message | (Q(delivery=None) & _somebody("customer"))
     over = Outage.objects.filter(ends, ended_at=None)
     return int(over.update(ended_at=now))
 

@@ -157,3 +157,29 @@ def test_a_contacts_mail_that_fails_is_no_outage_where_a_channel_or_another_cont
         mail(jia, REFUSED, clock)
     outages.watch(now=clock())
     assert internal() == []
+
+
+def test_a_customer_with_neither_a_channel_nor_a_contact_is_told_of_by_the_platform_until_one_is_entered(
+    jia: Customer, yi: Customer, alice: User, clock: Clock
+) -> None:
+    outages.watch(now=clock())
+    assert internal() == [], "there is no news"
+    raise_incident(alice, customer=jia, now=clock())
+    for _each in range(2):
+        outages.watch(now=clock())
+    [found] = internal()
+    assert (found.customer_id, found.severity, found.state) == (jia.pk, 2, "open")
+    clock.advance(minutes=5)
+    with scope.customer(jia):
+        Contact.objects.create(customer=jia, kind="primary", user=alice, phone="13811110001", email=alice.email)
+    for _each in range(2):
+        outages.watch(now=clock())
+    assert [incident.state for incident in internal()] == ["closed"]
+
+
+def test_before_its_service_begins_a_customer_may_still_lack_both(jia: Customer, alice: User, clock: Clock) -> None:
+    raise_incident(alice, customer=jia, now=clock())
+    with scope.platform("test"):
+        Customer.objects.filter(pk=jia.pk).update(status=Customer.Status.ONBOARDING)
+    outages.watch(now=clock())
+    assert internal() == []
