@@ -39,7 +39,7 @@ QUIET = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=E
 
 
 class Sshd:
-    """OpenSSH for whoever measures, by key, on a port of its own."""
+    """OpenSSH for whoever measures, by key, on a port of its own, with an empty home: what a profile does is no figure."""
 
     def __init__(self, place: Path) -> None:
         self.place, self.port, self.user = place, free_port(), getpass.getuser()
@@ -48,14 +48,14 @@ class Sshd:
 
     @contextlib.contextmanager
     def running(self) -> Iterator[Self]:
-        self.place.mkdir()
+        (self.place / "home").mkdir(parents=True)
         write_key(self.place / "host_key", self._host_key)
         (self.place / "keys").write_text(keypairs.public_half(self.private_key) + "\n")
         config = self.place / "sshd_config"
         config.write_text(
             f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.place}/host_key\nPidFile none\nUsePAM no\n"
             f"AuthorizedKeysFile {self.place}/keys\nPermitRootLogin yes\nPasswordAuthentication no\nStrictModes no\n"
-            "MaxStartups 1000\nSubsystem sftp internal-sftp\n"
+            f"MaxStartups 1000\nSubsystem sftp internal-sftp\nSetEnv HOME={self.place}/home\n"
         )
         if os.geteuid() == 0:
             Path("/run/sshd").mkdir(exist_ok=True)
