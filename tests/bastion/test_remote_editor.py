@@ -19,7 +19,8 @@ from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench
 
 SERVER = """
-import socket, sys
+import os, socket, sys, threading
+threading.Thread(target=lambda: (sys.stdin.read(), os._exit(0)), daemon=True).start()
 with socket.socket() as listening:
     listening.bind(("127.0.0.1", 0))
     listening.listen()
