@@ -12,27 +12,41 @@ from honcho.compat import ProcessManager
 from honcho.manager import Manager
 from honcho.process import Popen, Process
 
-from rdmp.embedded.child import die_with_parent
+from rdmp.embedded.child import die_with_parent, stop
 
 HANDLED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGALRM}
 PATIENCE_SECONDS = 10
+ORPHANED = signal.SIGUSR1
 manager.KILL_WAIT = PATIENCE_SECONDS
 
 
 class BoundProcess(Process):
-    """honcho runs each command under a small process of its own: that one dies with us, and the command with it."""
+    """honcho runs each command under a small process of its own: that one hears of our death, and ends the command.
+
+    It outlives us only as long as the command may take to end; should it be killed itself, the command is asked to end.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._bind = die_with_parent(signal.SIGKILL)
+        self._bind = die_with_parent(ORPHANED)
         self._child_ctor = self._open
 
     def run(self, events: Any = None, ignore_signals: bool = False) -> None:
         for number in HANDLED:  # at once: until now these are blocked, and the handlers are our parent's
             signal.signal(number, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        signal.signal(ORPHANED, self._end_it)
         self._bind()
         super().run(events, ignore_signals)
+
+    def _end_it(self, _number: int, _frame: object) -> None:
+        """Nobody else is left to do so: a command that hangs while it ends, as a Celery worker may, is killed."""
+        if self._child is not None:
+            os.close(self._child.stdout.fileno())  # nobody reads any more, and nobody shall wait for that
+            stop(self._child, (signal.SIGTERM,), PATIENCE_SECONDS)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._child.pid, signal.SIGKILL)
+        os._exit(1)
 
     @staticmethod
     def _open(command: str, *, env: Mapping[str, str], cwd: str | None) -> "subprocess.Popen[bytes]":

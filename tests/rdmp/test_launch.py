@@ -30,7 +30,8 @@ supervisor.loop()
 print("ended first:", supervisor.ended_first, flush=True)
 sys.exit(supervisor.returncode)
 """
-STUBBORN = "trap '' TERM INT; while :; do sleep 0.1; done"
+FOR_EVER = "while :; do sleep 0.1; done"
+STUBBORN = f"trap '' TERM INT; {FOR_EVER}"
 
 
 @pytest.fixture
@@ -168,6 +169,18 @@ def test_kill_9_of_the_supervisor_takes_its_processes_with_it() -> None:
     supervisor.kill()
     supervisor.wait()
     wait_until(lambda: not any(map(is_alive, family)), 5, "all are gone")
+
+
+def test_what_hangs_when_the_supervisor_was_killed_is_killed_too_after_it_was_asked(tmp_path: Path) -> None:
+    """A Celery worker whose broker and database are gone may wait for its own processes for ever."""
+    hanging = f"trap 'echo asked > {tmp_path}/asked' TERM; ({STUBBORN}) & {FOR_EVER}"
+    supervisor = supervised(hanging)
+    wait_until(lambda: len(descendants(supervisor.pid)) >= 4, 10, "it runs")
+    family = descendants(supervisor.pid)
+    supervisor.kill()
+    supervisor.wait()
+    wait_until(lambda: not any(map(is_alive, family)), 10, "all are gone")
+    assert (tmp_path / "asked").exists()
 
 
 def test_a_process_that_does_not_want_to_end_is_ended() -> None:
