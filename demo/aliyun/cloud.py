@@ -578,8 +578,8 @@ def _let_security_center_find(estate: Estate, name: Callable[[str], str], now: d
             fixed_at=None if fixed is None else now - timedelta(days=fixed),
         )
     for days, title, level, of, status in (
-        (35, "Log-in from an unusual place", "suspicious", "mall-web-01", 32),
-        (33, "Brute force attack on SSH", "remind", "mall-web-02", 1),
+        (35, "ECS 非常用地登录", "suspicious", "mall-web-01", 32),
+        (33, "SSH 暴力破解", "remind", "mall-web-02", 1),
     ):
         add_suspicion(
             estate, instance_id=name(of), name=title, at=now - timedelta(days=days), level=level, status=status
@@ -587,7 +587,7 @@ def _let_security_center_find(estate: Estate, name: Callable[[str], str], now: d
     add_suspicion(
         estate,
         instance_id="",
-        name="AccessKey used from an unusual place",
+        name="AccessKey 在非常用地点调用",
         kind="云产品威胁检测",
         at=now - timedelta(hours=5),
         text="RAM 用户 ci-deploy 的 AccessKey 在 203.0.113.77 调用了 DescribeInstances，该地址此前从未出现。",
