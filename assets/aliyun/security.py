@@ -11,15 +11,14 @@ from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from assets.aliyun.resources import Row, number, rows, text
+from assets.aliyun.paging import counted
+from assets.aliyun.resources import Row, number, text
 from assets.aliyun.transport import AliyunError, Connection
 
 KINDS: Final = ("cve", "sys", "cms", "app", "emg")
 """Linux, Windows, web content systems, applications, emergencies."""
 VULNERABILITIES: Final = ("Sas", "2018-12-03", "DescribeVulList")
 EVENTS: Final = ("Sas", "2018-12-03", "DescribeSuspEvents")
-PAGE: Final = 100
-MOST_PAGES: Final = 200
 OPEN: Final = frozenset({1, 2, 3, 4, 5, 6, 9})
 """Not fixed, a fix or its taking back that failed or is under way, a fix that was taken back."""
 SETTLED_EVENTS: Final = frozenset({2, 4, 8, 32, 64, 128, 513})
@@ -91,20 +90,8 @@ def suspicions(
     return tuple(one for one in found if start <= one.occurred_at < end)
 
 
-def _all(client: Connection, action: tuple[str, str, str], params: Mapping[str, str], path: str) -> Iterator[Row]:
-    seen = 0
-    for page in range(1, MOST_PAGES + 1):
-        answer = client.call(*action, {**params, "CurrentPage": str(page), "PageSize": str(PAGE)})
-        some, total = rows(answer, path), number(answer, "TotalCount")
-        if total is None:
-            raise AliyunError("InvalidResponse", f"{action[2]} did not say how many there are.")
-        yield from some
-        seen += len(some)
-        if seen >= total:
-            return
-        if not some:
-            break
-    raise AliyunError("IncompleteListing", f"{action[2]} listed fewer than it counted.")
+def _all(client: Connection, action: tuple[str, str, str], params: Mapping[str, str], name: str) -> Iterator[Row]:
+    return counted(client, action, params, path=(name,), page="CurrentPage")
 
 
 def _vulnerability(kind: str, row: Row) -> Vulnerability:

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from assets.aliyun.resources import Row, number, parse_time, rows, text
-from assets.aliyun.transport import AliyunError, Connection
+from assets.aliyun.paging import counted
+from assets.aliyun.resources import Row, parse_time, text
+from assets.aliyun.transport import Connection
 
-PAGE: Final = 100
-MOST_PAGES: Final = 100
 DISKS: Final = ("Ecs", "2014-05-26", "DescribeDisks")
 ADDRESSES: Final = ("Vpc", "2016-04-28", "DescribeEipAddresses")
 
@@ -41,20 +40,7 @@ def unattached(client: Connection, regions: Sequence[str]) -> tuple[Unattached, 
 
 
 def _all(client: Connection, action: tuple[str, str, str], region: str, *path: str) -> Iterator[Row]:
-    seen = 0
-    for page in range(1, MOST_PAGES + 1):
-        wanted = {"Status": "Available", "PageSize": str(PAGE), "PageNumber": str(page)}
-        answer = client.call(*action, wanted, region=region)
-        some, total = rows(answer, *path), number(answer, "TotalCount")
-        if total is None:
-            raise AliyunError("InvalidResponse", f"{action[2]} did not say how many there are.")
-        yield from some
-        seen += len(some)
-        if seen >= total:
-            return
-        if not some:
-            break
-    raise AliyunError("IncompleteListing", f"{action[2]} listed fewer than it counted.")
+    return counted(client, action, {"Status": "Available"}, path=path, region=region)
 
 
 def _disk(row: Row, region: str) -> Unattached:

@@ -15,16 +15,12 @@ from demo.aliyun.account import MONITOR_READ_ONLY, READ_ONLY_ACCESS
 from demo.aliyun.happenings import add_event, move_maintenance, plan_maintenance
 from incidents.models import Incident
 from monitoring.models import Alert, CloudReading, Event
-from monitoring.services import happenings, targets
+from monitoring.services import happenings
 from notify.models import Delivery
-from tests.assets.conftest import register, sync
+from tests.assets.conftest import sync
+from tests.monitoring.watched_account import later, look, watched
 
 pytestmark = pytest.mark.django_db
-
-
-def later(minutes: float = 0) -> datetime:
-    """The simulated cloud checks clocks for real."""
-    return datetime.now(UTC) + timedelta(minutes=minutes)
 
 
 @pytest.fixture
@@ -35,15 +31,8 @@ def server() -> Iterator[CloudServer]:
 
 @pytest.fixture
 def account(jia: Customer, server: CloudServer) -> Iterator[CloudAccount]:
-    with scope.customer(jia):
-        made = register(jia, server)
-        sync(made, datetime.now(UTC))
-        targets.create_for_account(account=made, actor=None, now=later())
+    with watched(jia, server) as made:
         yield made
-
-
-def look(account: CloudAccount, now: datetime | None = None) -> None:
-    happenings.read(reading_id=CloudReading.objects.get(cloud_account=account).pk, now=now or later())
 
 
 def instance(server: CloudServer, name: str) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db.models import Q, QuerySet
@@ -16,15 +15,9 @@ from demo.aliyun.estate import Estate, millis
 from demo.aliyun.security import add_suspicion
 from incidents.models import Incident, TimelineEntry
 from monitoring.models import Alert, CloudReading, Event
-from monitoring.services import happenings, targets
-from tests.assets.conftest import register, sync
+from tests.monitoring.watched_account import later, look, watched
 
 pytestmark = pytest.mark.django_db
-
-
-def later(minutes: float = 0) -> datetime:
-    """The simulated cloud checks clocks for real."""
-    return datetime.now(UTC) + timedelta(minutes=minutes)
 
 
 @pytest.fixture
@@ -41,15 +34,8 @@ def estate(server: CloudServer) -> Estate:
 
 @pytest.fixture
 def account(jia: Customer, server: CloudServer) -> Iterator[CloudAccount]:
-    with scope.customer(jia):
-        made = register(jia, server)
-        sync(made, datetime.now(UTC))
-        targets.create_for_account(account=made, actor=None, now=later())
+    with watched(jia, server) as made:
         yield made
-
-
-def look(account: CloudAccount, now: datetime | None = None) -> None:
-    happenings.read(reading_id=CloudReading.objects.get(cloud_account=account).pk, now=now or later())
 
 
 def follow(account: CloudAccount) -> None:
