@@ -344,6 +344,8 @@ def _faults(address: Address, method: str, answer: Answer) -> Iterator[str]:
     """What is wrong whoever asks."""
     if answer.is_broken:
         yield f"{method} {address.pattern} breaks ({answer.status})"
+    if method == "GET":
+        yield from (f"GET {address.pattern} shows what only Python calls so: {words}" for words in answer.raw_words)
     if method in READING and answer.written and address.pattern not in WRITTEN_WHEN_READING:
         yield f"{method} {address.pattern} writes to {sorted(answer.written)}"
 

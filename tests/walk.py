@@ -142,6 +142,15 @@ class Answer:
     def is_broken(self) -> bool:
         return self.status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
+    @property
+    def raw_words(self) -> list[str]:
+        """Where a page shows what only Python calls so: None, True, False."""
+        return _RAW.findall(_UNSEEN.sub(" ", self.text)) if "text/html" in self.text[:2000] else []
+
+
+_UNSEEN = re.compile(r"<(script|style|svg)\b.*?</\1>", re.DOTALL)
+_RAW = re.compile(r'>[^<>]*?\b(?:None|True|False)\b|\b(?:value|title|placeholder|aria-label)="[^"]*?\bNone\b')
+
 
 def _streamed(response: Any) -> bytes:
     async def read() -> bytes:
