@@ -15,6 +15,7 @@ import pypdf
 import pypdfium2
 import pytest
 from msgspec.structs import replace
+from weasyprint.text.fonts import get_hb_object_data
 
 from incidents import prose
 from reports import blocks, pdf, plots, service_document, workbook
@@ -83,6 +84,29 @@ def test_no_page_is_empty_and_nothing_stands_in_the_margins(request: pytest.Fixt
 
 def test_a_big_month_is_a_file_that_mails_take(printed: bytes, full: bytes) -> None:
     assert max(len(printed), len(full)) < 8 * 1024 * 1024
+
+
+def test_no_font_is_read_whole_for_the_glyphs_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Chinese one has 20 MB, twice over where its file is mapped: a tenth of what a worker may hold."""
+    taken: list[int] = []
+
+    def counted(*said: Any) -> Any:
+        data = get_hb_object_data(*said)
+        taken.append(len(data or b""))
+        return data
+
+    monkeypatch.setattr(pdf, "get_hb_object_data", counted)
+    printed = pdf.make(service_document.preview(content(Part("hosts", "主机报告", (hosts(9),)))))
+    assert all(paper.fonts(printed).values())
+    assert taken
+    assert max(taken) < pdf.WHOLE
+
+
+def test_a_font_of_which_no_part_can_be_cut_out_is_there_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf.LateFont, "subset", lambda *_said: None)
+    printed = pdf.make('<html lang="zh"><body style="font-family: \'Noto Sans CJK SC\'">主机</body></html>')
+    assert len(printed) > pdf.WHOLE
+    assert all(paper.fonts(printed).values())
 
 
 def test_no_row_of_a_table_is_cut_between_pages() -> None:
