@@ -57,7 +57,7 @@ class Table(msgspec.Struct, frozen=True, tag="table", omit_defaults=True):
     """Rows under columns. `left_out` rows were more than are kept; `empty` is what stands there without a row.
 
     `drawn`: how many of the rows pages and PDF show; workbook and API have them all. With 0 pages and PDF leave
-    the table out.
+    the table out. `paths`: of each row the page with what is behind it, where rows have pages of their own.
     """
 
     key: str
@@ -69,6 +69,7 @@ class Table(msgspec.Struct, frozen=True, tag="table", omit_defaults=True):
     empty: str = ""
     note: str = ""
     drawn: int = 200
+    paths: tuple[str, ...] = ()
 
 
 class Curve(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -101,9 +102,9 @@ Block = Figures | Table | Chart | Remark
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a part says in a sentence: what was good, what was not, what is to be done."""
+    """What a part says in a sentence: what was done, what was good, what was not, what is to be done."""
 
-    tone: Literal["good", "bad", "next"]
+    tone: Literal["done", "good", "bad", "next"]
     text: str
 
 

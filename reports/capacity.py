@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 DATA: Final = Path(__file__).parent / "data" / "capacity.csv"
+WHERE: Final = f"reports/data/{DATA.name}"
 SHARED: Final = frozenset({"cpu_p95", "cpu_high", "memory_p95", "disk_last", "disk_days", "coverage", "days"})
 NAMES: Final[Mapping[str, frozenset[str]]] = {
     "host": SHARED | {"load_per_core_p95"},

@@ -13,11 +13,15 @@ from typing import Any, Final
 
 try:
     import weasyprint
-    from weasyprint import HTML
+    from weasyprint import HTML, document
+    from weasyprint.document import Page as Leaf
+    from weasyprint.pdf import fonts, stream
+    from weasyprint.pdf.fonts import Font
+    from weasyprint.text.fonts import get_hb_object_data
     from weasyprint.urls import URLFetcher
 except OSError as problem:  # Pango is missing: the platform runs, only documents have to wait (scripts/system.py)
     _missing: OSError | None = problem
-    HTML = URLFetcher = object
+    HTML = Font = Leaf = URLFetcher = object
 else:
     _missing = None
 
@@ -26,6 +30,9 @@ STEPS: Final = {"Step 1": 5, "Step 2": 10, "Step 3": 20, "Step 4": 30, "Step 5":
 """What WeasyPrint logs on its way, as percent done."""
 
 WITHIN: Final = ("data:image/png;base64,", "data:image/jpeg;base64,", "data:image/svg+xml;base64,")
+
+WHOLE: Final = 4 * 1024 * 1024
+"""Bytes from which a font is a whole one, no part that was cut out for a document."""
 
 Progress = Callable[[int], None]
 
@@ -61,6 +68,44 @@ def _beneath() -> Any:
         return None
     without_notes = re.sub(r"^::(foot)?note-.*$", "", usual, flags=re.MULTILINE)
     return weasyprint.CSS(string=re.sub(r"^::marker", "li::marker", without_notes, flags=re.MULTILINE))
+
+
+class LateFont(Font):
+    """Reads its file only when its bytes are asked for: a Chinese one has 20 MB, and a document wants some glyphs."""
+
+    _content = b""
+
+    @property
+    def file_content(self) -> bytes:
+        if not self._content:
+            self._content = get_hb_object_data(self.hb_face)
+        return self._content
+
+    @file_content.setter
+    def file_content(self, content: bytes) -> None:
+        self._content = content
+
+
+def _small(hb_face: Any) -> bytes | None:
+    """The bytes of a font: none of a whole file, which `LateFont` reads when somebody wants them."""
+    blob = fonts.harfbuzz.hb_face_reference_blob(hb_face)
+    try:
+        length = fonts.harfbuzz.hb_blob_get_length(blob)
+    finally:
+        fonts.harfbuzz.hb_blob_destroy(blob)
+    return b"" if length > WHOLE else get_hb_object_data(hb_face)
+
+
+class TightLeaf(Leaf):
+    """Once painted, its hundred thousand strokes are one string: as single ones they take ten times the room."""
+
+    def paint(self, stream: Any, scale: float = 1) -> None:
+        super().paint(stream, scale)
+        stream.stream = [b"\n".join(map(fonts.pydyf._to_bytes, stream.stream))]
+
+
+if _missing is None:
+    fonts.get_hb_object_data, stream.Font, document.Page = _small, LateFont, TightLeaf
 
 
 def make(html: str, *, on_progress: Progress | None = None) -> bytes:

@@ -13,6 +13,8 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.ticker import MaxNLocator
 
 from reports.blocks import Chart
@@ -25,7 +27,8 @@ LEGEND_AT: Final = -0.2
 """Below the labels of the axis, in heights of the axes."""
 
 LEGEND_PT, ENTRY_PT, CHARACTER_PT = 460, 38, 4.1
-"""Room of a line of the legend; what an entry takes beside its words; what a letter of those takes."""
+"""Room of a line of the legend, and of all labels of the axis; what an entry takes beside its words; what a letter
+of those takes."""
 COLOURS: Final = ("#0b5fa5", "#d1661c", "#1f7a3f", "#8a3ab9", "#57606a", "#b3261e", "#0f7d8c", "#8d6e00")
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -66,8 +69,22 @@ def svg(chart: Chart) -> str:
 
 def _abreast(names: list[str]) -> int:
     """Entries of a legend side by side."""
-    longest = max(sum(1 if ord(letter) < 0x2E80 else 2 for letter in name) for name in names)
+    longest = max(_letters(name) for name in names)
     return max(1, min(len(names), int(LEGEND_PT / (ENTRY_PT + CHARACTER_PT * longest))))
+
+
+def _letters(text: str) -> int:
+    """How wide a text is, in Latin letters."""
+    return sum(1 if ord(letter) < 0x2E80 else 2 for letter in text)
+
+
+def _shortened(label: str, room: float) -> str:
+    """What of a name has room under its bar, in Latin letters."""
+    if _letters(label) <= room:
+        return label
+    while label and _letters(label) + 1 > room:
+        label = label[:-1]
+    return f"{label}…"
 
 
 def _lines(axes: Axes, chart: Chart) -> list[Any]:
@@ -90,23 +107,45 @@ def _bars(axes: Axes, chart: Chart) -> list[Any]:
     for number, curve in enumerate(chart.curves):
         values = np.nan_to_num(_floats(curve.values))
         at = places if chart.shape == "stack" else places + (number - (len(chart.curves) - 1) / 2) * width
-        bars = axes.bar(
-            at, values, width, bottom=bottom if chart.shape == "stack" else None,
-            color=COLOURS[number % len(COLOURS)], hatch=HATCHES[number % len(HATCHES)], edgecolor="white",
+        # All bars of a curve are one shape: a document keeps a hatching anew for every shape that has it.
+        bars = PathPatch(
+            _rectangles(at, bottom if chart.shape == "stack" else np.zeros(len(values)), width, values),
+            facecolor=COLOURS[number % len(COLOURS)], hatch=HATCHES[number % len(HATCHES)], edgecolor="white",
             linewidth=0.3,
         )  # fmt: skip
+        bars.sticky_edges.y.append(0)
+        axes.add_patch(bars)
         drawn.append(bars)
         bottom += values
-    unknown = np.all([np.isnan(_floats(curve.values)) for curve in chart.curves], axis=0)
-    for place in np.flatnonzero(unknown).tolist():
-        axes.text(place, 0, UNKNOWN, ha="center", va="bottom", fontsize=9, color="#57606a")
+        if chart.shape == "bar":
+            _mark_unknown(axes, at[np.isnan(_floats(curve.values))])
+    axes.autoscale_view()
+    if chart.shape == "stack":
+        _mark_unknown(axes, places[np.all([np.isnan(_floats(curve.values)) for curve in chart.curves], axis=0)])
     return drawn
+
+
+def _rectangles(at: Any, bottom: Any, width: float, heights: Any) -> Path:
+    left, right, top = at - width / 2, at + width / 2, bottom + heights
+    corners = [(left, bottom), (left, top), (right, top), (right, bottom), (left, bottom)]
+    points = np.stack([np.stack(corner, axis=-1) for corner in corners], axis=1)
+    codes = [Path.MOVETO, Path.LINETO, Path.LINETO, Path.LINETO, Path.CLOSEPOLY]
+    return Path(points.reshape(-1, 2), codes * len(points))
+
+
+def _mark_unknown(axes: Axes, places: Any) -> None:
+    for place in places.tolist():
+        axes.text(
+            place, 0, UNKNOWN, ha="center", va="bottom", fontsize=9, color="#57606a",
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
 
 
 def _ticks(axes: Axes, chart: Chart) -> None:
     step = max(-(-len(chart.labels) // MOST_TICKS), 1)
     shown = range(0, len(chart.labels), step)
-    axes.set_xticks(list(shown), [chart.labels[place] for place in shown])
+    room = LEGEND_PT / CHARACTER_PT / len(shown) if shown else 0
+    axes.set_xticks(list(shown), [_shortened(chart.labels[place], room) for place in shown])
     axes.set_xlim(-0.6, len(chart.labels) - 0.4)
     axes.grid(visible=False, axis="x")
     axes.tick_params(length=2, colors="#57606a")

@@ -42,11 +42,14 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Count:
-    """How often it was owed in a month; None: nobody knows. `open`: not judged yet."""
+    """How often it was owed in a month; None: nobody knows. `open`: not judged yet. Of what takes its time and is over:
+    how many seconds it took."""
 
     owed: int | None = 0
     broken: int = 0
     open: int = 0
+    mean_s: float | None = None
+    longest_s: float | None = None
 
     @property
     def kept(self) -> int | None:

@@ -19,6 +19,7 @@ from django.utils.safestring import SafeString
 from incidents import prose
 from reports import blocks, cells, columns, plots
 from reports.blocks import Block, Chart, Column, Figure, Figures, Part, Table
+from reports.kinds.readings import names_of
 from reports.models import ServiceIssue
 
 ZONE: Final = ZoneInfo(settings.TIME_ZONE)
@@ -51,6 +52,21 @@ class Shown:
         """Of a table: its columns, each with the class of its heading."""
         found = self.block.columns if isinstance(self.block, Table) else ()
         return [(column, _side(column.label, column.kind, HEAD_WORD)) for column in found]
+
+    @property
+    def lines(self) -> list[tuple[list[tuple[str, str]], str]]:
+        """Of a table: its rows, each with the page of what is behind it."""
+        paths = self.block.paths if isinstance(self.block, Table) else ()
+        return [(row, paths[place] if place < len(paths) else "") for place, row in enumerate(self.rows)]
+
+    @property
+    def unknown(self) -> str:
+        """Of a chart that is drawn: the labels over which nothing is known."""
+        if not isinstance(self.block, Chart) or not self.is_drawn:
+            return ""
+        values = zip(*(curve.values for curve in self.block.curves), strict=True)
+        missing = [label for label, some in zip(self.block.labels, values, strict=True) if set(some) == {None}]
+        return names_of(missing)
 
     @property
     def is_drawn(self) -> bool:

@@ -15,6 +15,7 @@ def sweep() -> None:
     now = timezone.now()
     sweeping.open_what_is_owed(now=now)
     sweeping.open_months(now=now)
+    sweeping.look_after_months(now=now)
     with scope.platform("figures and documents of every customer"):
         for reading_id in sweeping.figures_waiting(now=now):
             read_figures.delay(reading_id)

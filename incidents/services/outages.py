@@ -9,16 +9,12 @@ from django.db.models import QuerySet
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from accounts import audit, scope
+from accounts import scope
 from accounts.models import Customer, Severity
-from incidents import clocks, locks, timeline
-from incidents.models import Clock, Incident, IncidentKind, IncidentState, TimelineEntry
-from incidents.services import escalating
+from incidents.models import Incident, IncidentKind
 from incidents.services.answering import about, incident_of
-from incidents.services.handling import close
-from incidents.services.marks import touch
 from incidents.services.opening import open_by_platform
-from notify import live
+from incidents.services.settling import settle
 from notify.models import Outage
 from notify.services import reach
 
@@ -97,21 +93,5 @@ def _end(outage: Outage, now: datetime) -> None:
     if incident_id is None:
         return
     with scope.customer(outage.customer), translation.override(LANGUAGE):
-        incident = locks.hold(Incident.objects.get(pk=incident_id))
-        if not incident.is_unsolved:
-            return
-        incident.state, incident.resolved_at = IncidentState.RESOLVED, now
-        incident.cause = Incident.Cause.THIRD_PARTY
-        incident.resolution = _resolution(outage)
-        clocks.end_pause(incident, now=now)
-        clocks.stop(incident, Clock.Kind.RESPONSE, Clock.Kind.HANDLING, Clock.Kind.STAGE_REPORT, now=now)
-        clocks.arm(incident, now=now)
-        because = escalating.Because.RESOLVED
-        escalating.stop(customer=incident.customer, incidents=[incident], because=because, now=now)
-        touch(incident, now=now)
-        data: dict[str, object] = {"cause": incident.cause}
-        kind = TimelineEntry.Kind.RESOLVED
-        timeline.write(incident, kind, actor=None, now=now, body=incident.resolution, data=data)
-        audit.record(action="incident.recover", actor=None, customer=incident.customer, obj=incident, now=now)
-        close(incident=incident, actor=None, now=now)
-        live.publish(customer_id=incident.customer_id, topic="incidents", object_id=incident.pk)
+        incident = Incident.objects.get(pk=incident_id)
+        settle(incident=incident, cause=Incident.Cause.THIRD_PARTY, resolution=_resolution(outage), now=now)

@@ -49,6 +49,10 @@ class Asked:
             rows = rows.filter(pk__in=chosen)
         return list(rows.exclude(retired_at__lte=self.start).order_by("name", "pk"))
 
+    def is_there(self, asset: Asset) -> bool:
+        """Whether it was looked after at the end of the stretch."""
+        return asset.retired_at is None or asset.retired_at >= self.end
+
     def about(self, rows: QuerySet[Any], asset: str = "asset") -> QuerySet[Any]:
         """Of a report about some resources, the rows of those alone; `asset` is the way to them."""
         chosen = self.wishes.get("assets")

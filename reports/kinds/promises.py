@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cached_property, partial
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count as Counted
 from django.db.models import (
+    Avg,
     DateTimeField,
     DurationField,
     Exists,
     ExpressionWrapper,
     F,
+    Max,
     OuterRef,
     Q,
     QuerySet,
     Value,
 )
+from django.db.models import Count as Counted
 from django.db.models.functions import Greatest, TruncDate, TruncMonth
 from django.utils import timezone
 from django.utils.functional import Promise as Lazy
@@ -48,8 +50,12 @@ from changes.models import (
 )
 from changes.services.facts import NOT_PRODUCTION
 from changes.words import said
+from incidents import sla
+from incidents.interruptions import Interruption
 from incidents.models import Clock, EscalationStep, Incident, IncidentKind, ResponderNotice
 from incidents.months import ZONE, Month
+from incidents.policy import Policy, calendar_at
+from incidents.services import interruptions
 from monitoring.models import Event
 from reports import figures
 from reports.blocks import Cell, Column, Source, Table
@@ -142,19 +148,23 @@ def block(asked: Asked) -> Table:
     columns = (
         Column(_("Promise")), Column(_("Requirement")), Column(_("State")),
         Column(pgettext("promise", "Due"), "number"), Column(pgettext("promise", "Kept"), "number"),
-        Column(pgettext("promise", "Broken"), "number"),
+        Column(pgettext("promise", "Broken"), "number"), Column(_("Mean"), "length"), Column(_("Longest"), "length"),
     )  # fmt: skip
     source = Source(
         _("Counted in the month in which it fell due; what is open is not judged yet."),
         "reports.promises",
         f"/reports/promises/{asked.customer.pk}/?month={asked.month}",
     )
-    return Table("promises_kept", _("Promises of the contract"), columns, rows, source)
+    paths = tuple(promise.evidence(asked.customer.pk, str(asked.month)) for promise in catalogue())
+    return Table("promises_kept", _("Promises of the contract"), columns, rows, source, paths=paths)
 
 
 def _row(promise: Promise, count: Count) -> tuple[Cell, ...]:
     state = str(LABELS[count.verdict])
-    return (said(promise.words), ", ".join(promise.requirements), state, count.owed, count.kept, count.broken)
+    return (
+        said(promise.words), ", ".join(promise.requirements), state, count.owed, count.kept, count.broken,
+        count.mean_s, count.longest_s,
+    )  # fmt: skip
 
 
 # --- counting --------------------------------------------------------------------------------------------------------
@@ -168,17 +178,27 @@ def _by_month(
     broken: Q | Exists = NEVER,
     still_open: Q = NEVER,
     zone: ZoneInfo | None = ZONE,
+    took: str = "",
 ) -> Counts:
-    """Rows by the month of a moment, or without a zone of a day, in one query."""
+    """Rows by the month of a moment, or without a zone of a day, in one query. `took`: the field with their seconds."""
     grouped = span.within(rows, field).annotate(month=TruncMonth(field, tzinfo=zone)).order_by()
+    times = {"mean_s": Avg(took), "longest_s": Max(took)} if took else {}
     counted = grouped.values("customer_id", "month").annotate(
         owed=Counted("pk", distinct=True),
         broken=Counted("pk", filter=broken, distinct=True),
         open=Counted("pk", filter=still_open, distinct=True),
+        **times,
     )
     return {
-        (row["customer_id"], Month.of(row["month"])): Count(row["owed"], row["broken"], row["open"]) for row in counted
+        (row["customer_id"], Month.of(row["month"])): Count(
+            row["owed"], row["broken"], row["open"], *(_seconds(row[name]) for name in times)
+        )
+        for row in counted
     }
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _due(span: Span, rows: QuerySet[Any], due: str, done: str) -> Counts:
@@ -190,24 +210,67 @@ def _due(span: Span, rows: QuerySet[Any], due: str, done: str) -> Counts:
 # --- incidents -------------------------------------------------------------------------------------------------------
 
 
-def _clocks(span: Span, kind: Clock.Kind, **of: object) -> Counts:
-    """Clocks with a limit, by the month in which they started."""
+def _clocks(span: Span, kind: Clock.Kind, took: str = "", **of: Any) -> Counts:
+    """Clocks by the month in which they started."""
     rows = Clock.objects.filter(kind=kind, incident__parent=None, incident__duplicate_of=None, **of)
-    rows = rows.exclude(target_minutes=None)
-    return _by_month(
-        span, rows, "started_at", broken=Q(breached_at__isnull=False), still_open=Q(stopped_at=None, breached_at=None)
-    )
+    late, still_open = Q(breached_at__isnull=False), Q(stopped_at=None, breached_at=None)
+    return _by_month(span, rows, "started_at", broken=late, still_open=still_open, took=took)
+
+
+def _limited(span: Span, kind: Clock.Kind, **of: Any) -> Counts:
+    """Those that have a limit."""
+    return _clocks(span, kind, target_minutes__isnull=False, **of)
 
 
 def _of_severity(severity: Severity) -> Reader:
     kind, of = Clock.Kind.RESPONSE, IncidentKind.INCIDENT
-    return lambda span: _clocks(span, kind, incident__kind=of, incident__severity=severity)
+    return lambda span: _limited(span, kind, incident__kind=of, incident__severity=severity)
+
+
+def _handling(severity: Severity) -> Reader:
+    """In the hours of the severity, without pauses. Where no limit is agreed, until it is solved (table 1)."""
+    kind, of = Clock.Kind.HANDLING, IncidentKind.INCIDENT
+    return lambda span: _clocks(span, kind, took="elapsed_seconds", incident__kind=of, incident__severity=severity)
+
+
+def _restored(severity: Severity) -> Reader:
+    """How long it was out, as accident reports count it; the contract's limit for handling holds where there is one."""
+
+    def counted(span: Span) -> Counts:
+        rows = Incident.objects.filter(
+            kind=IncidentKind.INCIDENT, severity=severity, parent=None, duplicate_of=None
+        ).prefetch_related("alerts")
+        outages: dict[tuple[int, Month], list[tuple[Incident, Interruption]]] = {}
+        for incident in span.within(rows, "opened_at"):
+            outage = interruptions.of(incident, now=span.now)
+            if outage is not None:
+                month = Month.of(timezone.localtime(incident.opened_at, ZONE))
+                outages.setdefault((incident.customer_id, month), []).append((incident, outage))
+        return {key: _of_outages(found, span.now) for key, found in outages.items()}
+
+    return counted
+
+
+def _of_outages(found: Sequence[tuple[Incident, Interruption]], now: datetime) -> Count:
+    broken, still_open, took = 0, 0, []
+    for incident, outage in found:
+        policy = Policy.from_json(incident.policy)
+        end = outage.ended_at or now
+        limit = policy.handling_minutes
+        counted = sla.elapsed(outage.started_at, end, calendar_at(policy.calendar_version_id))
+        is_late = limit is not None and counted > timedelta(minutes=limit)
+        broken += is_late
+        if outage.ended_at is not None:
+            took.append(outage.length(now).total_seconds())
+        elif not is_late:
+            still_open += 1
+    return Count(len(found), broken, still_open, figures.mean(took), max(took, default=None))
 
 
 def _raised(span: Span) -> Counts:
     kinds = (IncidentKind.INCIDENT, IncidentKind.REQUEST)
     rows = Clock.objects.exclude(incident__source=Incident.Source.MONITORING)
-    return _clocks(span, Clock.Kind.RESPONSE, incident__kind__in=kinds, pk__in=rows.values("pk"))
+    return _limited(span, Clock.Kind.RESPONSE, incident__kind__in=kinds, pk__in=rows.values("pk"))
 
 
 def _escalation(span: Span) -> Counts:
@@ -446,9 +509,15 @@ READERS: Final[Mapping[str, Reader]] = {
     "response-high": _of_severity(Severity.HIGH),
     "response-average": _of_severity(Severity.AVERAGE),
     "response-warning": _of_severity(Severity.WARNING),
+    "handling-disaster": _handling(Severity.DISASTER),
+    "handling-high": _handling(Severity.HIGH),
+    "handling-average": _handling(Severity.AVERAGE),
+    "handling-warning": _handling(Severity.WARNING),
+    "restore-disaster": _restored(Severity.DISASTER),
+    "restore-high": _restored(Severity.HIGH),
     "response-raised": _raised,
-    "notice": partial(_clocks, kind=Clock.Kind.NOTICE, incident__kind=IncidentKind.INCIDENT),
-    "stage-report": partial(_clocks, kind=Clock.Kind.STAGE_REPORT, incident__kind=IncidentKind.INCIDENT),
+    "notice": partial(_limited, kind=Clock.Kind.NOTICE, incident__kind=IncidentKind.INCIDENT),
+    "stage-report": partial(_limited, kind=Clock.Kind.STAGE_REPORT, incident__kind=IncidentKind.INCIDENT),
     "escalation": _escalation,
     "monthly-report": _monthly_report,
     "report-parts": _parts,

@@ -33,7 +33,10 @@ def _fault(asked: Asked) -> Part:
 
 
 def _incident(incident: Incident) -> Table:
-    source = Source(_("The incident as it stands."), incident.number, reverse("incidents:detail", args=[incident.pk]))
+    source = Source(
+        _("The incident as it stands."), f"incidents.incident; {incident.number}",
+        reverse("incidents:detail", args=[incident.pk]),
+    )  # fmt: skip
     rows = (
         (_("Incident"), f"{incident.number} {incident.title}"),
         (_("Severity"), str(Severity(incident.severity).label)),
@@ -44,7 +47,10 @@ def _incident(incident: Incident) -> Table:
 
 
 def _process(incident: Incident) -> Table:
-    source = Source(_("Its timeline, without internal notes."), "", reverse("incidents:detail", args=[incident.pk]))
+    source = Source(
+        _("Its timeline, without internal notes."), f"incidents.timelineentry, at; {incident.number}",
+        reverse("incidents:detail", args=[incident.pk]),
+    )  # fmt: skip
     rows = tuple((entry.at.isoformat(), _who(entry), timeline.sentence(entry)) for entry in facts.entries_of(incident))
     columns = (Column(_("Time"), "time"), Column(_("Who")), Column(_("What happened")))
     return Table("process", _("Timeline"), columns, rows[:MOST_ENTRIES], source)

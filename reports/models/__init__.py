@@ -11,6 +11,7 @@ from reports.models.accident import (
     PartName,
 )
 from reports.models.service import (
+    MonthTrouble,
     ReportKind,
     ReportPlan,
     ServiceComment,
@@ -43,6 +44,7 @@ __all__ = [
     "AccidentReportQuerySet",
     "Made",
     "MadeState",
+    "MonthTrouble",
     "PartName",
     "ReportKind",
     "ReportPlan",

@@ -190,6 +190,33 @@ class ServiceRecipient(WrittenRecipient):
         constraints = (models.UniqueConstraint(fields=("issue", "user"), name="service_recipient_once"),)
 
 
+class MonthTrouble(TenantModel):
+    """A month whose report cannot be opened, or whose figures were given up, until it is over."""
+
+    period = models.CharField(_("month"), max_length=7)
+    reason = models.CharField(_("reason"), max_length=400)
+    since = models.DateTimeField(_("since"))
+    incident = models.ForeignKey(
+        "incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True, blank=True
+    )
+    over_at = models.DateTimeField(_("over at"), null=True, blank=True)
+
+    objects: ClassVar = ProviderOnlyManager()
+
+    class Meta:
+        ordering = ("pk",)
+        verbose_name = _("trouble with a monthly report")
+        verbose_name_plural = _("troubles with monthly reports")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("customer", "period"), condition=Q(over_at=None), name="one_trouble_per_month"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.customer} {self.period}"
+
+
 class ReportPlan(TenantModel):
     """How a customer wants its monthly report: when it is drafted, in which order and looks, and who gets it (R11)."""
 

@@ -45,10 +45,14 @@ def is_mine(now_there: W, claimed: W) -> bool:
 
 def give_up_or_try_again(made: W, problem: Exception) -> None:
     state = MadeState.FAILED if made.tries >= MOST_TRIES else MadeState.WAITING
-    error = f"{type(problem).__name__}: {problem}"[:400]
     rows = type(made).objects.filter(pk=made.pk, tries=made.tries, state=MadeState.RENDERING)
-    rows.update(state=state, leased_until=None, error=error)
+    rows.update(state=state, leased_until=None, error=said(problem))
     tell(made)
+
+
+def said(problem: Exception) -> str:
+    """Why it failed, in the words of the program: for the provider's people."""
+    return f"{type(problem).__name__}: {problem}"[:400]
 
 
 def show(made: W, percent: int, *, until: datetime | None = None) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import translation
 from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from accounts.errors import DomainError
 from accounts.models import Contact
@@ -24,7 +25,7 @@ def parts_of(report: ServiceReport) -> list[Part]:
 
 
 def texts(report: ServiceReport, now: datetime) -> Mapping[str, str]:
-    """For each part what was good, what was not, and what is to be done, as the figures say it."""
+    """For each part what was done, what was good, what was not, and what to do next, as the figures say it."""
     given = {one["name"]: one.get("text", "") for one in report.layout["parts"]}
     with translation.override(report.language):
         return given | {part.name: sentences(part.findings) for part in parts_of(report)}
@@ -32,7 +33,12 @@ def texts(report: ServiceReport, now: datetime) -> Mapping[str, str]:
 
 def sentences(findings: Sequence[Finding]) -> str:
     """Markdown: a heading and a list for each tone that has something to say."""
-    headings = {"good": _("What was good"), "bad": _("What was not"), "next": _("What to do next")}
+    headings = {
+        "done": pgettext("report", "What was done"),
+        "good": _("What was good"),
+        "bad": _("What was not"),
+        "next": _("What to do next"),
+    }
     sections = []
     for tone, heading in headings.items():
         lines = [f"- {plain(one.text)}" for one in findings if one.tone == tone]

@@ -50,13 +50,19 @@ def owed_months(*, now: datetime) -> list[tuple[Customer, Month]]:
     plans = {plan.customer_id: plan for plan in ReportPlan.objects.all()}
     there = ServiceReport.objects.monthly().filter(period=str(month)).values("customer_id")
     found = []
-    known = Customer.objects.filter(created_at__lt=month.ends_at)
-    for customer in known.exclude(status=Customer.Status.ONBOARDING).exclude(pk__in=there):
+    for customer in Customer.objects.exclude(pk__in=there):
         plan = plans.get(customer.pk) or ReportPlan(customer=customer)
         begins = month.ends_at.replace(day=plan.day, hour=plan.hour)
-        if plan.is_on and begins <= now and served(customer, month.starts_at, month.ends_at) is not None:
+        if begins <= now and is_wanted(customer, plan, month):
             found.append((customer, month))
     return found
+
+
+def is_wanted(customer: Customer, plan: ReportPlan, month: Month) -> bool:
+    """Whether the plan asks for the report of a month, whenever that is."""
+    if not plan.is_on or customer.status == Customer.Status.ONBOARDING or customer.created_at >= month.ends_at:
+        return False
+    return served(customer, month.starts_at, month.ends_at) is not None
 
 
 def served(customer: Customer, start: datetime, end: datetime) -> tuple[datetime, datetime] | None:

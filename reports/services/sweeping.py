@@ -5,9 +5,12 @@ from datetime import datetime
 from typing import Final
 
 from accounts import scope
+from accounts.models import Customer
+from incidents.months import Month
 from incidents.services import interruptions
 from reports.models import AccidentReport, ServiceFigures
-from reports.services import accidents, families, service_reports
+from reports.services import accidents, families, month_troubles, service_reports
+from reports.services.leases import said
 
 log = logging.getLogger(__name__)
 AT_ONCE: Final = 50
@@ -32,7 +35,7 @@ def open_what_is_owed(*, now: datetime) -> int:
 
 
 def open_months(*, now: datetime) -> int:
-    """Open the monthly reports whose day has come; one customer's trouble is only its own."""
+    """Open the monthly reports whose day has come; one customer's trouble is only its own, and goes on record."""
     with scope.platform("months of every customer"):
         owed = service_reports.owed_months(now=now)
     opened = 0
@@ -40,9 +43,35 @@ def open_months(*, now: datetime) -> int:
         with scope.customer(customer.pk):
             try:
                 opened += service_reports.open_by_plan(customer=customer, month=month, now=now) is not None
-            except Exception:
+            except Exception as problem:
                 log.exception("the report of customer %s for %s cannot be opened", customer.pk, month)
+                _note(customer, month, problem, now)
     return opened
+
+
+def _note(customer: Customer, month: Month, problem: Exception, now: datetime) -> None:
+    try:
+        month_troubles.not_opened(customer=customer, month=month, reason=said(problem), now=now)
+    except Exception:
+        log.exception("the trouble of customer %s with %s cannot be put on record", customer.pk, month)
+
+
+def look_after_months(*, now: datetime) -> None:
+    """Figures of months that were given up become incidents, and troubles that are over end theirs."""
+    with scope.platform("troubles with months of every customer"):
+        given_up, over = month_troubles.given_up(), month_troubles.over()
+    for report in given_up:
+        with scope.customer(report.customer_id):
+            try:
+                month_troubles.without_figures(report=report, now=now)
+            except Exception:
+                log.exception("nobody can be told that the figures of report %s were given up", report.pk)
+    for trouble in over:
+        with scope.customer(trouble.customer_id):
+            try:
+                month_troubles.end(trouble=trouble, now=now)
+            except Exception:
+                log.exception("the trouble of customer %s with %s does not end", trouble.customer_id, trouble.period)
 
 
 def documents_waiting(*, now: datetime) -> list[tuple[str, int]]:

@@ -20,7 +20,9 @@ from reports.models import AccidentReport, WrittenReport
 
 register = template.Library()
 
-PROVIDERS_PAGES = frozenset({"assets:credentials", "assets:cloud_accounts", "bastion:reviews"})
+PROVIDERS_PAGES = frozenset({
+    "accounts:roster", "assets:credentials", "assets:cloud_accounts", "bastion:reviews", "incidents:responder-notices",
+})  # fmt: skip
 """Sources of figures that are no page of the customer's."""
 INKS = {"bad": "#a3271b", "good": "#1f7a3f", "work": "#0b5fa5", "plain": "#57606a"}
 

@@ -20,6 +20,7 @@ from changes.words import said
 from incidents.months import Month
 from incidents.views.sla import asked_month
 from reports import promises
+from reports.cells import length
 from reports.kinds import promises as kept
 from reports.promises import NOTHING, Count, Promise, Tally, Verdict
 
@@ -60,6 +61,14 @@ class Line:
     shown: Cell
     cells: tuple[Cell, ...]
     evidence: str
+
+    @property
+    def took(self) -> str:
+        """How long what was done took, of promises about time."""
+        mean, longest = self.shown.count.mean_s, self.shown.count.longest_s
+        if mean is None or longest is None:
+            return ""
+        return _("Mean %(mean)s, longest %(longest)s") % {"mean": length(mean), "longest": length(longest)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +170,14 @@ def _export(customer: Customer, lines: Sequence[Line]) -> HttpResponse:
         pgettext("promise", "Kept"): lambda row: row[1].count.kept,
         pgettext("promise", "Broken"): lambda row: row[1].count.broken,
         pgettext("promise", "Open"): lambda row: row[1].count.open,
+        _("Mean, seconds"): lambda row: _whole(row[1].count.mean_s),
+        _("Longest, seconds"): lambda row: _whole(row[1].count.longest_s),
     }
     return tables.export_csv(rows, columns, f"promises-{customer.code}")
+
+
+def _whole(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds)
 
 
 def _export_standings(rows: Sequence[Standing], month: Month) -> HttpResponse:

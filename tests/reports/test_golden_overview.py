@@ -16,7 +16,7 @@ from incidents.months import ZONE, Month
 from monitoring.models import Alert
 from reports.kinds import costs, inventory, sessions
 from reports.kinds.asking import Asked
-from reports.kinds.monthly import overview
+from reports.kinds.monthly import overview, overview_health
 from tests.assets.conftest import _hasty, account, server  # noqa: F401 - fixtures
 from tests.bastion.conftest import node  # noqa: F401 - fixture
 from tests.conftest import NOW
@@ -95,8 +95,8 @@ def test_a_duty_done_on_its_day_in_shanghai_is_in_time_and_one_to_come_is_not_la
                 done_by=chen if done_at else None, minutes="x" if done_at else "",
             )  # fmt: skip
         halfway = Asked(jia, MARCH, MARCH.starts_at, MARCH.ends_at, day(15), {})
-        assert overview._duties(halfway) == [True, False]
-    assert table(read(jia, overview.read), "health").rows[4][2] == pytest.approx(100 / 3)
+        assert overview_health.duties(halfway) == [True, False]
+    assert figure(read(jia, overview.read), "health_care") == pytest.approx(100 / 3)
 
 
 def test_hardening_is_that_of_the_last_look_before_the_end(jia: Customer) -> None:
@@ -104,7 +104,7 @@ def test_hardening_is_that_of_the_last_look_before_the_end(jia: Customer) -> Non
     looked_at(gone, day(1) - timedelta(days=10), 10)
     looked_at(web, day(20), 80)
     looked_at(web, day(33), 20)
-    assert table(read(jia, overview.read), "health").rows[3][2] == 80
+    assert figure(read(jia, overview.read), "health_hardening") == 80
 
 
 def test_risks_are_the_alerts_that_were_open_at_the_end(jia: Customer) -> None:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import openpyxl
 import pytest
+from django.utils.html import escape
 
 from accounts import scope
 from accounts.models import Contract, Customer, Severity, User
@@ -136,3 +137,31 @@ def test_another_customers_resource_or_incident_is_unknown(
     with scope.platform("test"):
         assert not ServiceReport.objects.exists()
         assert Incident.objects.filter(pk=theirs.pk).exists()
+
+
+@pytest.mark.parametrize("kind", list(ReportKind))
+def test_every_number_leads_to_the_query_behind_it(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor, kind: ReportKind
+) -> None:
+    """Where the figures are a page's rows, to that page as well: of what only the cloud has, there is none."""
+    more = {}
+    if kind == ReportKind.DATABASE_FAULT:
+        more["incident"] = alarm(database, severity=Severity.HIGH).number
+    report = asked(client_for, chen, jia, kind, **more)
+    parts = blocks.read(report.figures["parts"])
+    sources = {figure.key: figure.source for part in parts for figure in part.figures()}
+    for part in parts:
+        sources |= {b.key: b.source for b in part.blocks if isinstance(b, blocks.Table | blocks.Chart)}
+    assert sources or kind == ReportKind.INSTALLATION
+    assert [key for key, source in sources.items() if not source.how or not source.query] == []
+    pathless = {key for key, source in sources.items() if not source.path}
+    assert pathless <= {
+        "health", "vulnerabilities", "urgent", "found", "fixed", "events", "serious", "unsettled",
+        "vulnerabilities_by_kind", "vulnerabilities_by_priority", "security_events",
+    }  # fmt: skip
+    page = client_for(chen)
+    assert {
+        source.path for source in sources.values() if source.path and page.get(source.path).status_code != 200
+    } == set()
+    shown = page.get(f"/reports/service/{report.pk}/").content.decode()
+    assert {source.query for source in sources.values() if escape(source.query) not in shown} == set()

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import resolve
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from accounts import scope
 from accounts.models import Contract, Customer, Severity, User
@@ -27,7 +27,7 @@ from changes.models import (
     TrailEvent,
     TrailReading,
 )
-from incidents.models import Clock, EscalationStep, Incident, ResponderNotice
+from incidents.models import Clock, EscalationStep, Incident, IncidentAlert, ResponderNotice
 from incidents.months import Month
 from monitoring.models import Event
 from reports.kinds import promises as kept
@@ -130,6 +130,57 @@ def test_clocks_by_severity_and_month(jia: Customer, alice: User) -> None:
     assert counted("response-raised", jia) == NOTHING
     Incident.objects.update(kind="internal")
     assert counted("response-high", jia) == NOTHING
+
+
+@pytest.mark.usefixtures("inside")
+def test_handling_by_severity_with_how_long_it_took(jia: Customer, alice: User) -> None:
+    incident = raise_incident(alice, customer=jia, severity=Severity.HIGH)
+    Clock.objects.all().delete()
+    assert counted("handling-high", jia) == NOTHING
+    usual: dict[str, object] = {"target_minutes": None}
+    clock(incident, "handling", START, elapsed_seconds=600, **usual)
+    clock(incident, "handling", END - SECOND, elapsed_seconds=1800, **usual)
+    clock(incident, "handling", END, elapsed_seconds=9999, **usual)
+    assert counted("handling-high", jia) == Count(2, mean_s=1200, longest_s=1800)
+    clock(incident, "handling", START, stopped_at=None, **usual)
+    assert counted("handling-high", jia) == Count(3, 0, 1, 1200, 1800), "without a limit it goes on until it is solved"
+    clock(incident, "handling", START, target_minutes=60, breached_at=START + DAY, elapsed_seconds=7200)
+    assert counted("handling-high", jia) == Count(4, 1, 1, 3200, 7200)
+    clock(incident, "response", START)
+    for code in ("handling-disaster", "handling-average", "handling-warning"):
+        assert counted(code, jia) == NOTHING
+    Incident.objects.update(kind="internal")
+    assert counted("handling-high", jia) == NOTHING
+
+
+@pytest.mark.usefixtures("inside")
+def test_restoring_by_severity_counts_what_was_out(jia: Customer, alice: User) -> None:
+    solved = raise_incident(alice, customer=jia, severity=Severity.HIGH, now=START + DAY)
+    raise_incident(alice, customer=jia, severity=Severity.AVERAGE, now=START + DAY)
+    assert counted("restore-high", jia) == Count(1, 0, 1), "still out"
+    Incident.objects.filter(pk=solved.pk).update(state="resolved", resolved_at=START + DAY + 40 * MINUTE)
+    assert counted("restore-high", jia) == Count(1, mean_s=2400, longest_s=2400)
+    policy = {**solved.policy, "handling_minutes": 30}
+    Incident.objects.filter(pk=solved.pk).update(policy=policy)
+    assert counted("restore-high", jia) == Count(1, 1, mean_s=2400, longest_s=2400)
+    Incident.objects.filter(pk=solved.pk).update(policy={**policy, "handling_minutes": 40})
+    assert counted("restore-high", jia) == Count(1, mean_s=2400, longest_s=2400)
+    waiting = raise_incident(alice, customer=jia, severity=Severity.HIGH, now=END - SECOND)
+    Incident.objects.filter(pk=waiting.pk).update(policy={**waiting.policy, "handling_minutes": 30})
+    assert counted("restore-high", jia, now=END + 20 * MINUTE) == Count(2, 0, 1, 2400, 2400)
+    assert counted("restore-high", jia, now=END + 40 * MINUTE) == Count(2, 1, 0, 2400, 2400)
+    Incident.objects.filter(pk=waiting.pk).update(parent=solved)
+    assert counted("restore-high", jia) == Count(1, mean_s=2400, longest_s=2400)
+    assert counted("restore-high", jia, FEBRUARY) == counted("restore-disaster", jia) == NOTHING
+
+
+@pytest.mark.usefixtures("inside")
+def test_an_alarms_outage_ends_with_its_alert_and_not_with_the_paper(jia: Customer) -> None:
+    incident = alarm(make_asset(jia, "web"), severity=Severity.DISASTER, now=START + DAY)
+    assert counted("restore-disaster", jia) == Count(1, 0, 1)
+    IncidentAlert.objects.filter(incident=incident).update(recovered_at=START + DAY + 10 * MINUTE)
+    Incident.objects.filter(pk=incident.pk).update(state="resolved", resolved_at=START + 2 * DAY)
+    assert counted("restore-disaster", jia) == Count(1, mean_s=600, longest_s=600)
 
 
 @pytest.mark.usefixtures("inside")
@@ -405,6 +456,10 @@ def test_the_report_has_them_as_a_table(jia: Customer, alice: User) -> None:
     raised = next(one for one in catalogue() if one.code == "response-raised")
     assert (rows.get(raised.words.zh) or rows[raised.words.en])[3] == 1
     assert table.source.path == f"/reports/promises/{jia.pk}/?month=2026-03"
+    assert len(table.paths) == len(table.rows)
+    handled = next(place for place, one in enumerate(catalogue()) if one.code == "handling-high")
+    assert table.paths[handled] == f"/sla/{jia.pk}/clocks/?month=2026-03&clock=handling&severity=2"
+    assert {column.kind for column in table.columns[-2:]} == {"length"}
 
 
 # --- pages -----------------------------------------------------------------------------------------------------------
@@ -426,6 +481,23 @@ def test_both_sides_see_a_customers_month_and_strangers_nothing(
         assert len(shown["notice"].cells) == 12
         assert bool(shown["contact-change"].evidence) == person.is_provider
         assert 'id="response-raised"' in response.content.decode()
+
+
+def test_the_page_says_how_long_handling_and_restoring_took(jia: Customer, alice: User, client_for: ClientFor) -> None:
+    incident = raise_incident(alice, customer=jia, severity=Severity.DISASTER)
+    with scope.customer(jia):
+        Clock.objects.filter(incident=incident, kind="handling").update(
+            stopped_at=NOW + 65 * MINUTE, elapsed_seconds=3900
+        )
+        Incident.objects.filter(pk=incident.pk).update(state="resolved", resolved_at=NOW + 70 * MINUTE)
+    with translation.override("en"):
+        response = client_for(alice).get(f"/reports/promises/{jia.pk}/?month=2026-03", HTTP_ACCEPT_LANGUAGE="en")
+        shown = {line.promise.code: line for group in response.context["groups"] for line in group.lines}
+        assert shown["handling-disaster"].took == "Mean 1 h 5 min, longest 1 h 5 min"
+        assert shown["restore-disaster"].took == "Mean 1 h 10 min, longest 1 h 10 min"
+        assert shown["handling-high"].took == ""
+    assert shown["handling-disaster"].evidence.endswith("clock=handling&severity=1")
+    assert client_for(alice).get(shown["restore-disaster"].evidence).status_code == 200
 
 
 def test_the_rows_behind_a_number_are_a_page_of_whoever_is_shown_the_way(
@@ -462,6 +534,16 @@ def test_the_year_as_csv(jia: Customer, alice: User, client_for: ClientFor) -> N
     assert [row[6] for row in raised] == ["1"]
 
 
+def test_the_csv_has_the_seconds(jia: Customer, alice: User, client_for: ClientFor) -> None:
+    incident = raise_incident(alice, customer=jia, severity=Severity.DISASTER, now=timezone.now())
+    with scope.customer(jia):
+        clocks = Clock.objects.filter(incident=incident, kind="handling")
+        clocks.update(stopped_at=timezone.now(), elapsed_seconds=3900)
+    response = client_for(alice).get(f"/reports/promises/{jia.pk}/?export=csv")
+    rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))[1:]
+    assert [tuple(row[-2:]) for row in rows if any(row[-2:])] == [("3900", "3900")]
+
+
 def test_a_month_in_which_nothing_fell_due(jia: Customer, alice: User, client_for: ClientFor) -> None:
     response = client_for(alice).get(f"/reports/promises/{jia.pk}/?month=2019-01")
     assert response.status_code == 200
@@ -485,6 +567,9 @@ def test_more_customers_and_rows_ask_no_more_queries(
             assert browser.get("/reports/promises/?month=2026-03").status_code == 200
         return len(captured)
 
+    for severity in Severity:
+        raise_incident(alice, customer=jia, severity=severity)
+        alarm(make_asset(jia, f"host-{severity}"), key=f"s:{severity}", severity=severity)
     queries()
     few = queries()
     for _ in range(3):

@@ -20,7 +20,7 @@ from notify.channels import email
 from notify.models import Delivery
 from notify.services import delivering
 from reports.models import ReportKind, ServiceFigures, ServiceFile, ServiceRecipient, ServiceReport
-from reports.services import rendering, service_reports
+from reports.services import rendering, sending, service_reports, writing
 from tests.conftest import ClientFor
 from tests.notify.conftest import mailbox  # noqa: F401 - a fixture
 from tests.notify.mailbox import Mailbox
@@ -83,6 +83,16 @@ def test_written_signed_mailed_opened_and_received(
     page.get_by_role("button", name="Ask for signature").click()
     expect(page.get_by_text("In review").first).to_be_visible()
 
+    page = visit(lin, address)
+    section = page.locator("section[id^=part-]").first
+    section.get_by_text("Comment on this part").click()
+    section.locator("textarea[name=body]").fill("Say why it was quiet.")
+    section.get_by_role("button", name="Comment", exact=True).click()
+    expect(page.get_by_text("Say why it was quiet.")).to_be_visible()
+    page = visit(chen, address)
+    page.locator("section[id^=part-]").first.get_by_role("button", name="Settled").click()
+    expect(page.locator("section[id^=part-] .ti-circle-check").first).to_be_visible()
+
     page = visit(lin, f"{address}sign/")
     page.get_by_label("I have read all parts").check()
     page.get_by_role("button", name="Sign", exact=True).click()
@@ -111,7 +121,72 @@ def test_written_signed_mailed_opened_and_received(
 
     page = visit(alice, address)
     expect(page.get_by_text("A quiet month in our own words.")).to_be_visible()
+    expect(page.get_by_text("Say why it was quiet.")).to_have_count(0)
     assert elsewhere(lambda: client_for(eve).get(address).status_code) == 404
+
+
+def test_the_customers_manager_follows_the_mail_downloads_and_marks_it_received(
+    jia: Customer,
+    alice: User,
+    vera: User,
+    eve: User,
+    chen: User,
+    lin: User,
+    visit: Visit,  # noqa: F811
+    portal: str,  # noqa: F811
+    client_for: ClientFor,
+    mailbox: tuple[Mailbox, email.Server],  # noqa: F811
+    settings: LazySettings,
+) -> None:
+    """Signed in to the portal: it shows figures and charts, hands out both files, and takes the receipt once."""
+    box, server = mailbox
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = server.host, server.port, False
+    report = elsewhere(lambda: begun(jia, chen, timezone.now()))
+    address = f"/reports/service/{report.pk}/"
+    elsewhere(lambda: sent_to(report, chen, lin, alice))
+    elsewhere(lambda: delivering.drain(lane=PERSONAL_MAIL))
+    assert any("alice@example.com" in sent.rcpt_tos for sent in box.envelopes)
+
+    page = visit(alice, address)
+    expect(page.locator("[data-report-chart] canvas").first).to_be_visible()
+    page.locator("details.report-number > summary").first.click()
+    expect(page.locator("details.report-number[open] code").first).to_be_visible()
+    for name, begins in (("PDF", b"%PDF-"), ("Excel", b"PK")):
+        with page.expect_download() as download:
+            page.get_by_role("link", name=name, exact=True).click()
+        assert download.value.path().read_bytes().startswith(begins)
+    assert not elsewhere(lambda: is_received(report))
+    page.get_by_role("button", name="Confirm receipt").click()
+    expect(page.get_by_text("Your receipt", exact=True)).to_be_visible()
+    expect(page.get_by_role("button", name="Confirm receipt")).to_have_count(0)
+    assert elsewhere(lambda: is_received(report))
+
+    page = visit(vera, address)
+    expect(page.get_by_role("button", name="Confirm receipt")).to_have_count(0)
+    issue = elsewhere(lambda: issue_of(report))
+    closed = ("", f"issues/{issue}/", f"issues/{issue}/pdf/", f"issues/{issue}/workbook/")
+    assert elsewhere(lambda: {client_for(eve).get(f"{address}{path}").status_code for path in closed}) == {404}
+    page = visit(chen, address)
+    expect(page.locator("#report-receipts")).to_contain_text("received")
+
+
+def issue_of(report: ServiceReport) -> int:
+    with scope.platform("test"):
+        return ServiceFile.objects.get(issue__report=report).issue_id
+
+
+def sent_to(report: ServiceReport, chen: User, lin: User, *people: User) -> None:
+    now = timezone.now()
+    with scope.user(chen):
+        writing.submit(report=report, actor=chen, now=now)
+    with scope.user(lin):
+        writing.sign(report=report, actor=lin, now=now)
+    make_document(report)
+    with scope.platform("test"):
+        report = ServiceReport.objects.select_related("customer", "author").get(pk=report.pk)
+    with scope.user(chen):
+        sending.send(report=report, people=people, actor=chen, now=now)
 
 
 def is_received(report: ServiceReport) -> bool:

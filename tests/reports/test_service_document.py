@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import html
 import io
 import re
+from itertools import combinations
 from typing import Any, Literal
 
+import numpy as np
 import openpyxl
 import pypdf
 import pypdfium2
 import pytest
 from msgspec.structs import replace
+from weasyprint.text.fonts import get_hb_object_data
 
 from incidents import prose
 from reports import blocks, pdf, plots, service_document, workbook
 from reports.blocks import Chart, Column, Curve, Figure, Figures, Finding, Part, Remark, Source, Table
 from reports.service_document import ZONE
 from reports.services import service_content
+from tests.reports import paper
+from tests.reports.paper import boxes
 
 SOURCE = Source("Counted.")
 ODD = "𠮷野家 ①②③ ≥ ≤ ± × ÷ → ★ ㎡ ℃ é ß Ω й"
@@ -50,6 +56,106 @@ def printed() -> bytes:
     figures = Figures(tuple(Figure(f"f{number}", f"数字 {number}", number, SOURCE) for number in range(30)))
     one = Part("hosts", "主机报告", (figures, Remark(ODD, is_warning=True), chart, hosts(500)))
     return pdf.make(service_document.preview(content(one, Part("web", "WEB 报告"))))
+
+
+@pytest.fixture(scope="module")
+def full() -> bytes:
+    """A month of five hundred hosts and twenty-four charts of eight curves."""
+    days = tuple(f"03-{day:02}" for day in range(1, 32))
+    waves = tuple(
+        Curve(f"host-{number:03}", tuple(float((day * 7 + number * 5) % 97) for day in range(31)))
+        for number in range(8)
+    )
+    shapes: tuple[Literal["line", "bar", "stack"], ...] = ("line", "bar", "stack")
+    charts = [
+        Chart(f"c{number}", f"图 {number}", days, waves, SOURCE, shape=shapes[number % 3], unit="%")
+        for number in range(24)
+    ]
+    return pdf.make(service_document.preview(content(Part("hosts", "主机报告", (*charts, hosts(500))))))
+
+
+@pytest.mark.parametrize("name", ["printed", "full"])
+def test_no_page_is_empty_and_nothing_stands_in_the_margins(request: pytest.FixtureRequest, name: str) -> None:
+    cover, *pages = paper.pictures(request.getfixturevalue(name))
+    assert not paper.is_blank(cover)
+    assert [number for number, page in enumerate(pages, 2) if paper.is_blank(paper.body(page))] == []
+    assert [number for number, page in enumerate(pages, 2) if not all(map(paper.is_blank, paper.margins(page)))] == []
+
+
+def test_a_big_month_is_a_file_that_mails_take(printed: bytes, full: bytes) -> None:
+    assert max(len(printed), len(full)) < 8 * 1024 * 1024
+
+
+def test_no_font_is_read_whole_for_the_glyphs_of_a_document(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Chinese one has 20 MB, twice over where its file is mapped: a tenth of what a worker may hold."""
+    taken: list[int] = []
+
+    def counted(*said: Any) -> Any:
+        data = get_hb_object_data(*said)
+        taken.append(len(data or b""))
+        return data
+
+    monkeypatch.setattr(pdf, "get_hb_object_data", counted)
+    printed = pdf.make(service_document.preview(content(Part("hosts", "主机报告", (hosts(9),)))))
+    assert all(paper.fonts(printed).values())
+    assert taken
+    assert max(taken) < pdf.WHOLE
+
+
+def test_a_font_of_which_no_part_can_be_cut_out_is_there_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pdf.LateFont, "subset", lambda *_said: None)
+    printed = pdf.make('<html lang="zh"><body style="font-family: \'Noto Sans CJK SC\'">主机</body></html>')
+    assert len(printed) > pdf.WHOLE
+    assert all(paper.fonts(printed).values())
+
+
+def test_no_row_of_a_table_is_cut_between_pages() -> None:
+    columns = (Column("名称"), Column("说明"), Column("结尾"))
+    rows = tuple((f"first-{number}", "一个要占几行的说明。" * 12, f"last-{number}") for number in range(60))
+    printed = pdf.make(service_document.preview(content(Part("p", "P", (Table("t", "T", columns, rows, SOURCE),)))))
+    pages = paper.texts(printed)
+    assert len(pages) > 4
+    for number in range(60):
+        [page] = [text for text in pages if re.search(rf"first-{number}\b", text)]
+        assert re.search(rf"last-{number}\b", page), f"row {number} is cut"
+        rest = page[page.index(f"first-{number}") :]
+        assert paper.packed(rest[: rest.index(f"last-{number}")]).count("一个要占几行的说明") == 12
+
+
+def texture(band: paper.Grey) -> tuple[float, ...]:
+    """What an eye without colours sees of a hatching: how dark it is, and how often it changes in each direction."""
+    dark = (band < band.mean()).astype(int)
+    ways = (
+        dark[:, 1:] - dark[:, :-1],
+        dark[1:] - dark[:-1],
+        dark[1:, 1:] - dark[:-1, :-1],
+        dark[1:, :-1] - dark[:-1, 1:],
+    )
+    return (float(band.mean()) / 255, *(float(np.abs(way).mean()) for way in ways))
+
+
+def test_bars_are_told_apart_in_black_and_white() -> None:
+    count = len(plots.HATCHES)
+    chart = Chart("k", "k", ("a",), tuple(Curve(str(n), (1.0,)) for n in range(count)), SOURCE, shape="stack")
+    picture = base64.b64encode(plots.svg(chart).encode()).decode()
+    document = pdf.make(f'<html lang="zh"><body><img src="data:image/svg+xml;base64,{picture}" style="width: 170mm">')
+    [page] = paper.pictures(document, 200)
+    wide = [row for row in range(page.shape[0]) if (page[row] < 250).mean() > 0.3]
+    column = page[wide[0] : wide[-1], page.shape[1] * 45 // 100 : page.shape[1] * 55 // 100]
+    height = column.shape[0] / count
+    bands = [column[round(height * n) + 4 : round(height * (n + 1)) - 4] for n in range(count)]
+    seen = [texture(band) for band in bands]
+    for one, other in combinations(range(count), 2):
+        apart = sum(abs(x - y) for x, y in zip(seen[one], seen[other], strict=True))
+        assert apart > 0.04, f"{plots.HATCHES[one]!r} and {plots.HATCHES[other]!r} look alike"
+
+
+def test_curves_are_told_apart_in_black_and_white() -> None:
+    looks = list(zip(map(str, plots.DASHES), plots.MARKS, strict=True))
+    assert len(set(plots.DASHES)) == len(set(plots.MARKS)) == len(looks) == len(plots.COLOURS)
+    curves = tuple(Curve(str(number), (1.0 + number, 2.0)) for number in range(len(looks)))
+    drawn = plots.svg(Chart("k", "k", ("a", "b"), curves, SOURCE))
+    assert len(set(re.findall(r"stroke-dasharray: ([\d., ]+)", drawn))) == len(looks) - 1
 
 
 def test_every_row_of_five_hundred_is_there_once(printed: bytes) -> None:
@@ -130,17 +236,6 @@ def test_a_chart_of_which_nothing_is_known_says_so_instead_of_drawing_axes() -> 
     assert "data:image/svg+xml" in service_document.preview(content(Part("web", "WEB 报告", (known,))))
 
 
-def boxes(document: bytes) -> list[str]:
-    """Characters for which no font has a glyph, as the fonts' maps name them: WeasyPrint writes glyph FFFF."""
-    found = []
-    for page in pypdf.PdfReader(io.BytesIO(document)).pages:
-        resources: Any = page["/Resources"]
-        for reference in resources.get("/Font", {}).values():
-            mapped = reference.get_object()["/ToUnicode"].get_object().get_data().decode()
-            found += re.findall(r"<ffff> <([0-9a-fA-F]+)>", mapped)
-    return found
-
-
 def test_no_character_is_without_a_glyph(printed: bytes) -> None:
     assert boxes(printed) == []
     font = f"font-family: '{plots.FONT}'"
@@ -163,12 +258,13 @@ def test_a_gap_is_no_zero_and_each_curve_has_a_look_of_its_own() -> None:
     assert drawn == plots.svg(chart)
 
 
-@pytest.mark.parametrize("shape", ["stack", "bar"])
-def test_a_bar_of_which_nothing_is_known_is_marked(shape: Literal["bar", "stack"]) -> None:
+@pytest.mark.parametrize(("shape", "marks"), [("stack", (0, 1)), ("bar", (1, 2))])
+def test_a_bar_of_which_nothing_is_known_is_marked(shape: Literal["bar", "stack"], marks: tuple[int, int]) -> None:
+    """Bars side by side each for itself; of a pile, the whole."""
     known = Chart("k", "k", ("a", "b"), (Curve("x", (1.0, 0.0)), Curve("y", (2.0, None))), SOURCE, shape=shape)
     unknown = Chart("k", "k", ("a", "b"), (Curve("x", (1.0, None)), Curve("y", (2.0, None))), SOURCE, shape=shape)
-    assert f">{plots.UNKNOWN}<" not in html.unescape(plots.svg(known))
-    assert html.unescape(plots.svg(unknown)).count(f">{plots.UNKNOWN}<") == 1
+    found = [html.unescape(plots.svg(chart)).count(f">{plots.UNKNOWN}<") for chart in (known, unknown)]
+    assert tuple(found) == marks
 
 
 def test_hostile_text_stays_text() -> None:

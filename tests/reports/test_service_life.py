@@ -26,6 +26,7 @@ from reports.services import accidents, leases, rendering, sending, service_repo
 from tests.conftest import ClientFor
 from tests.incidents.conftest import alarm, make_asset, raise_incident
 from tests.incidents.test_api import machine, send
+from tests.reports import worker
 from tests.reports.conftest import sweep
 from tests.reports.test_service import FIRST, MONTH, issued, opened, read
 from timers.models import Timer
@@ -94,6 +95,38 @@ def test_a_reader_that_is_killed_three_times_is_given_up(jia: Customer) -> None:
         reading.refresh_from_db()
         assert (reading.state, reading.error, reading.leased_until) == (MadeState.FAILED, leases.LOST, None)
         assert reading.pk not in sweeping.figures_waiting(now=now)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_killed_among_the_parts_leaves_no_half_report_and_the_next_sweep_finishes_it(
+    jia: Customer, alice: User, chen: User, client_for: ClientFor
+) -> None:
+    raise_incident(alice, customer=jia)
+    report = by_hand(jia, chen)
+    assert worker.sweep("die").returncode == -9
+    with scope.platform("test"):
+        reading = ServiceFigures.objects.get(report=report)
+        kept = ServiceReport.objects.get(pk=report.pk)
+        assert (reading.state, reading.tries, reading.progress) == (MadeState.RENDERING, 1, 35)
+        assert (kept.figures, kept.figures_at) == ({}, None)
+        assert not ServicePart.objects.filter(report=report).exclude(text="").exists()
+        assert reading.pk not in sweeping.figures_waiting(now=datetime.now(UTC))
+    page = client_for(chen)
+    assert page.get(f"/reports/service/{report.pk}/").status_code == 200
+    assert page.get(f"/reports/service/{report.pk}/workbook/").status_code == 404
+    with scope.user(chen), pytest.raises(DomainError) as refused:
+        writing.submit(report=report, actor=chen, now=datetime.now(UTC))
+    assert refused.value.code == "no_figures"
+    with scope.platform("test"):
+        ServiceFigures.objects.filter(pk=reading.pk).update(leased_until=datetime.now(UTC) - timedelta(seconds=1))
+    done = worker.sweep()
+    assert done.returncode == 0, done.stderr
+    with scope.platform("test"):
+        reading.refresh_from_db()
+        kept.refresh_from_db()
+    assert (reading.state, reading.tries, reading.progress) == (MadeState.READY, 2, 100)
+    assert [part["name"] for part in kept.figures["parts"]] == [part.name for part in KINDS[ReportKind.MONTHLY]]
+    assert page.get(f"/reports/service/{report.pk}/workbook/").status_code == 200
 
 
 def test_whatever_stops_the_making_of_a_document_it_is_given_up_after_three_tries(

@@ -191,7 +191,8 @@ def _items(asked: Asked, one: Database) -> Table:
     source = Source(
         _("The contract's items of this engine and whatever else is known. Steps of five minutes: mean weighted by "
           "points, p95 of the steps' means, the highest single point; of counters, by how much they grew."),
-        ", ".join(dict.fromkeys(item.metric for item in one.items)), reverse("assets:detail", args=[one.asset.pk]),
+        ", ".join(dict.fromkeys(item.metric for item in one.items)) or "monitoring.series, metric",
+        reverse("assets:detail", args=[one.asset.pk]),
     )  # fmt: skip
     title = _("%(name)s (%(engine)s)") % {"name": one.name, "engine": one.engine}
     return table(
@@ -218,7 +219,7 @@ def _advised(asked: Asked, advice: Sequence[Advice]) -> Table:
     rows: list[tuple[Cell, ...]] = [(one.name, rule.advice(get_language() or "zh")) for one, rule in advice]
     source = Source(
         _("Rules over the figures of each database; those of which a figure is not known say nothing."),
-        ", ".join(sorted({rule.id for _one, rule in advice})), listed(asked, "assets:list"),
+        ", ".join(sorted({rule.id for _one, rule in advice})) or capacity.WHERE, listed(asked, "assets:list"),
     )  # fmt: skip
     columns = (Column(_("Database")), Column(_("Advice")))
     return table("advice", _("Advice"), columns, rows, source, _("Nothing is to be changed."))

@@ -238,7 +238,7 @@ def _advised(asked: Asked, advice: Sequence[tuple[Host, capacity.Rule]]) -> Tabl
     rows: list[tuple[Cell, ...]] = [(host.name, rule.advice(get_language() or "zh")) for host, rule in advice]
     source = Source(
         _("Rules over the figures of each host; those of which a figure is not known say nothing."),
-        ", ".join(sorted({rule.id for _host, rule in advice})), listed(asked, "assets:list"),
+        ", ".join(sorted({rule.id for _host, rule in advice})) or capacity.WHERE, listed(asked, "assets:list"),
     )  # fmt: skip
     columns = (Column(_("Host")), Column(_("Advice")))
     return table("advice", _("Capacity advice"), columns, rows, source, _("Nothing is to be changed."))

@@ -29,7 +29,8 @@ OFTEN: Final = 3
 
 def read(asked: Asked) -> Part:
     result = results.of_month(asked.month, customer=asked.customer)
-    found = list(incidents_of(asked).select_related("assignee").prefetch_related("assets").order_by("-opened_at"))
+    found = list(incidents_of(asked).select_related("assignee").prefetch_related("assets"))
+    found.sort(key=lambda one: (one.opened_at, one.pk), reverse=True)
     repeated = _repeated(asked)
     alerts = _alerts(asked)
     blocks: list[Block] = [

@@ -4,114 +4,98 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
 import numpy as np
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
 
 from accounts.models import Severity
-from assets.hosting import HOSTS
 from assets.models import Asset, Kind
-from changes.models import Change, ChangeState, DutyOccurrence
 from costs.services import figures as costs
 from incidents import results
 from incidents.models import Clock
-from incidents.months import ZONE
 from incidents.results import Result
 from incidents.services import interruptions
 from monitoring.models import Alert
 from monitoring.services import expiry
 from reports import figures
-from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Part, Remark, Source, Table
+from reports.blocks import Block, Cell, Chart, Column, Curve, Figure, Figures, Finding, Part, Remark, Source, Table
 from reports.figures import Score
 from reports.kinds import promises
 from reports.kinds.asking import Asked
-from reports.kinds.monthly import security_hosts
+from reports.kinds.monthly import overview_done, overview_health
 from reports.kinds.monthly.incidents import incidents_of
 from reports.kinds.readings import readings
-from reports.kinds.words import day
+from reports.kinds.words import day, page
 
 URL: Final = "url.result_code"
 EXPIRES_WITHIN: Final = timedelta(days=60)
 MOST_RISKS: Final = 10
 GOOD_FROM: Final = 99.9
 """Availability of a month in per cent from which it is called good."""
+MOST_BARS: Final = 8
+FLOORS: Final = (99.0, 95.0, 90.0, 50.0)
 Business = tuple[str, float | None, float, int]
 
 
 def read(asked: Asked) -> Part:
     result = results.of_month(asked.month, customer=asked.customer)
     businesses = _businesses(asked)
-    score = _score(asked, result, businesses)
+    score = overview_health.score(asked, result, _known(businesses))
     ending = _ending(asked)
     risks = _risks(asked, businesses, ending)
+    done = overview_done.summary(asked)
     blocks: list[Block] = [
         _numbers(asked, score, result, businesses),
-        _health(score),
+        done,
+        overview_health.chart(asked, score),
+        overview_health.sides(asked, score, _availability_source(asked), _sla_source(asked)),
         _resources(asked),
+        _by_severity(asked),
         _promises(asked, result),
+        *_available(asked, businesses),
         _availability(asked, businesses),
         Table("risks", _("Top risks"), (Column(_("Risk")), Column(_("Why"))), tuple(risks[:MOST_RISKS]),
-              Source(_("Disaster and High alerts open at the end, ends within sixty days, worst availability.")),
+              page(asked, _("Disaster and High alerts open at the end, ends within sixty days, worst availability."),
+                   "monitoring.alert, recovered_at; monitoring.expiry; url.result_code", "monitoring:alerts"),
               empty=_("Nothing stands out.")),
         ending,
         promises.block(asked),
         *_costs(asked),
     ]  # fmt: skip
-    return Part("overview", _("Overview"), tuple(blocks), tuple(_findings(score, businesses, ending, asked)))
+    findings = [*overview_done.findings(done), *_findings(score, businesses, ending, asked)]
+    return Part("overview", _("Overview"), tuple(blocks), tuple(findings))
 
 
 def _numbers(asked: Asked, score: Score, result: Result, businesses: Sequence[Business]) -> Figures:
-    available = [share for _name, share, _coverage, _count in businesses if share is not None]
-    changes = Change.objects.filter(
-        customer=asked.customer, state=ChangeState.CLOSED, ended_at__gte=asked.start, ended_at__lt=asked.end
-    )
-    worst = min(available) if available else None
+    worst = min(_known(businesses), default=None)
     return Figures(
         (
-            Figure("health", _("Health, 0 to 100"), score.value, _health_source(), better="up",
-                   note=_("Nothing of it is known.") if score.value is None else ""),
-            Figure("resources", _("Resources at the end"), sum(_is_there(one, asked.end) for one in asked.assets),
+            overview_health.figure(score),
+            Figure("resources", _("Resources at the end"), sum(asked.is_there(one) for one in asked.assets),
                    Source(_("Resources that were not retired at the end of the stretch."), "assets.asset",
                           f"{reverse('assets:list')}?customer={asked.customer.pk}")),
             Figure("incidents", _("Incidents"), incidents_of(asked).count(),
-                   Source(_("Opened in the month, without grouped and duplicate ones.")), better="down"),
+                   page(asked, _("Opened in the month, without grouped and duplicate ones."),
+                        "incidents.incident, opened_at", "incidents:list"), better="down"),
             Figure("response", _("Responses in time"), result.response.share, _sla_source(asked), kind="share",
                    better="up", note=_("No response was owed.") if result.response.share is None else ""),
             Figure("worst", _("Lowest availability"), worst, _availability_source(asked), kind="share", better="up",
                    note=_("No URL was watched.") if worst is None else ""),
-            Figure("changes", _("Changes closed"), changes.count(),
-                   Source(_("Changes that were closed in the month."), "changes.change, ended_at",
-                          f"{reverse('changes:list')}?customer={asked.customer.pk}")),
         )
     )  # fmt: skip
 
 
-def _health(score: Score) -> Table:
-    names = {
-        "availability": _("Availability of the worst business"),
-        "service_levels": _("Responses in time"),
-        "alerts": _("Severe alerts for each resource"),
-        "hardening": _("Hardening of the servers"),
-        "care": _("Recurring duties done in time"),
-    }
-    rows = tuple(
-        (names[name], figures.WEIGHTS[name], value, _("not known: the others count more") if value is None else "")
-        for name, value in score.parts.items()
-    )
-    columns = (Column(_("Aspect")), Column(_("Weight"), "number"), Column(_("Points of 100"), "number"), Column(""))
-    return Table("health", _("How the health is reckoned"), columns, rows, _health_source())
-
-
 def _resources(asked: Asked) -> Table:
     before = Counter(one.kind for one in asked.assets if one.created_at < asked.start)
-    after = Counter(one.kind for one in asked.assets if _is_there(one, asked.end))
+    after = Counter(one.kind for one in asked.assets if asked.is_there(one))
     came = Counter(one.kind for one in asked.assets if one.created_at >= asked.start)
-    gone = Counter(one.kind for one in asked.assets if not _is_there(one, asked.end))
+    gone = Counter(one.kind for one in asked.assets if not asked.is_there(one))
     kinds = sorted(before.keys() | after.keys() | came.keys(), key=lambda kind: (-after[kind], kind))
     columns = (
         Column(_("Kind")), Column(_("At the beginning"), "number"), Column(_("Came"), "number"),
@@ -154,6 +138,10 @@ def _businesses(asked: Asked) -> list[Business]:
     return sorted(found, key=lambda one: (one[1] is None, one[1] or 0.0, one[0]))
 
 
+def _known(businesses: Sequence[Business]) -> list[float]:
+    return [share for _name, share, _coverage, _count in businesses if share is not None]
+
+
 def _long_outages(asked: Asked) -> list[Asset]:
     """The resources of Disaster and High incidents that were out for more than 30 minutes."""
     rows = incidents_of(asked).filter(severity__lte=Severity.HIGH).prefetch_related("alerts", "assets")
@@ -163,6 +151,50 @@ def _long_outages(asked: Asked) -> list[Asset]:
         if outage is not None and outage.has_crossed(asked.until):
             found += incident.assets.all()
     return found
+
+
+def _available(asked: Asked, businesses: Sequence[Business]) -> list[Chart]:
+    """The worst of them as bars, which would all look alike from zero on."""
+    known, shown = _known(businesses), businesses[:MOST_BARS]
+    if not shown:
+        return []
+    lowest = _floor(min(known)) if known else 0.0
+    return [
+        Chart(
+            "availability_bars", _("Lowest availability, from %(lowest)d %% on") % {"lowest": lowest},
+            tuple(name for name, _share, _coverage, _count in shown),
+            (Curve(_("Available"), tuple(share for _name, share, _coverage, _count in shown)),),
+            _availability_source(asked), shape="bar", unit="%", lowest=lowest, highest=100,
+        )
+    ]  # fmt: skip
+
+
+def _floor(worst: float) -> float:
+    """Where an axis up to 100 begins so that the lowest bar is still one."""
+    return next((low for low in FLOORS if worst - low >= (100 - low) / 10), 0.0)
+
+
+def _by_severity(asked: Asked) -> Chart:
+    """This month beside the one before."""
+    before = asked.month.shifted(-1)
+    was_there = asked.customer.created_at < before.ends_at
+    counts = _severities(asked, before.starts_at, before.ends_at) if was_there else None
+    now = _severities(asked, asked.start, asked.end)
+    curves = (
+        Curve(str(before), tuple(None if counts is None else float(counts[one]) for one in Severity)),
+        Curve(str(asked.month), tuple(float(now[one]) for one in Severity)),
+    )
+    source = page(
+        asked, _("Opened in either month, without grouped and duplicate ones."),
+        "incidents.incident, opened_at, severity", "incidents:list",
+    )  # fmt: skip
+    labels = tuple(str(one.label) for one in Severity)
+    return Chart("severities", _("Incidents by severity"), labels, curves, source, shape="bar", lowest=0)
+
+
+def _severities(asked: Asked, start: datetime, end: datetime) -> Counter[int]:
+    rows = incidents_of(replace(asked, start=start, end=end)).order_by().values_list("severity")
+    return Counter(dict(rows.annotate(Count("pk"))))
 
 
 def _availability(asked: Asked, businesses: Sequence[Business]) -> Table:
@@ -175,36 +207,6 @@ def _availability(asked: Asked, businesses: Sequence[Business]) -> Table:
         "availability", _("Availability by business"), columns, rows, _availability_source(asked),
         empty=_("No URL of this customer is watched."),
     )  # fmt: skip
-
-
-def _score(asked: Asked, result: Result, businesses: Sequence[Business]) -> Score:
-    available = [share for _name, share, _coverage, _count in businesses if share is not None]
-    alerts = Alert.objects.filter(customer=asked.customer, opened_at__gte=asked.start, opened_at__lt=asked.end)
-    severe = alerts.filter(severity__lte=Severity.HIGH).count()
-    watched = sum(_is_there(one, asked.end) for one in asked.assets)
-    looks = security_hosts.looks([one for one in asked.assets if one.kind in HOSTS], asked.until)
-    duties = _duties(asked)
-    return figures.score(
-        {
-            "availability": figures.availability_score(min(available) if available else None),
-            "service_levels": result.response.share,
-            "alerts": figures.alerts_score(severe, watched),
-            "hardening": figures.mean(look.score for look in looks.values()),
-            "care": figures.share(sum(duties), len(duties)),
-        }
-    )
-
-
-def _duties(asked: Asked) -> list[bool]:
-    """Of each duty that fell due, or was done before it did: was it done in time? In days of Shanghai."""
-    rows = DutyOccurrence.objects.filter(customer=asked.customer, dropped_at=None)
-    rows = rows.filter(due_on__gte=asked.start.astimezone(ZONE).date(), due_on__lt=asked.end.astimezone(ZONE).date())
-    today = asked.until.astimezone(ZONE).date()
-    return [
-        one.done_at is not None and one.done_at.astimezone(ZONE).date() <= one.due_on
-        for one in rows
-        if one.done_at is not None or one.due_on < today
-    ]
 
 
 def _ending(asked: Asked) -> Table:
@@ -298,20 +300,6 @@ def _findings(score: Score, businesses: Sequence[Business], ending: Table, asked
         )
         said.append(Finding("next", text % {"count": len(soon)}))
     return said
-
-
-def _is_there(asset: Asset, at: datetime) -> bool:
-    return asset.retired_at is None or asset.retired_at >= at
-
-
-def _health_source() -> Source:
-    return Source(
-        _(
-            "Weighted mean of five sides, each 0 to 100: availability of the worst business (20 points for each per "
-            "cent missing), responses in time, Disaster and High alerts for each resource, mean hardening score, "
-            "recurring duties done in time. What is not known leaves its weight to the others."
-        )
-    )
 
 
 def _sla_source(asked: Asked) -> Source:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
+from django.utils.translation import ngettext, pgettext
 
 from assets.models import CloudAccount, Credential, CredentialKind, RamFinding
 from changes.models import TrailEvent, TrailReading, TrailVerdict
 from changes.models.trail import TrailEventQuerySet
 from reports import figures
-from reports.blocks import Block, Column, Figure, Figures, Finding, Remark, Table
+from reports.blocks import Block, Chart, Column, Curve, Figure, Figures, Finding, Remark, Source, Table
 from reports.kinds.asking import MOST_ROWS, Asked
 from reports.kinds.readings import iso
 from reports.kinds.words import day, minute, page
 
 MOST_UNEXPLAINED: Final = 50
+AGES: Final = (30, 90, 180, 365)
+"""Days up to which credentials are counted together."""
+DAY: Final = 86_400
 
 
 def _events(asked: Asked) -> TrailEventQuerySet:
@@ -151,7 +155,31 @@ def credential_blocks(asked: Asked) -> list[Block]:
         ),
         source, empty=_("No credential is kept."),
     )  # fmt: skip
-    return [numbers, kinds, table]
+    return [numbers, *_ages(rows, asked.until, source), kinds, table]
+
+
+def _ages(rows: Sequence[Credential], at: datetime, source: Source) -> list[Chart]:
+    """How many are how old, by kind; those of which nobody knows stand apart."""
+    if not rows:
+        return []
+    counts = Counter((one.kind, _age_class(_age(one, at))) for one in rows)
+    labels = (
+        *(ngettext("up to %(count)d day", "up to %(count)d days", days) % {"count": days} for days in AGES),
+        ngettext("over %(count)d day", "over %(count)d days", AGES[-1]) % {"count": AGES[-1]},
+        pgettext("age", "not known"),
+    )
+    curves = tuple(
+        Curve(str(kind.label), tuple(float(counts[kind, place]) for place in range(len(labels))))
+        for kind in CredentialKind
+        if any(one.kind == kind for one in rows)
+    )
+    return [Chart("credential_ages", _("Age of the credentials"), labels, curves, source, shape="stack", lowest=0)]
+
+
+def _age_class(seconds: int | None) -> int:
+    if seconds is None:
+        return len(AGES) + 1
+    return sum(seconds > days * DAY for days in AGES)
 
 
 def _age(one: Credential, at: datetime) -> int | None:

@@ -21,7 +21,8 @@ from assets.services import client_for
 from assets.words import say, security_level
 from costs.services.reading import Pace
 from reports import figures
-from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Remark, Source, Table
+from reports.blocks import Block, Cell, Chart, Column, Curve, Figure, Figures, Finding, Remark, Source, Table
+from reports.kinds import earlier
 from reports.kinds.asking import MOST_ROWS, Asked
 
 PURPOSE: Final = "security report"
@@ -80,9 +81,19 @@ def blocks(asked: Asked, center: Center) -> list[Block]:
     ]
     if not center.accounts:
         remarks.append(Remark(_("No cloud account is registered, so nothing is known from Security Center.")))
+    numbers = _numbers(asked, center)
+    over_months = _over_months(asked, numbers)
     if not center.is_known:
-        return [_numbers(asked, center), *remarks]
-    return [_numbers(asked, center), *remarks, _by_kind(asked, center), _list(asked, center), _events(asked, center)]
+        return [numbers, *remarks, over_months]
+    return [
+        numbers,
+        *remarks,
+        over_months,
+        _by_priority(asked, center),
+        _by_kind(asked, center),
+        _list(asked, center),
+        _events(asked, center),
+    ]
 
 
 def findings(asked: Asked, center: Center) -> list[Finding]:
@@ -132,6 +143,29 @@ def _numbers(asked: Asked, center: Center) -> Figures:
         ),
         _("Security Center"),
     )  # fmt: skip
+
+
+def _over_months(asked: Asked, numbers: Figures) -> Chart:
+    """What was found, what was fixed, and what was open at the end."""
+    names = {
+        "found": pgettext("vulnerabilities", "Found"),
+        "fixed": _("Fixed"),
+        "vulnerabilities": _("Open at the end"),
+    }
+    now = {one.key: one.value for one in numbers.figures if one.key in names and not isinstance(one.value, str)}
+    values = earlier.by_month(asked, "security", now)
+    curves = tuple(Curve(name, values[key]) for key, name in names.items())
+    labels = tuple(str(month) for month in earlier.months(asked))
+    return Chart("vulnerabilities_by_month", _("Vulnerabilities over the months"), labels, curves,
+                 earlier.source(asked), lowest=0)  # fmt: skip
+
+
+def _by_priority(asked: Asked, center: Center) -> Chart:
+    counts = Counter((one.kind, one.need) for one in center.open_at(asked.until))
+    curves = tuple(Curve(_need(need), tuple(float(counts[kind, need]) for kind in KINDS)) for need in NEEDS)
+    labels = tuple(_kind(kind) for kind in KINDS)
+    return Chart("vulnerabilities_by_priority", _("Open vulnerabilities by kind and priority"), labels, curves,
+                 _source(), shape="stack", lowest=0)  # fmt: skip
 
 
 def _by_kind(asked: Asked, center: Center) -> Table:

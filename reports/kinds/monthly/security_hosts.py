@@ -20,7 +20,8 @@ from changes.models import Change, ChangeState, DutyKind, DutyOccurrence
 from changes.words import said
 from incidents.models import AttestationAnswer
 from reports import figures
-from reports.blocks import Block, Cell, Column, Figure, Figures, Finding, Remark, Source, Table
+from reports.blocks import Block, Cell, Chart, Column, Curve, Figure, Figures, Finding, Remark, Source, Table
+from reports.kinds import earlier
 from reports.kinds.asking import MOST_ROWS, Asked
 from reports.kinds.readings import iso, names_of
 from reports.kinds.words import day, page, rounded
@@ -124,7 +125,15 @@ def hardening_blocks(asked: Asked, found: Hardening) -> list[Block]:
     )  # fmt: skip
     unseen = names_of([asset.name for asset in found.unseen])
     missing = [Remark(_("Never looked at: %(names)s") % {"names": unseen}, is_warning=True)] if unseen else []
-    return [numbers, *missing, scores, lacking, excepted]
+    return [numbers, *missing, _over_months(asked, found), scores, lacking, excepted]
+
+
+def _over_months(asked: Asked, found: Hardening) -> Chart:
+    values = earlier.by_month(asked, "security", {"hardening": rounded(found.score)})["hardening"]
+    labels = tuple(str(month) for month in earlier.months(asked))
+    curves = (Curve(_("Mean score"), values),)
+    return Chart("hardening_by_month", _("Hardening score over the months"), labels, curves, earlier.source(asked),
+                 lowest=0, highest=100)  # fmt: skip
 
 
 def _server_row(asset: Asset, now: HardeningCheck | None, before: HardeningCheck | None) -> tuple[Cell, ...]:
