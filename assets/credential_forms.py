@@ -57,7 +57,11 @@ class ChangeForm(_About):
         if credential.kind != CredentialKind.HOST:
             del self.fields["has_sudo"]
         if credential.kind == CredentialKind.CONSOLE or credential.is_reading_key:
-            del self.fields["purpose"], self.fields["is_privileged"]
+            del self.fields["purpose"]
+        if (
+            credential.is_privileged or credential.is_reading_key
+        ):  # taken back with a second person, on a form of its own
+            del self.fields["is_privileged"]
 
 
 class NewCredentialForm(_About):

@@ -1,4 +1,4 @@
-"""What is wrong with the RAM users of an account. Pure: what RAM says goes in, findings come out.
+"""What is wrong with the RAM users and groups of an account. Pure: what RAM says goes in, findings come out.
 
 Sources: SOW 附件一 2.2 (one AdministratorAccess for the provider, one read-only key), §2.1 表 (MFA on), R124, R125.
 """
@@ -19,6 +19,8 @@ class Flaw(StrEnum):
     UNUSED_KEY = "unused_key"
     ADMINISTRATOR_PERSON = "administrator_person"
     READING_KEY_WRITES = "reading_key_writes"
+    EMPTY_GROUP = "empty_group"
+    """Rights that nobody needs: whoever is put into the group has them at once."""
 
 
 @dataclass(frozen=True)
@@ -41,14 +43,28 @@ class Person:
 
 
 @dataclass(frozen=True)
+class Group:
+    name: str
+    members: Sequence[str]
+    policies: Sequence[str]
+
+
+@dataclass(frozen=True)
 class Found:
     flaw: Flaw
     user: str
+    """Or the group, where the finding is about one."""
     detail: str = ""
 
 
 def find(
-    people: Iterable[Person], *, console_user: str, key_user: str, key_writes: Sequence[str], now: datetime
+    people: Iterable[Person],
+    groups: Iterable[Group],
+    *,
+    console_user: str,
+    key_user: str,
+    key_writes: Sequence[str],
+    now: datetime,
 ) -> tuple[Found, ...]:
     """`console_user` is the provider's own administrator, whom the SOW asks for; `key_writes` what the reading key may
     write."""
@@ -60,6 +76,11 @@ def find(
             found.append(Found(Flaw.ADMINISTRATOR_PERSON, person.name))
         for key in person.keys:
             found += _of_key(person.name, key, now)
+    found += [
+        Found(Flaw.EMPTY_GROUP, group.name, ", ".join(group.policies))
+        for group in groups
+        if group.policies and not group.members
+    ]
     if key_writes:
         found.append(Found(Flaw.READING_KEY_WRITES, key_user, ", ".join(key_writes)))
     return tuple(found)

@@ -59,6 +59,7 @@ urlpatterns = [
     path("credentials/<int:pk>/settle/", rotations.settle, name="credential_settle"),
     path("<int:pk>/ssh/", rotations.ssh_access, name="ssh_access"),
     path("<int:pk>/ssh/legacy-algorithms/", rotations.legacy_algorithms, name="ssh_legacy_algorithms"),
+    path("credentials/<int:pk>/unmark/", reveals.unmark, name="credential_unmark"),
     path("reveals/<int:pk>/", reveals.request, name="reveal_request"),
     path("reveals/<int:pk>/decide/", reveals.decide, name="reveal_decide"),
 ]

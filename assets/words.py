@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, pgettext
 
 from assets.aliyun.codes import is_permission_code
+from assets.relations import Tie
 
 PROBLEMS: Mapping[str, Promise] = {
     "required": gettext_lazy("This field is needed for this kind of asset."),
@@ -55,6 +56,21 @@ ROTATION_PROBLEMS: Mapping[str, Promise] = {
     "other_account": gettext_lazy("The new AccessKey answers as somebody else."),
     "not_read_only": gettext_lazy("The new AccessKey can write although it should only read. It was deleted again."),
 }
+
+
+TIES: Mapping[Tie, Promise] = {
+    Tie.HOST: gettext_lazy("host and what runs on it"),
+    Tie.BALANCER: gettext_lazy("load balancer and what stands behind it"),
+    Tie.REPLICA: gettext_lazy("instance and its read-only copy"),
+    Tie.ADDRESS: gettext_lazy("reached at its address"),
+    Tie.SAME_HOST: gettext_lazy("on the same host"),
+    Tie.SAME_BALANCER: gettext_lazy("behind the same load balancer"),
+    Tie.SAME_PRIMARY: gettext_lazy("copies of the same instance"),
+}
+
+
+def tie_text(tie: Tie) -> str:
+    return str(TIES[tie])
 
 
 def rotation_problem(code: str) -> str:

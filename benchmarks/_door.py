@@ -39,7 +39,7 @@ QUIET = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=E
 
 
 class Sshd:
-    """OpenSSH for whoever measures, by key, on a port of its own, with an empty home: what a profile does is no figure."""
+    """OpenSSH for whoever measures, by key, on a port of its own, with an empty home: no profile is measured."""
 
     def __init__(self, place: Path) -> None:
         self.place, self.port, self.user = place, free_port(), getpass.getuser()

@@ -1,5 +1,6 @@
 """The REST API of changes: the catalogue, drafts, and every verb as a POST of its own; the rules are those of pages."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import django_filters
@@ -15,20 +16,22 @@ from rest_framework.response import Response
 
 from accounts.api import TenantViewSet, own_customer
 from assets.models import Asset
+from assets.relations import Tie
 from changes import faces
-from changes.catalogue import Operation, Type, operations
+from changes.catalogue import Field, Operation, Type, operations
 from changes.models import (
     ApprovalLevel,
     ApprovalVote,
     BackupRecord,
     Change,
     ChangeEntry,
+    ChangeFile,
     ChangeGate,
     ChangeKind,
     ChangeRisk,
     ChangeState,
 )
-from changes.operation_forms import check
+from changes.operation_forms import check, check_evidence
 from changes.services import approving, confirming, drafting, evidence, executing, scheduling
 from changes.services.drafting import Content
 from changes.timeline import sentence
@@ -63,7 +66,7 @@ class ChangeSerializer(serializers.ModelSerializer[Change]):
             "operation", "details", "risk", "reason", "plan", "rollback", "test_waiver", "backup_waiver", "assets",
             "state", "gate", "revision", "risk_text", "risk_told_at", "confirmation", "starts_at", "ends_at",
             "requester", "owner", "created_at", "changed_at", "begun_at", "finished_at", "ended_at", "result",
-            "reviewed_at", "version",
+            "failure", "verified_by", "reviewed_at", "version",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -186,8 +189,63 @@ class ChangeWordsSerializer(Said):
     words = serializers.CharField(max_length=4000, required=False, default="", allow_blank=True)
 
 
+class NeighbourSerializer(serializers.Serializer[scheduling.Neighbour]):
+    own = serializers.IntegerField(source="own.pk")
+    other = serializers.IntegerField(source="other.pk")
+    tie = serializers.ChoiceField(choices=[(each.value, each.value) for each in Tie])
+
+
+class ConflictSerializer(serializers.Serializer[scheduling.Conflict]):
+    change = serializers.IntegerField(source="change.pk")
+    number = serializers.CharField(source="change.number")
+    shared = serializers.SerializerMethodField(help_text="Assets that both touch.")
+    neighbours = NeighbourSerializer(many=True)
+
+    def get_shared(self, conflict: scheduling.Conflict) -> list[int]:
+        return [asset.pk for asset in conflict.shared]
+
+
+class RollBackSerializer(ChangeResultSerializer):
+    verified_by = serializers.IntegerField(help_text="Of ours or of the customer's people, by ID.")
+
+
+class ChangeFileSerializer(serializers.ModelSerializer[ChangeFile]):
+    class Meta:
+        model = ChangeFile
+        fields = ("id", "purpose", "name", "size", "sha256", "at")
+        read_only_fields = fields
+
+
+class NewChangeFileSerializer(Said):
+    purpose = serializers.ChoiceField(choices=ChangeFile.Purpose.choices, default=ChangeFile.Purpose.EVIDENCE)
+    file = serializers.FileField(allow_empty_file=True)
+
+
+class EvidenceProofSerializer(serializers.Serializer[faces.ShownProof]):
+    name = serializers.CharField()
+    label = serializers.CharField()  # type: ignore[assignment]  # the base class keeps the words of forms there
+    value = serializers.CharField()
+
+
+class PointSerializer(serializers.Serializer[faces.ShownPoint]):
+    code = serializers.CharField()
+    words = serializers.CharField()
+    is_done = serializers.BooleanField()
+    lacks = serializers.ListField(child=serializers.CharField(), help_text="Evidence that is required and missing.")
+    evidence = EvidenceProofSerializer(many=True)
+    remark = serializers.CharField(source="record.words", default="")
+    by = PersonSerializer(source="record.by", allow_null=True, default=None)
+    at = serializers.DateTimeField(source="record.at", allow_null=True, default=None)
+
+
 class CheckSerializer(Said):
     code = serializers.CharField(max_length=40)
+    evidence = serializers.DictField(
+        child=serializers.JSONField(),
+        required=False,
+        default=dict,
+        help_text="By the names that the catalogue gives for the point; a file by its ID.",
+    )
     words = serializers.CharField(max_length=500, required=False, default="", allow_blank=True)
 
 
@@ -297,13 +355,35 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """Begin the work; 409 with the gate that is not passed."""
         return self.shown(executing.begin(change=self.get_object(), **self.who()))
 
-    @extend_schema(request=CheckSerializer, responses={201: ChangeSerializer})
-    @action(detail=True, methods=["post"])
+    @extend_schema(responses=PointSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
     def checks(self, request: Request, **_kwargs: object) -> Response:
-        """Tick one point of the checklist."""
+        """The checklist, and what follows on a failure: what was looked at by whom, and its evidence."""
         change = self.get_object()
-        evidence.check(change=change, **self.said(CheckSerializer), **self.who())
+        return Response([PointSerializer(point).data for point in faces.shown_points(change, change.every_point)])
+
+    @extend_schema(request=CheckSerializer, responses={201: ChangeSerializer})
+    @checks.mapping.post
+    def check(self, request: Request, **_kwargs: object) -> Response:
+        """One point was looked at, with what shows it; said again, the newest counts."""
+        change, given = self.get_object(), self.said(CheckSerializer)
+        proof = given.pop("evidence")
+        point = next((one for one in change.points if one.code == given["code"]), None)
+        form = None if point is None else check_evidence(point, proof)
+        if form is not None and not form.is_valid():
+            wrong = {name: [str(one) for one in said] for name, said in form.errors.items()}
+            raise serializers.ValidationError({"evidence": wrong})
+        if point is not None and set(proof) - {field.name for field in point.evidence}:
+            raise serializers.ValidationError({"evidence": [_("The point asks for no such evidence.")]})
+        evidence.check(change=change, given={} if form is None else form.given(), **given, **self.who())
         return self.shown(change, status.HTTP_201_CREATED)
+
+    @extend_schema(request={"multipart/form-data": NewChangeFileSerializer}, responses={201: ChangeFileSerializer})
+    @action(detail=True, methods=["post"])
+    def files(self, request: Request, **_kwargs: object) -> Response:
+        """Keep a document or a piece of evidence with the change."""
+        kept = evidence.attach(change=self.get_object(), **self.said(NewChangeFileSerializer), **self.who())
+        return Response(ChangeFileSerializer(kept).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=ChangeResultSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"])
@@ -319,13 +399,16 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """It went wrong."""
         return self.shown(executing.fail(change=self.get_object(), **self.said(ChangeReasonSerializer), **self.who()))
 
-    @extend_schema(request=ChangeResultSerializer, responses=ChangeSerializer)
+    @extend_schema(request=RollBackSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"], url_path="roll-back")
     def roll_back(self, request: Request, **_kwargs: object) -> Response:
-        """It is as it was before."""
-        return self.shown(
-            executing.roll_back(change=self.get_object(), **self.said(ChangeResultSerializer), **self.who())
-        )
+        """It is as it was before; what follows on a failure was looked at, and somebody has verified it."""
+        change, given = self.get_object(), self.said(RollBackSerializer)
+        verifier = executing.verifiers(change).filter(pk=given["verified_by"]).first()
+        if verifier is None:
+            raise serializers.ValidationError({"verified_by": [_("Nobody of this ID can verify it.")]})
+        given["verified_by"] = verifier
+        return self.shown(executing.roll_back(change=change, **given, **self.who()))
 
     @extend_schema(request=ChangeWordsSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"], url_path="sign-off")
@@ -369,6 +452,12 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """The path: what is passed, what is missing, who must act."""
         shown = faces.shown_gates(self.get_object(), now=timezone.now())
         return Response([GateSerializer(gate).data for gate in shown])
+
+    @extend_schema(responses=ConflictSerializer(many=True), filters=False)
+    @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
+    def conflicts(self, request: Request, **_kwargs: object) -> Response:
+        """Other changes in the same window that touch its assets, or what stands or falls with them."""
+        return Response([ConflictSerializer(one).data for one in scheduling.conflicts(self.get_object())])
 
     @extend_schema(responses=LevelSerializer(many=True), filters=False)
     @action(detail=True, methods=["get"], filterset_class=None, pagination_class=None)
@@ -420,6 +509,12 @@ class FieldSerializer(serializers.Serializer[Any]):
     options = serializers.ListField(child=serializers.CharField())
 
 
+class CheckpointSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    words = serializers.CharField()
+    evidence = FieldSerializer(many=True)
+
+
 class OperationSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     number = serializers.IntegerField(allow_null=True, help_text="Its row in the contract's table.")
@@ -429,8 +524,12 @@ class OperationSerializer(serializers.Serializer[Any]):
     risk = serializers.CharField()
     billing = serializers.CharField()
     costs = serializers.BooleanField()
+    needs_licence = serializers.BooleanField(help_text="Licence and vendor's support are the customer's cost.")
     kinds = serializers.ListField(child=serializers.CharField())
     form = FieldSerializer(many=True)
+    response_minutes = serializers.IntegerField(help_text="Within which a request is answered.")
+    completion_hours = serializers.IntegerField(help_text="Working hours within which it is done.")
+    checklist = CheckpointSerializer(many=True, help_text="What is looked at afterwards, and what shows it.")
 
 
 class CatalogueView(views.APIView):
@@ -451,15 +550,26 @@ def _shown(operation: Operation) -> dict[str, object]:
         "risk": operation.risk.value,
         "billing": operation.billing,
         "costs": operation.costs,
+        "needs_licence": operation.needs_licence,
         "kinds": sorted(operation.kinds),
-        "form": [
-            {
-                "name": field.name,
-                "type": field.type.value,
-                "label": in_words(field.words),
-                "required": field.required,
-                "options": [option.value for option in field.options],
-            }
-            for field in operation.fields
+        "response_minutes": operation.response_minutes,
+        "completion_hours": operation.completion_hours,
+        "form": _fields(operation.fields),
+        "checklist": [
+            {"code": point.code, "words": in_words(point.words), "evidence": _fields(point.evidence)}
+            for point in operation.checklist
         ],
     }
+
+
+def _fields(fields: Sequence[Field]) -> list[dict[str, object]]:
+    return [
+        {
+            "name": field.name,
+            "type": field.type.value,
+            "label": in_words(field.words),
+            "required": field.required,
+            "options": [option.value for option in field.options],
+        }
+        for field in fields
+    ]

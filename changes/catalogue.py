@@ -1,13 +1,15 @@
 """The service catalogue (R173..R177): operations with their forms, risk, approval path and checklist. Data, no Django.
 
 `data/operations.csv` holds the 65 operations of SOW §2.2.3 and the groups around them, `data/forms.json` what each asks
-for, `data/risks.json` who approves and how much ahead, `data/checklists.json` what is looked at afterwards.
+for, `data/risks.json` who approves and how much ahead, `data/checklists.json` what is looked at afterwards and what
+proves it.
 """
 
 from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +18,9 @@ from pathlib import Path
 from typing import Any, Final
 
 DATA: Final = Path(__file__).parent / "data"
+SNAPSHOT_ID: Final = re.compile(r"s-[a-z0-9]{6,40}")
+LICENCE: Final = "license"
+"""The field of a form that asks for licence and vendor's support."""
 ANY_KIND: Final[frozenset[str]] = frozenset()
 
 
@@ -47,6 +52,10 @@ class Type(StrEnum):
     PORTS = "ports"
     PATH = "path"
     BUCKET = "bucket"
+    SNAPSHOT = "snapshot"
+    LINK = "link"
+    FILE = "file"
+    """Of evidence only: what is kept is the ID of the change's file."""
 
 
 class Duty(StrEnum):
@@ -98,10 +107,15 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """Something to be looked at before the customer is asked to test."""
+    """Something to be looked at, before the customer is asked to test or after a failure, and what shows it."""
 
     code: str
     words: Words
+    evidence: tuple[Field, ...] = ()
+
+    def lacks(self, given: Mapping[str, object]) -> tuple[Field, ...]:
+        """The evidence that is required and not there."""
+        return tuple(field for field in self.evidence if field.required and given.get(field.name) in (None, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,10 +151,19 @@ class Operation:
     """Alibaba Cloud charges the customer for what comes of it."""
     is_patch: bool
     checklist: tuple[Check, ...]
+    response_minutes: int
+    """Within which a request for it is answered: 15 by the contract (R55)."""
+    completion_hours: int
+    """Working hours within which it is done, without waiting for the customer; a proposal, the contract names none."""
 
     @property
     def changes_something(self) -> bool:
         return self.risk is not Risk.NONE
+
+    @property
+    def needs_licence(self) -> bool:
+        """Licence and vendor's support are the customer's cost (R5, 责任 3.6): the form asks for them."""
+        return any(field.name == LICENCE for field in self.fields)
 
     def about(self, kind: str) -> bool:
         return not self.kinds or kind in self.kinds
@@ -150,7 +173,9 @@ class Operation:
 def operations() -> Mapping[str, Operation]:
     """All of them by their code, in the order of the file. Raises ValueError on data that cannot be used."""
     forms = {name: tuple(field_of(one) for one in fields) for name, fields in _json("forms.json").items()}
-    checklists = {name: tuple(_check(one) for one in checks) for name, checks in _json("checklists.json").items()}
+    if files := [name for name, fields in forms.items() if any(field.type is Type.FILE for field in fields)]:
+        raise ValueError(f"forms.json: {files}: a file is evidence, no question")
+    checklists = _checklists()
     found: dict[str, Operation] = {}
     with (DATA / "operations.csv").open(encoding="utf-8", newline="") as rows:
         for row in csv.DictReader(rows):
@@ -159,6 +184,22 @@ def operations() -> Mapping[str, Operation]:
                 raise ValueError(f"operations.csv: {operation.code} is there twice")
             found[operation.code] = operation
     return found
+
+
+def after_failure() -> tuple[Check, ...]:
+    """What is looked at when a change has failed, and when it is undone: of every operation the same."""
+    return (*_checklists()["failed"], *_checklists()["rolled_back"])
+
+
+@cache
+def _checklists() -> Mapping[str, tuple[Check, ...]]:
+    lists = {name: tuple(_check(one) for one in checks) for name, checks in _json("checklists.json").items()}
+    shared = {one.code for name in ("failed", "rolled_back") for one in lists[name]}
+    for name, checks in lists.items():
+        codes = [one.code for one in checks]
+        if len(codes) != len(set(codes)) or (name not in ("failed", "rolled_back") and shared & set(codes)):
+            raise ValueError(f"checklists.json: {name}: a code is there twice")
+    return lists
 
 
 def route(risk: Risk, *, emergency: bool = False) -> Route:
@@ -197,7 +238,15 @@ def _operation(
         costs=row["cloud_cost"] == "yes",
         is_patch=row["patch"] == "yes",
         checklist=checklists[row["checklist"]] if row["checklist"] else (),
+        response_minutes=_time(row, "respond_minutes"),
+        completion_hours=_time(row, "complete_hours"),
     )
+
+
+def _time(row: Mapping[str, str], name: str) -> int:
+    if not row[name].isdecimal() or not int(row[name]):
+        raise ValueError(f"operations.csv: {row['code']}: {name} {row[name]}")
+    return int(row[name])
 
 
 def field_of(said: Mapping[str, Any]) -> Field:
@@ -219,8 +268,9 @@ def field_of(said: Mapping[str, Any]) -> Field:
     return field
 
 
-def _check(said: Mapping[str, str]) -> Check:
-    return Check(said["code"], Words(said["en"], said["zh"]))
+def _check(said: Mapping[str, Any]) -> Check:
+    fields = tuple(field_of(one) for one in said.get("evidence", ()))
+    return Check(said["code"], Words(said["en"], said["zh"]), fields)
 
 
 def _json(name: str) -> dict[str, Any]:

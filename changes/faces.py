@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
+from django.db.models import prefetch_related_objects
+from django.urls import reverse
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from changes import approval, gates
-from changes.catalogue import Type, operations
+from changes.catalogue import Check, Field, Type, operations
 from changes.gates import Actor, Gate, Lack, Word
 from changes.letters import value_of
-from changes.models import ApprovalLevel, Change, ChangeGate
-from changes.services import facts
+from changes.models import ApprovalLevel, Change, ChangeGate, CheckRecord
+from changes.services import evidence, facts
 from changes.words import said
 
 LACKS: Mapping[Lack, str | Promise] = {
@@ -111,6 +114,69 @@ def shown_levels(change: Change) -> list[ShownLevel]:
         )
         for number, level in enumerate(levels)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ShownProof:
+    """A piece of evidence as people read it. `href`: where it leads, for a link or a file."""
+
+    name: str
+    label: str
+    value: str
+    is_long: bool
+    href: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownPoint:
+    """A point of a checklist with what counts of it."""
+
+    code: str
+    words: str
+    record: CheckRecord | None
+    evidence: tuple[ShownProof, ...]
+    lacks: tuple[str, ...]
+    """Labels of the evidence that is required and missing."""
+
+    @property
+    def is_done(self) -> bool:
+        return self.record is not None and not self.lacks
+
+
+def evidence_text(change: Change) -> str:
+    """All that shows that it was looked at, for a table: one line a point."""
+    shown = [point for point in shown_points(change, change.every_point) if point.record is not None]
+    lines = [
+        "; ".join([*(f"{one.label}: {one.value}" for one in point.evidence), *filter(None, [point.record.words])])
+        for point in shown
+        if point.record is not None
+    ]
+    return "\n".join(
+        f"{point.words}: {line}" if line else point.words for point, line in zip(shown, lines, strict=True)
+    )
+
+
+def shown_points(change: Change, points: Sequence[Check]) -> list[ShownPoint]:
+    prefetch_related_objects([change], "checks__by", "files")
+    known = evidence.checked(change)
+    files = {file.pk: file.name for file in change.files.all()}
+    return [_point(change, point, known.get(point.code), files) for point in points]
+
+
+def _point(change: Change, point: Check, record: CheckRecord | None, files: Mapping[int, str]) -> ShownPoint:
+    given = {} if record is None else record.evidence
+    shown = tuple(_proof(change, field, given[field.name], files) for field in point.evidence if field.name in given)
+    return ShownPoint(
+        point.code, said(point.words), record, shown, tuple(said(field.words) for field in point.lacks(given))
+    )
+
+
+def _proof(change: Change, field: Field, value: Any, files: Mapping[int, str]) -> ShownProof:
+    label = said(field.words) + (f" ({field.unit})" if field.unit else "")
+    if field.type is Type.FILE:
+        return ShownProof(field.name, label, files[value], False, reverse("changes:file", args=[change.pk, value]))
+    href = str(value) if field.type is Type.LINK else ""
+    return ShownProof(field.name, label, value_of(value), field.type is Type.LONG_TEXT, href)
 
 
 def details(operation: str, fields: Mapping[str, object]) -> Sequence[tuple[str, str, bool]]:

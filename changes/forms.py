@@ -16,6 +16,7 @@ from accounts.models import Customer, Role, User
 from accounts.windows import Once, Weekly, Window, WindowError
 from assets.models import Asset
 from changes.models import BackupRecord, Change, ChangeFile, ChangeRisk, ChangeTemplate, ChangeWindow
+from changes.services.executing import verifiers
 from changes.services.facts import NOT_PRODUCTION
 from incidents.duty import eligible_assignees
 from incidents.forms import LOCAL_TIME
@@ -251,6 +252,15 @@ class DecisionForm(forms.Form):
 
 class ResultForm(forms.Form):
     result = forms.CharField(label=_("What was done, and how was it verified?"), max_length=8000, widget=WORDS)
+
+
+class RollBackForm(ResultForm):
+    """How it was undone, and who has verified that it is as before."""
+
+    def __init__(self, *args: Any, change: Change, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["result"].label = _("How was it undone, and how did you see that it is as before?")
+        self.fields["verified_by"] = forms.ModelChoiceField(verifiers(change), label=_("Who has verified it?"))
 
 
 class WindowForm(forms.Form):

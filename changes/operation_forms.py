@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
+from django.core.validators import RegexValidator, URLValidator
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from changes.catalogue import Field, Operation, Type
+from changes.catalogue import SNAPSHOT_ID, Check, Field, Operation, Type
 from changes.words import said
 from incidents.forms import LOCAL_TIME
 
@@ -42,6 +43,43 @@ class OperationForm(forms.Form):
         return {name: value for name, value in found.items() if value not in (None, "")}
 
 
+class EvidenceForm(forms.Form):
+    """What shows that a point of a checklist was looked at; `given` and `uploaded` are what the service is told.
+
+    `held`: what is known of it already; a file of it stays until another is sent.
+    """
+
+    def __init__(self, *args: Any, point: Check, held: Mapping[str, object] | None = None, **options: Any) -> None:
+        self.held = (
+            {field.name: held.get(field.name) for field in point.evidence if field.type is Type.FILE} if held else {}
+        )
+        super().__init__(
+            *args, **{"prefix": PREFIX, "initial": {**(held or {}), **dict.fromkeys(self.held)}, **options}
+        )
+        self.papers = [field.name for field in point.evidence if field.type is Type.FILE]
+        for field in point.evidence:
+            self.fields[field.name] = form_field(field)
+            if self.held.get(field.name):
+                self.fields[field.name].required = False
+        self.fields["words"] = forms.CharField(
+            label=_("Remark"), max_length=500, required=False, widget=forms.Textarea({"rows": 2})
+        )
+
+    def given(self) -> dict[str, object]:
+        plain = {name: _plain(value) for name, value in self.cleaned_data.items() if name not in self.papers}
+        kept = {name: value for name, value in self.held.items() if name not in self.uploaded()}
+        found = {**plain, **kept}
+        return {name: value for name, value in found.items() if name != "words" and value not in (None, "")}
+
+    def uploaded(self) -> dict[str, Any]:
+        return {name: file for name in self.papers if (file := self.cleaned_data.get(name)) is not None}
+
+
+def check_evidence(point: Check, given: Mapping[str, Any]) -> EvidenceForm:
+    """The form over evidence that came by the API: a file by its ID."""
+    return EvidenceForm({f"{PREFIX}-{name}": value for name, value in given.items()}, point=point, held=given)
+
+
 def check(operation: Operation, given: dict[str, Any]) -> OperationForm:
     """The form over values that came by the API. `values()` may be asked once `is_valid()`."""
     return OperationForm({f"{PREFIX}-{name}": value for name, value in given.items()}, operation=operation)
@@ -62,8 +100,8 @@ def form_field(field: Field) -> forms.Field:
     if field.type is Type.LONG_TEXT:
         widget = forms.Textarea({"rows": 3, **hint})
         return forms.CharField(max_length=LONGEST_WORDS, widget=widget, **options)
-    if field.type in (Type.DATE, Type.DATETIME):
-        return _moment_field(field, options)
+    if field.type in _OTHERS:
+        return _OTHERS[field.type](options)
     return forms.CharField(
         max_length=LONGEST_TEXT, validators=_VALIDATORS.get(field.type, []), widget=forms.TextInput(hint), **options
     )
@@ -83,11 +121,24 @@ def _offers(field: Field) -> dict[str, str]:
     }
 
 
-def _moment_field(field: Field, options: dict[str, Any]) -> forms.Field:
-    if field.type is Type.DATE:
-        return forms.DateField(widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"), **options)
+def _date_field(options: dict[str, Any]) -> forms.Field:
+    return forms.DateField(widget=forms.DateInput({"type": "date"}, format="%Y-%m-%d"), **options)
+
+
+def _file_field(options: dict[str, Any]) -> forms.Field:
+    return forms.FileField(allow_empty_file=True, **options)  # what is empty is refused where it is judged
+
+
+def _moment_field(options: dict[str, Any]) -> forms.Field:
     widget = forms.DateTimeInput({"type": "datetime-local"}, format=LOCAL_TIME)
     return forms.DateTimeField(widget=widget, input_formats=[LOCAL_TIME, "%Y-%m-%dT%H:%M:%S"], **options)
+
+
+_OTHERS: Final[Mapping[Type, Callable[[dict[str, Any]], forms.Field]]] = {
+    Type.DATE: _date_field,
+    Type.DATETIME: _moment_field,
+    Type.FILE: _file_field,
+}
 
 
 def _is_ip(value: str) -> None:
@@ -122,6 +173,8 @@ _VALIDATORS: Final[dict[Type, list[Any]]] = {
         RegexValidator(rf"\A{NAME.pattern}\Z", _("Please give one word of letters, digits and . _ @ : + -, no option."))
     ],
     Type.PATH: [RegexValidator(rf"\A({PATH.pattern})\Z", _("Please give a whole path, such as /data or D:."))],
+    Type.SNAPSHOT: [RegexValidator(rf"\A{SNAPSHOT_ID.pattern}\Z", _("A snapshot ID looks like s-bp1abc2def3."))],
+    Type.LINK: [URLValidator(("http", "https"))],
     Type.BUCKET: [
         RegexValidator(rf"\A{BUCKET.pattern}\Z", _("A bucket's name has 3 to 63 small letters, digits and hyphens."))
     ],

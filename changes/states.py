@@ -44,6 +44,7 @@ class Verb(StrEnum):
     RUN = "run"
     UNDO = "undo"
     CHECK = "check"
+    CHECK_FAILURE = "check_failure"
     FINISH = "finish"
     FAIL = "fail"
     ROLL_BACK = "roll_back"
@@ -81,6 +82,8 @@ RUNNING: Final = frozenset({State.EXECUTING, State.CUSTOMER_TEST})
 OPEN: Final = PENDING | RUNNING | {State.FAILED}
 """Somebody still owes something."""
 DONE: Final = frozenset({State.CLOSED, State.ROLLED_BACK, State.CANCELLED})
+FAILING: Final = frozenset({State.FAILED, State.ROLLED_BACK})
+"""What went wrong is being undone, or is."""
 REVIEWED: Final = frozenset({State.CLOSED, State.FAILED, State.ROLLED_BACK})
 """An emergency that has come so far is looked at again."""
 EVERY: Final = frozenset(State)
@@ -115,6 +118,8 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.RUN, _EXECUTING, None, _PROVIDER),
     Transition(Verb.UNDO, frozenset({State.EXECUTING, State.FAILED}), None, _PROVIDER),
     Transition(Verb.CHECK, _EXECUTING, None, _PROVIDER),
+    # What failed is written down and undone by a checklist of its own.
+    Transition(Verb.CHECK_FAILURE, frozenset({State.FAILED}), None, _PROVIDER),
     Transition(Verb.FINISH, _EXECUTING, State.CUSTOMER_TEST, _PROVIDER),
     Transition(Verb.FAIL, RUNNING, State.FAILED, _PROVIDER),
     Transition(Verb.ROLL_BACK, frozenset({State.FAILED}), State.ROLLED_BACK, _PROVIDER),

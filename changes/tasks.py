@@ -18,6 +18,7 @@ from changes.services import (
     runs,
     script_running,
     script_runs,
+    targets,
     trail_reading,
     transferring,
 )
@@ -41,6 +42,11 @@ def window_is_over(*, due_at: datetime, now: datetime, change_id: int) -> None:
 @shared_task(name=following.REVIEW_TASK, queue="default")
 def remind_of_review(*, due_at: datetime, now: datetime, change_id: int) -> None:
     executing.remind_of_review(change_id=change_id, now=now)
+
+
+@shared_task(name=targets.TASK, queue="default")
+def watch_target(*, due_at: datetime, now: datetime, target_id: int) -> None:
+    targets.watch(target_id=target_id, now=now)
 
 
 # The queue `automation` has a process of its own, with threads: Celery's time limits do not hold there. Every wait of a

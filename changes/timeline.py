@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext as _
 
+from changes.catalogue import after_failure
 from changes.models import ApprovalDuty, BackupRecord, ChangeEntry, ChangeFile, HostState, RunState, ScriptRunState
 from changes.operations import EXECUTABLES
 from changes.words import said
@@ -84,8 +85,8 @@ def _decided(data: Data) -> str:
 
 
 def _checked(entry: ChangeEntry) -> str:
-    code, known = str(entry.data.get("code")), entry.change.catalogue_entry
-    points = {} if known is None else {point.code: said(point.words) for point in known.checklist}
+    code = str(entry.data.get("code"))
+    points = {point.code: said(point.words) for point in (*entry.change.checklist, *after_failure())}
     return _("looked at a point of the checklist: %(code)s") % {"code": points.get(code, code)}
 
 
@@ -150,7 +151,11 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.BEGUN: lambda _data: _("began the work"),
     Kind.FINISHED: lambda _data: _("finished the work; the customer is asked to test"),
     Kind.FAILED: lambda _data: _("says that it failed"),
-    Kind.ROLLED_BACK: lambda _data: _("rolled it back"),
+    Kind.ROLLED_BACK: lambda data: (
+        _("rolled it back; %(name)s has verified it") % {"name": data["verified"]}
+        if data.get("verified")
+        else _("rolled it back")
+    ),
     Kind.SIGNED_OFF: lambda _data: _("signed it off"),
     Kind.OBJECTED: lambda _data: _("says that it is not right"),
     Kind.CANCELLED: lambda _data: _("gave it up"),

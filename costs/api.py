@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import django_filters
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.utils import timezone
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_field
 from rest_framework import mixins, serializers, views
 from rest_framework.decorators import action
 from rest_framework.generics import get_object_or_404
@@ -277,6 +278,13 @@ class AheadSerializer(serializers.Serializer[Any]):
     high = serializers.FloatField()
 
 
+class MonthCostSerializer(serializers.Serializer[Any]):
+    month = serializers.CharField()
+    amount = serializers.DecimalField(
+        max_digits=18, decimal_places=2, allow_null=True, help_text="Null: no day of the month was read."
+    )
+
+
 class ProductCostSerializer(serializers.Serializer[Any]):
     code = serializers.CharField()
     name = serializers.CharField()
@@ -285,6 +293,15 @@ class ProductCostSerializer(serializers.Serializer[Any]):
     usage = serializers.DecimalField(max_digits=18, decimal_places=2)
     before = serializers.DecimalField(max_digits=18, decimal_places=2)
     ahead = AheadSerializer(allow_null=True)
+    trend = serializers.SerializerMethodField(help_text="The last six months, the asked one last.")
+
+    @extend_schema_field(MonthCostSerializer(many=True))
+    def get_trend(self, row: figures.ProductRow) -> object:
+        months: Sequence[figures.MonthSum] = self.context["months"]
+        pairs = zip(months, row.trend, strict=True)
+        return MonthCostSerializer(
+            [{"month": str(one.month), "amount": amount} for one, amount in pairs], many=True
+        ).data
 
 
 class CostSummarySerializer(serializers.Serializer[figures.MonthView]):
@@ -297,6 +314,13 @@ class CostSummarySerializer(serializers.Serializer[figures.MonthView]):
         help_text="Past days whose bill is not known, or not of every account; the sums hold what is known of them.",
     )
     provisional = serializers.ListField(child=serializers.DateField(), help_text="Days that may still grow.")
+    trend = serializers.SerializerMethodField(help_text="The last six months, the asked one last.")
+
+    @extend_schema_field(MonthCostSerializer(many=True))
+    def get_trend(self, view: figures.MonthView) -> object:
+        rows = [{"month": str(one.month), "amount": one.amount if one.days_read else None} for one in view.trend]
+        return MonthCostSerializer(rows, many=True).data
+
     products = ProductCostSerializer(many=True)
 
 
@@ -319,4 +343,5 @@ class CostSummaryView(views.APIView):
         asked.is_valid(raise_exception=True)
         now = timezone.now()
         text = asked.validated_data.get("month", f"{settling.today(now):%Y-%m}")
-        return Response(CostSummarySerializer(figures.month_view(customer, Month.parse(text), now)).data)
+        view = figures.month_view(customer, Month.parse(text), now)
+        return Response(CostSummarySerializer(view, context={"months": view.trend}).data)

@@ -200,9 +200,39 @@ def _schedule(turn: Turn) -> None:
 
 
 def _check(turn: Turn) -> None:
-    entry = turn.change.catalogue_entry
-    for point in entry.checklist if entry is not None else ():
-        evidence.check(change=turn.change, code=point.code, words="", actor=turn.cast.engineer, now=turn.now)
+    """Everything that has to be looked at where it stands."""
+    turn.change.refresh_from_db()
+    for point in turn.change.points:
+        given = {field.name: PROOF[field.name] for field in point.evidence if field.required}
+        evidence.check(
+            change=turn.change, code=point.code, words="", given=given, actor=turn.cast.engineer, now=turn.now
+        )
+
+
+def _roll_back(turn: Turn) -> None:
+    _check(turn)
+    executing.roll_back(
+        change=turn.change,
+        result=turn.entry["result"],
+        verified_by=turn.cast.manager,
+        actor=turn.cast.engineer,
+        now=turn.now,
+    )
+
+
+PROOF: Final[Mapping[str, object]] = {
+    "services_before": "nginx 80、443，sshd 22，业务进程正常。",
+    "services_after": "nginx 80、443，sshd 22，与变更前一致。",
+    "restored_seen": "数据行数与备份时刻一致，抽查 20 条正确。",
+    "rules_before": "入方向：80、443、8080、9000 允许 0.0.0.0/0。",
+    "reached": "办公网 → 80、443 可达",
+    "shut": "公网 → 8080、9000 不可达",
+    "failed_seen": "服务反复重启，站点返回 502，自开始实施后持续。",
+    "failed_told_to": "已电话告知客户项目经理，并在变更中说明。",
+    "restored_what": "原配置文件与启动参数。",
+    "restored_from": "实施前快照",
+    "restored_services_seen": "端口与进程同变更前，站点返回 200。",
+}
 
 
 DOES: Final[Mapping[str, Callable[[Turn], object]]] = {
@@ -231,9 +261,7 @@ DOES: Final[Mapping[str, Callable[[Turn], object]]] = {
     "fail": lambda turn: executing.fail(
         change=turn.change, reason=turn.entry["failed"], actor=turn.cast.engineer, now=turn.now
     ),
-    "roll_back": lambda turn: executing.roll_back(
-        change=turn.change, result=turn.entry["result"], actor=turn.cast.engineer, now=turn.now
-    ),
+    "roll_back": _roll_back,
     "finish": lambda turn: executing.finish_work(
         change=turn.change, result=turn.entry["result"], actor=turn.cast.engineer, now=turn.now
     ),

@@ -27,6 +27,7 @@ from demo import (
     doors,
     duties,
     history,
+    ideas,
     incoming,
     outgoing,
     records,
@@ -100,6 +101,7 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         cast = changes.Cast(staff[ENGINEER], staff[MANAGER], staff[SECURITY], customer_manager)
         changes.write(customer=first, cast=cast, now=now)
         duties.write(customer=first, engineer=staff[ENGINEER], now=now)
+        ideas.write(customer=first, engineer=staff[ENGINEER], manager=customer_manager, now=now)
         reports.write(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)
         accidents.leave_in_the_past(now=now)
     return True

@@ -480,6 +480,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeRiskEnum": "changes.models.ChangeRisk",
         "ChangeStateEnum": "changes.models.ChangeState",
         "ChangeKindEnum": "changes.models.ChangeKind",
+        "ChangeFilePurposeEnum": "changes.models.ChangeFile.Purpose",
         "AccountPurposeEnum": "assets.models.AccountPurpose",
         "DutyKindEnum": "changes.models.DutyKind",
         "BillChargeEnum": "costs.models.Charge",

@@ -3,7 +3,7 @@
 from django.urls import path, register_converter
 
 from reports.services.families import FAMILIES
-from reports.views import accidents, issues, parts, plans, promises, service, verbs
+from reports.views import accidents, around, issues, parts, plans, promises, service, verbs
 
 
 class FamilyConverter:
@@ -33,6 +33,7 @@ urlpatterns = [
     path("accidents/of-incident/<int:incident_id>/", accidents.open_by_hand, name="accident-new"),
     path("accidents/<int:pk>/refresh/", accidents.refresh, name="accident-refresh"),
     path("for-incident/<int:incident_id>/", accidents.for_incident, name="for-incident"),
+    path("for-asset/<int:asset_id>/", around.for_asset, name="for-asset"),
     path("service/<int:pk>/read-again/", service.read_again, name="read-again"),
     path("service/<int:pk>/figures/", service.draft_figures, name="draft-figures"),
     path("service/<int:pk>/workbook/", service.draft_workbook, name="draft-workbook"),

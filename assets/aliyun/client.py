@@ -193,7 +193,22 @@ class Client(Connection):
         ports = found.get("ListenerPorts")
         listed = ports.get("ListenerPort") if isinstance(ports, Mapping) else None
         listeners = ",".join(map(str, listed)) if isinstance(listed, list) else ""
-        return {**row, "EndTime": text(found, "EndTime") if prepaid else "", "Listeners": listeners}
+        return {
+            **row,
+            "EndTime": text(found, "EndTime") if prepaid else "",
+            "Listeners": listeners,
+            "Backends": self._slb_backends(region, wanted, found),
+        }
+
+    def _slb_backends(self, region: str, balancer: Mapping[str, str], attribute: Row) -> list[str]:
+        """The servers behind a balancer: of its default group and of its virtual server groups."""
+        held = [attribute]
+        groups = self.call("Slb", "2014-05-15", "DescribeVServerGroups", balancer, region=region)
+        for group in rows(groups, "VServerGroups", "VServerGroup"):
+            wanted = {"VServerGroupId": text(group, "VServerGroupId")}
+            held.append(self.call("Slb", "2014-05-15", "DescribeVServerGroupAttribute", wanted, region=region))
+        servers = (row for one in held for row in rows(one, "BackendServers", "BackendServer"))
+        return sorted({name for row in servers if (name := text(row, "ServerId"))})
 
     def _listed(self, listing: Listing, region: str) -> list[Row]:
         """All rows of a region; none where the product does not exist."""

@@ -3,7 +3,7 @@
 Making, disabling and deleting keys are the only calls of this package that change anything.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from assets.aliyun.resources import Row, parse_time, rows, text
 from assets.aliyun.transport import AliyunError, Connection
 
 RAM = ("Ram", "2015-05-01")
-USERS_PER_PAGE = 100  # RAM API reference, ListUsers: 1 to 1000, 100 by default
+PER_PAGE = 100  # RAM API reference, ListUsers, ListGroups, ListUsersForGroup: 1 to 1000, 100 by default
 MAX_PAGES = 1000
 
 
@@ -37,6 +37,17 @@ class Grant:
     policy: str
     is_system: bool
     group: str = ""
+
+
+@dataclass(frozen=True)
+class RamGroup:
+    """A group with what it grants and the names of its users; also one that nobody is in."""
+
+    name: str
+    comments: str
+    created_at: datetime | None
+    members: tuple[str, ...]
+    grants: tuple[Grant, ...]
 
 
 @dataclass(frozen=True)
@@ -99,17 +110,30 @@ def delete_key(connection: Connection, user: str, access_key_id: str) -> None:
             raise
 
 
-def people(connection: Connection) -> Iterator[RamPerson]:
-    """Every RAM user, one after the other: some seven calls each. Raises AliyunError rather than list fewer."""
-    granted: dict[str, tuple[Grant, ...]] = {}
-    for row in _users(connection):
+def groups(connection: Connection) -> Iterator[RamGroup]:
+    """Every group: two calls each. Raises AliyunError rather than list fewer."""
+    for row in _paged(connection, "ListGroups", ("Groups", "Group")):
+        name = text(row, "GroupName")
+        wanted = {"GroupName": name}
+        members = _paged(connection, "ListUsersForGroup", ("Users", "User"), wanted)
+        yield RamGroup(
+            name=name,
+            comments=text(row, "Comments"),
+            created_at=parse_time(text(row, "CreateDate")),
+            members=tuple(text(member, "UserName") for member in members),
+            grants=_grants(connection, "ListPoliciesForGroup", wanted, name),
+        )
+
+
+def people(connection: Connection, known: Sequence[RamGroup]) -> Iterator[RamPerson]:
+    """Every RAM user, one after the other: some six calls each. `known`: the groups that were read before.
+
+    Raises AliyunError rather than list fewer.
+    """
+    for row in _paged(connection, "ListUsers", ("Users", "User")):
         name = text(row, "UserName")
         mine = {"UserName": name}
-        groups = connection.call(*RAM, "ListGroupsForUser", mine)
-        names = tuple(text(group, "GroupName") for group in rows(groups, "Groups", "Group"))
-        for group in names:
-            if group not in granted:
-                granted[group] = _grants(connection, "ListPoliciesForGroup", {"GroupName": group}, group)
+        own = [group for group in known if name in group.members]
         detail = connection.call(*RAM, "GetUser", mine)
         yield RamPerson(
             name=name,
@@ -119,28 +143,30 @@ def people(connection: Connection) -> Iterator[RamPerson]:
             last_login_at=parse_time(text(detail, "User", "LastLoginDate")),
             can_sign_in=_exists(connection, "GetLoginProfile", name, "EntityNotExist.User.LoginProfile"),
             has_mfa=_exists(connection, "GetUserMFAInfo", name, "EntityNotExist.User.MFADevice"),
-            groups=names,
+            groups=tuple(group.name for group in own),
             grants=(
                 *_grants(connection, "ListPoliciesForUser", mine),
-                *(grant for group in names for grant in granted[group]),
+                *(grant for group in own for grant in group.grants),
             ),
             keys=tuple(with_use(connection, name, key) for key in keys_of(connection, name)),
         )
 
 
-def _users(connection: Connection) -> Iterator[Row]:
+def _paged(
+    connection: Connection, action: str, items: tuple[str, str], params: Mapping[str, str] | None = None
+) -> Iterator[Row]:
     marker, used = "", {""}
     for _ in range(MAX_PAGES):
-        wanted = {"MaxItems": str(USERS_PER_PAGE), **({"Marker": marker} if marker else {})}
-        found = connection.call(*RAM, "ListUsers", wanted)
-        yield from rows(found, "Users", "User")
+        wanted = {**(params or {}), "MaxItems": str(PER_PAGE), **({"Marker": marker} if marker else {})}
+        found = connection.call(*RAM, action, wanted)
+        yield from rows(found, *items)
         if str(found.get("IsTruncated", False)).lower() != "true":
             return
         marker = text(found, "Marker")
         if marker in used:
             break
         used.add(marker)
-    raise AliyunError("IncompleteListing", "RAM ListUsers never came to its last page.")
+    raise AliyunError("IncompleteListing", f"RAM {action} never came to its last page.")
 
 
 def _grants(connection: Connection, action: str, wanted: dict[str, str], group: str = "") -> tuple[Grant, ...]:

@@ -6,8 +6,10 @@ The products disagree about names, nesting and times; the disagreements end in t
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from typing import TypeGuard
 
 Row = Mapping[str, object]
+Detail = str | int | float | bool | list[str]
 FOREVER_YEAR = 2099  # pay-as-you-go resources show a year from here on
 
 
@@ -32,7 +34,7 @@ class Resource:
     status: str = "unknown"
     expires_at: datetime | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
-    details: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    details: Mapping[str, Detail] = field(default_factory=dict)
 
 
 def text(row: Row, *path: str) -> str:
@@ -75,10 +77,20 @@ def _tags(row: Row, *path: str) -> dict[str, str]:
     return found
 
 
-def _details(row: Row, *names: str, **more: object) -> dict[str, str | int | float | bool]:
-    """The named fields that hold a plain value, under their own names."""
+def _details(row: Row, *names: str, **more: object) -> dict[str, Detail]:
+    """The named fields that hold a plain value or a list of names, under their own names."""
     picked = {**{name: row.get(name) for name in names}, **more}
-    return {key: value for key, value in picked.items() if isinstance(value, str | int | float | bool) and value != ""}
+    return {key: value for key, value in picked.items() if _is_plain(value) and value not in ("", [])}
+
+
+def _is_plain(value: object) -> TypeGuard[Detail]:
+    is_names = isinstance(value, list) and all(isinstance(one, str) for one in value)
+    return is_names or isinstance(value, str | int | float | bool)
+
+
+def _names(row: Row, key: str) -> list[str]:
+    found = row.get(key)
+    return [str(one) for one in found] if isinstance(found, list) else []
 
 
 def parse_time(value: str) -> datetime | None:
@@ -159,7 +171,7 @@ def rds(row: Row) -> Resource:
 
 
 def slb(row: Row) -> Resource:
-    """The row of DescribeLoadBalancers, joined with ``EndTime`` and ``Listeners`` by the adapter."""
+    """The row of DescribeLoadBalancers, joined with ``EndTime``, ``Listeners`` and ``Backends`` by the adapter."""
     address, is_public = text(row, "Address"), text(row, "AddressType") == "internet"
     return Resource(
         kind="slb",
@@ -177,6 +189,7 @@ def slb(row: Row) -> Resource:
         details=_details(
             row, "LoadBalancerStatus", "AddressType", "NetworkType", "PayType", "InternetChargeType", "SlaveZoneId",
             "VpcId", "CreateTime", "Listeners",
+            backends=_names(row, "Backends"),
         ),
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ from assets.models.inventory import (
     Kind,
     Subscription,
 )
-from assets.models.ram import RamFinding, RamUser
+from assets.models.ram import RamFinding, RamGroup, RamUser
 from assets.models.rotations import Rotation, SshAccess
 from assets.models.syncs import SyncRun, SyncStep
 
@@ -41,6 +41,7 @@ __all__ = [
     "Environment",
     "Kind",
     "RamFinding",
+    "RamGroup",
     "RamUser",
     "RevealRequest",
     "Rotation",

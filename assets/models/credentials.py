@@ -163,7 +163,8 @@ class Credential(TenantModel):
 
 
 class RevealRequest(TenantModel):
-    """Somebody asks to see an administrator's secret; another person answers; it is shown once."""
+    """Somebody asks what needs a second person: to see an administrator's secret, once, or that it be shown without one
+    from now on; another person answers."""
 
     LIFE = timedelta(hours=24)
     WINDOW = timedelta(minutes=15)
@@ -174,7 +175,12 @@ class RevealRequest(TenantModel):
         REFUSED = "refused", _("Refused")
         USED = "used", _("Shown")
 
+    class Kind(models.TextChoices):
+        SHOW = "show", _("See the secret")
+        UNMARK = "unmark", _("No longer an administrator login")
+
     credential = models.ForeignKey(Credential, on_delete=models.PROTECT, related_name="reveal_requests")
+    kind = models.CharField(_("what for"), max_length=10, choices=Kind, default=Kind.SHOW)
     asked_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     reason = models.CharField(_("reason"), max_length=300)
     asked_at = models.DateTimeField(_("asked at"))

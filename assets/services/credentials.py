@@ -101,10 +101,16 @@ def change(
     actor: User,
     now: datetime,
 ) -> Credential:
+    """What is no secret about it. That it is an administrator's login is taken back by two persons only."""
     _may_manage(actor)
     credential = _locked(credential)
     if credential.kind == CredentialKind.CONSOLE or credential.is_reading_key:
         purpose, is_privileged = credential.purpose, credential.is_privileged  # these two are what the SOW makes them
+    if credential.is_privileged and not is_privileged:
+        raise DomainError(
+            _("That it is an administrator's login is taken back only when a second person agrees: ask one."),
+            code="second_person",
+        )
     credential.purpose, credential.has_sudo = purpose, has_sudo
     credential.is_privileged, credential.note = is_privileged, note
     credential.save(update_fields=["purpose", "has_sudo", "is_privileged", "note"])

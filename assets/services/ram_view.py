@@ -1,38 +1,52 @@
-"""Reading RAM into rows: users with their rights and keys, and the findings that come and go."""
+"""Reading RAM into rows: groups, users with their rights and keys, and the findings that come and go."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import transaction
 
 from accounts import audit
 from assets.aliyun import Client
-from assets.aliyun.ram import RamKey, RamPerson, people
+from assets.aliyun.ram import Grant, RamGroup, RamKey, RamPerson, groups, people
 from assets.models import Access, CloudAccount, RamFinding, RamUser
-from assets.ram_findings import Found, Key, Person, find
+from assets.models import RamGroup as GroupRow
+from assets.ram_findings import Found, Group, Key, Person, find
 from assets.services.verifying import key_access
 
 
-def read(client: Client, account: CloudAccount) -> tuple[list[RamPerson], Access, tuple[str, ...]]:
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """RAM as it was read. `key_findings`: what speaks against the reading key being one."""
+
+    groups: Sequence[RamGroup]
+    people: Sequence[RamPerson]
+    access: Access
+    key_findings: Sequence[str]
+
+
+def read(client: Client, account: CloudAccount) -> Seen:
     """Everything over the network, before any row is touched. Raises AliyunError rather than know half of it."""
-    found = list(people(client))
+    known = tuple(groups(client))
+    found = tuple(people(client, known))
     access, findings = key_access(client, account.key_user)
-    return found, access, findings
+    return Seen(known, found, access, findings)
 
 
 @transaction.atomic
-def apply(
-    *, account: CloudAccount, seen: Sequence[RamPerson], access: Access, key_findings: Sequence[str], now: datetime
-) -> int:
+def apply(*, account: CloudAccount, seen: Seen, now: datetime) -> int:
     """Make the account's rows equal to what was read; returns how many findings are new."""
-    names = {person.name for person in seen}
-    RamUser.objects.filter(account=account).exclude(name__in=names).delete()
-    for person in seen:
+    RamUser.objects.filter(account=account).exclude(name__in={one.name for one in seen.people}).delete()
+    for person in seen.people:
         RamUser.objects.update_or_create(account=account, name=person.name, defaults=_row(account, person, now))
-    CloudAccount.objects.filter(pk=account.pk).update(key_access=access, key_findings=list(key_findings))
-    writes = key_findings if access is Access.WRITES else ()
+    GroupRow.objects.filter(account=account).exclude(name__in={one.name for one in seen.groups}).delete()
+    for group in seen.groups:
+        GroupRow.objects.update_or_create(account=account, name=group.name, defaults=_group_row(account, group, now))
+    CloudAccount.objects.filter(pk=account.pk).update(key_access=seen.access, key_findings=list(seen.key_findings))
+    writes = seen.key_findings if seen.access is Access.WRITES else ()
     found = find(
-        [_person(one) for one in seen],
+        [_person(one) for one in seen.people],
+        [Group(one.name, one.members, [grant.policy for grant in one.grants]) for one in seen.groups],
         console_user=account.ram_username.partition("@")[0],
         key_user=account.key_user,
         key_writes=writes,
@@ -69,12 +83,25 @@ def _row(account: CloudAccount, person: RamPerson, now: datetime) -> dict[str, o
         "can_sign_in": person.can_sign_in,
         "has_mfa": person.has_mfa,
         "groups": list(person.groups),
-        "policies": [
-            {"name": grant.policy, "system": grant.is_system, "group": grant.group} for grant in person.grants
-        ],
+        "policies": [_grant_row(grant) for grant in person.grants],
         "keys": [_key_row(key) for key in person.keys],
         "seen_at": now,
     }
+
+
+def _group_row(account: CloudAccount, group: RamGroup, now: datetime) -> dict[str, object]:
+    return {
+        "customer_id": account.customer_id,
+        "comments": group.comments[:128],
+        "created_at": group.created_at,
+        "members": list(group.members),
+        "policies": [_grant_row(grant) for grant in group.grants],
+        "seen_at": now,
+    }
+
+
+def _grant_row(grant: Grant) -> dict[str, object]:
+    return {"name": grant.policy, "system": grant.is_system, "group": grant.group}
 
 
 def _key_row(key: RamKey) -> dict[str, object]:

@@ -1,4 +1,7 @@
-"""Showing a secret to a person: with a reason, a fresh second factor, and for administrators a second person."""
+"""Showing a secret to a person: with a reason, a fresh second factor, and for administrators a second person.
+
+Nor does one person alone make a secret one that needs no second person: that is asked and answered in the same way.
+"""
 
 from datetime import datetime
 
@@ -10,12 +13,12 @@ from django.utils.translation import override
 from accounts import audit, secrets, stepup
 from accounts.errors import DomainError
 from accounts.models import User
-from assets.models import Credential, RevealRequest
-from assets.permissions import can_decide_reveal, can_reveal
+from assets.models import Credential, CredentialKind, RevealRequest
+from assets.permissions import can_decide_reveal, can_manage_credentials, can_reveal
 from assets.services import rotation_due
 from notify.services import Message, Note, tell_many
 
-State = RevealRequest.State
+State, Kind = RevealRequest.State, RevealRequest.Kind
 
 
 def reveal(*, credential: Credential, reason: str, proven_at: datetime | None, actor: User, now: datetime) -> str:
@@ -48,26 +51,52 @@ def ask(*, credential: Credential, reason: str, actor: User, now: datetime) -> R
     _may_reveal(credential, actor)
     if not credential.needs_second_person:
         raise DomainError(_("This secret needs no second person."), code="not_needed")
+    return _ask(credential, Kind.SHOW, reason, actor=actor, now=now)
+
+
+@transaction.atomic
+def ask_to_unmark(*, credential: Credential, reason: str, actor: User, now: datetime) -> RevealRequest:
+    """Ask a second person that it be an administrator's login no longer: its secret is then shown to one alone."""
+    if not can_manage_credentials(actor):
+        raise PermissionDenied
+    if credential.kind == CredentialKind.CONSOLE or not credential.is_privileged or credential.retired_at is not None:
+        raise DomainError(_("There is nothing here that could be taken back."), code="not_marked")
+    return _ask(credential, Kind.UNMARK, reason, actor=actor, now=now)
+
+
+def _ask(credential: Credential, kind: RevealRequest.Kind, reason: str, *, actor: User, now: datetime) -> RevealRequest:
     reason = _given(reason)
     audit.hold(credential.customer_id)
-    open_one = open_request(credential, actor, now)
+    open_one = open_request(credential, actor, now, kind=kind)
     if open_one is not None:
         return open_one
     request = RevealRequest.objects.create(
         customer_id=credential.customer_id,
         credential=credential,
+        kind=kind,
         asked_by=actor,
         reason=reason,
         asked_at=now,
         ends_at=now + RevealRequest.LIFE,
     )
-    _record("credential.ask_reveal", request, actor, now, {"reason": reason})
+    _record(
+        "credential.ask_reveal" if kind is Kind.SHOW else "credential.ask_unmark",
+        request,
+        actor,
+        now,
+        {"reason": reason},
+    )
     deciders = [person for person in rotation_due.guardians() if person != actor]
     for person in deciders:
         with override(person.language):
+            subject = (
+                _("%(who)s asks to see %(credential)s")
+                if kind is Kind.SHOW
+                else _("%(who)s asks that %(credential)s be an administrator login no longer")
+            )
             message = Message(
                 topic="account",
-                subject=_("%(who)s asks to see %(credential)s") % {"who": actor, "credential": credential},
+                subject=subject % {"who": actor, "credential": credential},
                 text=_("Reason: %(reason)s. A second person has to agree.") % {"reason": reason},
                 url=f"/assets/reveals/{request.pk}/",
                 about=f"reveal:{request.pk}",
@@ -88,23 +117,20 @@ def decide(*, request: RevealRequest, is_approved: bool, actor: User, now: datet
         raise DomainError(_("This request is answered or over already."), code="over")
     request.state = State.APPROVED if is_approved else State.REFUSED
     request.decided_by, request.decided_at = actor, now
+    shows = request.kind == Kind.SHOW
     if is_approved:
-        request.ends_at = now + RevealRequest.WINDOW
+        request.ends_at = now + RevealRequest.WINDOW if shows else now
     request.save(update_fields=["state", "decided_by", "decided_at", "ends_at"])
     detail = {"asked_by": str(request.asked_by), "reason": request.reason, "approved": is_approved}
-    _record("credential.decide_reveal", request, actor, now, detail)
-    minutes = int(RevealRequest.WINDOW.total_seconds() // 60)
+    _record("credential.decide_reveal" if shows else "credential.decide_unmark", request, actor, now, detail)
+    if is_approved and not shows:
+        Credential.objects.filter(pk=request.credential_id).update(is_privileged=False)
     with override(request.asked_by.language):
-        text = (
-            _("%(who)s agrees. It can be shown once within %(minutes)s minutes.") % {"who": actor, "minutes": minutes}
-            if is_approved
-            else _("%(who)s refuses.") % {"who": actor}
-        )
         message = Message(
             topic="account",
-            subject=_("Your request to see %(credential)s") % {"credential": request.credential},
-            text=text,
-            url=f"/assets/credentials/{request.credential_id}/reveal/",
+            subject=_("Your request about %(credential)s") % {"credential": request.credential},
+            text=_answer(request, actor, is_approved=is_approved),
+            url=f"/assets/credentials/{request.credential_id}/{'reveal/' if shows else ''}",
             about=f"reveal:{request.pk}",
         )
     note = Note(request.asked_by, f"reveal-decided:{request.pk}", message, ("inbox", "push"))
@@ -112,9 +138,20 @@ def decide(*, request: RevealRequest, is_approved: bool, actor: User, now: datet
     return request
 
 
-def open_request(credential: Credential, actor: User, now: datetime) -> RevealRequest | None:
-    """The actor's request that waits or may be used."""
-    rows = RevealRequest.objects.filter(credential=credential, asked_by=actor, ends_at__gt=now)
+def _answer(request: RevealRequest, actor: User, *, is_approved: bool) -> str:
+    if not is_approved:
+        return _("%(who)s refuses.") % {"who": actor}
+    if request.kind == Kind.UNMARK:
+        return _("%(who)s agrees. It is an administrator login no longer.") % {"who": actor}
+    minutes = int(RevealRequest.WINDOW.total_seconds() // 60)
+    return _("%(who)s agrees. It can be shown once within %(minutes)s minutes.") % {"who": actor, "minutes": minutes}
+
+
+def open_request(
+    credential: Credential, actor: User, now: datetime, *, kind: RevealRequest.Kind = Kind.SHOW
+) -> RevealRequest | None:
+    """The actor's request of this kind that waits or may be used."""
+    rows = RevealRequest.objects.filter(credential=credential, asked_by=actor, kind=kind, ends_at__gt=now)
     return rows.filter(state__in=(State.WAITING, State.APPROVED)).first()
 
 

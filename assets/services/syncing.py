@@ -139,10 +139,10 @@ def _do_step(step: SyncStep, account: CloudAccount, client: Client, clock: Clock
 
 
 def _read_ram(step: SyncStep, account: CloudAccount, client: Client, clock: Clock) -> None:
-    seen, access, findings = ram_view.read(client, account)
+    seen = ram_view.read(client, account)
     with transaction.atomic():
-        new = ram_view.apply(account=account, seen=seen, access=access, key_findings=findings, now=clock())
-        SyncStep.objects.filter(pk=step.pk).update(state=State.DONE, found=len(seen), created=new)
+        new = ram_view.apply(account=account, seen=seen, now=clock())
+        SyncStep.objects.filter(pk=step.pk).update(state=State.DONE, found=len(seen.people), created=new)
 
 
 def _fail(step: SyncStep, error: AliyunError) -> None:

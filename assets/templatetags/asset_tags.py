@@ -14,6 +14,13 @@ from assets.models import Access, Asset, Check, CloudAccount, Credential, Creden
 
 register = template.Library()
 
+
+@register.filter
+def detail(value: object) -> str:
+    """What a cloud says of a resource, on one line."""
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
 _ICONS: Mapping[str, str] = {
     Kind.ECS: "server", Kind.RDS: "database", Kind.SLB: "arrows-split", Kind.REDIS: "bolt",
     Kind.MEMCACHE: "bolt", Kind.MONGODB: "leaf",
@@ -55,6 +62,8 @@ _ACTIONS = {
     "credential.check": gettext_lazy("checked"),
     "credential.retire": gettext_lazy("retired"),
     "credential.ask_reveal": gettext_lazy("asked to see the secret"),
+    "credential.ask_unmark": gettext_lazy("asked that it be an administrator login no longer"),
+    "credential.decide_unmark": gettext_lazy("decided whether it stays an administrator login"),
     "credential.decide_reveal": gettext_lazy("decided on showing the secret"),
     "secret.set": gettext_lazy("secret put into the vault"),
     "secret.use": gettext_lazy("secret used by the platform"),

@@ -15,9 +15,13 @@ from accounts.permissions import person_of, require
 from assets.forms import OwnerForm
 from assets.models import Asset, AssetQuerySet, Environment, Kind
 from assets.permissions import can_edit_assets, can_edit_owner
+from assets.relations import around
 from assets.services import exporting, inventory
+from assets.services.relations import ties_of
+from assets.words import tie_text
 
 FOUND = 8
+RELATED = 30
 SEARCH = (
     "name", "provider_id", "host", "private_ip", "public_ip", "url", "owner_name", "role_text", "product", "engine",
     "customer__name",
@@ -111,24 +115,16 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "now": timezone.now(),
         "may_edit": can_edit_assets(person),
         "may_own": can_edit_owner(person),
-        "on_host": _same_host(asset),
+        "related": _related(asset),
     }
     return render(request, "assets/asset.html", context)
 
 
-def _same_host(asset: Asset) -> list[Asset]:
-    """What else lives at this address: the middleware on a server, the server under a port."""
-    addresses = {text for text in (asset.host, asset.private_ip, asset.public_ip) if text}
-    if not addresses:
-        return []
-    at = Q(host__in=addresses) | Q(private_ip__in=_ips(addresses)) | Q(public_ip__in=_ips(addresses))
-    mine = Asset.objects.active().filter(customer_id=asset.customer_id)
-    return list(mine.filter(at).exclude(pk=asset.pk).order_by("kind", "name")[:20])
-
-
-def _ips(addresses: set[str]) -> list[str]:
-    """PostgreSQL compares addresses with addresses only."""
-    return [text for text in addresses if text.replace(".", "").isdigit() or ":" in text]
+def _related(asset: Asset) -> list[tuple[Asset, str]]:
+    """What stands or falls with it: its host, what runs there, its balancer, its replicas; and how."""
+    ties = around([asset.pk], ties_of(asset.customer_id))
+    rows = Asset.objects.active().filter(pk__in=ties).order_by("kind", "name")[:RELATED]
+    return [(other, tie_text(ties[other.pk][1])) for other in rows]
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

@@ -1,4 +1,4 @@
-"""RAM of one cloud account: its users with rights, keys and second factors, and what speaks against them."""
+"""RAM of one cloud account: its users and groups with rights, keys and second factors, and what speaks against them."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -34,16 +34,19 @@ def index(request: HttpRequest, pk: int) -> HttpResponse:
         exports=True,
     )
     findings = list(account.ram_findings.filter(RamFinding.OPEN))
+    against = [one for one in findings if one.flaw not in RamFinding.OF_GROUPS]
     if tables.wants_csv(request):
-        return tables.export_csv(page.all(), _columns(findings), f"ram-{account.account_uid}")
+        return tables.export_csv(page.all(), _columns(against), f"ram-{account.account_uid}")
     by_user: dict[str, list[RamFinding]] = {}
-    for finding in findings:
+    for finding in against:
         by_user.setdefault(finding.user, []).append(finding)
     context = {
         "account": account,
         "page": page,
         "rows": [(user, by_user.get(user.name, []), [_Key.read(key) for key in user.keys]) for user in page.rows],
         "findings": findings,
+        "groups": account.ram_groups.all(),
+        "bad_groups": {one.user for one in findings if one.flaw in RamFinding.OF_GROUPS},
         "now": timezone.now(),
     }
     return render(request, "assets/ram.html", context)

@@ -16,7 +16,7 @@ from assets.credential_forms import ReasonForm
 from assets.models import RevealRequest
 from assets.permissions import can_decide_reveal, can_reveal
 from assets.services import revealing
-from assets.views.credentials import find
+from assets.views.credentials import find, find_to_manage
 
 SECONDS_SHOWN = 30
 
@@ -51,6 +51,30 @@ def reveal(request: HttpRequest, pk: int) -> HttpResponse:
     return render(request, "assets/reveal.html", context)
 
 
+@require_http_methods(["GET", "HEAD", "POST"])
+def unmark(request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask that it be an administrator's login no longer."""
+    credential = find_to_manage(request, pk)
+    form = ReasonForm(request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        reason = form.cleaned_data["reason"]
+        try:
+            asked = revealing.ask_to_unmark(
+                credential=credential, reason=reason, actor=person_of(request), now=timezone.now()
+            )
+        except DomainError as problem:
+            form.add_error(None, problem.message)
+        else:
+            messages.success(request, _("Asked. You are told when a second person has answered."))
+            return redirect("assets:reveal_request", asked.pk)
+    context = {
+        "form": form,
+        "title": _("No longer an administrator login: %(name)s") % {"name": credential},
+        "back": f"/assets/credentials/{pk}/",
+    }
+    return render(request, "assets/credential_form.html", context, status=422 if form.errors else 200)
+
+
 @require_safe
 def request(request: HttpRequest, pk: int) -> HttpResponse:
     """One request, for whoever asked and for whoever may agree."""
@@ -62,6 +86,7 @@ def request(request: HttpRequest, pk: int) -> HttpResponse:
         "is_open": asked.is_open(now),
         "may_decide": may_decide and asked.state == RevealRequest.State.WAITING and asked.is_open(now),
         "is_mine": asked.asked_by_id == person.pk,
+        "shows": asked.kind == RevealRequest.Kind.SHOW,
     }
     return render(request, "assets/reveal_request.html", context)
 

@@ -24,9 +24,11 @@ from changes.models.change import (
 )
 from changes.models.duties import DutyFile, DutyKind, DutyOccurrence, DutyRhythm, RecurringDuty
 from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestRecord
+from changes.models.ideas import AutomationIdea
 from changes.models.restores import TemporaryExtension, TemporaryInstance
 from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
 from changes.models.scripts import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState, ScriptVersion
+from changes.models.targets import RequestTarget
 from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailReading, TrailVerdict
 from changes.models.transfers import OwnershipTransfer, TransferMethod, TransferStep, TransferTrigger
 from changes.models.windows import ChangeWindow
@@ -38,6 +40,7 @@ __all__ = [
     "ApprovalLevel",
     "ApprovalNeeds",
     "ApprovalVote",
+    "AutomationIdea",
     "BackupPolicy",
     "BackupRecord",
     "Change",
@@ -61,6 +64,7 @@ __all__ = [
     "OperationRun",
     "OwnershipTransfer",
     "RecurringDuty",
+    "RequestTarget",
     "RunLine",
     "RunState",
     "RunStep",

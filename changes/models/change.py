@@ -14,7 +14,7 @@ from django.utils.translation import pgettext_lazy
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from changes import gates, states
-from changes.catalogue import Operation, Risk, operations
+from changes.catalogue import Check, Operation, Risk, after_failure, operations
 from incidents.models import Attestation, Incident
 
 PORT_CLOSING = "port-closing"
@@ -137,7 +137,9 @@ class ChangeQuerySet(TenantQuerySet["Change"]):
 
     def for_lists(self) -> Self:
         """With all that a row shows, in a constant number of queries."""
-        return self.select_related("customer", "owner", "requester", "incident").prefetch_related("assets")
+        return self.select_related("customer", "owner", "requester", "incident", "verified_by").prefetch_related(
+            "assets"
+        )
 
 
 class Change(TenantModel):
@@ -220,6 +222,15 @@ class Change(TenantModel):
     finished_at = models.DateTimeField(_("finished at"), null=True, blank=True)
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     result = models.TextField(_("result"), blank=True)
+    failure = models.TextField(_("what went wrong"), blank=True)
+    verified_by = models.ForeignKey(
+        "accounts.User",
+        on_delete=models.PROTECT,
+        related_name="+",
+        null=True,
+        blank=True,
+        verbose_name=_("that it is as before, verified by"),
+    )
     signed_off_by = models.ForeignKey(
         "accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True
     )
@@ -276,6 +287,24 @@ class Change(TenantModel):
     def catalogue_entry(self) -> Operation | None:
         """None: the operation is in the catalogue no more."""
         return operations().get(self.operation)
+
+    @property
+    def checklist(self) -> tuple[Check, ...]:
+        """The operation's own."""
+        entry = self.catalogue_entry
+        return () if entry is None else entry.checklist
+
+    @property
+    def every_point(self) -> tuple[Check, ...]:
+        """Its own and, once it has failed, what follows on that."""
+        return (*self.checklist, *(after_failure() if self.stage in states.FAILING else ()))
+
+    @property
+    def points(self) -> tuple[Check, ...]:
+        """What is looked at where it stands: the operation's own, or what every failure is followed by."""
+        if self.stage in states.FAILING:
+            return after_failure()
+        return () if self.is_pending else self.checklist
 
     @property
     def authors(self) -> frozenset[int]:

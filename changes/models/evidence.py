@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.db import models
 from django.db.models import Q
@@ -68,7 +68,7 @@ class BackupRecord(TenantModel):
 
 
 class CheckRecord(TenantModel):
-    """A point of the checklist that somebody looked at."""
+    """A point of the checklist that somebody looked at, with what shows it. The newest of a point counts."""
 
     APPEND_ONLY: ClassVar[bool] = True
 
@@ -77,10 +77,10 @@ class CheckRecord(TenantModel):
     at = models.DateTimeField()
     by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     words = models.CharField(_("remark"), max_length=500, blank=True)
+    evidence: Any = models.JSONField(_("evidence"), default=dict, blank=True)
 
     class Meta:
         ordering = ("at", "pk")
-        constraints = (models.UniqueConstraint(fields=("change", "code"), name="change_check_once"),)
 
     def __str__(self) -> str:
         return f"{self.change_id} {self.code}"

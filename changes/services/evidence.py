@@ -1,9 +1,11 @@
-"""What proves a gate: a test on something that is not production, a backup, the customer's procedure, a checklist."""
+"""What proves a gate or the work: tests, backups, the customer's procedure, checklists with their evidence."""
 
 from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import uuid4
@@ -16,17 +18,20 @@ from django.utils.translation import gettext as _
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset
+from changes.catalogue import SNAPSHOT_ID, Check, Type
 from changes.models import BackupRecord, Change, ChangeFile, CheckRecord, TestRecord
 from changes.permissions import side_of
 from changes.services import following, restores
 from changes.services.facts import NOT_PRODUCTION
-from changes.services.marks import Kind, allowed, finish, hold, required
-from changes.states import Side, Verb
+from changes.services.marks import Kind, allowed, finish, hold, required, write
+from changes.states import FAILING, Side, Verb
+from changes.words import said
+from incidents import uploads
 from incidents.services.storing import judge_file
 
 SHA256: Final = re.compile(r"[0-9a-f]{64}")
 REFERENCES: Final = {
-    BackupRecord.Method.SNAPSHOT: re.compile(r"s-[a-z0-9]{6,40}"),
+    BackupRecord.Method.SNAPSHOT: SNAPSHOT_ID,
     BackupRecord.Method.DATABASE: re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{3,100}"),
     BackupRecord.Method.FILE: re.compile(r"(/|[A-Za-z]:\\|oss://|file:).{1,400}"),
 }
@@ -117,52 +122,142 @@ def attach(*, change: Change, file: UploadedFile[Any], purpose: str, actor: User
     kind = ChangeFile.Purpose(purpose)
     if side_of(actor) is Side.CUSTOMER and kind is ChangeFile.Purpose.PLAN:
         raise DomainError(_("The plan is the service provider's."), code="not_yours")
-    verdict = judge_file(file)
-    digest = hashlib.sha256()
-    for chunk in file.chunks():
-        digest.update(chunk)
-    file.seek(0)
-    stored = default_storage.save(f"changes/{change.customer_id}/{uuid4().hex}", file)
-    try:
-        kept = ChangeFile.objects.create(
-            customer_id=change.customer_id,
-            change=change,
-            purpose=kind,
-            name=verdict.name,
-            content_type=verdict.content_type,
-            size=file.size or 0,
-            sha256=digest.hexdigest(),
-            stored_name=stored,
-            at=now,
-            by=actor,
-        )
-        data = {"name": kept.name, "purpose": kind.value, "sha256": kept.sha256}
-        finish(change, Kind.FILE, actor=actor, now=now, data=data)
+    with _stored(change, [file]) as [stored]:
+        kept = _keep(change, file, stored, kind, actor=actor, now=now)
+        finish(change, Kind.FILE, actor=actor, now=now, data=_said_of(kept))
         following.go_on(change, now=now)
-    except BaseException:  # whatever went wrong, no byte stays behind without its row
-        default_storage.delete(stored)
-        raise
     return kept
 
 
 @transaction.atomic
-def check(*, change: Change, code: str, words: str, actor: User, now: datetime) -> CheckRecord:
-    """A point of the checklist was looked at. Doing it twice changes nothing."""
+def check(
+    *,
+    change: Change,
+    code: str,
+    words: str,
+    actor: User,
+    now: datetime,
+    given: Mapping[str, object] | None = None,
+    files: Mapping[str, UploadedFile[Any]] | None = None,
+) -> CheckRecord:
+    """A point of the checklist was looked at: the operation's own, or, after a failure, of what follows on one.
+
+    `given`: the evidence by the name of its field, a file by the ID that it has here; `files`: those that come with it.
+    The same said twice changes nothing; something else is kept beside what was said before, and counts from then on.
+    """
     change = hold(change)
-    allowed(Verb.CHECK, change, actor)
-    entry = change.catalogue_entry
-    if entry is None or code not in {each.code for each in entry.checklist}:
+    allowed(Verb.CHECK_FAILURE if change.stage in FAILING else Verb.CHECK, change, actor)
+    point = next((one for one in change.points if one.code == code), None)
+    if point is None:
         raise DomainError(_("The checklist has no such point."), code="no_check")
-    known = CheckRecord.objects.filter(change=change, code=code).first()
-    if known is not None:
-        return known
     if code == restores.POINT:
         restores.must_be_recorded(change)
-    record = CheckRecord.objects.create(
-        customer_id=change.customer_id, change=change, code=code, at=now, by=actor, words=words.strip()[:500]
-    )
-    finish(change, Kind.CHECKED, actor=actor, now=now, body=record.words, data={"code": code})
+    files, words = files or {}, words.strip()[:500]
+    proof = _proof(change, point, given or {}, files)
+    known = checked(change).get(code)
+    if known is not None and not files and (known.evidence, known.words) == (proof, words):
+        return known
+    with _stored(change, files.values()) as stored:
+        for (name, file), place in zip(files.items(), stored, strict=True):
+            kept = _keep(change, file, place, ChangeFile.Purpose.EVIDENCE, actor=actor, now=now)
+            proof[name] = kept.pk
+            write(change, Kind.FILE, actor=actor, now=now, data=_said_of(kept))
+        record = CheckRecord.objects.create(
+            customer_id=change.customer_id, change=change, code=code, at=now, by=actor, words=words, evidence=proof
+        )
+        finish(change, Kind.CHECKED, actor=actor, now=now, body=words, data={"code": code, "evidence": proof})
     return record
+
+
+def checked(change: Change) -> dict[str, CheckRecord]:
+    """What counts of each point: the newest that was said of it."""
+    return {record.code: record for record in change.checks.all()}
+
+
+def must_be_checked(change: Change) -> None:
+    """Raises DomainError while a point has not been looked at, or its evidence is missing."""
+    known = checked(change)
+    left = [one for one in change.points if one.code not in known or one.lacks(known[one.code].evidence)]
+    if left:
+        raise DomainError(
+            _(
+                "%(count)d points of the checklist have not been looked at, or their evidence is missing. Nothing was "
+                "changed."
+            )
+            % {"count": len(left)},
+            code="checks_left",
+        )
+
+
+def _proof(
+    change: Change, point: Check, given: Mapping[str, object], files: Mapping[str, UploadedFile[Any]]
+) -> dict[str, object]:
+    """What is kept of the evidence that comes without a file."""
+    fields = {field.name: field for field in point.evidence}
+    papers = {name for name, field in fields.items() if field.type is Type.FILE}
+    proof = {name: value for name, value in given.items() if value not in (None, "")}
+    known = list(change.files.values_list("pk", flat=True))
+    has_papers = all(proof[name] in known for name in papers & set(proof))
+    if not (set(proof) <= set(fields) and set(files) <= papers and has_papers):
+        raise DomainError(_("This is no evidence that the point asks for. Nothing was saved."), code="no_evidence")
+    if lacking := point.lacks({**proof, **files}):
+        raise DomainError(
+            _("Please give the evidence: %(names)s. Nothing was saved.")
+            % {"names": ", ".join(said(field.words) for field in lacking)},
+            code="evidence_missing",
+        )
+    return proof
+
+
+def _keep(
+    change: Change,
+    file: UploadedFile[Any],
+    stored: tuple[str, uploads.Verdict, str],
+    purpose: ChangeFile.Purpose,
+    *,
+    actor: User,
+    now: datetime,
+) -> ChangeFile:
+    place, verdict, digest = stored
+    return ChangeFile.objects.create(
+        customer_id=change.customer_id,
+        change=change,
+        purpose=purpose,
+        name=verdict.name,
+        content_type=verdict.content_type,
+        size=file.size or 0,
+        sha256=digest,
+        stored_name=place,
+        at=now,
+        by=actor,
+    )
+
+
+@contextmanager
+def _stored(change: Change, files: Iterable[UploadedFile[Any]]) -> Iterator[list[tuple[str, uploads.Verdict, str]]]:
+    """The files in their places: each with its name there, what it is, and its SHA-256.
+
+    Whatever goes wrong inside, no byte stays behind without its row.
+    """
+    places: list[tuple[str, uploads.Verdict, str]] = []
+    try:
+        for file in files:
+            verdict = judge_file(file)
+            digest = hashlib.sha256()
+            for chunk in file.chunks():
+                digest.update(chunk)
+            file.seek(0)
+            place = default_storage.save(f"changes/{change.customer_id}/{uuid4().hex}", file)
+            places.append((place, verdict, digest.hexdigest()))
+        yield places
+    except BaseException:
+        for place, _verdict, _digest in places:
+            default_storage.delete(place)
+        raise
+
+
+def _said_of(kept: ChangeFile) -> dict[str, object]:
+    return {"name": kept.name, "purpose": kept.purpose, "sha256": kept.sha256}
 
 
 def _complaint(method: BackupRecord.Method) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -16,9 +17,10 @@ from accounts.permissions import is_customer_pm
 from changes import gates, messages, states
 from changes.models import Change, ChangeGate, ChangeKind, ChangeState
 from changes.permissions import may_ever, may_overrule
-from changes.services import facts, following, runs
+from changes.services import evidence, facts, following, runs
 from changes.services.marks import Kind, allowed, finish, hold, required
 from changes.states import Verb
+from incidents.duty import eligible_assignees
 from incidents.services import requests
 
 EMERGENCY_WINDOW: Final = timedelta(hours=2)
@@ -60,14 +62,7 @@ def finish_work(*, change: Change, result: str, actor: User, now: datetime) -> C
     change = hold(change)
     transition = allowed(Verb.FINISH, change, actor)
     runs.must_have_ended(change)
-    entry = change.catalogue_entry
-    wanted = {check.code for check in entry.checklist} if entry is not None else set()
-    left = wanted - set(change.checks.values_list("code", flat=True))
-    if left:
-        raise DomainError(
-            _("%(count)d points of the checklist have not been looked at. Nothing was changed.") % {"count": len(left)},
-            code="checks_left",
-        )
+    evidence.must_be_checked(change)
     change.state = ChangeState(transition.target or change.state)
     change.result = required(result, _("Please write what was done and how it was verified."))
     change.finished_at = now
@@ -84,7 +79,7 @@ def fail(*, change: Change, reason: str, actor: User, now: datetime) -> Change:
     transition = allowed(Verb.FAIL, change, actor)
     change.state = ChangeState(transition.target or change.state)
     change.finished_at = change.finished_at or now
-    reason = required(reason, _("Please write what went wrong."))
+    change.failure = reason = required(reason, _("Please write what went wrong."))
     finish(change, Kind.FAILED, actor=actor, now=now, body=reason)
     following.review_later(change, now=now)
     messages.failed(change, actor, reason, now=now)
@@ -92,19 +87,30 @@ def fail(*, change: Change, reason: str, actor: User, now: datetime) -> Change:
 
 
 @transaction.atomic
-def roll_back(*, change: Change, result: str, actor: User, now: datetime) -> Change:
-    """It is as it was before, and somebody has looked."""
+def roll_back(*, change: Change, result: str, verified_by: User, actor: User, now: datetime) -> Change:
+    """It is as before: all that follows on a failure was looked at, and somebody of either side has verified it."""
     change = hold(change)
     transition = allowed(Verb.ROLL_BACK, change, actor)
     runs.must_have_ended(change)
+    evidence.must_be_checked(change)
+    if not verifiers(change).filter(pk=verified_by.pk).exists():
+        raise DomainError(_("Only one of ours or of the customer's people verifies it."), code="not_theirs")
+    change.verified_by = verified_by
     change.state = ChangeState(transition.target or change.state)
     change.result = required(result, _("Please write how it was undone and how you saw that it is as before."))
     change.ended_at = now
-    finish(change, Kind.ROLLED_BACK, actor=actor, now=now, body=change.result)
+    finish(change, Kind.ROLLED_BACK, actor=actor, now=now, body=change.result, data={"verified": verified_by.name})
     following.stop(change, now=now)
     following.review_later(change, now=now)
     messages.rolled_back(change, actor, now=now)
     return change
+
+
+def verifiers(change: Change) -> QuerySet[User]:
+    """Who can say that something is as before: whoever works for the customer, and its own people."""
+    theirs = User.objects.filter(customer=change.customer_id, is_active=True)
+    ours = eligible_assignees(change.customer_id).values("pk")
+    return User.objects.filter(Q(pk__in=ours) | Q(pk__in=theirs.values("pk"))).order_by("-role", "name")
 
 
 @transaction.atomic
@@ -131,7 +137,7 @@ def object_to(*, change: Change, words: str, actor: User, now: datetime) -> Chan
     transition = allowed(Verb.OBJECT, change, actor)
     _may_sign_off(change, actor)
     change.state = ChangeState(transition.target or change.state)
-    words = required(words, _("Please write what is not right."))
+    change.failure = words = required(words, _("Please write what is not right."))
     finish(change, Kind.OBJECTED, actor=actor, now=now, body=words)
     following.review_later(change, now=now)
     messages.failed(change, actor, words, now=now)

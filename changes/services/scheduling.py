@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -12,7 +12,9 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from accounts.models import User
-from assets.services.hosting import hosts_of
+from assets.models import Asset
+from assets.relations import Tie, around
+from assets.services.relations import ties_of
 from changes.models import Change, ChangeState
 from changes.permissions import may_overrule
 from changes.services import following, windows
@@ -79,31 +81,44 @@ def is_outside_maintenance(change: Change) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Neighbour:
+    """An asset of another change that has to do with one of this change's."""
+
+    own: Asset
+    other: Asset
+    tie: Tie
+
+
+@dataclass(frozen=True, slots=True)
 class Conflict:
-    """Another change in the same window. `asset_ids`: what both touch; empty: neighbours on one host."""
+    """Another change in the same window: what both touch, and what stands or falls with what this one touches."""
 
     change: Change
-    asset_ids: tuple[int, ...]
+    shared: tuple[Asset, ...]
+    neighbours: tuple[Neighbour, ...]
 
 
 def conflicts(change: Change) -> list[Conflict]:
-    """Other open changes whose window overlaps and that touch the same assets, or what runs on the same host."""
+    """Other open changes whose window overlaps, and that touch the same assets or their neighbours in the inventory."""
     if change.starts_at is None or change.ends_at is None:
         return []
-    own = set(change.touched.values_list("asset_id", flat=True))
-    near = _neighbourhood(change.customer_id, own)
+    own = {asset.pk: asset for asset in change.assets.all()}
+    if not own:
+        return []
+    near = around(own, ties_of(change.customer_id))
     others = Change.objects.within(change.starts_at, change.ends_at).filter(
         customer=change.customer_id, state__in=sorted(OPEN)
     )
-    others = others.exclude(pk=change.pk).touching(near).prefetch_related("assets").order_by("starts_at", "pk")
-    return [
-        Conflict(other, tuple(sorted(own & {asset.pk for asset in other.assets.all()}))) for other in others.distinct()
-    ]
+    others = others.exclude(pk=change.pk).touching([*own, *near]).prefetch_related("assets").order_by("starts_at", "pk")
+    return [_conflict(other, own, near) for other in others.distinct()]
 
 
-def _neighbourhood(customer_id: int, assets: Iterable[int]) -> set[int]:
-    """These assets, the hosts that they run on, and all that runs on those."""
-    host_of = hosts_of(customer_id)
-    own = set(assets)
-    roots = own | {host_of[asset] for asset in own if asset in host_of}
-    return roots | {asset for asset, host in host_of.items() if host in roots}
+def _conflict(other: Change, own: Mapping[int, Asset], near: Mapping[int, tuple[int, Tie]]) -> Conflict:
+    theirs = sorted(other.assets.all(), key=lambda asset: asset.name)
+    return Conflict(
+        change=other,
+        shared=tuple(asset for asset in theirs if asset.pk in own),
+        neighbours=tuple(
+            Neighbour(own[near[asset.pk][0]], asset, near[asset.pk][1]) for asset in theirs if asset.pk in near
+        ),
+    )

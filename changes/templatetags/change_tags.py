@@ -8,12 +8,15 @@ from django.utils.html import format_html_join
 from django.utils.translation import gettext
 
 from accounts.windows import Once
+from assets import words as asset_words
 from assets.models import AccountPurpose
+from assets.relations import Tie
 from changes.backup_words import days_text, difference_text
 from changes.catalogue import Operation, Risk, Type, Words, operations
 from changes.forms import WEEKDAYS
 from changes.matching import Verdict
 from changes.models import (
+    AutomationIdea,
     BackupPolicy,
     Change,
     ChangeRisk,
@@ -119,6 +122,12 @@ TRANSFER_TONES = {
     OwnershipTransfer.State.CANCELLED: "secondary",
 }
 
+IDEA_TONES = {
+    AutomationIdea.State.PROPOSED: "blue",
+    AutomationIdea.State.ACCEPTED: "green",
+    AutomationIdea.State.REJECTED: "secondary",
+}
+
 BACKUP_TONES = {
     BackupPolicy.State.UNCHECKED: "secondary",
     BackupPolicy.State.AS_AGREED: "green",
@@ -126,6 +135,17 @@ BACKUP_TONES = {
     BackupPolicy.State.UNKNOWN: "orange",
     BackupPolicy.State.BY_HAND: "blue",
 }
+
+
+@register.filter
+def idea_tone(state: str) -> str:
+    return IDEA_TONES[AutomationIdea.State(state)]
+
+
+@register.filter
+def tie_text(tie: Tie) -> str:
+    """What one asset is to another."""
+    return asset_words.tie_text(tie)
 
 
 @register.filter

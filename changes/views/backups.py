@@ -21,7 +21,7 @@ from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset, Kind
 from changes.backup_words import days_text, difference_text
 from changes.forms import WEEKDAYS
-from changes.models import BackupPolicy
+from changes.models import BackupPolicy, BackupRecord
 from changes.services import backup_policies
 
 SORT: dict[str, tables.SortBy] = {
@@ -30,6 +30,7 @@ SORT: dict[str, tables.SortBy] = {
     "state": ("backup_policy__state", "name"),
 }
 MISSING = "missing"
+OF_ASSET = 8
 
 
 class PolicyForm(forms.Form):
@@ -64,6 +65,21 @@ def index(request: HttpRequest) -> HttpResponse:
         return _export(page)
     context = {"page": page, "shows_customer": is_provider(person), "may_record": is_provider(person)}
     return render(request, "changes/backups.html", context)
+
+
+@require_safe
+def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """What was agreed for one asset, whether the cloud does so, and the backups taken for its changes (R24)."""
+    asset = get_object_or_404(Asset.objects.select_related("backup_policy"), pk=asset_id)
+    taken = BackupRecord.objects.filter(asset=asset).select_related("change", "by").order_by("-taken_at", "-pk")
+    context = {
+        "asset": asset,
+        "policy": getattr(asset, "backup_policy", None),
+        "has_policies": asset.kind in backup_policies.KINDS,
+        "may_record": is_provider(person_of(request)) and asset.retired_at is None,
+        "backups": taken[:OF_ASSET],
+    }
+    return render(request, "changes/_backups_for_asset.html", context)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

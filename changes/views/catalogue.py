@@ -12,24 +12,15 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts.models import Customer, User
 from accounts.permissions import can_write, person_of, require
 from assets.models import Asset
-from changes.catalogue import Operation, Risk, operations, route
+from changes.catalogue import Operation, operations, route
 from changes.operation_forms import OperationForm
-from changes.services import offers
+from changes.services import offers, targets
 from changes.words import said
 from incidents.forms_requests import RequestForm
-from incidents.models import Incident, ServiceRequest
-from incidents.services import requests
-from incidents.services.requests import Wanted
+from incidents.models import Incident
 from incidents.views.incident import asked_customer, picker
 
 MOST_DIGITS = 19
-RISKS = {
-    Risk.NONE: ServiceRequest.Risk.LOW,
-    Risk.LOW: ServiceRequest.Risk.LOW,
-    Risk.MEDIUM: ServiceRequest.Risk.NORMAL,
-    Risk.HIGH: ServiceRequest.Risk.NORMAL,
-    Risk.DANGEROUS: ServiceRequest.Risk.DANGEROUS,
-}
 
 
 @require_safe
@@ -100,20 +91,14 @@ def _raise(
     customer: Customer, operation: Operation, form: RequestForm, questions: OperationForm, person: User
 ) -> Incident:
     given = form.cleaned_data
-    wanted = Wanted(
-        operation=operation.code,
-        fields=questions.values(),
-        wished_at=given["wished_at"],
-        risk=RISKS[operation.risk],
-        billing=operation.billing,
-        owes_change=operation.changes_something,
-    )
-    return requests.raise_request(
+    return targets.ask(
         customer=customer,
+        operation=operation,
+        fields=questions.values(),
         title=given["title"],
         description=given["description"],
         assets=given["assets"],
-        wanted=wanted,
+        wished_at=given["wished_at"],
         files=given["attachments"],
         actor=person,
         now=timezone.now(),

@@ -19,7 +19,7 @@ from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset
 from changes import faces, states
-from changes.catalogue import Risk, operations
+from changes.catalogue import Risk, after_failure, operations
 from changes.forms import ContentForm, OriginForm
 from changes.models import (
     REVIEW_DUE,
@@ -30,12 +30,14 @@ from changes.models import (
     ChangeKind,
     ChangeRisk,
     ChangeState,
+    RequestTarget,
     TrailEvent,
 )
 from changes.operation_forms import OperationForm
-from changes.permissions import side_of
+from changes.permissions import may, side_of
 from changes.services import approving, drafting, scheduling
 from changes.services.drafting import Content
+from changes.states import Verb
 from changes.timeline import sentence
 from changes.views.catalogue import find
 from incidents.models import Incident, IncidentKind, ServiceRequest
@@ -59,7 +61,7 @@ def index(request: HttpRequest) -> HttpResponse:
     person = person_of(request)
     page = tables.page(
         request,
-        Change.objects.for_lists(),
+        Change.objects.for_lists().prefetch_related(*(("checks__by", "files") if tables.wants_csv(request) else ())),
         sort=SORT,
         default="-created",
         search=("title", "reason", "assets__name", "customer__name"),
@@ -90,7 +92,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_decide": change.pk in {one.pk for one in approving.waiting_for(person, now=now)},
         "conflicts": scheduling.conflicts(change) if change.stage in states.OPEN else [],
         "is_outside": change.stage in states.OPEN and scheduling.is_outside_maintenance(change),
-        "checks": {check.code: check for check in change.checks.select_related("by")},
+        "may_check": may(person, Verb.CHECK, change),
+        "may_check_failure": may(person, Verb.CHECK_FAILURE, change),
+        "checklist": [] if change.is_pending else faces.shown_points(change, change.checklist),
+        "after_failure": faces.shown_points(change, after_failure()) if change.stage in states.FAILING else [],
         "entries": [(entry, sentence(entry)) for entry in _newest_first(change)],
         "files": change.files.select_related("by"),
         "tests": change.tests.select_related("asset", "by"),
@@ -191,6 +196,7 @@ def for_request(request: HttpRequest, incident_id: int) -> HttpResponse:
         "operation": operations().get(asked.operation),
         "code": asked.operation,
         "details": faces.details(asked.operation, asked.fields),
+        "target": RequestTarget.objects.for_lists().filter(incident=incident_id).first(),
     }
     return render(request, "changes/_for_request.html", context)
 
@@ -220,7 +226,7 @@ def get_change(pk: int) -> Change:
     """404 for what is not there or not in reach."""
     rows = Change.objects.select_related(
         "customer", "incident", "template", "requester", "owner", "customer_owner", "confirmation__answer",
-        "freeze_overruled_by", "signed_off_by", "reviewed_by",
+        "freeze_overruled_by", "signed_off_by", "reviewed_by", "verified_by",
     ).prefetch_related("assets")  # fmt: skip
     return get_object_or_404(rows, pk=pk)
 
@@ -316,6 +322,9 @@ def _export(page: tables.Page[Change]) -> HttpResponse:
         _("Window ends"): lambda row: row.ends_at,
         _("Begun at"): lambda row: row.begun_at,
         _("Ended at"): lambda row: row.ended_at,
+        _("What went wrong"): lambda row: row.failure,
         _("Result"): lambda row: row.result,
+        _("Verified by"): lambda row: row.verified_by,
+        _("Evidence"): faces.evidence_text,
     }
     return tables.export_csv(page.all(), columns, "changes")

@@ -9,11 +9,12 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import pgettext_lazy
 from django.views.decorators.http import require_http_methods
 
 from accounts import pressing
+from accounts.errors import DomainError
 from accounts.fragments import is_fragment
 from accounts.models import User
 from accounts.permissions import person_of
@@ -25,16 +26,19 @@ from changes.forms import (
     ReasonForm,
     ResultForm,
     RiskForm,
+    RollBackForm,
     ScheduleForm,
     TakeForm,
     TestForm,
     WordsForm,
 )
 from changes.models import Change
+from changes.operation_forms import EvidenceForm
 from changes.permissions import may_ever
 from changes.services import approving, confirming, drafting, evidence, executing, scheduling
 from changes.states import Verb
 from changes.views.pages import answer, get_change
+from changes.words import said as in_words
 
 Press = pressing.Press[Verb, Change]
 SCHEDULE = pgettext_lazy("change", "Schedule")
@@ -124,10 +128,8 @@ PRESSES: dict[str, Press] = {
     ),
     "roll_back": Press(
         Verb.ROLL_BACK, _("Rolled back"), _("Rolled back"), _("It is as before."),
-        lambda data, _change: ResultForm(data),
-        lambda change, said, actor, now: executing.roll_back(
-            change=change, result=said["result"], actor=actor, now=now
-        ),
+        lambda data, change: RollBackForm(data, change=change),
+        lambda change, said, actor, now: executing.roll_back(change=change, actor=actor, now=now, **said),
     ),
     "sign_off": Press(
         Verb.SIGN_OFF, _("Sign off"), _("It works: sign off"), _("Signed off. Thank you."),
@@ -174,11 +176,31 @@ def press(request: HttpRequest, pk: int, name: str) -> HttpResponse:
     return render(request, template, context, status=422 if form.errors else 200)
 
 
-@require_http_methods(["POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def check(request: HttpRequest, pk: int, code: str) -> HttpResponse:
-    """Tick one point of the checklist."""
+    """One point of the checklist: what shows that it was looked at."""
     change, person = get_change(pk), person_of(request)
     if not may_ever(person, Verb.CHECK):
         raise PermissionDenied
-    evidence.check(change=change, code=code, words="", actor=person, now=timezone.now())
-    return answer(request, change, "")
+    point = next((one for one in change.points if one.code == code), None)
+    if point is None:
+        raise DomainError(gettext("The checklist has no such point."), code="no_check")
+    known = evidence.checked(change).get(code)
+    initial = {} if known is None else {**known.evidence, "words": known.words}
+    posted = (request.POST, request.FILES) if request.method == "POST" else ()
+    form = EvidenceForm(*posted, point=point, held=initial)
+    if posted and form.is_valid():
+        evidence.check(
+            change=change,
+            code=code,
+            words=form.cleaned_data["words"],
+            given=form.given(),
+            files=form.uploaded(),
+            actor=person,
+            now=timezone.now(),
+        )
+        return answer(request, change, "")
+    shown = {"title": in_words(point.words), "button": _("Looked at")}
+    context = {"change": change, "form": form, "press": shown}
+    template = "changes/_press.html" if is_fragment(request) else "changes/press.html"
+    return render(request, template, context, status=422 if form.errors else 200)

@@ -18,8 +18,9 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_provider, person_of, require
+from assets.models import Asset
 from changes.catalogue import operations
-from changes.models import Change, ChangeState, TemporaryInstance
+from changes.models import Change, ChangeState, DutyOccurrence, TemporaryInstance
 from changes.services import restores
 from changes.views.pages import get_change
 from changes.words import said
@@ -31,6 +32,7 @@ SORT: dict[str, tables.SortBy] = {
     "expires": "temporary_instances__expires_at",
 }
 STANDING = "standing"
+OF_ASSET = 8
 
 
 class InstanceForm(forms.Form):
@@ -58,6 +60,19 @@ class ExtensionForm(forms.Form):
 
 class GoneForm(forms.Form):
     words = forms.CharField(label=gettext_lazy("How you saw that it is gone"), max_length=300)
+
+
+@require_safe
+def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """The restores of one asset with what they brought up, and the drills that proved its backups (R24)."""
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    rows = Change.objects.touching([asset.pk]).filter(operation__in=restores.KINDS).for_lists()
+    drills = DutyOccurrence.objects.filter(change__touched__asset=asset).exclude(result="").for_lists()
+    context = {
+        "changes": rows.prefetch_related("temporary_instances").order_by("-created_at", "-pk")[:OF_ASSET],
+        "drills": drills.order_by("-done_at", "-pk")[:OF_ASSET],
+    }
+    return render(request, "changes/_restores_for_asset.html", context)
 
 
 @require_safe

@@ -23,6 +23,7 @@ from accounts import tables
 from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of
+from assets.models import Asset
 from changes.models import HostState, ScriptHost, ScriptRun, ScriptRunState
 from changes.permissions import may_ever
 from changes.script_forms import JudgementForm, PaceForm
@@ -34,6 +35,7 @@ from changes.words import said
 
 SHOWN: Final = 4000
 """Of what a host said so many characters, the last ones, stand on the page."""
+OF_ASSET: Final = 8
 OUTPUTS: Final = ("stdout", "stderr")
 PLAIN: Final = "text/plain; charset=utf-8"
 SORT: dict[str, tables.SortBy] = {
@@ -54,6 +56,15 @@ PRESSES: Final[Mapping[str, tuple[Press, str | Promise]]] = {
     "go-on": (script_runs.go_on, gettext_lazy("It goes on.")),
     "stop": (script_runs.stop, gettext_lazy("No further host is begun.")),
 }
+
+
+@require_safe
+def for_asset(request: HttpRequest, asset_id: int) -> HttpResponse:
+    """The scripts that ran on one host (R24)."""
+    asset = get_object_or_404(Asset.objects, pk=asset_id)
+    rows = ScriptHost.objects.filter(asset=asset).select_related("run__version", "run__change")
+    found = rows.defer("stdout", "stderr", "run__version__body").order_by("-run__planned_at", "-pk")[:OF_ASSET]
+    return render(request, "changes/_script_runs_for_asset.html", {"hosts": found})
 
 
 @require_safe

@@ -18,7 +18,7 @@ from accounts.models import Customer, User
 from assets.models import Asset
 from changes.catalogue import Operation, Risk, operations
 from changes.models import Change
-from changes.services import drafting
+from changes.services import drafting, targets
 from costs import settling
 from costs.models import ProposalKind, ProposalState, SavingProposal
 from costs.money import cents
@@ -195,6 +195,7 @@ def _request(proposal: SavingProposal, operation: Operation, actor: User, now: d
             owes_change=True,
         ),
     )
+    targets.freeze(incident=incident, operation=operation)
     incident = acknowledge(incident=incident, actor=actor, now=now)
     return requests.accept(incident=incident, words=proposal.number, actor=actor, now=now)
 

@@ -119,7 +119,10 @@ def filled(amounts: Mapping[date, float], days: Iterable[date]) -> dict[date, fl
 
 @dataclass(frozen=True, slots=True)
 class ProductRow:
-    """A product in a month. `before` is the whole month before; `ahead` None where too little is known."""
+    """A product in a month. `before` is the whole month before; `ahead` None where too little is known.
+
+    `trend`: what it cost in the last months, the asked one last; None where no day of a month was read.
+    """
 
     code: str
     name: str
@@ -128,6 +131,7 @@ class ProductRow:
     before: Decimal
     resources: int
     ahead: Forecast | None
+    trend: tuple[Decimal | None, ...] = ()
 
     @property
     def change(self) -> float | None:
@@ -153,6 +157,7 @@ class MonthView:
     missing: tuple[date, ...]
     provisional: tuple[date, ...]
     is_over: bool
+    trend: tuple[MonthSum, ...] = ()
 
     @property
     def change(self) -> float | None:
@@ -173,8 +178,10 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
     usage = usage_by_product(customer.pk, first - HISTORY, end)
     now_sums, before_sums = _sums(customer.pk, first, end), _sums(customer.pk, earlier, first)
     days = settling.days_of(month)
+    trend = tuple(months(customer.pk, month))
     products = []
-    for code in sorted(now_sums.keys() | before_sums.keys(), key=lambda one: -_amount(now_sums, one)):
+    codes = now_sums.keys() | before_sums.keys()
+    for code in sorted(codes, key=lambda one: (-_amount(now_sums, one), -_amount(before_sums, one), one)):
         mine = now_sums.get(code, _Sums())
         history = filled(usage.get(code, {}), known.whole)
         fixed = float(mine.total - mine.usage)
@@ -187,6 +194,7 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
                 before=before_sums.get(code, _Sums()).total,
                 resources=mine.resources,
                 ahead=forecast(history, days, fixed=fixed) if history else None,
+                trend=tuple(one.of_product(code) for one in trend),
             )
         )
     whole = {day: math.fsum(by_day.get(day, 0.0) for by_day in usage.values()) for day in known.whole}
@@ -201,6 +209,7 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
         missing=known.missing(past),
         provisional=known.provisional(past),
         is_over=end <= today,
+        trend=trend,
     )
 
 
@@ -347,9 +356,16 @@ def daily(customer_id: int, days: Sequence[date], names: Mapping[str, str], othe
 
 @dataclass(frozen=True, slots=True)
 class MonthSum:
+    """`products`: what each product cost, by code."""
+
     month: Month
     amount: Decimal
     days_read: int
+    products: Mapping[str, Decimal]
+
+    def of_product(self, code: str) -> Decimal | None:
+        """None: no day of the month was read."""
+        return self.products.get(code, Decimal(0)) if self.days_read else None
 
 
 def months(customer_id: int, last: Month, count: int = TREND_MONTHS) -> list[MonthSum]:
@@ -357,8 +373,45 @@ def months(customer_id: int, last: Month, count: int = TREND_MONTHS) -> list[Mon
     wanted = [last.shifted(back) for back in range(1 - count, 1)]
     first, end = settling.first_day(wanted[0]), settling.ends(last)[1]
     read = ledger(customer_id, first, end).read
-    sums: dict[Month, Decimal] = defaultdict(Decimal)
+    sums: dict[Month, dict[str, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
     rows = BillLine.objects.filter(customer=customer_id).between(first, end).order_by()
-    for day, amount in rows.values_list("day").annotate(amount=Sum("amount")):
-        sums[Month.of(day)] += amount
-    return [MonthSum(month, sums[month], sum(Month.of(day) == month for day in read)) for month in wanted]
+    for day, code, amount in rows.values_list("day", "product_code").annotate(amount=Sum("amount")):
+        sums[Month.of(day)][code] += amount
+    return [
+        MonthSum(
+            month,
+            sum(sums[month].values(), Decimal(0)),
+            sum(Month.of(day) == month for day in read),
+            dict(sums[month]),
+        )
+        for month in wanted
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class MonthStack:
+    """One product over the last months as the chart stacks it; `ahead`: what the last month is still to cost."""
+
+    name: str
+    values: list[float | None]
+    ahead: float
+
+
+def monthly(view: MonthView, other: str) -> list[MonthStack]:
+    """The last months by product, the dearest first, and the rest as one.
+
+    The forecast of the whole is not the sum of those of its products: each follows its own weekdays.
+    """
+    ordered = sorted(view.products, key=lambda row: -math.fsum(float(one or 0) for one in row.trend))
+    shown, rest = ordered[:SHOWN_PRODUCTS], ordered[SHOWN_PRODUCTS:]
+
+    def stack(name: str, rows: Sequence[ProductRow]) -> MonthStack:
+        sums = [
+            None if one.days_read == 0 else round(math.fsum(float(row.trend[at] or 0) for row in rows), 2)
+            for at, one in enumerate(view.trend)
+        ]
+        ahead = math.fsum(max(0.0, row.ahead.amount - float(row.amount)) for row in rows if row.ahead)
+        return MonthStack(name, sums, 0.0 if view.is_over else round(ahead, 2))
+
+    stacks = [stack(row.name, [row]) for row in shown]
+    return [*stacks, stack(other, rest)] if rest else stacks

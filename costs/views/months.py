@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import partial
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
@@ -204,15 +205,14 @@ def _chart(customer: Customer, month: Month, view: figures.MonthView) -> dict[st
     days = settling.days_of(month)
     names = figures.product_names(customer.pk, *settling.ends(month))
     stacks = figures.daily(customer.pk, days, names, _("Other"))
-    sums = figures.months(customer.pk, month)
-    ahead = view.ahead.amount - float(view.total) if view.ahead and not view.is_over else 0
     return {
         "days": [str(day.day) for day in days],
         "stacks": [{"name": stack.name, "values": stack.values} for stack in stacks],
-        "months": [str(one.month) for one in sums],
-        "sums": [float(cents(one.amount)) if one.days_read else None for one in sums],
-        "ahead": [*(None for _one in sums[:-1]), round(max(0.0, ahead), 2)],
-        "words": {"sum": _("So far"), "ahead": _("Forecast")},
+        "months": [str(one.month) for one in view.trend],
+        "products": [
+            {"name": one.name, "values": one.values, "ahead": one.ahead} for one in figures.monthly(view, _("Other"))
+        ],
+        "words": {"ahead": _("Forecast")},
     }
 
 
@@ -237,9 +237,19 @@ def _export_products(customer: Customer, view: figures.MonthView) -> HttpRespons
         _("Of it by use, CNY"): lambda row: cents(row.usage),
         _("Month before, CNY"): lambda row: cents(row.before),
         _("Forecast, CNY"): lambda row: cents(row.ahead.amount) if row.ahead else "",
+        _("Forecast from, CNY"): lambda row: cents(row.ahead.low) if row.ahead else "",
+        _("Forecast to, CNY"): lambda row: cents(row.ahead.high) if row.ahead else "",
+        **{
+            _("%(month)s, CNY") % {"month": one.month}: partial(_trend_cell, at=at) for at, one in enumerate(view.trend)
+        },
         _("Days without a bill"): lambda _row: ", ".join(day.isoformat() for day in view.missing),
     }
     return tables.export_csv(view.products, columns, f"costs-{customer.code}-{view.month}")
+
+
+def _trend_cell(row: figures.ProductRow, *, at: int) -> object:
+    amount = row.trend[at]
+    return "" if amount is None else cents(amount)
 
 
 def _export_resources(

@@ -74,6 +74,15 @@ class CloudUid:
     uid: str
     alias: str
     users: list[RamUser] = field(default_factory=list)
+    empty_groups: dict[str, list[Policy]] = field(default_factory=dict)
+    """Groups that nobody is in."""
+
+    def groups(self) -> dict[str, list[Policy]]:
+        """All of them by name, as RAM lists them."""
+        known = dict(self.empty_groups)
+        for user in self.users:
+            known |= user.groups
+        return dict(sorted(known.items()))
 
     def disable_key(self, access_key_id: str) -> None:
         for user in self.users:

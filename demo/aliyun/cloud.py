@@ -493,6 +493,7 @@ def demo_cloud(clock: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Sim
     )
     jia.users.append(_user("rdmp-grouped", GROUPED, [], young))
     jia.users[-1].groups["readers"] = [READ_ONLY_ACCESS]
+    jia.empty_groups |= {"former-operations": [ADMINISTRATOR_ACCESS], "guests": []}
     jia.disable_key(REVOKED.access_key_id)
     yi = CloudUid(YI_UID, "yishan", [_user("rdmp-readonly", YI_READ_ONLY, [READ_ONLY_ACCESS], young)])
     small = Estate(now=now, salt="yi")

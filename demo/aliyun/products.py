@@ -46,11 +46,10 @@ def groups_for_user(call: Call) -> Json:
 
 
 def policies_for_group(call: Call) -> Json:
-    name = call.need("GroupName")
-    for user in call.uid.users:
-        if name in user.groups:
-            return _policy_rows(user.groups[name])
-    raise ApiError(404, "EntityNotExist.Group", "The group does not exist.")
+    name, groups = call.need("GroupName"), call.uid.groups()
+    if name not in groups:
+        raise ApiError(404, "EntityNotExist.Group", "The group does not exist.")
+    return _policy_rows(groups[name])
 
 
 def policy_version(call: Call) -> Json:
@@ -176,6 +175,20 @@ def slb_attribute(call: Call) -> Json:
             facts = {"EndTime": row["_EndTime"], "ListenerPorts": {"ListenerPort": row["_Ports"]}}
             return {**public(row), **facts, "BackendServers": {"BackendServer": acting_other.backends_of(call, wanted)}}
     raise ApiError(404, "InvalidLoadBalancerId.NotFound", "The specified LoadBalancerId does not exist.")
+
+
+def slb_server_groups(call: Call) -> Json:
+    groups = call.estate.work.server_groups.get(call.need("LoadBalancerId"), {})
+    return {"VServerGroups": {"VServerGroup": [{"VServerGroupId": name, "VServerGroupName": name} for name in groups]}}
+
+
+def slb_server_group(call: Call) -> Json:
+    wanted = call.need("VServerGroupId")
+    for groups in call.estate.work.server_groups.values():
+        if wanted in groups:
+            servers = [{"ServerId": name, "Port": 80, "Weight": 100, "Type": "ecs"} for name in groups[wanted]]
+            return {"VServerGroupId": wanted, "BackendServers": {"BackendServer": servers}}
+    raise ApiError(400, "VServerGroupProcessing", "The specified VServerGroup does not exist.")
 
 
 def redis_instances(call: Call) -> Json:
@@ -399,6 +412,8 @@ PRODUCTS = {
             {
                 "DescribeLoadBalancers": slb_balancers,
                 "DescribeLoadBalancerAttribute": slb_attribute,
+                "DescribeVServerGroups": slb_server_groups,
+                "DescribeVServerGroupAttribute": slb_server_group,
                 **acting_other.WRITES["Slb"],
             },
         ),

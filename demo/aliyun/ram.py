@@ -1,5 +1,6 @@
 """RAM of the simulated cloud beyond policies: listing users, second factors, and the life of AccessKeys."""
 
+import hashlib
 import secrets
 from collections.abc import Callable, Mapping
 
@@ -18,14 +19,50 @@ def user_of(call: Call) -> RamUser:
     return user
 
 
+def _page(call: Call, rows: Mapping[str, Json]) -> tuple[list[Json], Json]:
+    """A page of what is listed in the order of its names, and where the next one begins."""
+    size, marker = call.number("MaxItems", 100, top=1000), call.params.get("Marker", "")
+    rest = [name for name in sorted(rows) if name > marker]
+    more: Json = {"IsTruncated": True, "Marker": rest[size - 1]} if len(rest) > size else {"IsTruncated": False}
+    return [rows[name] for name in rest[:size]], more
+
+
 def list_users(call: Call) -> Json:
-    size = call.number("MaxItems", 100, top=1000)
-    people = sorted((user for user in call.uid.users if not user.is_root), key=lambda user: user.name)
-    marker = call.params.get("Marker", "")
-    rest = [user for user in people if user.name > marker] if marker else people
-    page = rest[:size]
-    more = {"IsTruncated": True, "Marker": page[-1].name} if len(rest) > size else {"IsTruncated": False}
-    return {"Users": {"User": [_row(user) for user in page]}, **more}
+    page, more = _page(call, {user.name: _row(user) for user in call.uid.users if not user.is_root})
+    return {"Users": {"User": page}, **more}
+
+
+def list_groups(call: Call) -> Json:
+    born = seconds(min(user.created_at for user in call.uid.users))
+    rows: dict[str, Json] = {
+        name: {
+            "GroupId": f"g-{hashlib.sha256(f'{call.uid.uid}/{name}'.encode()).hexdigest()[:16]}",
+            "GroupName": name,
+            "Comments": "",
+            "CreateDate": born,
+            "UpdateDate": born,
+        }
+        for name in call.uid.groups()
+    }
+    page, more = _page(call, rows)
+    return {"Groups": {"Group": page}, **more}
+
+
+def users_for_group(call: Call) -> Json:
+    name = call.need("GroupName")
+    if name not in call.uid.groups():
+        raise ApiError(404, "EntityNotExist.Group", f"The group does not exist : groupName={name} .")
+    members: dict[str, Json] = {
+        user.name: {
+            "UserName": user.name,
+            "DisplayName": user.display_name or user.name,
+            "JoinDate": seconds(user.created_at),
+        }
+        for user in call.uid.users
+        if name in user.groups
+    }
+    page, more = _page(call, members)
+    return {"Users": {"User": page}, **more}
 
 
 def _row(user: RamUser) -> Json:
@@ -99,6 +136,8 @@ def delete_login_profile(call: Call) -> Json:
 
 ACTIONS: Mapping[str, Callable[[Call], Json]] = {
     "ListUsers": list_users,
+    "ListGroups": list_groups,
+    "ListUsersForGroup": users_for_group,
     "GetUser": get_user,
     "GetLoginProfile": login_profile,
     "GetUserMFAInfo": mfa_info,

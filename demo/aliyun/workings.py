@@ -52,6 +52,8 @@ class Workings:
     images: list[Json] = field(default_factory=list)
     rules: dict[str, list[Json]] = field(default_factory=dict)
     backends: dict[str, list[Json]] = field(default_factory=dict)
+    server_groups: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    """By balancer its virtual server groups, each with its servers."""
     records: dict[str, list[Json]] = field(default_factory=dict)
     backups: list[Json] = field(default_factory=list)
     parameters: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 
 from django.db.models import Q, prefetch_related_objects
 from django.utils import translation
@@ -18,8 +17,9 @@ from django.utils.translation import gettext as _
 
 from accounts import bulk
 from accounts.models import Customer, Severity
-from assets.hosting import addresses_of
 from assets.models import Asset
+from assets.relations import behind
+from assets.services.relations import READ, thing_of
 from incidents import services as incidents
 from monitoring import wording
 from monitoring.extra_rules import CLOUD_NO_DATA, EXTRA_RULES
@@ -42,10 +42,6 @@ from monitoring.services import cloud
 from monitoring.services.levels import groups_of_assets
 from notify import live
 from timers import services as timers
-
-BACKENDS: Final = "backends"
-"""In the details of a load balancer: the instance ids behind it. A tag `slb` on a server with the balancer's id or name
-says the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,31 +245,9 @@ def _topology(bad: Sequence[Alert] = ()) -> Topology:
     """What runs where, for the customer in scope; empty when these causes are of the same thing as their symptoms."""
     if bad and all(alert.rule_id in WORSE.values() for alert in bad):
         return Topology()
-    rows = list(
-        Asset.objects.active().only(
-            "pk", "kind", "provider_id", "name", "private_ip", "public_ip", "host", "url", "cloud_account_id", "tags",
-            "details",
-        )
-    )  # fmt: skip
-    return Topology.of([_thing(row, _backends(row, rows)) for row in rows], cloud.unreadable())
-
-
-def _thing(asset: Asset, backends: frozenset[int]) -> Thing:
-    addresses = addresses_of(asset.private_ip, asset.public_ip, asset.host, asset.url)
-    return Thing(asset.pk, asset.kind, addresses, asset.cloud_account_id, backends)
-
-
-def _backends(asset: Asset, rows: Sequence[Asset]) -> frozenset[int]:
-    if asset.kind not in ("slb", "load_balancer"):
-        return frozenset()
-    named = asset.details.get(BACKENDS)
-    ids = {str(each) for each in named} if isinstance(named, list) else set()
-    names = {asset.name, asset.provider_id} - {""}
-    return frozenset(
-        row.pk
-        for row in rows
-        if (row.provider_id and row.provider_id in ids) or (isinstance(row.tags, dict) and row.tags.get("slb") in names)
-    )
+    known = [thing_of(row) for row in Asset.objects.active().only(*READ)]
+    things = [Thing(one.id, one.kind, one.addresses, one.account_id, behind(one, known)) for one in known]
+    return Topology.of(things, cloud.unreadable())
 
 
 def _in_grace(known: Sequence[AlertHold], wanted: Sequence[Why], now: datetime) -> list[Why]:

@@ -1,6 +1,6 @@
 // Cost: <div data-costs="ID" data-costs-kind="days|months"> draws the figures of the JSON script with that id.
-// Days stack by product, with what is usual as a line and marked days in another colour; months stack what was spent and
-// what is foretold. A day that is not known has no bar.
+// Days stack by product, with what is usual as a line and marked days in another colour; months stack by product what was
+// spent and what is foretold. A day that is not known has no bar.
 const ECHARTS = new URL("../vendor/echarts/echarts.esm.min.js", import.meta.url);
 const PALETTE = { light: ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00", "#5b5b5b", "#a3acb6"],
                   dark: ["#56b4e9", "#ff8a3d", "#2fc79a", "#e59bc4", "#8fd0ff", "#f5b93c", "#b8b8b8", "#5f6b77"] };
@@ -35,9 +35,16 @@ function days(data) {
 }
 
 function months(data) {
-  const solid = { name: data.words.sum, type: "bar", stack: "month", barMaxWidth: 40, data: data.sums };
-  const ahead = { name: data.words.ahead, type: "bar", stack: "month", data: data.ahead, itemStyle: { opacity: 0.4, decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 4], rotation: 0.8 } } };
-  return frame(data.months, [solid, ahead], { legend: false });
+  const colours = PALETTE[isDark() ? "dark" : "light"];
+  const last = (value) => data.months.map((_month, at) => (at === data.months.length - 1 ? value : null));
+  const solid = data.products.map((one) => ({ name: one.name, type: "bar", stack: "month", barMaxWidth: 40, data: one.values }));
+  const ahead = data.products.map((one, at) => ({
+    name: `${one.name} · ${data.words.ahead}`, type: "bar", stack: "month", data: last(one.ahead || null),
+    itemStyle: { color: colours[at % colours.length], opacity: 0.4, decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [3, 4], rotation: 0.8 } },
+  }));
+  const option = frame(data.months, [...solid, ...ahead], { legend: solid.length > 1 });
+  if (option.legend) option.legend.data = data.products.map((one) => one.name);
+  return option;
 }
 
 const DRAW = { days, months };

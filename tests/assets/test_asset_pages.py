@@ -241,4 +241,7 @@ def test_an_asset_page_asks_the_upper_floors_by_address(
     page = text_of(client_for(alice), f"/assets/{server_asset.pk}/")
 
     assert f'hx-get="/incidents/for-asset/{server_asset.pk}/"' in page
-    assert f'hx-get="/monitoring/for-asset/{server_asset.pk}/"' in page
+    for place in (
+        "monitoring", "changes", "changes/backups", "changes/restores", "changes/script-runs", "bastion", "reports",
+    ):  # fmt: skip
+        assert f'hx-get="/{place}/for-asset/{server_asset.pk}/"' in page

@@ -7,8 +7,8 @@ import pytest
 
 from accounts import scope
 from accounts.models import Customer, User
-from assets.models import Access, CloudAccount, RamFinding, RamUser, SyncRun, SyncStep
-from assets.ram_findings import Flaw, Found, Key, Person, find
+from assets.models import Access, CloudAccount, RamFinding, RamGroup, RamUser, SyncRun, SyncStep
+from assets.ram_findings import Flaw, Found, Group, Key, Person, find
 from demo.aliyun import JIA_UID, SimulatedCloud
 from demo.aliyun.account import ECS_FULL_ACCESS, MONITOR_READ_ONLY
 from demo.aliyun.account import RamUser as SimulatedUser
@@ -25,7 +25,7 @@ def _scope(jia: Customer) -> Iterator[None]:
 
 
 def judge(person: Person, console_user: str = "ops") -> list[Flaw]:
-    found = find([person], console_user=console_user, key_user="reader", key_writes=(), now=NOW)
+    found = find([person], [], console_user=console_user, key_user="reader", key_writes=(), now=NOW)
     return [one.flaw for one in found]
 
 
@@ -50,8 +50,20 @@ def test_what_speaks_against_a_user(person: Person, flaws: list[Flaw]) -> None:
 
 
 def test_a_reading_key_that_can_write_is_found() -> None:
-    found = find([], console_user="", key_user="reader", key_writes=("AliyunECSFullAccess",), now=NOW)
+    found = find([], [], console_user="", key_user="reader", key_writes=("AliyunECSFullAccess",), now=NOW)
     assert found == (Found(Flaw.READING_KEY_WRITES, "reader", "AliyunECSFullAccess"),)
+
+
+@pytest.mark.parametrize(
+    ("group", "found"),
+    [
+        (Group("ops", ["li"], ["AdministratorAccess"]), []),
+        (Group("guests", [], []), []),
+        (Group("old", [], ["AdministratorAccess", "X"]), [Found(Flaw.EMPTY_GROUP, "old", "AdministratorAccess, X")]),
+    ],
+)
+def test_a_group_that_nobody_is_in_has_no_rights(group: Group, found: list[Found]) -> None:
+    assert list(find([], [group], console_user="ops", key_user="reader", key_writes=(), now=NOW)) == found
 
 
 def open_findings() -> set[tuple[str, str]]:
@@ -97,6 +109,56 @@ def test_every_page_of_users_is_read(account: CloudAccount, cloud: SimulatedClou
     sync(account, later())
     assert RamUser.objects.filter(name__startswith="u").count() == 120
     assert cloud.calls(action="ListUsers") == 2
+
+
+def test_groups_are_read_with_members_and_rights_also_when_nobody_is_in_them(
+    account: CloudAccount, cloud: SimulatedCloud
+) -> None:
+    sync(account, later())
+    groups = {group.name: group for group in RamGroup.objects.all()}
+    assert set(groups) == {"developers", "readers", "former-operations", "guests"}
+    assert groups["developers"].members == ["liuyang"]
+    assert [policy["name"] for policy in groups["former-operations"].policies] == ["AdministratorAccess"]
+    assert {one for one in open_findings() if one[0] == "empty_group"} == {("empty_group", "former-operations")}
+
+    del cloud.accounts[JIA_UID][0].empty_groups["former-operations"]
+    sync(account, later())
+
+    assert not RamGroup.objects.filter(name="former-operations").exists()
+    assert not {one for one in open_findings() if one[0] == "empty_group"}
+
+
+def test_every_page_of_groups_and_members_is_read(account: CloudAccount, cloud: SimulatedCloud) -> None:
+    users = cloud.accounts[JIA_UID][0]
+    users.empty_groups |= {f"g{number:03}": [] for number in range(120)}
+    users.users += [
+        SimulatedUser(f"u{number:03}", f"9{number}", later(), groups={"many": [MONITOR_READ_ONLY]})
+        for number in range(120)
+    ]
+    sync(account, later())
+    assert RamGroup.objects.filter(name__startswith="g0").count() == 100
+    assert len(RamGroup.objects.get(name="many").members) == 120
+    assert RamUser.objects.get(name="u119").groups == ["many"]
+    assert cloud.calls(action="ListGroups") == 2
+
+
+@pytest.mark.parametrize("action", ["ListGroups", "ListUsersForGroup"])
+def test_half_of_the_groups_is_not_taken_for_all(account: CloudAccount, cloud: SimulatedCloud, action: str) -> None:
+    sync(account, later())
+    known = RamGroup.objects.count()
+    cloud.fail("error", 99, action=action)
+    assert sync(account, later()).steps.get(kind=SyncStep.RAM).state == SyncRun.State.FAILED
+    assert RamGroup.objects.count() == known
+
+
+def test_the_page_shows_groups_and_what_speaks_against_them(
+    account: CloudAccount, chen: User, client_for: ClientFor
+) -> None:
+    sync(account, later())
+    page = client_for(chen).get(f"/assets/cloud-accounts/{account.pk}/ram/").content.decode()
+    assert "former-operations" in page
+    assert "guests" in page
+    assert "没有成员的用户组仍有权限" in page
 
 
 def test_half_of_the_users_is_not_taken_for_all(account: CloudAccount, cloud: SimulatedCloud) -> None:

@@ -14,7 +14,7 @@ from assets.services import credentials, revealing
 from assets.services.credentials import Entry
 from notify.models import Delivery
 from tests.assets.test_credentials import SECRET, server_, trops
-from tests.conftest import NOW
+from tests.conftest import NOW, ClientFor
 
 __all__ = ["server_", "trops"]
 MINUTE = timedelta(minutes=1)
@@ -141,3 +141,104 @@ def test_a_request_that_nobody_answered_is_over_the_next_day(console: Credential
     assert revealing.ask(credential=console, reason="again", actor=chen, now=NOW + MINUTE) == asked
     with pytest.raises(DomainError):
         revealing.decide(request=asked, is_approved=True, actor=lin, now=NOW + RevealRequest.LIFE)
+
+
+# --- that a secret needs a second person is taken back by two ---------------------------------------------------------
+
+
+@pytest.fixture
+def marked(trops: Credential, root: User) -> Credential:
+    """An account of a host that somebody marked as an administrator's."""
+    said = {"purpose": trops.purpose, "has_sudo": True, "note": ""}
+    return credentials.change(credential=trops, is_privileged=True, **said, actor=root, now=NOW)  # type: ignore[arg-type]
+
+
+def unmark(credential: Credential, actor: User, now: datetime = NOW) -> RevealRequest:
+    return revealing.ask_to_unmark(credential=credential, reason="Only www", actor=actor, now=now)
+
+
+def is_marked(credential: Credential) -> bool:
+    credential.refresh_from_db()
+    return credential.is_privileged
+
+
+def test_one_person_alone_takes_no_mark_back(marked: Credential, root: User, lin: User, chen: User) -> None:
+    said = {"purpose": marked.purpose, "has_sudo": True, "note": "x"}
+    with pytest.raises(DomainError) as refused:
+        credentials.change(credential=marked, is_privileged=False, **said, actor=root, now=NOW)  # type: ignore[arg-type]
+    assert refused.value.code == "second_person"
+    asked = unmark(marked, root)
+    for person in (root, chen):
+        with pytest.raises(PermissionDenied):
+            revealing.decide(request=asked, is_approved=True, actor=person, now=NOW)
+    with pytest.raises(PermissionDenied):
+        unmark(marked, chen)
+    assert is_marked(marked)
+    assert credentials.change(credential=marked, is_privileged=True, **said, actor=root, now=NOW).note == "x"  # type: ignore[arg-type]
+
+
+def test_two_persons_take_it_back_and_both_stand_in_the_audit_log(marked: Credential, root: User, lin: User) -> None:
+    asked = unmark(marked, root)
+    assert unmark(marked, root, NOW + MINUTE) == asked
+    assert {row.user for row in Delivery.objects.filter(key=f"reveal-asked:{asked.pk}", medium="inbox")} == {lin}
+    revealing.decide(request=asked, is_approved=True, actor=lin, now=NOW + MINUTE)
+    assert not is_marked(marked)
+    log = {
+        entry.action: (entry.actor, entry.detail["reason"])
+        for entry in AuditEntry.objects.filter(action__endswith="unmark")
+    }
+    assert log == {"credential.ask_unmark": (root, "Only www"), "credential.decide_unmark": (lin, "Only www")}
+    with pytest.raises(DomainError):
+        revealing.decide(request=asked, is_approved=True, actor=lin, now=NOW + MINUTE)
+    with pytest.raises(DomainError) as nothing:
+        unmark(marked, root)
+    assert nothing.value.code == "not_marked"
+
+
+def test_a_yes_to_the_one_is_none_to_the_other(marked: Credential, root: User, lin: User) -> None:
+    to_see = revealing.ask(credential=marked, reason="INC-8", actor=root, now=NOW)
+    to_unmark = unmark(marked, root)
+    assert to_see != to_unmark
+    revealing.decide(request=to_unmark, is_approved=False, actor=lin, now=NOW)
+    assert is_marked(marked)
+    with pytest.raises(DomainError):
+        show(marked, root)
+    revealing.decide(request=to_see, is_approved=True, actor=lin, now=NOW)
+    assert is_marked(marked)
+    assert show(marked, root, reason="") == SECRET
+
+
+def test_the_mark_of_the_contracts_console_login_stays(console: Credential, root: User) -> None:
+    with pytest.raises(DomainError) as refused:
+        unmark(console, root)
+    assert refused.value.code == "not_marked"
+
+
+def test_an_old_request_takes_nothing_back(marked: Credential, root: User, lin: User) -> None:
+    asked = unmark(marked, root)
+    with pytest.raises(DomainError):
+        revealing.decide(request=asked, is_approved=True, actor=lin, now=NOW + RevealRequest.LIFE)
+    assert is_marked(marked)
+
+
+def test_the_pages_ask_and_answer(
+    marked: Credential, root: User, lin: User, chen: User, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    base = f"/assets/credentials/{marked.pk}/"
+    admin = client_for(root)
+    form = admin.get(f"{base}change/").content.decode()
+    assert "is_privileged" not in form
+    admin.post(f"{base}change/", {"purpose": marked.purpose, "has_sudo": "yes", "note": "seen"})
+    assert is_marked(marked), "a form without the box is no wish to take it back"
+    assert f"{base}unmark/" in admin.get(base).content.decode()
+    assert admin.post(f"{base}unmark/", {"reason": ""}).status_code in (200, 422)
+    for person, status in ((chen, 403), (alice, 403), (eve, 404)):
+        assert client_for(person).post(f"{base}unmark/", {"reason": "x"}).status_code == status
+    asked = admin.post(f"{base}unmark/", {"reason": "Only www"})
+    assert asked.status_code == 302
+    decide = f"{asked['Location']}decide/"
+    assert admin.post(decide, {"answer": "approve"}).status_code == 403
+    assert is_marked(marked)
+    assert "不再是管理员登录" in client_for(lin).get(asked["Location"]).content.decode()
+    assert client_for(lin).post(decide, {"answer": "approve"}).status_code == 302
+    assert not is_marked(marked)

@@ -246,7 +246,7 @@ def test_the_timeline_says_which_point_was_looked_at(
 ) -> None:
     with scope.customer(asked.customer_id):
         Change.objects.filter(pk=asked.pk).update(state="executing", begun_at=NOW)
-        evidence.check(change=asked, code="check", words="", actor=chen, now=NOW)
+        evidence.check(change=asked, code="check", words="", given={"services_before": "nginx 80"}, actor=chen, now=NOW)
         entry = asked.catalogue_entry
         assert entry is not None
         words = next(point.words.zh for point in entry.checklist if point.code == "check")

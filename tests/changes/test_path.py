@@ -13,7 +13,8 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Contact, Customer, ProviderContact, Role, User
 from accounts.windows import Once
-from assets.models import Asset
+from assets.models import Asset, CloudAccount
+from assets.relations import Tie
 from changes.models import REVIEW_DUE, ApprovalLevel, Change, ChangeEntry, ChangeKind, ChangeState
 from changes.services import (
     approving,
@@ -38,12 +39,13 @@ from tests.changes.conftest import (
     back_up,
     content,
     draft,
+    look,
     place,
     prepared,
     sign,
     try_out,
 )
-from tests.conftest import NOW, make_person
+from tests.conftest import NOW, ClientFor, make_person
 from tests.incidents.conftest import make_asset, raise_incident
 from tests.incidents.test_deadlines import sweep
 from timers.models import Timer
@@ -89,8 +91,7 @@ def test_the_whole_path(
     assert states_of(change) == ("ready", "")
     executing.begin(change=change, actor=chen, now=WINDOW[0])
     assert states_of(change) == ("executing", "")
-    for code in ("check", "after", "monitoring"):
-        evidence.check(change=change, code=code, words="", actor=chen, now=WINDOW[0] + MINUTE)
+    look(change, chen, at=WINDOW[0] + MINUTE)
     executing.finish_work(change=change, result="It is 5000", actor=chen, now=WINDOW[0] + HOUR)
     assert states_of(change) == ("customer_test", "")
     executing.sign_off(change=change, words="It works", actor=alice, now=WINDOW[0] + 2 * HOUR)
@@ -457,7 +458,8 @@ def test_an_emergency_begins_on_a_managers_word_and_is_reviewed_afterwards(
     assert states_of(urgent) == ("ready", "")
     executing.begin(change=urgent, actor=chen, now=NOW + MINUTE)
     executing.fail(change=urgent, reason="It does not boot", actor=chen, now=NOW + 2 * MINUTE)
-    executing.roll_back(change=urgent, result="As before, checked", actor=chen, now=NOW + 3 * MINUTE)
+    look(urgent, chen, at=NOW + 3 * MINUTE)
+    executing.roll_back(change=urgent, result="As before, checked", verified_by=lin, actor=chen, now=NOW + 3 * MINUTE)
     urgent.refresh_from_db()
     assert urgent.needs_review
     assert urgent in Change.objects.filter(REVIEW_DUE)
@@ -484,8 +486,7 @@ def test_the_customer_alone_signs_off_and_may_object(
     with pytest.raises(DomainError) as refusal:
         executing.finish_work(change=change, result="Done", actor=chen, now=WINDOW[0])
     assert refusal.value.code == "checks_left"
-    for code in ("check", "after", "monitoring"):
-        evidence.check(change=change, code=code, words="", actor=chen, now=WINDOW[0])
+    look(change, chen)
     executing.finish_work(change=change, result="Done", actor=chen, now=WINDOW[0])
     for person in (chen, lin):
         with pytest.raises(PermissionDenied):
@@ -501,8 +502,7 @@ def test_the_customer_names_who_tests_and_that_person_may_sign_off(
     with pytest.raises(DomainError):
         drafting.take(change=change, owner=chen, customer_owner=lin, actor=chen, now=NOW)
     executing.begin(change=change, actor=chen, now=WINDOW[0])
-    for code in ("check", "after", "monitoring"):
-        evidence.check(change=change, code=code, words="", actor=chen, now=WINDOW[0])
+    look(change, chen)
     executing.finish_work(change=change, result="Done", actor=chen, now=WINDOW[0])
     with pytest.raises(PermissionDenied):
         executing.sign_off(change=change, words="", actor=bob, now=WINDOW[0])
@@ -535,8 +535,7 @@ def test_a_production_server_gets_no_patch_before_another_one_and_not_without_th
     prepared(first, staging, staging, chen=chen, alice=alice, lin=lin, security=(rita,))
     assert states_of(first) == ("ready", "")
     executing.begin(change=first, actor=chen, now=WINDOW[0])
-    for code in ("version", "services", "log"):
-        evidence.check(change=first, code=code, words="", actor=chen, now=WINDOW[0])
+    look(first, chen)
     executing.finish_work(change=first, result="Installed", actor=chen, now=WINDOW[0])
     executing.sign_off(change=first, words="", actor=alice, now=WINDOW[0])
     scheduling.schedule(change=second, starts_at=WINDOW[0], ends_at=WINDOW[1], actor=chen, now=NOW)
@@ -619,8 +618,51 @@ def test_conflicts_name_changes_of_the_same_asset_and_its_neighbours(
         drafting.submit(change=each, actor=chen, now=NOW)
         scheduling.schedule(change=each, starts_at=WINDOW[0], ends_at=WINDOW[1], actor=chen, now=NOW)
     change.refresh_from_db()
-    found = scheduling.conflicts(change)
-    assert [(one.change, one.asset_ids) for one in found] == [(other, ())]
+    [found] = scheduling.conflicts(change)
+    assert (found.change, found.shared) == (other, ())
+    assert [(one.own, one.other, one.tie) for one in found.neighbours] == [(web, database, Tie.HOST)]
+
+
+def test_conflicts_go_by_all_that_the_inventory_knows(
+    in_jia: Customer,
+    account: CloudAccount,
+    incident: Incident,
+    chen: User,
+    alice: User,
+    eve: User,
+    client_for: ClientFor,
+) -> None:
+    def cloud(name: str, kind: str, provider_id: str, **details: object) -> Asset:
+        asset = place(in_jia, name, "production", kind=kind)
+        asset.cloud_account, asset.provider_id, asset.details = account, provider_id, details
+        asset.save()
+        return asset
+
+    first, second = cloud("web-01", "ecs", "i-1"), cloud("web-02", "ecs", "i-2")
+    balancer = cloud("public", "slb", "lb-1", backends=["i-1", "i-2"])
+    primary, copy = cloud("orders", "rds", "rm-1"), cloud("orders-ro", "rds", "rr-1", MasterInstanceId="rm-1")
+    operation = {"ecs": "hardening", "slb": "lb-config", "rds": "database-parameter"}
+    planned = {}
+    for asset in (first, second, balancer, primary, copy):
+        planned[asset.pk] = draft(incident, chen, asset, operation=operation[asset.kind], fields={"what": "x"})
+        drafting.submit(change=planned[asset.pk], actor=chen, now=NOW)
+        scheduling.schedule(change=planned[asset.pk], starts_at=WINDOW[0], ends_at=WINDOW[1], actor=chen, now=NOW)
+
+    def near(asset: Asset) -> set[tuple[str, Tie]]:
+        planned[asset.pk].refresh_from_db()
+        found = scheduling.conflicts(planned[asset.pk])
+        return {(one.other.name, one.tie) for conflict in found for one in conflict.neighbours}
+
+    assert near(balancer) == {("web-01", Tie.BALANCER), ("web-02", Tie.BALANCER)}
+    assert near(first) == {("public", Tie.BALANCER), ("web-02", Tie.SAME_BALANCER)}
+    assert near(primary) == {("orders-ro", Tie.REPLICA)}
+    address = f"/changes/{planned[balancer.pk].pk}/"
+    page = client_for(alice).get(address).content.decode()
+    assert "同一窗口内还有其他变更" in page
+    assert "web-02 – public" in page
+    listed = client_for(alice).get(f"/api/v1{address}conflicts/").json()
+    assert {each["other"] for one in listed for each in one["neighbours"]} == {first.pk, second.pk}
+    assert client_for(eve).get(f"/api/v1{address}conflicts/").status_code == 404
 
 
 def test_giving_it_up_takes_back_what_was_asked(in_jia: Customer, change: Change, chen: User, alice: User) -> None:

@@ -13,6 +13,7 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from changes.catalogue import Field, Operation, Type, operations, route
+from changes.services import targets
 from incidents import services as handling
 from incidents.models import Incident, IncidentKind, RequestPhase
 from incidents.services import requests
@@ -180,3 +181,28 @@ def test_a_migration_asks_for_what_the_customer_has_to_change_itself() -> None:
     asked = {check.code: check.words.zh for check in operations()["database-migration"].checklist}
     assert "写死的地址" in asked["addresses"]
     assert "文件共享" in asked["shares"]
+
+
+def test_that_a_licence_is_the_customers_cost_stands_on_the_form_and_on_the_request(
+    jia: Customer, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    told = "许可与原厂支持不含在合同内"
+    needing = {each.code for each in operations().values() if each.needs_licence}
+    assert needing >= {"linux-commercial", "windows-commercial", "database-install"}
+    browser = client_for(alice)
+    assert told in browser.get("/changes/catalogue/linux-commercial/").content.decode()
+    assert told not in browser.get("/changes/catalogue/dns-record/").content.decode()
+    with scope.customer(jia):
+        incidents = {
+            code: targets.ask(
+                customer=jia, operation=operations()[code], fields={}, title="Oracle", description="", assets=[],
+                wished_at=None, actor=alice, now=NOW,
+            ).pk
+            for code in ("linux-commercial", "dns-record")
+        }  # fmt: skip
+    for code, pk in incidents.items():
+        page = browser.get(f"/changes/for-request/{pk}/").content.decode()
+        assert (told in page) is (code == "linux-commercial")
+        assert client_for(eve).get(f"/changes/for-request/{pk}/").status_code == 404
+    listed = {one["code"]: one["needs_licence"] for one in browser.get("/api/v1/catalogue/").json()}
+    assert (listed["linux-commercial"], listed["dns-record"]) == (True, False)

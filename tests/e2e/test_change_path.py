@@ -273,11 +273,13 @@ def silenced_alarm_is_kept(page: Page, stack: Stack) -> None:
 
 
 def finish(page: Page) -> None:
-    checklist = page.locator("form[action*='/check/'] button")
-    for left in range(3, 0, -1):
-        expect(checklist).to_have_count(left, timeout=SOON)
-        checklist.first.click()
-    expect(checklist).to_have_count(0, timeout=SOON)
+    for words, proof in (
+        ("已有磁盘快照", {"field-snapshot_id": "s-bp1abc2def3"}),
+        ("重启后自动挂载", {"field-mount": "UUID=5f0c /data ext4 defaults 0 0"}),
+        ("新空间可见", {"field-size_gb": SIZE_GB}),
+    ):
+        in_dialog(page, page.get_by_role("link", name=f"登记: {words}"), **proof)
+        expect(page.get_by_role("link", name=f"更正: {words}")).to_be_visible(timeout=SOON)
     in_dialog(page, page.get_by_role("link", name="工作完成"), result="云盘 400 GB，文件系统已扩展，df 可见新空间。")
 
 

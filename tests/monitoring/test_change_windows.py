@@ -10,7 +10,7 @@ from accounts import scope
 from accounts.models import Customer, User
 from assets.models import Asset
 from changes.models import Change
-from changes.services import drafting, evidence, executing, scheduling
+from changes.services import drafting, executing, scheduling
 from incidents.models import Incident
 from monitoring import tasks  # noqa: F401 - timers find them by name
 from monitoring.models import Silence
@@ -20,6 +20,7 @@ from tests.changes.conftest import (  # noqa: F401 - fixtures
     content,
     draft,
     incident,
+    look,
     prepared,
     staging,
     web,
@@ -77,8 +78,7 @@ def test_work_that_is_done_early_is_heard_again_at_once(change: Change, jia: Cus
     sweep(NOW)
     with scope.customer(jia):
         executing.begin(change=change, actor=chen, now=WINDOW[0])
-        for code in ("check", "after", "monitoring"):
-            evidence.check(change=change, code=code, words="", actor=chen, now=WINDOW[0])
+        look(change, chen)
         executing.finish_work(change=change, result="Done", actor=chen, now=WINDOW[0] + MINUTE)
     sweep(WINDOW[0] + MINUTE)
     assert silences(change) == []
