@@ -31,7 +31,7 @@ def wrapped(client_of: ClientOf) -> tuple[str, bytes]:
     """The blob of a new data key, and the key."""
     said = {"KeyId": key_id(JIA_UID), "KeySpec": "AES_256"}
     found = client_of(OPERATIONS).call("Kms", kms.VERSION, "GenerateDataKey", said)
-    return found["CiphertextBlob"], base64.b64decode(found["Plaintext"])
+    return str(found["CiphertextBlob"]), base64.b64decode(str(found["Plaintext"]))
 
 
 def test_a_wrapped_key_seals_and_opens_and_kms_is_asked_once(
