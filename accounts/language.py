@@ -4,7 +4,7 @@ Not the browser's own wish, as Django's LocaleMiddleware would have it: the cust
 browsers often say "en". Programs ask by Accept-Language.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from django.conf import settings
 from django.http import HttpRequest, HttpResponseBase
@@ -35,10 +35,13 @@ class LanguageMiddleware:
 def _language_of(request: HttpRequest) -> str:
     if request.path.startswith(API_PATHS):
         return get_language_from_request(request)
+    return language_of(request.COOKIES, request.user if isinstance(request.user, User) else None)
+
+
+def language_of(cookies: Mapping[str, str], person: User | None) -> str:
+    """Of a page or a socket."""
     known = dict(settings.LANGUAGES)
-    chosen = request.COOKIES.get(settings.LANGUAGE_COOKIE_NAME, "")
+    chosen = cookies.get(settings.LANGUAGE_COOKIE_NAME, "")
     if chosen in known:
         return chosen
-    if isinstance(request.user, User) and request.user.language in known:
-        return request.user.language
-    return settings.LANGUAGE_CODE
+    return person.language if person is not None and person.language in known else settings.LANGUAGE_CODE

@@ -9,16 +9,25 @@ from urllib.parse import urlsplit
 from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect, StreamingHttpResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseRedirect,
+    JsonResponse,
+    StreamingHttpResponse,
+)
 from django.shortcuts import redirect
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 
 from accounts import limiter, scope, signin
 from accounts.errors import DomainError
 from accounts.models import ApiToken, User
-from accounts.services import tokens
+from accounts.services import entering, tokens
+from accounts.signin import turned_away
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 SIGN_IN_PATHS = "/accounts/"
@@ -123,6 +132,30 @@ class SecondFactorMiddleware:
     def _is_open(self, request: HttpRequest) -> bool:
         by_token = getattr(request, "api_token", None) is not None
         return by_token or request.path.startswith((SIGN_IN_PATHS, settings.STATIC_URL))
+
+
+class EntryMiddleware:
+    """Turns away who comes from an address that the rules of entry do not name, whatever it was that signed them in.
+
+    The server in front of us has settled who asks: `REMOTE_ADDR` is the client's own only where that one is trusted.
+    """
+
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        person, address = request.user, request.META.get("REMOTE_ADDR", "")
+        if not isinstance(person, User) or not person.is_active or request.path == reverse("account_logout"):
+            return self.get_response(request)
+        if entering.may_enter(person, address):
+            return self.get_response(request)
+        is_api = request.path.startswith(API_PATHS)
+        entering.note_refused(person=person, address=address, door="api" if is_api else "web", now=timezone.now())
+        if is_api:
+            detail = _("Your account may not be used from %(address)s.") % {"address": address}
+            problem = {"type": "urn:rdmp:address", "title": "address", "status": 403, "detail": detail}
+            return JsonResponse(problem, status=403, content_type="application/problem+json")
+        return turned_away(request)
 
 
 class DomainErrorMiddleware:

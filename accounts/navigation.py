@@ -132,7 +132,7 @@ MENU = (
             Place("bastion:connect", pgettext_lazy("bastion", "Connect"), "plug-connected", can_write),
             Place("bastion:sessions", pgettext_lazy("bastion", "Sessions"), "terminal", can_write),
             Place("bastion:requests", _("Access requests"), "hand-stop", can_write),
-            Place("bastion:reviews", _("Command reviews"), "gavel", can_write),
+            Place("bastion:reviews", pgettext_lazy("bastion", "Reviews"), "gavel", can_write),
             Place("bastion:groups", _("Resource groups"), "folders", can_write),
             Place("bastion:grants", _("Grants"), "lock-access", can_write),
             Place("bastion:rules", _("Command rules"), "shield-code", is_administrator),
@@ -155,9 +155,11 @@ MENU = (
         _("Administration"),
         (
             Place("accounts:users", _("Users"), "users", keeps_people),
+            Place("accounts:entry_rules", _("Who may enter"), "world-check", is_administrator),
             Place("notify:outlets", _("Calls and SMS"), "phone-outgoing", is_manager),
             Place("monitoring:platform", _("Platform status"), "heart-rate-monitor", is_manager),
             Place("accounts:audit", _("Audit log"), "list-check", is_manager),
+            Place("bastion:siem", _("Audit log to a SIEM"), "send", is_administrator),
         ),
     ),
 )

@@ -11,6 +11,7 @@ from typing import Any
 from allauth.mfa.models import Authenticator
 from django.conf import settings
 from django.db import models, transaction
+from django.utils.module_loading import import_string
 
 from accounts import audit, scope
 from accounts.models import Customer, Secret, User
@@ -27,7 +28,8 @@ class Missing(LookupError):
 
 @lru_cache(maxsize=4)
 def _parsed(text: str) -> KeyRing:
-    return KeyRing.parse(text)
+    """Once in the life of a process: a key management service is asked at its start and may be away afterwards."""
+    return KeyRing.parse(text, unwrap=import_string(settings.RDMP_KEY_UNWRAPPER))
 
 
 def key_ring() -> KeyRing:

@@ -1,5 +1,7 @@
 """How django-allauth behaves here: nobody signs up by himself, and its secrets are sealed like all others."""
 
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
 from allauth.mfa import app_settings
 from allauth.mfa.adapter import DefaultMFAAdapter
@@ -7,10 +9,13 @@ from allauth.mfa.models import Authenticator
 from allauth.mfa.totp.internal.auth import TOTP
 from django.conf import settings
 from django.core.cache import cache
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
 
 from accounts import scope, secrets
 from accounts.models import User
+from accounts.services import entering
 
 
 def lacks_second_factor(person: User) -> bool:
@@ -36,6 +41,20 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """People come in by invitation only."""
         return False
+
+    def pre_login(self, request: HttpRequest, user: User, **said: Any) -> HttpResponse | None:
+        """Nobody signs in from an address that the rules of entry do not name."""
+        response: HttpResponse | None = super().pre_login(request, user, **said)
+        address = request.META.get("REMOTE_ADDR", "")
+        if response is None and not entering.may_enter(user, address):
+            entering.note_refused(person=user, address=address, door="sign-in", now=timezone.now())
+            return turned_away(request)
+        return response
+
+
+def turned_away(request: HttpRequest) -> HttpResponse:
+    context = {"address": request.META.get("REMOTE_ADDR", "")}
+    return render(request, "accounts/entry_refused.html", context, status=403)
 
 
 class MfaAdapter(DefaultMFAAdapter):

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from accounts.views import audit, calendars, contracts, customers, own, people, roster, rotations
+from accounts.views import audit, calendars, contracts, customers, entry, own, people, roster, rotations
 
 app_name = "accounts"
 
@@ -51,6 +51,10 @@ urlpatterns = [
     path("calendars/<int:pk>/week/", calendars.week_edit, name="calendar_week"),
     path("calendars/<int:pk>/days/<str:day>/", calendars.day_edit, name="calendar_day"),
     path("calendars/<int:pk>/copy/", calendars.copy, name="calendar_copy"),
+    path("entry/", entry.index, name="entry_rules"),
+    path("entry/new/", entry.create, name="entry_rule_new"),
+    path("entry/<int:pk>/", entry.edit, name="entry_rule"),
+    path("entry/<int:pk>/remove/", entry.remove, name="entry_rule_remove"),
     path("audit/", audit.log, name="audit"),
     path("audit/verify/", audit.verify, name="audit_verify"),
     path("profile/", own.profile, name="profile"),

@@ -7,7 +7,7 @@ Both seals carry the same associated data, so that a blob cannot be moved to ano
 import base64
 import binascii
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from cryptography.exceptions import InvalidTag
@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 VERSION = 1
 KEY_BYTES = 32
+WRAPPED = "kms"
 NONCE_BYTES = 12
 TAG_BYTES = 16
 WRAPPED_BYTES = NONCE_BYTES + KEY_BYTES + TAG_BYTES
@@ -32,8 +33,9 @@ class KeyRing:
     keys: Mapping[str, bytes] = field(repr=False)
 
     @classmethod
-    def parse(cls, text: str) -> "KeyRing":
-        """Read `id:base64key` entries separated by commas or lines; the first is the primary one.
+    def parse(cls, text: str, *, unwrap: Callable[[str], bytes] | None = None) -> "KeyRing":
+        """Read `id:base64key` entries separated by commas or lines; the first is the primary one. What is written as
+        `id:kms:blob` is wrapped by a key management service: `unwrap` opens it.
 
         Raises VaultError with the place of the entry at fault: its text may be a key whose id was forgotten.
         """
@@ -41,8 +43,12 @@ class KeyRing:
         entries = filter(None, (part.strip() for part in text.replace("\n", ",").split(",")))
         for number, entry in enumerate(entries, start=1):
             key_id, _, encoded = entry.partition(":")
+            kind, _, blob = encoded.partition(":")
             try:
-                key = base64.b64decode(encoded, validate=True)
+                if kind == WRAPPED and unwrap is not None:
+                    key = unwrap(blob)
+                else:
+                    key = base64.b64decode(encoded, validate=True)
             except (binascii.Error, ValueError):
                 raise VaultError(f"encryption key no. {number} is not written as id:base64") from None
             if len(key) != KEY_BYTES or not key_id or not key_id.isascii() or len(key_id) > 32 or key_id in keys:

@@ -14,22 +14,23 @@ from django.utils.crypto import constant_time_compare
 
 from accounts import scope, signin
 from accounts.models import User
+from accounts.services import entering
 
 NOT_SIGNED_IN = 4401
 Asgi = Any  # Channels describes its applications without types
 
 
 @database_sync_to_async
-def person_of(session: Any) -> tuple[User, scope.Scope] | None:
-    """The person of a session and what they may see now, or None when it is over, their password has changed, or
-    a second factor is due."""
+def person_of(session: Any, address: str) -> tuple[User, scope.Scope] | None:
+    """The person of a session and what they may see now, or None when it is over, their password has changed, a second
+    factor is due, or they may not enter from this address."""
     if not session.get(BACKEND_SESSION_KEY):
         return None
     with scope.platform("who is at the socket"):
         person = User.objects.filter(pk=session.get(SESSION_KEY), is_active=True).first()
     if person is None or not constant_time_compare(session.get(HASH_SESSION_KEY, ""), person.get_session_auth_hash()):
         return None
-    if signin.lacks_second_factor(person):
+    if signin.lacks_second_factor(person) or not entering.may_enter(person, address):
         return None
     return person, scope.of(person)
 
@@ -37,8 +38,12 @@ def person_of(session: Any) -> tuple[User, scope.Scope] | None:
 async def still_there(connection: Mapping[str, Any]) -> tuple[User, scope.Scope] | None:
     """Whoever a socket was opened for, with what they may see now; None when they have gone, or somebody else came."""
     store: type[SessionBase] = import_module(settings.SESSION_ENGINE).SessionStore
-    found = await person_of(store(connection["session"].session_key))
+    found = await person_of(store(connection["session"].session_key), _address(connection))
     return found if found is not None and found[0].pk == connection["user"].pk else None
+
+
+def _address(connection: Mapping[str, Any]) -> str:
+    return str((connection.get("client") or ("",))[0])
 
 
 class _SignedIn:
@@ -46,7 +51,7 @@ class _SignedIn:
         self.inner = inner
 
     async def __call__(self, connection: dict[str, Any], receive: Any, send: Any) -> Any:
-        found = await person_of(connection["session"])
+        found = await person_of(connection["session"], _address(connection))
         if found is None:
             await receive()
             await send({"type": "websocket.accept"})  # only then does a browser hear the code

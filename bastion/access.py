@@ -63,6 +63,8 @@ class Terms:
     forwards: frozenset[str] = frozenset()
     """Destinations, as `gateway.contract.Access.forwards` has them."""
     allows_own: bool = False
+    needs_consent: bool = False
+    """Somebody has to let each session in."""
 
     def is_for(self, account: str) -> bool:
         if is_own(account):
@@ -104,6 +106,8 @@ class Decision:
     opens_at: datetime | None = None
     """Of OUTSIDE_WINDOW and NOT_YET: when it is worth trying again."""
     forwards: frozenset[str] = frozenset()
+    needs_consent: bool = False
+    """Every grant that lets them connect now wants that somebody lets the session in."""
 
     @property
     def is_allowed(self) -> bool:
@@ -123,7 +127,9 @@ def decide(grants: Iterable[Terms], *, protocol: Protocol, account: str, at: dat
     connecting = [grant for grant, _ in judged if Action.CONNECT in grant.actions and grant.fits(protocol, account)]
     forwarding = [grant for grant, denial in judged if denial is None and Action.FORWARD in grant.actions]
     forwards = frozenset[str]().union(*(grant.forwards for grant in forwarding))
-    return Decision(None, actions, _last_end(connecting, at), forwards=forwards)
+    letting = [grant for grant, denial in judged if denial is None and Action.CONNECT in grant.actions]
+    consent = all(grant.needs_consent for grant in letting)
+    return Decision(None, actions, _last_end(connecting, at), forwards=forwards, needs_consent=consent)
 
 
 def usable_accounts(grants: Iterable[Terms], known: Sequence[str], *, protocol: Protocol, at: datetime) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import time
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -18,8 +19,11 @@ from assets.models import Asset
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
 from bastion.models import CommandRule, Grant, ResourceGroup
+from bastion.models.groups import LONGEST_IDLE, LONGEST_TOTAL, SHORTEST_IDLE, SHORTEST_TOTAL
+from bastion.models.recordings import LARGEST_COPY_MB
 from bastion.services import requesting
 from bastion.services.granting import ZONE, Wanted
+from bastion.services.regimes import Said
 from bastion.words import ACTIONS, GRANTED, PROTOCOLS
 from changes.forms import moment_field
 
@@ -46,12 +50,76 @@ class GroupForm(forms.Form):
     description = forms.CharField(label=_("Description"), max_length=300, required=False)
 
 
+class NewGroupForm(GroupForm):
+    ranges = forms.CharField(
+        label=_("Address ranges"),
+        max_length=2000,
+        required=False,
+        widget=forms.TextInput({"class": "font-monospace", "spellcheck": "false", "placeholder": "10.20.0.0/16"}),
+        help_text=_(
+            "For a network that no cloud describes, such as a server room: this is its default group, and whatever has "
+            "an address there joins by itself. Empty: an ordinary group."
+        ),
+    )
+
+
 class GroupSettingsForm(GroupForm):
+    idle_minutes = forms.IntegerField(
+        label=_("End a session after so many minutes without a key"),
+        required=False,
+        min_value=SHORTEST_IDLE,
+        max_value=LONGEST_IDLE,
+        help_text=_("Empty: 30. Where a resource is in several groups, the shortest counts."),
+    )
+    total_minutes = forms.IntegerField(
+        label=_("End a session after so many minutes in any case"),
+        required=False,
+        min_value=SHORTEST_TOTAL,
+        max_value=LONGEST_TOTAL,
+        help_text=_("Empty: 720, which is 12 hours. Where a resource is in several groups, the shortest counts."),
+    )
+    records_input = forms.TypedChoiceField(
+        label=_("What is typed"),
+        required=False,
+        choices=[("", _("As usual: recorded")), ("yes", _("Recorded")), ("no", _("Not recorded"))],
+        coerce=lambda value: value == "yes",
+        empty_value=None,
+        help_text=_(
+            "What a server shows is always recorded. Where a resource is in several groups, it is recorded as soon as "
+            "one of them wants it."
+        ),
+    )
+    copies_mb = forms.IntegerField(
+        label=_("Keep copies of files up to"),
+        required=False,
+        min_value=0,
+        max_value=LARGEST_COPY_MB,
+        help_text=_("Megabytes. Empty: as set for the customer. Of several groups the largest counts."),
+    )
+    ranges = forms.CharField(
+        label=_("Address ranges"),
+        max_length=2000,
+        required=False,
+        widget=forms.TextInput({"class": "font-monospace", "spellcheck": "false", "placeholder": "10.20.0.0/16"}),
+        help_text=_("What no cloud describes and has an address there joins by itself."),
+    )
     trusts_first_sight = forms.BooleanField(
         label=_("Accept host keys at first sight"),
         required=False,
         help_text=_("Otherwise nobody gets in before an administrator has confirmed the server's key."),
     )
+
+    def __init__(self, *args: Any, group: ResourceGroup, **options: Any) -> None:
+        said = {True: "yes", False: "no", None: ""}[group.records_input]
+        first = {name: getattr(group, name) for name in self.base_fields}
+        options["initial"] = first | {"records_input": said, "ranges": ", ".join(group.ranges)}
+        super().__init__(*args, **options)
+        if group.kind != ResourceGroup.Kind.NETWORK:
+            del self.fields["ranges"]
+
+    def wanted(self) -> dict[str, Any]:
+        given = dict(self.cleaned_data)
+        return {"limits": Said(**{name: given.pop(name) for name in asdict(Said())}), **given}
 
 
 class PersonForm(forms.Form):
@@ -87,6 +155,11 @@ class TermsForm(forms.Form):
             "Several with commas. Empty: all accounts of the person's side. With +own they may type a user name and "
             "password of their own."
         ),
+    )
+    needs_consent = forms.BooleanField(
+        label=_("Somebody lets each session in"),
+        required=False,
+        help_text=_("The person waits at the door until an administrator, or the group's, says yes to this very one."),
     )
     forwards = forms.CharField(
         label=_("Destinations of port forwarding"),
@@ -139,6 +212,7 @@ class TermsForm(forms.Form):
             windows=given["windows"],
             reason=given["reason"],
             forwards=tuple(_listed(given["forwards"])),
+            needs_consent=given["needs_consent"],
         )
 
     def _week(self, cleaned: dict[str, Any], number: int) -> list[dict[str, object]]:
@@ -203,6 +277,7 @@ def terms_of(grant: Grant) -> dict[str, object]:
         "since": grant.since,
         "until": grant.until,
         "reason": grant.reason,
+        "needs_consent": grant.needs_consent,
     }
     weekly = [one for one in from_json(grant.windows, grant.timezone) if isinstance(one, Weekly)]
     for number, window in enumerate(weekly[:WEEKS], 1):

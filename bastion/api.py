@@ -172,7 +172,8 @@ class GrantSerializer(serializers.ModelSerializer[Grant]):
         model = Grant
         fields = (
             "id", "customer", "person", "asset", "group", "accounts", "protocols", "actions", "forwards", "since",
-            "until", "windows", "timezone", "reason", "granted_by", "granted_at", "ended_at", "ended_by",
+            "until", "windows", "timezone", "needs_consent", "reason", "granted_by", "granted_at", "ended_at",
+            "ended_by",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -192,6 +193,9 @@ class NewGrantSerializer(Said):
     forwards = _names(300)
     since = serializers.DateTimeField(required=False, allow_null=True, default=None)
     until = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    needs_consent = serializers.BooleanField(
+        required=False, default=False, help_text="Somebody has to let each session in."
+    )
     reason = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
 
 

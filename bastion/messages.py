@@ -55,6 +55,9 @@ def review_wanted(review: CommandReview, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         session = review.session
         names = {"name": session.person.name, "asset": session.asset.name}
+        if review.is_login:
+            how = _("%(account)s, from %(address)s") % {"account": session.account, "address": session.client_address}
+            return _("%(name)s waits to be let in to %(asset)s") % names, _lines(how, review.text)
         return _("%(name)s waits to run a command on %(asset)s") % names, f"`{review.text[:EXCERPT]}`"
 
     session = review.session

@@ -109,7 +109,7 @@ def known_key(node: Node, body: bytes) -> bool:
 def by_key(node: Node, body: bytes) -> Person:
     said = wire.decode(wire.ByKey, body)
     person = signing_in.by_key(
-        node=node, login=said.login, public_key=said.public_key, client=said.client, now=timezone.now()
+        node=node, login=said.login, public_key=said.public_key, client=said.client, code=said.code, now=timezone.now()
     )
     return signing_in.as_person(person, node)
 
@@ -155,6 +155,14 @@ def review(node: Node, body: bytes) -> bool:
     """True: it waits, and the answer comes as an order."""
     reviewing.ask(node=node, said=wire.decode(wire.ForReview, body), now=timezone.now())
     return True
+
+
+@answered
+def hops(node: Node, body: bytes) -> object:
+    said = wire.decode(wire.ForHops, body)
+    person = signing_in.person_of(said.token, node)
+    with _as(person):
+        return letting_in.way_of(person, node=node, session_id=said.session, now=timezone.now())
 
 
 @answered

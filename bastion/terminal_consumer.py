@@ -21,6 +21,7 @@ from django.utils.translation import gettext as _
 
 from accounts import websockets
 from accounts.errors import DomainError
+from accounts.language import language_of
 from accounts.models import User
 from bastion.gateway import streams as wire
 from bastion.gateway.contract import Client, Purpose
@@ -65,11 +66,16 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
         await self.accept()
         self._seat = await seats.take(self.person.pk)
         if self._seat is None:
-            with translation.override(self.person.language or None):
+            with translation.override(self._language):
                 words = _("You have as many terminals open as one can: close some of them first.")
                 await self._refuse("too_many", words)
             return
         self._spawn(self._expect_hello())
+
+    @property
+    def _language(self) -> str:
+        """Of the page that is open here."""
+        return language_of(self.scope.get("cookies", {}), self.person)
 
     async def disconnect(self, code: int) -> None:
         for task in self._tasks:
@@ -105,7 +111,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
         elif do in ("connect", "return", "guest", "files") and not self._has_said_hello and self._seat is not None:
             self._has_said_hello = True
             self._spawn(self._open(said))
-        elif do != "alive":
+        elif do == "alive":
+            await self._say(do="alive")
+        else:
             await self.close(code=BAD)
 
     # --- opening ----------------------------------------------------------------------------------------------------
@@ -117,7 +125,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
 
     async def _open(self, said: Mapping[str, object]) -> None:
         try:
-            with translation.override(self.person.language or None):
+            with translation.override(self._language):
                 node, purpose = await database_sync_to_async(self._purpose)(said)
                 self.stream = await streams.open_stream(node=node, purpose=purpose, now=timezone.now())
         except DomainError as refusal:
@@ -222,7 +230,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
 
     def _share(self, said: Mapping[str, object]) -> list[dict[str, object]]:
         now = timezone.now()
-        with translation.override(self.person.language or None):
+        with translation.override(self._language):
             session = web_terminal.own_session(self.person, session_id=str(said.get("session", "")))
             if said["do"] == "share":
                 email, may_type = str(said.get("email", ""))[:254], said.get("may_type") is True

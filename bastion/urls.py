@@ -23,6 +23,7 @@ from bastion.views import (
     reviews,
     rules,
     sessions,
+    siem,
     terminal,
 )
 
@@ -99,6 +100,7 @@ urlpatterns = [
     path("node/piece/", node_views.piece, name="node-piece"),
     path("node/copy/", copy_views.take, name="node-copy"),
     path("node/review/", node_views.review, name="node-review"),
+    path("node/hops/", node_views.hops, name="node-hops"),
     path("node/errands/", node_views.what_to_do, name="node-errands"),
     path("node/errand-answers/", node_views.errand_answer, name="node-errand-answers"),
     path("connect/", connect.index, name="connect"),
@@ -125,6 +127,10 @@ urlpatterns = [
     path("requests/<int:pk>/decide/", requests.decide, name="request-decide"),
     path("requests/<int:pk>/withdraw/", requests.withdraw, name="request-withdraw"),
     path("connect/<int:pk>/ask/", requests.ask, name="request-ask"),
+    path("siem/", siem.index, name="siem"),
+    path("siem/new/", siem.create, name="siem-create"),
+    path("siem/<int:pk>/", siem.edit, name="siem-edit"),
+    path("siem/<int:pk>/remove/", siem.remove, name="siem-remove"),
     path("reviews/", reviews.index, name="reviews"),
     path("reviews/<int:pk>/", reviews.detail, name="review"),
     path("reviews/<int:pk>/answer/", reviews.answer, name="review-answer"),

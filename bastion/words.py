@@ -7,11 +7,12 @@ from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
-from django.utils.translation import pgettext, pgettext_lazy
+from django.utils.translation import ngettext, pgettext, pgettext_lazy
 
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
 from bastion.models import CommandRule
+from bastion.services.regimes import Regime, Said
 
 ACTIONS: Final[Mapping[str, str | Promise]] = {
     Action.CONNECT: pgettext_lazy("action", "Connect"),
@@ -30,6 +31,40 @@ PROTOCOLS: Final[Mapping[str, str | Promise]] = {
     Protocol.RDP: pgettext_lazy("protocol", "Remote desktop"),
     Protocol.MYSQL: "MySQL",
 }
+
+
+def regime_line(regime: Regime) -> str:
+    """When a session ends by itself."""
+    said = {"idle": minutes(regime.idle_minutes), "total": minutes(regime.total_minutes)}
+    return _("After %(idle)s without a key, and after %(total)s in any case.") % said
+
+
+def recorded_line(regime: Regime) -> str:
+    if regime.records_input:
+        return _("Everything typed, shown and transferred is kept.")
+    return _("Everything shown and transferred is kept; what is typed is not.")
+
+
+def group_lines(said: Said) -> list[str]:
+    """What a group says of the sessions of its resources."""
+    lines = []
+    if said.idle_minutes is not None:
+        lines.append(_("Sessions end after %(time)s without a key.") % {"time": minutes(said.idle_minutes)})
+    if said.total_minutes is not None:
+        lines.append(_("Sessions end after %(time)s in any case.") % {"time": minutes(said.total_minutes)})
+    if said.records_input is not None:
+        lines.append(_("What is typed is recorded.") if said.records_input else _("What is typed is not recorded."))
+    if said.copies_mb:
+        lines.append(_("Copies are kept of files up to %(size)d MB.") % {"size": said.copies_mb})
+    elif said.copies_mb == 0:
+        lines.append(_("No copies of files are kept."))
+    return lines
+
+
+def minutes(count: int) -> str:
+    if count >= 60 and count % 60 == 0:
+        return ngettext("%(count)d hour", "%(count)d hours", count // 60) % {"count": count // 60}
+    return ngettext("%(count)d minute", "%(count)d minutes", count) % {"count": count}
 
 
 def verdict_word(verdict: str) -> str:

@@ -23,6 +23,12 @@ HTTPS = PUBLIC_URL.startswith("https://")
 
 SECRET_KEY = env.secret("RDMP_SECRET_KEY")
 RDMP_MASTER_KEYS = env.secret("RDMP_MASTER_KEYS")
+# What opens master keys that are written as id:kms:blob, and with which key of Alibaba Cloud it asks.
+RDMP_KEY_UNWRAPPER = "assets.aliyun.kms.unwrap"
+RDMP_KMS_REGION = env.text("RDMP_KMS_REGION", "cn-hangzhou")
+RDMP_KMS_ENDPOINT = env.text("RDMP_KMS_ENDPOINT")
+RDMP_KMS_KEY_ID = env.secret("RDMP_KMS_KEY_ID")
+RDMP_KMS_KEY_SECRET = env.secret("RDMP_KMS_KEY_SECRET")
 ALLOWED_HOSTS = [*env.words("RDMP_ALLOWED_HOSTS", urlsplit(PUBLIC_URL).hostname or ""), "127.0.0.1", "localhost"]
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
 
@@ -84,6 +90,7 @@ MIDDLEWARE = [
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.ScopeMiddleware",
     "accounts.language.LanguageMiddleware",
+    "accounts.middleware.EntryMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "accounts.middleware.SecondFactorMiddleware",
     "simple_history.middleware.HistoryRequestMiddleware",
@@ -309,6 +316,7 @@ CELERY_BEAT_SCHEDULE = {
         "incidents.note_desk": 20.0,
         "bastion.sweep": 10.0,
         "bastion.watch_rights": 1.0,
+        "bastion.ship_audit": 5.0,
         "bastion.follow_networks": 300.0,
         "bastion.follow_hardening": 30.0,
         "bastion.read_logins": 60.0,

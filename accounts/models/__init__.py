@@ -2,6 +2,7 @@
 
 from accounts.models.calendars import BusinessCalendar, CalendarDay, CalendarVersion
 from accounts.models.customers import Contact, Contract, Customer, ProviderContact, Severity, SlaTerm
+from accounts.models.entry import EntryRule
 from accounts.models.people import ApiToken, Assignment, Invitation, Role, User
 from accounts.models.records import AuditEntry, Secret
 from accounts.models.roster import RosterFeed, RosterShift, Rotation, ShiftSwap
@@ -16,6 +17,7 @@ __all__ = [
     "Contact",
     "Contract",
     "Customer",
+    "EntryRule",
     "Invitation",
     "ProviderContact",
     "Role",

@@ -157,6 +157,11 @@ class Access:
     """The largest file, in bytes, of which a copy is kept; 0: of none."""
     work: str = ""
     """The incident or change that it is for; empty when the reason is only written down."""
+    records_input: bool = True
+    """Whether what is typed is recorded as such; what a target echoes of it is recorded with what it shows."""
+    waits_for: str = ""
+    """Who has to let this very session in, in words: it is asked for by a review of number 0, and has no hops before.
+    Empty: nobody."""
 
     def may(self, action: Action) -> bool:
         return action in self.actions
@@ -203,7 +208,7 @@ class Fact:
       forward     {"host", "port", "result", "sent", "received"}
       host_key    {"hop": id, "host", "port", "key", "fingerprint", "result": "first|changed|pinned"}
       refused     {"what", "code"}
-      ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node",
+      ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node|refused",
                    "exit": int or None, "sent", "received", "by": user id or None}
     """
 
@@ -341,7 +346,9 @@ class Portal(Protocol):
 
     async def is_known_key(self, login: str, public_key: str, client: Client) -> bool: ...
 
-    async def sign_in_by_key(self, login: str, public_key: str, client: Client) -> Person: ...
+    async def sign_in_by_key(self, login: str, public_key: str, client: Client, code: str = "") -> Person:
+        """Refused with `code_needed`: a one-time code is asked for beside the key."""
+        ...
 
     async def sign_in_by_password(self, login: str, password: str, code: str, client: Client) -> Person:
         """Password and one-time code together, so that nobody learns which of the two was wrong."""
@@ -363,6 +370,10 @@ class Portal(Protocol):
 
     async def review(self, session_id: str, command: int, text: str, timeout_s: float) -> bool:
         """Whether it was allowed. The answer may come as an order, `Judged`, as well: then this waits in vain."""
+        ...
+
+    async def hops(self, person: Person, session_id: str) -> tuple[Hop, ...]:
+        """The way to the target of a session that somebody has let in."""
         ...
 
     def show(self, session_id: str, watcher: str, offset: int, rows: bytes, skips: bool) -> bool:

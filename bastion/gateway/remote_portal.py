@@ -24,6 +24,7 @@ from bastion.gateway.contract import (
     Ambiguous,
     Client,
     Fact,
+    Hop,
     Order,
     Person,
     Piece,
@@ -98,8 +99,8 @@ class RemotePortal:
     async def is_known_key(self, login: str, public_key: str, client: Client) -> bool:
         return await self._ask("known-key", wire.ByKey(login, public_key, client), bool)
 
-    async def sign_in_by_key(self, login: str, public_key: str, client: Client) -> Person:
-        return await self._ask("by-key", wire.ByKey(login, public_key, client), Person)
+    async def sign_in_by_key(self, login: str, public_key: str, client: Client, code: str = "") -> Person:
+        return await self._ask("by-key", wire.ByKey(login, public_key, client, code), Person)
 
     async def sign_in_by_password(self, login: str, password: str, code: str, client: Client) -> Person:
         return await self._ask("by-password", wire.ByPassword(login, password, code, client), Person)
@@ -284,6 +285,9 @@ class RemotePortal:
         await self._ask("review", wire.ForReview(session_id, command, text, timeout_s), bool)
         await asyncio.sleep(timeout_s)  # the answer comes as an order, `Judged`
         return False
+
+    async def hops(self, person: Person, session_id: str) -> tuple[Hop, ...]:
+        return await self._ask("hops", wire.ForHops(person.token, session_id), tuple[Hop, ...])
 
     def show(self, session_id: str, watcher: str, offset: int, rows: bytes, skips: bool) -> bool:
         socket = self._socket

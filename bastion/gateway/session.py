@@ -19,6 +19,7 @@ from bastion.gateway.contract import (
     CommandRule,
     End,
     Fact,
+    Hop,
     Judged,
     Lock,
     NewTerms,
@@ -40,6 +41,9 @@ log = logging.getLogger(__name__)
 
 COUNTDOWN_S = (60.0, 30.0, 10.0, 5.0)
 TICK_S, TICKS = 1.0, 12  # A piece of a recording is closed ten seconds after it was begun.
+LOGIN = 0  # The number of the review that is about the session itself; commands count from 1.
+REFUSED = 255  # As the exit status of ssh itself.
+INPUT_ON, INPUT_OFF = "input is recorded", "input is not recorded"
 LONGEST_SLEEP_S = 30.0  # The wall clock may be set meanwhile.
 
 
@@ -140,7 +144,7 @@ class Session:
     def __init__(self, node: Node, access: Access, person: Person, client: Client) -> None:
         self.node, self.access, self.person, self.client = node, access, person, client
         self.sent = self.received = 0
-        self.is_over = self.is_locked = False
+        self.is_over = self.is_locked = self.is_waiting = False
         self.reason = ""
         self.recording: Recording | None = None
         self.over = asyncio.Event()
@@ -150,6 +154,7 @@ class Session:
         self._loop = asyncio.get_running_loop()
         self._part: Part | None = None
         self._facts = self._commands = 0
+        self._letting_in = asyncio.Lock()
         self._judged: dict[int, asyncio.Future[bool]] = {}
         self._began = self._used = self._loop.time()
         self._warned_for: float | None = None
@@ -256,6 +261,8 @@ class Session:
             self.recording = self.node.record(opening, self._rows)
         except RecordingFailed:
             self._no_recording()
+        if self.recording is not None and not self.access.records_input:
+            self.mark(INPUT_OFF)
         return self.recording is not None
 
     def keep(self, kind: str, data: bytes) -> bool:
@@ -263,6 +270,8 @@ class Session:
         if self.recording is None:
             return not self.is_over
         tape = self.recording.tape
+        if kind == "input" and not self.access.records_input:
+            return True
         write = tape.output if kind == "output" else tape.error if kind == "error" else tape.input
         return self._kept(lambda: write(data))
 
@@ -401,7 +410,9 @@ class Session:
             return
         if access.limits.ends_at != self.access.limits.ends_at:
             self._next_warning = 0
-        self.access = access if access.hops else replace(access, hops=self.access.hops)
+        if access.records_input != self.access.records_input:
+            self.mark(INPUT_ON if access.records_input else INPUT_OFF)
+        self.access = replace(access, hops=access.hops or self.access.hops, waits_for=self.access.waits_for)
         self._arm()
 
     # --- who looks on -----------------------------------------------------------------------------------------------
@@ -415,6 +426,33 @@ class Session:
     def _source(self) -> Source | None:
         return Source(self.recording.tape, self.recording.directory) if self.recording is not None else None
 
+    # --- whether it may begin ---------------------------------------------------------------------------------------
+
+    async def let_in(self) -> None:
+        """Wait for whoever has to let it in, where somebody has to; before that it has no hops. Perhaps it is over."""
+        async with self._letting_in:
+            if self.access.waits_for and not self.is_over:
+                await self._wait_to_be_let_in()
+
+    async def _wait_to_be_let_in(self) -> None:
+        self.is_waiting = True
+        self._used = self._loop.time() + self.node.review_s  # whoever waits for others is not idle
+        self.show(self.say("waits_in", who=self.access.waits_for))
+        hops: tuple[Hop, ...] = ()
+        try:
+            if await self._reviewed(LOGIN, ""):
+                hops = await self.node.portal.hops(self.person, self.access.session_id)
+        except (Refused, Unreachable) as problem:
+            log.warning("session %s was let in and has no way: %s", self.access.session_id, problem)
+        finally:
+            self.is_waiting = False
+            self.used()
+        if not hops:
+            self.end("refused", self.say("not_let_in"), exit_status=REFUSED)
+            return
+        self.access = replace(self.access, hops=hops, waits_for="")
+        self.show(self.say("let_in"))
+
     # --- commands ---------------------------------------------------------------------------------------------------
 
     def judge(self, line: str) -> Judgement:
@@ -423,7 +461,9 @@ class Session:
     async def review(self, text: str) -> bool:
         """Waits for somebody in the portal; nobody in time, or no portal: no."""
         self._commands += 1
-        number = self._commands
+        return await self._reviewed(self._commands, text)
+
+    async def _reviewed(self, number: int, text: str) -> bool:
         waiting: asyncio.Future[bool] = self._loop.create_future()
         self._judged[number] = waiting
         asked = asyncio.ensure_future(self._ask_for_review(number, text))

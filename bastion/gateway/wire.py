@@ -89,6 +89,7 @@ class ByKey:
     login: str
     public_key: str
     client: Client
+    code: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,14 @@ class ForReview:
     command: int
     text: str
     timeout_s: float
+
+
+@dataclass(frozen=True)
+class ForHops:
+    """The way to the target of a session that somebody has let in."""
+
+    token: str = field(repr=False)
+    session: str
 
 
 @dataclass(frozen=True)

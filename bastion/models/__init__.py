@@ -33,9 +33,12 @@ from bastion.models.sessions import (
     SessionFact,
 )
 from bastion.models.shares import SessionShare
+from bastion.models.siem import AuditCursor, AuditReceiver
 
 __all__ = [
     "AccessRequest",
+    "AuditCursor",
+    "AuditReceiver",
     "BastionSession",
     "BastionSessionQuerySet",
     "CommandReview",

@@ -53,6 +53,9 @@ class Grant(TenantModel):
     until = models.DateTimeField(_("until"), null=True, blank=True)
     windows = models.JSONField(_("weekly windows"), default=list, blank=True)
     timezone = models.CharField(_("time zone"), max_length=40, default="Asia/Shanghai")
+    needs_consent = models.BooleanField(
+        _("somebody lets each session in"), default=False, help_text=_("Whoever administers the resource or its group.")
+    )
     reason = models.CharField(_("reason"), max_length=300, blank=True)
     granted_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
     granted_at = models.DateTimeField(_("granted at"))
@@ -92,6 +95,7 @@ class Grant(TenantModel):
             windows=tuple(from_json(self.windows, self.timezone)),
             forwards=frozenset(self.forwards),
             allows_own=OWN in self.accounts,
+            needs_consent=self.needs_consent,
         )
 
     @property

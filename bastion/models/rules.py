@@ -12,6 +12,9 @@ from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from bastion.models.groups import ResourceGroup
 from bastion.models.sessions import BastionSession
 
+LOGIN = 0
+"""The number of a review that is about the session itself: whether it is let in."""
+
 
 class CommandRuleQuerySet(TenantQuerySet["CommandRule"]):
     def kept(self) -> Self:
@@ -80,7 +83,7 @@ class CommandReviewQuerySet(TenantQuerySet["CommandReview"]):
 
 
 class CommandReview(TenantModel):
-    """A command that a session holds back until somebody has allowed it, or time is up."""
+    """A command that a session holds back until somebody has allowed it, or time is up; or the session itself."""
 
     class State(models.TextChoices):
         WAITING = "waiting", pgettext_lazy("review", "Waiting")
@@ -116,6 +119,11 @@ class CommandReview(TenantModel):
 
     def __str__(self) -> str:
         return self.text[:80]
+
+    @property
+    def is_login(self) -> bool:
+        """About the session itself; `text` is what it is for."""
+        return self.number == LOGIN
 
     def is_open(self, now: datetime) -> bool:
         return self.state == self.State.WAITING and now < self.until

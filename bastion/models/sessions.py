@@ -64,6 +64,7 @@ class BastionSession(TenantModel):
         NODE = "node", _("the node stopped")
         SILENT = "silent", _("the node was never heard of again")
         UNUSED = "unused", _("it was allowed and never begun")
+        REFUSED = "refused", _("nobody let it in")
 
     uid = models.UUIDField(
         _("identifier"),

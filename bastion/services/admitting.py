@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from typing import Final
 
 from assets.models import Asset
 from bastion.access import Decision
 from bastion.gateway import contract
 from bastion.gateway.contract import Action
 from bastion.models import BastionSession, CommandRule, GroupAsset
-from bastion.services import copies
-
-IDLE_S: Final = 30 * 60.0
-TOTAL_S: Final = 12 * 3600.0
+from bastion.services.regimes import MEGABYTE, Regime
 
 Rules = tuple[contract.CommandRule, ...]
 
@@ -25,7 +21,9 @@ def access_of(
     *,
     resource: contract.Resource,
     rules: Rules,
+    regime: Regime,
     hops: tuple[contract.Hop, ...] = (),
+    waits_for: str = "",
 ) -> contract.Access:
     """Without hops it says only what has changed: the node keeps the way and the secret that it has."""
     ends_at = None if decision.ends_at is None else decision.ends_at.timestamp()
@@ -35,11 +33,13 @@ def access_of(
         resource=resource,
         hops=hops,
         actions=frozenset(Action(action) for action in decision.actions),
-        limits=contract.Limits(IDLE_S, TOTAL_S, ends_at),
+        limits=contract.Limits(regime.idle_minutes * 60.0, regime.total_minutes * 60.0, ends_at),
         rules=rules,
         forwards=tuple(sorted(decision.forwards)),
-        copies_most=copies.most_bytes(session.customer_id),
+        copies_most=regime.copies_mb * MEGABYTE,
         work="" if session.incident_id is None and session.change_id is None else session.work,
+        records_input=regime.records_input,
+        waits_for=waits_for,
     )
 
 

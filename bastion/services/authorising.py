@@ -19,6 +19,7 @@ from accounts.errors import DomainError
 from accounts.models import User
 from accounts.numbers import row_number
 from accounts.permissions import can_write, is_administrator
+from accounts.services import entering
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
@@ -170,6 +171,8 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
     audit.hold(asset.customer_id)
     if not person.is_active or node.state != Node.State.ENROLLED or node.is_draining:
         raise DomainError(_("This node takes no new sessions."), code="node")
+    if not entering.may_enter(person, wish.client.address):
+        raise DomainError(_("You may not enter from this address."), code="address")
     is_served = serves(node, asset, behind_nodes([asset])) and asset.kind in REACHED[wish.protocol]
     if not is_served or asset.retired_at is not None:
         raise DomainError(_("There is no such resource."), code="unknown_resource")
@@ -266,10 +269,13 @@ def may_lock(person: User, session: BastionSession) -> bool:
 def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[BastionSession, Decision]:
     """What each live session may do now: asked when something has changed, and every second."""
     sessions = list(sessions)
-    rights = Rights([one.person for one in sessions], [one.asset for one in sessions], now=now)
+    people = [one.person for one in sessions]
+    rights, entry = Rights(people, [one.asset for one in sessions], now=now), entering.Entry(people)
     return {
         session: access.decide(
-            rights.terms(session.person, session.asset),
+            rights.terms(session.person, session.asset)
+            if entry.may_enter(session.person, session.client_address)
+            else (),
             protocol=Protocol(session.protocol),
             account=session.account,
             at=now,

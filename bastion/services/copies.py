@@ -15,20 +15,14 @@ from accounts.errors import DomainError
 from accounts.models import User
 from bastion.gateway import copies as node_side
 from bastion.gateway import wire
-from bastion.models import BastionSession, FileCopyPart, FileTransfer, Node, RecordingPolicy, RecordingPurge
+from bastion.models import BastionSession, FileCopyPart, FileTransfer, Node, RecordingPurge
 from bastion.models.recordings import LARGEST_COPY_MB
 from bastion.services import authorising, keeping
 from bastion.services.recordings import NoRoom, session_of
+from bastion.services.regimes import MEGABYTE
 
-MEGABYTE: Final = 1024 * 1024
 MOST_PARTS: Final = LARGEST_COPY_MB * MEGABYTE // node_side.PART + 1
 MOST_COPIES: Final = 1_000_000
-
-
-def most_bytes(customer_id: int) -> int:
-    """Of a file of which a copy is kept; 0: of none."""
-    found = RecordingPolicy.objects.filter(customer=customer_id).values_list("copies_mb", flat=True).first()
-    return (found or 0) * MEGABYTE
 
 
 @transaction.atomic

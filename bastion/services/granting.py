@@ -42,6 +42,7 @@ class Wanted:
     windows: Sequence[Mapping[str, object]] = ()
     reason: str = ""
     forwards: tuple[str, ...] = ()
+    needs_consent: bool = False
 
 
 @transaction.atomic
@@ -96,6 +97,7 @@ def make(*, person: User, to: Asset | ResourceGroup, wanted: Wanted, actor: User
         until=wanted.until,
         windows=list(wanted.windows),
         reason=wanted.reason.strip()[:300],
+        needs_consent=wanted.needs_consent,
         granted_by=actor,
         granted_at=now,
     )
@@ -193,6 +195,7 @@ def _write(grant: Grant, action: str, actor: User, now: datetime) -> None:
         "accounts": grant.accounts,
         "forwards": grant.forwards,
         "windows": grant.windows,
+        "needs_consent": grant.needs_consent,
         "until": None if grant.until is None else grant.until.isoformat(),
     }
     audit.record(action=action, actor=actor, customer=grant.customer, obj=grant, detail=detail, now=now)

@@ -4,62 +4,102 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import asdict
 from datetime import datetime
 from itertools import count
+from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
-from accounts import audit
+from accounts import addresses, audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import can_write, is_administrator
 from assets.models import Asset
+from bastion import networks
 from bastion.models import CommandRule, Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, works_for
 from bastion.services import living
+from bastion.services.regimes import Said
 from notify import live
 
 NETWORK_FACT = "VpcId"
 """Under which Alibaba Cloud's listing of a resource names its network (`Asset.details`)."""
+MOST_RANGES: Final = 50
 
 
 @transaction.atomic
-def create(*, customer: Customer, name: str, description: str, actor: User, now: datetime) -> ResourceGroup:
+def create(
+    *, customer: Customer, name: str, description: str, actor: User, now: datetime, ranges: str = ""
+) -> ResourceGroup:
+    """`ranges`: it is the default group of a network that no cloud describes; what has an address there joins at once.
+
+    Raises DomainError: no_name, name_taken, ranges.
+    """
     if not administers(actor, customer.pk):
         raise PermissionDenied
     if not name.strip():
         raise DomainError(_("Please give it a name."), code="no_name")
+    audit.hold(customer.pk)
+    written = _free_ranges(customer, ranges)
+    network = {"kind": ResourceGroup.Kind.NETWORK, "network": written[0], "ranges": written} if written else {}
     try:
         with transaction.atomic():
             group = ResourceGroup.objects.create(
-                customer=customer, name=name.strip()[:80], description=description.strip()[:300], created_at=now
+                customer=customer,
+                name=name.strip()[:80],
+                description=description.strip()[:300],
+                created_at=now,
+                **network,
             )
     except IntegrityError:
         raise DomainError(_("There is a group of this name already."), code="name_taken") from None
-    audit.record(action="bastion.group.create", actor=actor, customer=customer, obj=group, now=now)
+    detail = {"ranges": written} if written else {}
+    audit.record(action="bastion.group.create", actor=actor, customer=customer, obj=group, detail=detail, now=now)
+    if written:
+        follow_networks(customer=customer, now=now)
     return group
 
 
 @transaction.atomic
 def change(
-    *, group: ResourceGroup, name: str, description: str, trusts_first_sight: bool, actor: User, now: datetime
+    *,
+    group: ResourceGroup,
+    name: str,
+    description: str,
+    trusts_first_sight: bool,
+    actor: User,
+    now: datetime,
+    limits: Said,
+    ranges: str = "",
 ) -> ResourceGroup:
-    """Administrators alone: what a host key is worth at first sight is no matter of the group's own people."""
+    """Administrators alone: what a host key is worth at first sight, how long sessions last and what is kept of them
+    is no matter of the group's own people. Raises DomainError: retired, no_name, name_taken, ranges, limits."""
     if not administers(actor, group.customer_id):
         raise PermissionDenied
     group = _hold(group)
     if group.retired_at is not None:
         raise DomainError(_("This group is no longer in use."), code="retired")
-    said = {
+    said: dict[str, object] = {
         "name": name.strip()[:80],
         "description": description.strip()[:300],
         "trusts_first_sight": trusts_first_sight,
+        **asdict(limits),
     }
     if not said["name"]:
         raise DomainError(_("Please give it a name."), code="no_name")
+    if not limits.is_in_reason:
+        raise DomainError(_("These limits are out of range."), code="limits")
+    if group.kind == ResourceGroup.Kind.NETWORK:
+        said["ranges"] = written = _free_ranges(group.customer, ranges, but=group)
+        if group.is_local:
+            if not written:
+                raise DomainError(_("Please give the address ranges of the network."), code="ranges")
+            said["network"] = written[0]
+    has_limits_changed = Said.of(group) != limits
     detail = {key: [getattr(group, key), value] for key, value in said.items() if getattr(group, key) != value}
     if detail:
         for key, value in said.items():
@@ -73,6 +113,10 @@ def change(
             action="bastion.group.change", actor=actor, customer=group.customer, obj=group, detail=detail, now=now
         )
         live.publish(customer_id=group.customer_id, topic="bastion", object_id=group.pk)
+        if "ranges" in detail:
+            follow_networks(customer=group.customer, now=now)
+        if has_limits_changed:
+            _rights_have_changed(group, now, renews=True)
     return group
 
 
@@ -82,7 +126,7 @@ def retire(*, group: ResourceGroup, actor: User, now: datetime) -> ResourceGroup
     if not administers(actor, group.customer_id):
         raise PermissionDenied
     group = _hold(group)
-    if group.kind == ResourceGroup.Kind.NETWORK:
+    if group.kind == ResourceGroup.Kind.NETWORK and not group.is_local:
         raise DomainError(_("A network's own group stays as long as the network has resources."), code="network_group")
     if group.retired_at is None:
         group.retired_at = now
@@ -151,16 +195,17 @@ def dismiss_administrator(*, group: ResourceGroup, person: User, actor: User, no
 
 @transaction.atomic
 def follow_networks(*, customer: Customer, now: datetime) -> int:
-    """Every network has its group, and in it what is in the network now. How many rows changed."""
+    """Every network has its group, and in it what is in the network now. How many rows changed.
+
+    In which network a resource is says the cloud; of what no cloud says it, its address does.
+    """
     audit.hold(customer.pk)
-    placed = dict(
-        Asset.objects.active()
-        .filter(customer=customer, details__has_key=NETWORK_FACT)
-        .values_list("pk", f"details__{NETWORK_FACT}")
-    )
-    networks = {network for network in placed.values() if network}
     known = {group.network: group for group in _network_groups(customer)}
-    for network in sorted(networks - known.keys()):
+    local = {network: group.ranges for network, group in known.items() if group.ranges}
+    rows = Asset.objects.active().filter(customer=customer)
+    facts = rows.values_list("pk", f"details__{NETWORK_FACT}", "private_ip", "host")
+    placed = {pk: told or networks.place(private_ip or host, local) for pk, told, private_ip, host in facts}
+    for network in sorted({network for network in placed.values() if network} - known.keys()):
         known[network] = ResourceGroup.objects.create(
             customer=customer,
             kind=ResourceGroup.Kind.NETWORK,
@@ -181,7 +226,7 @@ def follow_networks(*, customer: Customer, now: datetime) -> int:
     if wanted ^ there:
         _write_networks("bastion.group.add", known, joined, now)
         _write_networks("bastion.group.remove", known, left, now)
-        living.ask_again(customer_id=customer.pk, now=now)
+        living.ask_again(customer_id=customer.pk, now=now, renews=any(_is_felt(group) for group in known.values()))
         live.publish(customer_id=customer.pk, topic="bastion", object_id=0)
     return len(wanted ^ there)
 
@@ -210,7 +255,22 @@ def _free_name(customer: Customer, wanted: str) -> str:
 
 
 def _network_groups(customer: Customer) -> Iterable[ResourceGroup]:
-    return ResourceGroup.objects.filter(customer=customer, kind=ResourceGroup.Kind.NETWORK)
+    return ResourceGroup.objects.filter(customer=customer, kind=ResourceGroup.Kind.NETWORK, retired_at=None)
+
+
+def _free_ranges(customer: Customer, text: str, *, but: ResourceGroup | None = None) -> list[str]:
+    """As written, and no other network's: of two with the same range nobody could say which is meant."""
+    try:
+        written = addresses.ranges(text)
+    except addresses.BadRange as bad:
+        raise DomainError(_("%(text)s is no address range.") % {"text": bad}, code="ranges") from None
+    if len(written) > MOST_RANGES:
+        raise DomainError(_("A network has at most %(most)d ranges.") % {"most": MOST_RANGES}, code="ranges")
+    for group in _network_groups(customer):
+        if group != but and (shared := sorted(set(group.ranges) & set(written))):
+            said = {"range": shared[0], "name": group.name}
+            raise DomainError(_("%(range)s is the network of %(name)s already.") % said, code="ranges")
+    return written
 
 
 def _changeable(group: ResourceGroup, actor: User) -> ResourceGroup:
@@ -251,9 +311,14 @@ def _only_what_is_theirs(group: ResourceGroup, chosen: Iterable[Asset], actor: U
 
 def _rights_have_changed(group: ResourceGroup, now: datetime, *, renews: bool = False) -> None:
     """Who may do what, and which command rules hold, follow from what is in a group."""
-    renews = renews or CommandRule.objects.kept().filter(group=group).exists()
+    renews = renews or _is_felt(group)
     living.ask_again(customer_id=group.customer_id, now=now, renews=renews)
     live.publish(customer_id=group.customer_id, topic="bastion", object_id=group.pk)
+
+
+def _is_felt(group: ResourceGroup) -> bool:
+    """Whoever comes to be in it gets more or less than the right to connect: limits, or rules for commands."""
+    return Said.of(group).is_anything or CommandRule.objects.kept().filter(group=group).exists()
 
 
 def _hold(group: ResourceGroup) -> ResourceGroup:

@@ -24,7 +24,7 @@ from assets.services import credentials
 from bastion.access import OWN, Protocol, is_own, own_name
 from bastion.gateway import contract, wire
 from bastion.models import BastionSession, Favourite, GroupAsset, Node
-from bastion.services import admitting, authorising, connecting, host_key_alarms, host_keys
+from bastion.services import admitting, authorising, connecting, consenting, host_key_alarms, host_keys, regimes
 from bastion.services.authorising import Wish
 from changes.models import Change
 from incidents.models import Incident
@@ -77,18 +77,43 @@ def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> 
     access = _way_to(found.asset)
     wish = Wish(found.asset, credential, Protocol.SSH, said.work, said.front, said.client)
     session = authorising.authorise(person=person, wish=wish, node=node, now=now)
-    own = contract.Account(own_name(said.account))
-    account = own if credential is None else _with_secret(credential, person, session, now)
     decision = authorising.decide(
         person, found.asset, account=session.account, protocol=Protocol(session.protocol), now=now
     )
+    waits_for = consenting.waits_for(session, decision)
+    own = contract.Account(own_name(said.account))
     return admitting.access_of(
         session,
         decision,
         resource=_listed(found, groups_of([found.asset])[found.asset.pk]),
         rules=admitting.rules_of([found.asset])[found.asset.pk],
-        hops=(_hop(access, account, found.asset),),
+        regime=regimes.regimes_of([found.asset])[found.asset.pk],
+        hops=() if waits_for else _hops(access, own, credential, session, now),
+        waits_for=waits_for,
     )
+
+
+def way_of(person: User, *, node: Node, session_id: str, now: datetime) -> tuple[contract.Hop, ...]:
+    """Of a session that somebody has let in; its rights are judged again. Raises DomainError."""
+    rows = BastionSession.objects.select_related("person", "asset__customer").filter(node=node, person=person)
+    session = rows.called(session_id).exclude(state=BastionSession.State.ENDED).first()
+    if session is None or not consenting.is_let_in(session):
+        raise DomainError(_("Nobody has let this session in."), code="no_consent")
+    decision = authorising.decide(
+        person, session.asset, account=session.account, protocol=Protocol(session.protocol), now=now
+    )
+    if not decision.is_allowed:
+        raise DomainError(_("Your access to it has ended."), code="ended")
+    credential = _account(_found(person, session.asset, now), session.account)
+    own = contract.Account(own_name(session.account))
+    return _hops(_way_to(session.asset), own, credential, session, now)
+
+
+def _hops(
+    access: SshAccess, own: contract.Account, credential: Credential | None, session: BastionSession, now: datetime
+) -> tuple[contract.Hop, ...]:
+    account = own if credential is None else _with_secret(credential, session.person, session, now)
+    return (_hop(access, account, session.asset),)
 
 
 def called(query: str) -> Q:

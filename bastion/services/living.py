@@ -21,7 +21,7 @@ from bastion.gateway import wire
 from bastion.gateway.contract import End, Lock, NewTerms, Order, Say
 from bastion.models import BastionSession, Node
 from bastion.models.sessions import LEASE
-from bastion.services import admitting, authorising, node_watch
+from bastion.services import admitting, authorising, node_watch, regimes
 
 STATES: Final = BastionSession.State
 ENDINGS: Final = BastionSession.Ending
@@ -95,12 +95,16 @@ def ask_again(
             _cut_off(session, now)
     changed = {one: decision for one, decision in allowed.items() if renews or _differs(one, decision)}
     prefetch_related_objects(list(changed), "incident", "change")
-    rules = admitting.rules_of({one.asset_id: one.asset for one in changed}.values()) if changed else {}
+    touched = list({one.asset_id: one.asset for one in changed}.values())
+    rules = admitting.rules_of(touched) if touched else {}
+    kept = regimes.regimes_of(touched) if touched else {}
     for session, decision in changed.items():
         session.actions, session.ends_at = sorted(decision.actions), decision.ends_at
         session.save(update_fields=["actions", "ends_at"])
         resource = admitting.brief(session.asset, session.account)
-        access = admitting.access_of(session, decision, resource=resource, rules=rules[session.asset_id])
+        access = admitting.access_of(
+            session, decision, resource=resource, rules=rules[session.asset_id], regime=kept[session.asset_id]
+        )
         tell(session, NewTerms(access))
 
 

@@ -1,4 +1,4 @@
-"""Commands that a session holds back until whoever administers the server has said yes."""
+"""Commands that a session holds back, and sessions, until whoever administers the server has said yes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bastion import messages, policy
 from bastion.gateway import wire
 from bastion.gateway.contract import Judged
 from bastion.models import BastionSession, CommandReview, Node, SessionShare
-from bastion.models.rules import CommandReviewQuerySet
+from bastion.models.rules import LOGIN, CommandReviewQuerySet
 from bastion.permissions import administers, looked_after
 from bastion.services import admitting, authorising, living
 from notify import live
@@ -32,11 +32,17 @@ MARGIN: Final = timedelta(seconds=3)
 
 @transaction.atomic
 def ask(*, node: Node, said: wire.ForReview, now: datetime) -> CommandReview:
-    """A node holds a command back. Raises DomainError for a session that is not the node's, or is over."""
+    """A node holds a command back, or a whole session that somebody has to let in.
+
+    Raises DomainError for a session that is not the node's, or is over.
+    """
     session = _session(node, said.session)
     audit.hold(session.customer_id)
-    text = said.text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
-    judgement = policy.judge(text, admitting.rules_of([session.asset])[session.asset_id])
+    if said.command == LOGIN:
+        text, rule = session.work, None
+    else:
+        text = said.text.replace("\0", "\N{REPLACEMENT CHARACTER}")[:LONGEST_TEXT]
+        rule = policy.judge(text, admitting.rules_of([session.asset])[session.asset_id]).rule
     until = now + timedelta(seconds=min(max(said.timeout_s, 0.0), LONGEST_WAIT_S)) - MARGIN
     review, is_new = CommandReview.objects.get_or_create(
         session=session,
@@ -44,13 +50,13 @@ def ask(*, node: Node, said: wire.ForReview, now: datetime) -> CommandReview:
         defaults={
             "customer_id": session.customer_id,
             "text": text,
-            "rule_id": None if judgement.rule is None else judgement.rule.id,
+            "rule_id": None if rule is None else rule.id,
             "asked_at": now,
             "until": until,
         },
     )
     if is_new:
-        _write(review, "bastion.review", session.person, now)
+        _write(review, f"bastion.{_kind(review)}", session.person, now)
         messages.review_wanted(review, now=now)
     return review
 
@@ -127,10 +133,15 @@ def _hold(review: CommandReview) -> CommandReview:
 def _settle(review: CommandReview, state: str, words: str, actor: User | None, now: datetime) -> None:
     review.state, review.decided_at, review.decided_by, review.words = state, now, actor, words.strip()[:300]
     review.save()
-    _write(review, f"bastion.review.{state}", actor, now)
+    _write(review, f"bastion.{_kind(review)}.{state}", actor, now)
+
+
+def _kind(review: CommandReview) -> str:
+    return "consent" if review.is_login else "review"
 
 
 def _write(review: CommandReview, action: str, actor: User | None, now: datetime) -> None:
-    detail = {"command": review.text[:2000], "session": str(review.session.uid), "words": review.words}
+    what = "work" if review.is_login else "command"
+    detail = {what: review.text[:2000], "session": str(review.session.uid), "words": review.words}
     audit.record(action=action, actor=actor, customer=review.customer, obj=review, detail=detail, now=now)
     live.publish(customer_id=review.customer_id, topic="bastion", object_id=review.pk)

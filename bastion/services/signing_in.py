@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import audit, limiter, scope
 from accounts.errors import DomainError
 from accounts.models import User
+from accounts.services import entering
 from bastion.gateway.contract import Client, Language, Person
 from bastion.models import LoginTicket, Node, SshKey
 from bastion.services.ssh_keys import fingerprint
@@ -33,16 +34,21 @@ def is_known_key(*, node: Node, login: str, public_key: str, client: Client) -> 
     return _key_of(node, login, public_key) is not None
 
 
-@transaction.atomic
-def by_key(*, node: Node, login: str, public_key: str, client: Client, now: datetime) -> User:
-    """Of whoever has proven to the node to have the key. Raises DomainError("refused")."""
-    _not_too_often(node, client)
+def by_key(*, node: Node, login: str, public_key: str, client: Client, now: datetime, code: str = "") -> User:
+    """Of whoever has proven to the node to have the key. Raises DomainError("refused"), and "code_needed" where the
+    rules of entry want a one-time code as well and there is none yet."""
+    _not_too_often(node, client, login if code else "")
     key = _key_of(node, login, public_key)
-    if key is None:
+    if key is None or not _is_from_where_they_may(key.person, client, now):
         raise _refused(node, client)
+    if entering.needs_key_and_code(key.person):
+        if not code:
+            raise DomainError(_("Please give your one-time code as well."), code="code_needed")
+        if not _proves(key.person, code):
+            raise _refused(node, client, login)
     key.used_at, key.used_from = now, client.address
     key.save(update_fields=["used_at", "used_from"])
-    return _welcomed(key.person, "key", client, now)
+    return _welcomed(key.person, "key and code" if code else "key", client, now)
 
 
 def by_password(*, node: Node, login: str, password: str, code: str, client: Client, now: datetime) -> User:
@@ -50,26 +56,36 @@ def by_password(*, node: Node, login: str, password: str, code: str, client: Cli
     _not_too_often(node, client, login)
     person = _person(login)
     is_right = check_password(password, NOBODY if person is None else person.password)
-    if person is None or not _serves(node, person) or not is_right or not _proves(person, code):
+    if person is None or not _serves(node, person) or not is_right or not _may_without_key(person, client, now):
+        raise _refused(node, client, login)
+    if not _proves(person, code):
         raise _refused(node, client, login)
     return _welcomed(person, "password", client, now)
 
 
-@transaction.atomic
 def by_ticket(*, node: Node, ticket: str, client: Client, now: datetime) -> LoginTicket:
     """Raises DomainError("refused") for one that is unknown, used, old, or came from another address or to a node that
     does not serve its resource."""
     _not_too_often(node, client)
+    found = _spent(ticket, node, client, now)
+    if found is None or not _may_without_key(found.person, client, now):
+        raise _refused(node, client)
+    _welcomed(found.person, "ticket", client, now)
+    return found
+
+
+@transaction.atomic
+def _spent(ticket: str, node: Node, client: Client, now: datetime) -> LoginTicket | None:
+    """It is good for nothing from now on; None: it was not before either."""
     rows = LoginTicket.objects.select_for_update(of=("self",)).select_related("person__customer", "asset__customer")
-    found = rows.filter(digest=digest_of(ticket)).first()
+    found: LoginTicket | None = rows.filter(digest=digest_of(ticket)).first()
     is_good = found is not None and found.is_good(client.address, now) and found.person.is_active
     if found is None or not is_good or node.customer_id not in (None, found.asset.customer_id):
-        raise _refused(node, client)
+        return None
     if not _serves(node, found.person):
-        raise _refused(node, client)
+        return None
     found.used_at = now
     found.save(update_fields=["used_at"])
-    _welcomed(found.person, "ticket", client, now)
     return found
 
 
@@ -78,10 +94,10 @@ def token_for(person: User, node: Node) -> str:
     return signing.dumps({"person": person.pk, "node": node.pk}, salt=SALT)
 
 
-def as_person(person: User, node: Node) -> Person:
-    """Somebody who has signed in, as this node knows them."""
-    language = Language.EN if (person.language or "").startswith("en") else Language.ZH
-    return Person(person.pk, person.name, language, token_for(person, node))
+def as_person(person: User, node: Node, *, language: str = "") -> Person:
+    """Somebody who has signed in, as this node knows them. `language`: of the page they look at, else their own."""
+    spoken = Language.EN if (language or person.language or "").startswith("en") else Language.ZH
+    return Person(person.pk, person.name, spoken, token_for(person, node))
 
 
 def person_of(token: str, node: Node) -> User:
@@ -120,6 +136,17 @@ def _person(login: str) -> User | None:
         return active.filter(email__iexact=login).first()
     found = list(active.filter(email__istartswith=f"{login}@")[:2]) if login else []
     return found[0] if len(found) == 1 else None
+
+
+def _may_without_key(person: User, client: Client, now: datetime) -> bool:
+    return not entering.needs_key_and_code(person) and _is_from_where_they_may(person, client, now)
+
+
+def _is_from_where_they_may(person: User, client: Client, now: datetime) -> bool:
+    if entering.may_enter(person, client.address):
+        return True
+    entering.note_refused(person=person, address=client.address, door="bastion", now=now)
+    return False
 
 
 def _proves(person: User, code: str) -> bool:

@@ -13,6 +13,7 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import User
 from accounts.permissions import can_write
+from accounts.services import entering
 from assets.models import Asset
 from bastion.access import Protocol
 from bastion.models import LoginTicket
@@ -30,6 +31,10 @@ def make(
     """
     if not can_write(person):
         raise PermissionDenied
+    if entering.needs_key_and_code(person):
+        raise DomainError(
+            _("You sign in with key and one-time code: tickets open nothing for you."), code="key_and_code"
+        )
     known = authorising.accounts_of(person, asset, protocol=Protocol.SSH, now=now)
     if account not in {row.username for row in known}:
         decision = authorising.decide(person, asset, account=account, protocol=Protocol.SSH, now=now)

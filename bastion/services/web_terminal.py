@@ -11,6 +11,7 @@ from typing import Final
 
 from django.db import transaction
 from django.db.models import Exists, OuterRef
+from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
@@ -18,9 +19,11 @@ from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset, SshAccess
 from bastion.access import OWN, Protocol
+from bastion.gateway import contract
 from bastion.gateway.contract import Action, Client, Front, Purpose, WebFiles, WebGuest, WebReturn, WebTerminal
 from bastion.models import BastionSession, Node, SessionShare
 from bastion.services import authorising, letting_in, signing_in, streams
+from bastion.services.regimes import Regime, regimes_of
 
 MOST_LISTED: Final = 50
 MOST_SHARES: Final = 8
@@ -35,6 +38,7 @@ class Opening:
     accounts: list[str]
     needs_work: bool
     offers: tuple[tuple[str, str], ...]
+    regime: Regime
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +74,34 @@ def opening(person: User, *, asset_id: int, now: datetime) -> Opening:
     names = list(dict.fromkeys(one.username for one in accounts))
     if authorising.by_own_of_many(person, [asset], protocol=Protocol.SSH, now=now):
         names.append(OWN)
-    return Opening(asset, names, person.is_provider, letting_in.offers(asset) if person.is_provider else ())
+    offers = letting_in.offers(asset) if person.is_provider else ()
+    return Opening(asset, names, person.is_provider, offers, regimes_of([asset])[asset.pk])
+
+
+def _at_the_page(person: User, node: Node) -> contract.Person:
+    """Who reads what the node says beside what the page says."""
+    return signing_in.as_person(person, node, language=get_language() or "")
 
 
 def to_connect(person: User, *, wanted: Wanted, client: Client, now: datetime) -> tuple[Node, Purpose]:
     """Raises DomainError: unknown_resource, node_silent."""
     asset = _asset(person, wanted.asset_id, now)
     node = streams.node_for(asset, now=now)
-    who, work = signing_in.as_person(person, node), wanted.work[:LONGEST_WORK]
+    who, work = _at_the_page(person, node), wanted.work[:LONGEST_WORK]
     return node, WebTerminal(who, client, f"#{asset.pk}", wanted.account, work, wanted.cols, wanted.rows)
 
 
 def to_see_files(person: User, *, session_id: str, client: Client) -> tuple[Node, Purpose]:
     """Beside a session of one's own: the same server, account and work. Raises DomainError("no_session")."""
     session = own_session(person, session_id=session_id)
-    who = signing_in.as_person(person, session.node)
+    who = _at_the_page(person, session.node)
     return session.node, WebFiles(who, client, f"#{session.asset_id}", session.account, session.work)
 
 
 def to_return(person: User, *, session_id: str) -> tuple[Node, Purpose]:
     """Raises DomainError("no_session") for one that is over, or another's."""
     session = own_session(person, session_id=session_id)
-    return session.node, WebReturn(signing_in.as_person(person, session.node), str(session.uid))
+    return session.node, WebReturn(_at_the_page(person, session.node), str(session.uid))
 
 
 @transaction.atomic
@@ -106,7 +116,7 @@ def to_visit(person: User, *, share_id: int, now: datetime) -> tuple[Node, Purpo
     audit.record(
         action="bastion.session.join", actor=person, customer=session.customer, obj=session, detail=detail, now=now
     )
-    return session.node, WebGuest(signing_in.as_person(person, session.node), str(session.uid), share.may_type)
+    return session.node, WebGuest(_at_the_page(person, session.node), str(session.uid), share.may_type)
 
 
 def own_session(person: User, *, session_id: str) -> BastionSession:

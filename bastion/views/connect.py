@@ -23,9 +23,10 @@ from bastion.access import OWN
 from bastion.access_forms import TicketForm
 from bastion.models import GroupAsset, LoginTicket, ResourceGroup
 from bastion.permissions import administers
-from bastion.services import connecting, letting_in, ticketing
+from bastion.services import connecting, letting_in, regimes, ticketing
 from bastion.services.connecting import Offer
 from bastion.views.choosing import with_customers
+from bastion.words import recorded_line, regime_line
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "mine": ("-is_favourite", "-used_at", "name"),
@@ -126,6 +127,7 @@ def _ticket_form(request: HttpRequest, offer: Offer) -> TicketForm:
 def _show(request: HttpRequest, offer: Offer, form: TicketForm, status: int = 200) -> HttpResponse:
     person, asset, now = person_of(request), offer.asset, timezone.now()
     gateways = connecting.gateways(asset, now=now)
+    regime = regimes.regimes_of([asset])[asset.pk]
     names = [connecting.user_name(person, asset)]
     names += [connecting.user_name(person, asset, row.username) for row in offer.accounts[1:]]
     if offer.may_be_own and offer.accounts:
@@ -139,6 +141,8 @@ def _show(request: HttpRequest, offer: Offer, form: TicketForm, status: int = 20
             for one in gateways
         ],
         "groups": letting_in.groups_of([asset])[asset.pk],
+        "ends": regime_line(regime),
+        "recorded": recorded_line(regime),
         "is_favourite": asset.pk in letting_in.starred_by(person),
         "address": request.META.get("REMOTE_ADDR", ""),
         "may_ask": not administers(person, asset.customer_id),

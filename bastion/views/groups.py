@@ -20,11 +20,13 @@ from accounts.numbers import row_numbers
 from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset, Kind
-from bastion.access_forms import GroupForm, GroupSettingsForm, PersonForm
+from bastion.access_forms import GroupSettingsForm, NewGroupForm, PersonForm
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
 from bastion.permissions import administers, administers_group, looked_after, may_be_let_in
 from bastion.services import groups, ruling
+from bastion.services.regimes import Said
 from bastion.views.choosing import choose, customer_of, with_customers
+from bastion.words import group_lines
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "name": ("name",),
@@ -63,10 +65,13 @@ def create(request: HttpRequest) -> HttpResponse:
     customer = customer_of(request)
     if customer is None:
         return choose(request, _("New resource group"))
-    form = GroupForm(request.POST if request.method == "POST" else None)
+    form = NewGroupForm(request.POST if request.method == "POST" else None)
     if request.method == "POST" and form.is_valid():
         with in_form(form):
             group = groups.create(customer=customer, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
+            if group.kind == ResourceGroup.Kind.NETWORK:
+                messages.success(request, _("The group is there, and what has an address there is in it."))
+                return redirect("bastion:group", group.pk)
             messages.success(request, _("The group is there. Put resources into it."))
             return redirect("bastion:group-add", group.pk)
     context = {"form": form, "customer": customer}
@@ -97,7 +102,8 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_fill": is_normal and administers_group(person, group),
         "may_change": may_change,
         "looked_after": set(theirs.values_list("asset", flat=True)),
-        "may_retire": may_change and is_normal,
+        "may_retire": may_change and (is_normal or group.is_local),
+        "limits": group_lines(Said.of(group)),
         "form": PersonForm(people=_candidates(group)) if may_change else None,
     }
     return render(request, "bastion/group.html", context)
@@ -107,11 +113,10 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
 @require(is_administrator)
 def change(request: HttpRequest, pk: int) -> HttpResponse:
     group = _get(request, pk)
-    first = {name: getattr(group, name) for name in ("name", "description", "trusts_first_sight")}
-    form = GroupSettingsForm(request.POST if request.method == "POST" else None, initial=first)
+    form = GroupSettingsForm(request.POST if request.method == "POST" else None, group=group)
     if request.method == "POST" and form.is_valid():
         with in_form(form):
-            groups.change(group=group, actor=person_of(request), now=timezone.now(), **form.cleaned_data)
+            groups.change(group=group, actor=person_of(request), now=timezone.now(), **form.wanted())
             messages.success(request, _("Saved."))
             return redirect("bastion:group", group.pk)
     context = {"form": form, "group": group, "customer": group.customer}

@@ -1,4 +1,4 @@
-"""Commands that wait for somebody's word."""
+"""Commands and sessions that wait for somebody's word."""
 
 from __future__ import annotations
 
@@ -64,7 +64,10 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
     is_allowed, words = said == "yes", form.cleaned_data["words"]
     with in_form(form):
         reviewing.answer(review=review, is_allowed=is_allowed, words=words, actor=person, now=timezone.now())
-        done = _("Allowed: the command runs.") if is_allowed else _("Denied: the command is cancelled.")
+        if review.is_login:
+            done = _("Let in.") if is_allowed else _("Refused: the session is over.")
+        else:
+            done = _("Allowed: the command runs.") if is_allowed else _("Denied: the command is cancelled.")
         messages.success(request, done)
         return redirect("bastion:reviews")
     return _show(request, review, form, status=422)

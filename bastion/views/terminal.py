@@ -12,6 +12,7 @@ from accounts.numbers import row_number
 from accounts.permissions import can_write, person_of, require
 from bastion.services import web_terminal
 from bastion.views.terminal_words import words
+from bastion.words import recorded_line, regime_line
 
 KEYS = (
     ("esc", "Esc"),
@@ -77,6 +78,7 @@ def opening(request: HttpRequest, asset_id: int) -> JsonResponse:
             "name": found.asset.name,
             "accounts": found.accounts,
             "needs_work": found.needs_work,
+            "terms": [regime_line(found.regime), recorded_line(found.regime)],
             "offers": [{"number": number, "title": title} for number, title in found.offers],
         }
     )

@@ -40,7 +40,7 @@ CALLS_PER_SECOND = {"Cms": 50, "Actiontrail": 2, "BssOpenApi": 10, "Sas": 10}  #
 COUNTED = frozenset({"DescribeMetricList", "DescribeMetricLast", "DescribeMetricData", "DescribeMetricTop"})
 PRODUCT_CODES = (
     "Sts", "Ram", "Ecs", "Rds", "Slb", "R-kvstore", "Dds", "Drds", "polardbx", "Cdn", "elasticsearch", "Cms", "Oss",
-    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns", "Vpc", "Sas",
+    "BssOpenApi", "Actiontrail", "Dyvmsapi", "Dysmsapi", "Alidns", "Vpc", "Sas", "Kms",
 )  # fmt: skip
 
 

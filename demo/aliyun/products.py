@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape
 
-from demo.aliyun import acting_ecs, acting_other, bills, metrics, ram, security, trail
+from demo.aliyun import acting_ecs, acting_other, bills, kms, metrics, ram, security, trail
 from demo.aliyun.account import Policy
 from demo.aliyun.answers import ApiError, Call, invalid
 from demo.aliyun.estate import REGIONS, Json, seconds
@@ -390,6 +390,7 @@ PRODUCTS = {
         ),
         Product("BssOpenApi", "2017-12-14", "bss", {**ACTIONS["BssOpenApi"], **bills.ACTIONS}),
         Product("Vpc", "2016-04-28", "vpc", {"DescribeEipAddresses": bills.eip_addresses}),
+        Product("Kms", "2016-01-20", "kms", kms.ACTIONS),
         Product("Sas", "2018-12-03", "yundun-sas", security.ACTIONS),
         Product("Actiontrail", "2020-07-06", "actiontrail", trail.ACTIONS),
         Product(

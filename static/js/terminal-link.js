@@ -3,7 +3,8 @@ export const OUTPUT = 0x6f, INPUT = 0x69, EVENT = 0x6a;
 const WINDOW = 256 * 1024;
 const LONGEST = 32 * 1024;
 const DRAWN_AT = 64 * 1024;
-const ALIVE_EVERY_MS = 20_000;
+const ALIVE_EVERY_MS = 10_000;
+const SILENT = 4000; // to us alone: no answer came, so the network is gone although nobody said so
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
@@ -58,13 +59,27 @@ export class Link {
     this.socket.binaryType = "arraybuffer";
     this.socket.onopen = () => this.say(hello);
     this.socket.onmessage = ({ data }) => this.hear(data);
-    this.socket.onclose = ({ code }) => {
-      clearInterval(this.alive);
-      this.isOpen = false;
-      for (const [, fail] of this.waiting.splice(0)) fail(new Error("closed"));
-      this.on.closed?.(code);
-    };
-    this.alive = setInterval(() => this.say({ do: "alive" }), ALIVE_EVERY_MS);
+    this.socket.onclose = ({ code }) => this.over(code);
+    this.alive = setInterval(() => this.askIfAlive(), ALIVE_EVERY_MS);
+  }
+
+  // Nothing at all came since it was asked last: a connection that fell silent is closed by nobody.
+  askIfAlive() {
+    if (this.isAsked) {
+      this.socket.onmessage = this.socket.onclose = null;
+      this.socket.close();
+      this.over(SILENT);
+      return;
+    }
+    this.isAsked = true;
+    this.say({ do: "alive" });
+  }
+
+  over(code) {
+    clearInterval(this.alive);
+    this.isOpen = false;
+    for (const [, fail] of this.waiting.splice(0)) fail(new Error("closed"));
+    this.on.closed?.(code);
   }
 
   say(said) {
@@ -72,6 +87,7 @@ export class Link {
   }
 
   hear(data) {
+    this.isAsked = false;
     if (typeof data !== "string") {
       const size = data.byteLength;
       this.on.bytes?.(new Uint8Array(data), () => this.drawn(size));
@@ -85,7 +101,7 @@ export class Link {
       this.isOpen = true;
       this.on.opened?.();
       this.flush();
-    } else {
+    } else if (said.do !== "alive") {
       this.on.said?.(said);
     }
   }

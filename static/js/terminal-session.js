@@ -145,7 +145,7 @@ export class Session {
       this.uid = said.session;
       this.isOwner = said.is_owner;
       this.mayType = said.may_type;
-      this.title = [said.account, said.resource].filter(Boolean).join("@");
+      this.resource = said.resource;
       this.lostAt = null;
       this.term.reset();
       if (!this.isOwner) this.term.resize(said.cols, said.rows);
@@ -163,9 +163,6 @@ export class Session {
       this.showStatus();
     } else if (said.event === "own") {
       this.on.own?.(said, this);
-    } else if (said.event === "account") {
-      this.title = `${said.account}@${this.title.split("@").at(-1)}`;
-      this.on.changed(this);
     } else if (said.event === "moved") {
       this.final = this.words.moved;
     } else if (said.event === "end") {
@@ -179,6 +176,8 @@ export class Session {
     this.endsAt = said.ends_at;
     this.warnS = said.warn_s;
     this.isLocked = said.locked;
+    this.waitsFor = said.waits_for;
+    this.title = [said.account, this.resource].filter(Boolean).join("@");
     this.screen.classList.toggle("is-uncopied", !this.actions.has("copy"));
     this.showStatus();
     this.on.changed(this);
@@ -300,6 +299,7 @@ export class Session {
     if (this.state === "ended") lines.push([this.isOver ? "secondary" : "danger", this.final]);
     if (this.state === "open") {
       if (!this.isOwner) lines.push(["info", this.mayType ? this.words.guest_type : this.words.guest_view]);
+      if (this.waitsFor) lines.push(["warning", filled(this.words.waiting, { names: this.waitsFor })]);
       if (this.isLocked) lines.push(["warning", this.words.locked]);
       if (left !== null && left > 0 && left < (this.warnS || 300)) lines.push(["warning", filled(this.words.ends_in, { time: clock(left) })]);
       if (this.guests.length && this.isOwner) lines.push(["info", filled(this.words.guests, { names: this.guests.map((one) => one.name).join(", ") })]);

@@ -183,7 +183,8 @@ document.addEventListener("rdmp:theme", () => {
 page.addEventListener("keydown", (pressed) => {
   if (!pressed.ctrlKey || !pressed.shiftKey) return;
   const act = { KeyC: TOOLS.copy, KeyV: TOOLS.paste, KeyF: TOOLS.search }[pressed.code];
-  if (!act) return;
+  const pastesItself = pressed.code === "KeyV" && active?.screen.contains(pressed.target); // without asking for a right
+  if (!act || pastesItself) return;
   pressed.preventDefault();
   pressed.stopPropagation();
   act();
@@ -259,12 +260,14 @@ async function describe() {
   const asset = form.elements.asset.value;
   form.elements.account.replaceChildren();
   find("connect-offers").replaceChildren();
+  find("connect-terms").textContent = "";
   if (!asset) return;
   try {
     const about = await ask(`${page.dataset.resources}${asset}/`);
     if (form.elements.asset.value !== asset) return;
     form.elements.account.replaceChildren(...about.accounts.map((name) => option(name, name === OWN ? words.own_account : name)));
     find("connect-offers").replaceChildren(...about.offers.map((one) => option(one.number, `${one.number} ${one.title}`)));
+    find("connect-terms").textContent = about.terms.join(" ");
     needsWork = about.needs_work;
     form.elements.work.required = needsWork;
     problem.textContent = about.accounts.length ? "" : words.no_account;

@@ -66,9 +66,9 @@ def test_the_providers_people_get_nowhere_without_one(who: str, path: str, reque
 def test_neither_to_the_api_nor_to_the_live_channel(chen: User) -> None:
     browser, _where = with_password(chen)
     assert browser.get("/api/v1/incidents/").status_code == 403
-    assert async_to_sync(websockets.person_of)(browser.session) is None
+    assert async_to_sync(websockets.person_of)(browser.session, "127.0.0.1") is None
     give_totp(chen)
-    assert async_to_sync(websockets.person_of)(browser.session) is not None
+    assert async_to_sync(websockets.person_of)(browser.session, "127.0.0.1") is not None
 
 
 def test_a_customers_people_may_do_without(alice: User) -> None:

@@ -38,6 +38,7 @@ class Entry:
     keys: set[str] = field(default_factory=set)
     password: str = ""
     code: str = ""
+    needs_both: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,8 @@ class Grant:
     forwards: tuple[str, ...] = ()
     needs_work: bool = False
     copies_most: int = 0
+    records_input: bool = True
+    waits_for: str = ""
 
 
 def resource(number: int, name: str, **said: object) -> Resource:
@@ -100,15 +103,17 @@ class MemoryPortal:
         self._answers()
         return login in self.people and public_key in self.people[login].keys
 
-    async def sign_in_by_key(self, login: str, public_key: str, client: Client) -> Person:
+    async def sign_in_by_key(self, login: str, public_key: str, client: Client, code: str = "") -> Person:
         if not await self.is_known_key(login, public_key, client):
             raise Refused("unknown", "No.")
+        if self.people[login].needs_both and code != self.people[login].code:
+            raise Refused("unknown" if code else "code_needed", "No.")
         return self.people[login].person
 
     async def sign_in_by_password(self, login: str, password: str, code: str, client: Client) -> Person:
         self._answers()
         entry = self.people.get(login)
-        if entry is None or not entry.password or (entry.password, entry.code) != (password, code):
+        if entry is None or entry.needs_both or not entry.password or (entry.password, entry.code) != (password, code):
             raise Refused("unknown", "No.")
         return entry.person
 
@@ -142,12 +147,14 @@ class MemoryPortal:
             session_id=f"s-{next(self._numbers)}",
             customer_id=1,
             resource=grant.resource,
-            hops=grant.hops,
+            hops=() if grant.waits_for else grant.hops,
+            waits_for=grant.waits_for,
             actions=grant.actions,
             limits=grant.limits,
             rules=grant.rules,
             forwards=grant.forwards,
             copies_most=grant.copies_most,
+            records_input=grant.records_input,
             work=wish.work,
         )
 
@@ -166,6 +173,10 @@ class MemoryPortal:
         if answer is None:
             await asyncio.sleep(timeout_s)
         return bool(answer)
+
+    async def hops(self, person: Person, session_id: str) -> tuple[Hop, ...]:
+        self._answers()
+        return self.grants[0].hops
 
     def _answers(self) -> None:
         if self.is_away:

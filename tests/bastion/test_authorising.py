@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -16,6 +17,7 @@ from bastion.gateway.contract import Action
 from bastion.models import BastionSession, Grant, GroupAsset, Node, ResourceGroup
 from bastion.services import authorising, granting, groups, letting_in, living, streams
 from bastion.services.granting import Wanted
+from bastion.services.regimes import Said as Limits
 from incidents.models import Incident
 from tests.bastion.conftest import CONNECT, SSH, server, wish_for
 from tests.conftest import NOW, ClientFor
@@ -316,9 +318,75 @@ def test_a_networks_group_follows_the_network(jia: Customer, web: Asset, root: U
     ]
 
 
+def manual(customer: Customer, name: str, private_ip: str | None = None, host: str = "") -> Asset:
+    asset = server(customer, name)
+    with scope.platform("test"):
+        Asset.objects.filter(pk=asset.pk).update(private_ip=private_ip, host=host)
+    return asset
+
+
+def test_what_is_off_the_cloud_joins_its_networks_group_by_its_address(
+    jia: Customer, yi: Customer, web: Asset, root: User
+) -> None:
+    manual(jia, "idc-01", "10.20.1.5")
+    moving = manual(jia, "idc-02", host="10.20.1.6")
+    manual(jia, "elsewhere", "192.168.0.1")
+    manual(jia, "named", host="db.example.com")
+    manual(yi, "theirs", "10.20.1.7")
+    with scope.platform("test"):
+        Asset.objects.filter(pk=web.pk).update(private_ip="10.20.9.9")  # what the cloud says comes first
+        groups.follow_networks(customer=jia, now=NOW)
+        make = partial(groups.create, customer=jia, description="", actor=root, now=NOW)
+        whole = make(name="Server room", ranges="10.20.0.0/16, fd00:20::/48")
+        assert (whole.kind, whole.network, whole.ranges) == (
+            "network",
+            "10.20.0.0/16",
+            ["10.20.0.0/16", "fd00:20::/48"],
+        )
+        assert jia_groups(jia) == {"vpc-1": ["web-01"], "10.20.0.0/16": ["idc-01", "idc-02"]}
+        make(name="Rack 2", ranges="10.20.1.6/32")  # the narrowest counts
+        assert jia_groups(jia)["10.20.1.6/32"] == ["idc-02"]
+        Asset.objects.filter(pk=moving.pk).update(host="10.20.1.8")
+        manual(jia, "idc-03", "fd00:20::3")
+        assert groups.follow_networks(customer=jia, now=NOW) == 3
+        assert jia_groups(jia)["10.20.0.0/16"] == ["idc-01", "idc-02", "idc-03"]
+        cloud = ResourceGroup.objects.get(network="vpc-1")
+        groups.change(
+            group=cloud, name="vpc-1", description="", trusts_first_sight=False, limits=Limits(), ranges="10.20.1.5/32",
+            actor=root, now=NOW,
+        )  # fmt: skip
+        assert jia_groups(jia)["vpc-1"] == ["idc-01", "web-01"]
+        groups.retire(group=whole, actor=root, now=NOW)
+        assert "10.20.0.0/16" not in {one.network for one in ResourceGroup.objects.filter(retired_at=None)}
+        make(name="Server room", ranges="10.20.0.0/16")
+        assert groups.follow_networks(customer=jia, now=NOW) == 0
+
+
+@pytest.mark.parametrize("written", ["10.20.0.0", "10.20.0.1/16", "0.0.0.0/0", "vpc-1", "10.9.0.0/16", "10.20.0.0/33"])
+def test_a_range_that_is_none_or_anothers_is_refused(jia: Customer, root: User, written: str) -> None:
+    with scope.platform("test"):
+        make = partial(groups.create, customer=jia, description="", actor=root, now=NOW)
+        group = make(name="one", ranges="10.9.0.0/16")
+        if written == "10.20.0.0":  # one address is a network of its own
+            assert make(name="two", ranges=written).ranges == ["10.20.0.0/32"]
+            return
+        with pytest.raises(DomainError) as refusal:
+            make(name="two", ranges=written)
+        assert refusal.value.code == "ranges"
+        with pytest.raises(DomainError) as refusal:
+            groups.change(
+                group=group, name="one", description="", trusts_first_sight=False, limits=Limits(), ranges="",
+                actor=root, now=NOW,
+            )  # fmt: skip
+        assert refusal.value.code == "ranges"
+
+
 def jia_groups(customer: Customer) -> dict[str, list[str]]:
     rows = ResourceGroup.objects.filter(customer=customer, kind="network")
-    return {group.network: [member.asset.name for member in group.members.select_related("asset")] for group in rows}
+    rows = rows.filter(retired_at=None)
+    return {
+        group.network: sorted(member.asset.name for member in group.members.select_related("asset")) for group in rows
+    }
 
 
 def test_what_is_in_a_networks_group_is_nobodys_choice(jia: Customer, web: Asset, root: User) -> None:

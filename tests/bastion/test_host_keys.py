@@ -15,6 +15,7 @@ from assets.models import Asset, SshAccess
 from bastion.gateway.contract import Fact
 from bastion.models import BastionSession, HostKeySighting, Node, ResourceGroup, SessionFact
 from bastion.services import authorising, facts, groups, host_key_alarms, host_keys
+from bastion.services.regimes import Said
 from incidents.models import Incident, TimelineEntry
 from notify.models import Delivery
 from tests.bastion.conftest import server, wish_for
@@ -108,7 +109,9 @@ def test_a_group_may_trust_first_sight_but_never_a_change(
     with scope.platform("test"):
         group = groups.create(customer=jia, name="Shop", description="", actor=root, now=NOW)
         groups.add(group=group, assets=[web], actor=root, now=NOW)
-        groups.change(group=group, name="Shop", description="", trusts_first_sight=True, actor=alice, now=NOW)
+        groups.change(
+            group=group, name="Shop", description="", trusts_first_sight=True, limits=Said(), actor=alice, now=NOW
+        )
     assert tell(session, node) is None
     assert pinned()[0] == KEY
     with scope.platform("test"):

@@ -269,3 +269,41 @@ def test_a_session_without_terminal_says_so(node: Node, web: Asset, root: User, 
     with scope.platform("test"):
         assert not replaying.index(session).size.has_terminal
         assert replaying.as_asciicast(session.pieces.select_related("session").get(number=1)).count(b'"o"') == 2
+
+
+def test_a_recording_of_eight_hours_opens_without_being_read(
+    node: Node, web: Asset, root: User, tmp_path: Path, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Something small every half minute; page, index and a jump to the middle read what is shown and no more."""
+    hours, every_s = 8, 30
+
+    def work(recorder: Recorder, clock: Clock) -> None:
+        for number in range(hours * 3600 // every_s):
+            recorder.input(b"x")
+            recorder.output(b"line %d\r\n" % number)
+            clock.now += every_s
+
+    made = kept.begin(node, web, root)
+    kept.record(made, tmp_path, work)
+    kept.end(made)
+    read: list[int] = []
+    get = keeping.get
+
+    def noted(one: keeping.Kept) -> bytes:
+        read.append(one.number)
+        return get(one)
+
+    monkeypatch.setattr(keeping, "get", noted)
+    viewer = Viewer(client_for(root), made)
+    answer = viewer.get("index/")
+    index = json.loads(answer.content)  # type: ignore[attr-defined]
+    assert index["duration"] >= hours * 3600 - 2 * every_s
+    assert len(index["pieces"]) > 900
+    assert len(answer.content) < 100_000  # type: ignore[attr-defined]
+    assert read == []
+    assert b"line 0" in viewer.get("1/").content  # type: ignore[attr-defined]
+    middle, *_ = next(one for one in index["pieces"] if one[1] <= hours * 1800 < one[2] + every_s)
+    has_screen = index["pieces"][middle - 1][3]
+    assert has_screen, "a jump begins at this piece, which has the whole screen"
+    assert b"line 4" in viewer.get(f"{middle}/").content  # type: ignore[attr-defined]
+    assert read == [1, middle]

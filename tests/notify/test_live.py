@@ -147,7 +147,7 @@ async def test_a_socket_that_cannot_be_checked_is_closed(
     socket = await connect(alice)
     assert await socket.is_let_in()
 
-    async def broken(_session: object) -> None:
+    async def broken(*_said: object) -> None:
         raise ConnectionError("database gone")
 
     monkeypatch.setattr("accounts.websockets.person_of", broken)

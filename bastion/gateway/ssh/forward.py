@@ -288,6 +288,7 @@ class Forwards:
 
     async def _linked(self, session: Session) -> Link:
         """One link for the session's life. Raises TargetFailed."""
+        await session.let_in()
         hops = session.access.hops
         if any(hop.account.is_own for hop in hops):
             raise TargetFailed("own_credentials", "")

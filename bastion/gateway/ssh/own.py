@@ -17,6 +17,7 @@ Question = Callable[[Account], Awaitable[Account]]
 
 async def linked(session: Session, links: Links, question: Question | None) -> Link | None:
     """None: the session is over. Without `question` there is no way to ask."""
+    await session.let_in()
     hops, tries = session.access.hops, TRIES
     while not session.is_over:
         given = await _given(session, hops, question)

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -33,7 +33,8 @@ KEEPALIVE_S, KEEPALIVE_COUNT = 30, 3
 MOST_KEYS, MOST_PASSWORDS, MOST_TICKETS = 12, 4, 2  # Tries of one connection.
 MOST_CHANNELS = 32
 KEYS = {"ssh_host_ed25519_key": ("ssh-ed25519", {}), "ssh_host_rsa_key": ("ssh-rsa", {"key_size": 3072})}
-PROMPTS = (("密码 Password: ", False), ("动态码 Code: ", False))
+CODE_PROMPT: Final = ("动态码 Code: ", False)
+PROMPTS: Final = (("密码 Password: ", False), CODE_PROMPT)
 
 Opening = tuple[asyncssh.SSHServerChannel[bytes], Coroutine[Any, Any, asyncssh.SSHServerSession[bytes]]]
 Forwarding = tuple[asyncssh.SSHTCPChannel[bytes], Coroutine[Any, Any, asyncssh.SSHTCPSession[bytes]]]
@@ -145,6 +146,8 @@ class Knock(asyncssh.SSHServer):
         self._is_at_door = False
         self._login: names.Login | None = None
         self._key = ""
+        self._is_key_proven = False
+        self._accept: Callable[[], Awaitable[None]] | None = None
         self._tries = {"key": MOST_KEYS, "password": MOST_PASSWORDS, "ticket": MOST_TICKETS}
         self._person: Person | None = None
         self._wish: Wish | None = None
@@ -157,6 +160,8 @@ class Knock(asyncssh.SSHServer):
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         self._conn = conn
         quicken(conn)
+        self._accept = conn.send_userauth_success
+        conn.send_userauth_success = self._prove  # type: ignore[method-assign]
         address, port = conn.get_extra_info("peername")[:2]
         self._client = Client(address, port)
         self._is_at_door = self._gateway.doorstep.enter(address)
@@ -192,7 +197,7 @@ class Knock(asyncssh.SSHServer):
         if conn is not None:
             software = str(conn.get_extra_info("client_version", ""))[:100]
             self._client = Client(self._client.address, self._client.port, software)
-        self._login, self._person, self._wish, self._key = None, None, None, ""
+        self._login, self._person, self._wish, self._key, self._is_key_proven = None, None, None, "", False
         try:
             name = names.parse(username)
         except names.BadName:
@@ -210,8 +215,28 @@ class Knock(asyncssh.SSHServer):
             return True
         return False
 
+    async def _prove(self) -> None:
+        """A method has been passed. After the key the portal may want a one-time code as well: asyncssh 2.24 knows of
+        no second method, so its word of success is ours to say."""
+        conn = self._conn
+        if conn is None:
+            return
+        if self._person is None and self._login is not None and self._key:
+            try:
+                self._person = await self._portal.sign_in_by_key(self._login.person, self._key, self._client)
+            except Refused as refusal:
+                self._is_key_proven = refusal.code == "code_needed"
+                log.info("sign-in of %s: %s", self._login, refusal)
+                if self._is_key_proven:
+                    conn.send_userauth_failure(True)
+                    return
+            except Unreachable:
+                self._say_unreachable()
+        if self._accept is not None:
+            await self._accept()
+
     def public_key_auth_supported(self) -> bool:
-        return True
+        return not self._is_key_proven
 
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Asked for each key that a client offers, and again for the one with which it signs."""
@@ -236,17 +261,20 @@ class Knock(asyncssh.SSHServer):
 
     def get_kbdint_challenge(self, username: str, lang: str, submethods: str) -> KbdIntChallenge:
         self._be_patient()
-        return "", "", "", PROMPTS
+        return "", "", "", (CODE_PROMPT,) if self._is_key_proven else PROMPTS
 
     async def validate_kbdint_response(self, username: str, responses: KbdIntResponse) -> KbdIntChallenge:
-        """Password and code together: nobody learns which of them was wrong."""
+        """Password and code together: nobody learns which of them was wrong. After a key the code alone."""
         self._count("password")
-        if len(responses) != len(PROMPTS):
+        if len(responses) != (1 if self._is_key_proven else len(PROMPTS)):
             return False
-        password, code = responses
+        *passwords, code = responses
         login = self._login.person if self._login is not None else ""
         try:
-            self._person = await self._portal.sign_in_by_password(login, password, code.strip(), self._client)
+            if self._is_key_proven:
+                self._person = await self._portal.sign_in_by_key(login, self._key, self._client, code.strip() or "-")
+            else:
+                self._person = await self._portal.sign_in_by_password(login, passwords[0], code.strip(), self._client)
         except Refused:
             return False
         except Unreachable:
@@ -255,14 +283,8 @@ class Knock(asyncssh.SSHServer):
         return self._login is not None
 
     async def auth_completed(self) -> None:
-        """The client has proved who it is; the portal may still say no."""
-        conn = self._conn
-        try:
-            if self._person is None and self._login is not None and self._key:
-                self._person = await self._portal.sign_in_by_key(self._login.person, self._key, self._client)
-        except (Refused, Unreachable) as refusal:
-            log.info("sign-in of %s refused: %s", self._login, refusal)
-        person = self._person
+        """The client has proved who it is; the portal may have said no all the same."""
+        conn, person = self._conn, self._person
         self._leave_door()
         if person is None or self._visit.cancelled():
             if conn is not None:

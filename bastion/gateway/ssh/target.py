@@ -165,6 +165,8 @@ class Links:
 
     async def get(self, session: Session, hops: tuple[Hop, ...]) -> Link:
         """Raises TargetFailed. Give it back with `release`."""
+        if not hops:
+            raise TargetFailed("no_way", session.say("not_let_in"))
         async with self._locks.setdefault(hops, asyncio.Lock()):
             link = self._links.get(hops)
             if link is None or not link.is_open:

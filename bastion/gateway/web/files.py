@@ -31,6 +31,7 @@ class Files:
         links, session = Links(), self._session
         writing, is_linked = asyncio.ensure_future(self._write()), False
         try:
+            await session.let_in()
             link = await links.get(session, session.access.hops)
             is_linked = True
             sftp = await open_sftp(session, self, link)

@@ -178,8 +178,7 @@ class Hub:
         finally:
             self._own = None
         self._own_name = given.name
-        for seat in self._seats:
-            seat.tell(event="account", account=given.name)
+        self._tell_state()
         return given
 
     def _ask_own(self, seat: Seat, name: str) -> None:
@@ -213,7 +212,6 @@ class Hub:
         return {
             "session": access.session_id,
             "resource": access.resource.name,
-            "account": (access.hops[-1].account.name if access.hops else "") or self._own_name,
             "is_owner": seat.is_owner,
             "may_type": seat.may_type,
             "cols": self._size[0],
@@ -227,17 +225,27 @@ class Hub:
             "ends_at": access.limits.ends_at,
             "warn_s": access.limits.warn_s,
             "locked": self.session.is_locked,
+            "waits_for": access.waits_for if self.session.is_waiting else "",
+            "account": self._account,
         }
+
+    @property
+    def _account(self) -> str:
+        hops = self.session.access.hops
+        return (hops[-1].account.name if hops else "") or self._own_name
 
     async def _look(self) -> None:
         """Terms and lock as they are, whenever they change."""
         while True:
-            state = self._now()
-            if state != self._state:
-                self._state = state
-                for seat in self._seats:
-                    seat.tell(event="state", **state)
+            self._tell_state()
             await asyncio.sleep(LOOK_S)
+
+    def _tell_state(self) -> None:
+        state = self._now()
+        if state != self._state:
+            self._state = state
+            for seat in self._seats:
+                seat.tell(event="state", **state)
 
     def _redraw(self) -> bytes:
         recording = self.session.recording
