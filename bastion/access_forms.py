@@ -78,17 +78,6 @@ class GroupSettingsForm(GroupForm):
         max_value=LONGEST_TOTAL,
         help_text=_("Empty: 720, which is 12 hours. Where a resource is in several groups, the shortest counts."),
     )
-    records_input = forms.TypedChoiceField(
-        label=_("What is typed"),
-        required=False,
-        choices=[("", _("As usual: recorded")), ("yes", _("Recorded")), ("no", _("Not recorded"))],
-        coerce=lambda value: value == "yes",
-        empty_value=None,
-        help_text=_(
-            "What a server shows is always recorded. Where a resource is in several groups, it is recorded as soon as "
-            "one of them wants it."
-        ),
-    )
     copies_mb = forms.IntegerField(
         label=_("Keep copies of files up to"),
         required=False,
@@ -110,9 +99,8 @@ class GroupSettingsForm(GroupForm):
     )
 
     def __init__(self, *args: Any, group: ResourceGroup, **options: Any) -> None:
-        said = {True: "yes", False: "no", None: ""}[group.records_input]
         first = {name: getattr(group, name) for name in self.base_fields}
-        options["initial"] = first | {"records_input": said, "ranges": ", ".join(group.ranges)}
+        options["initial"] = first | {"ranges": ", ".join(group.ranges)}
         super().__init__(*args, **options)
         if group.kind != ResourceGroup.Kind.NETWORK:
             del self.fields["ranges"]

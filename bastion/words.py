@@ -39,12 +39,6 @@ def regime_line(regime: Regime) -> str:
     return _("After %(idle)s without a key, and after %(total)s in any case.") % said
 
 
-def recorded_line(regime: Regime) -> str:
-    if regime.records_input:
-        return _("Everything typed, shown and transferred is kept.")
-    return _("Everything shown and transferred is kept; what is typed is not.")
-
-
 def group_lines(said: Said) -> list[str]:
     """What a group says of the sessions of its resources."""
     lines = []
@@ -52,8 +46,6 @@ def group_lines(said: Said) -> list[str]:
         lines.append(_("Sessions end after %(time)s without a key.") % {"time": minutes(said.idle_minutes)})
     if said.total_minutes is not None:
         lines.append(_("Sessions end after %(time)s in any case.") % {"time": minutes(said.total_minutes)})
-    if said.records_input is not None:
-        lines.append(_("What is typed is recorded.") if said.records_input else _("What is typed is not recorded."))
     if said.copies_mb:
         lines.append(_("Copies are kept of files up to %(size)d MB.") % {"size": said.copies_mb})
     elif said.copies_mb == 0:

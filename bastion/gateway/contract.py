@@ -157,8 +157,6 @@ class Access:
     """The largest file, in bytes, of which a copy is kept; 0: of none."""
     work: str = ""
     """The incident or change that it is for; empty when the reason is only written down."""
-    records_input: bool = True
-    """Whether what is typed is recorded as such; what a target echoes of it is recorded with what it shows."""
     waits_for: str = ""
     """Who has to let this very session in, in words: it is asked for by a review of number 0, and has no hops before.
     Empty: nobody."""

@@ -43,7 +43,6 @@ COUNTDOWN_S = (60.0, 30.0, 10.0, 5.0)
 TICK_S, TICKS = 1.0, 12  # A piece of a recording is closed ten seconds after it was begun.
 LOGIN = 0  # The number of the review that is about the session itself; commands count from 1.
 REFUSED = 255  # As the exit status of ssh itself.
-INPUT_ON, INPUT_OFF = "input is recorded", "input is not recorded"
 LONGEST_SLEEP_S = 30.0  # The wall clock may be set meanwhile.
 
 
@@ -261,8 +260,6 @@ class Session:
             self.recording = self.node.record(opening, self._rows)
         except RecordingFailed:
             self._no_recording()
-        if self.recording is not None and not self.access.records_input:
-            self.mark(INPUT_OFF)
         return self.recording is not None
 
     def keep(self, kind: str, data: bytes) -> bool:
@@ -270,8 +267,6 @@ class Session:
         if self.recording is None:
             return not self.is_over
         tape = self.recording.tape
-        if kind == "input" and not self.access.records_input:
-            return True
         write = tape.output if kind == "output" else tape.error if kind == "error" else tape.input
         return self._kept(lambda: write(data))
 
@@ -410,8 +405,6 @@ class Session:
             return
         if access.limits.ends_at != self.access.limits.ends_at:
             self._next_warning = 0
-        if access.records_input != self.access.records_input:
-            self.mark(INPUT_ON if access.records_input else INPUT_OFF)
         self.access = replace(access, hops=access.hops or self.access.hops, waits_for=self.access.waits_for)
         self._arm()
 

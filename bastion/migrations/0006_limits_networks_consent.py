@@ -39,11 +39,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='resourcegroup',
-            name='records_input',
-            field=models.BooleanField(blank=True, null=True, verbose_name='what is typed is recorded'),
-        ),
-        migrations.AddField(
-            model_name='resourcegroup',
             name='total_minutes',
             field=models.PositiveSmallIntegerField(blank=True, null=True, verbose_name='minutes in all'),
         ),

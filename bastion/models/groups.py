@@ -37,7 +37,6 @@ class ResourceGroup(TenantModel):
     )
     idle_minutes = models.PositiveSmallIntegerField(_("minutes without a key"), null=True, blank=True)
     total_minutes = models.PositiveSmallIntegerField(_("minutes in all"), null=True, blank=True)
-    records_input = models.BooleanField(_("what is typed is recorded"), null=True, blank=True)
     copies_mb = models.PositiveIntegerField(_("copies of files up to, in megabytes"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"))
     retired_at = models.DateTimeField(_("retired at"), null=True, blank=True)

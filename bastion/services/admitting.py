@@ -38,7 +38,6 @@ def access_of(
         forwards=tuple(sorted(decision.forwards)),
         copies_most=regime.copies_mb * MEGABYTE,
         work="" if session.incident_id is None and session.change_id is None else session.work,
-        records_input=regime.records_input,
         waits_for=waits_for,
     )
 

@@ -23,7 +23,6 @@ class Regime:
 
     idle_minutes: int = IDLE_MINUTES
     total_minutes: int = TOTAL_MINUTES
-    records_input: bool = True
     copies_mb: int = 0
 
 
@@ -33,12 +32,11 @@ class Said:
 
     idle_minutes: int | None = None
     total_minutes: int | None = None
-    records_input: bool | None = None
     copies_mb: int | None = None
 
     @classmethod
     def of(cls, group: ResourceGroup) -> Said:
-        return cls(group.idle_minutes, group.total_minutes, group.records_input, group.copies_mb)
+        return cls(group.idle_minutes, group.total_minutes, group.copies_mb)
 
     @property
     def is_in_reason(self) -> bool:
@@ -54,16 +52,14 @@ class Said:
 
 
 def strictest(said: Iterable[Said], *, usual: Regime) -> Regime:
-    """The shorter time and the fuller record of all that is said; the usual where nothing is."""
+    """The shorter time and the larger copies of all that is said; the usual where nothing is."""
     said = list(said)
     idle = [one.idle_minutes for one in said if one.idle_minutes is not None]
     total = [one.total_minutes for one in said if one.total_minutes is not None]
-    recorded = [one.records_input for one in said if one.records_input is not None]
     copies = [one.copies_mb for one in said if one.copies_mb is not None]
     return Regime(
         idle_minutes=min(idle, default=usual.idle_minutes),
         total_minutes=min(total, default=usual.total_minutes),
-        records_input=any(recorded) if recorded else usual.records_input,
         copies_mb=max(copies, default=usual.copies_mb),
     )
 

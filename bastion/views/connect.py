@@ -26,7 +26,7 @@ from bastion.permissions import administers
 from bastion.services import connecting, letting_in, regimes, ticketing
 from bastion.services.connecting import Offer
 from bastion.views.choosing import with_customers
-from bastion.words import recorded_line, regime_line
+from bastion.words import regime_line
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "mine": ("-is_favourite", "-used_at", "name"),
@@ -142,7 +142,6 @@ def _show(request: HttpRequest, offer: Offer, form: TicketForm, status: int = 20
         ],
         "groups": letting_in.groups_of([asset])[asset.pk],
         "ends": regime_line(regime),
-        "recorded": recorded_line(regime),
         "is_favourite": asset.pk in letting_in.starred_by(person),
         "address": request.META.get("REMOTE_ADDR", ""),
         "may_ask": not administers(person, asset.customer_id),

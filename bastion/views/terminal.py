@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from accounts.errors import DomainError
@@ -12,7 +13,7 @@ from accounts.numbers import row_number
 from accounts.permissions import can_write, person_of, require
 from bastion.services import web_terminal
 from bastion.views.terminal_words import words
-from bastion.words import recorded_line, regime_line
+from bastion.words import regime_line
 
 KEYS = (
     ("esc", "Esc"),
@@ -78,7 +79,7 @@ def opening(request: HttpRequest, asset_id: int) -> JsonResponse:
             "name": found.asset.name,
             "accounts": found.accounts,
             "needs_work": found.needs_work,
-            "terms": [regime_line(found.regime), recorded_line(found.regime)],
+            "terms": [regime_line(found.regime), _("Everything typed, shown and transferred is kept.")],
             "offers": [{"number": number, "title": title} for number, title in found.offers],
         }
     )

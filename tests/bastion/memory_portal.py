@@ -51,7 +51,6 @@ class Grant:
     forwards: tuple[str, ...] = ()
     needs_work: bool = False
     copies_most: int = 0
-    records_input: bool = True
     waits_for: str = ""
 
 
@@ -154,7 +153,6 @@ class MemoryPortal:
             rules=grant.rules,
             forwards=grant.forwards,
             copies_most=grant.copies_most,
-            records_input=grant.records_input,
             work=wish.work,
         )
 

@@ -1,12 +1,10 @@
-"""How long sessions last and what is kept of them, as groups say: the strictest counts, and what runs feels it."""
+"""How long sessions last and which copies are kept, as groups say: the strictest counts, and what runs feels it."""
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -17,7 +15,6 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
 from assets.models import Asset, SshAccess
 from bastion.gateway.contract import Access, Limits, NewTerms, Order
-from bastion.gateway.recording import reader
 from bastion.models import BastionSession, Node, RecordingPolicy, ResourceGroup
 from bastion.services import authorising, granting, groups
 from bastion.services.granting import Wanted
@@ -32,14 +29,14 @@ Told = Callable[[Callable[[], object]], list[Order]]
 
 
 def test_nothing_said_leaves_what_is_usual() -> None:
-    assert strictest([], usual=Regime(copies_mb=3)) == Regime(30, 720, True, 3)
+    assert strictest([], usual=Regime(copies_mb=3)) == Regime(30, 720, 3)
     assert strictest([Said(), Said()], usual=Regime()) == Regime()
 
 
 def test_of_several_the_shorter_time_and_the_fuller_record_count() -> None:
-    said = [Said(10, 600, False, 0), Said(20, 60, None, 5), Said(records_input=True)]
-    assert strictest(said, usual=Regime(copies_mb=9)) == Regime(10, 60, True, 5)
-    assert strictest([Said(60, 900, False, 0)], usual=Regime(copies_mb=9)) == Regime(60, 900, False, 0)
+    said = [Said(10, 600, 0), Said(20, 60, 5), Said()]
+    assert strictest(said, usual=Regime(copies_mb=9)) == Regime(10, 60, 5)
+    assert strictest([Said(60, 900, 0)], usual=Regime(copies_mb=9)) == Regime(60, 900, 0)
 
 
 def put(customer: Customer, web: Asset, root: User, name: str, limits: Said) -> ResourceGroup:
@@ -57,15 +54,15 @@ def say(group: ResourceGroup, limits: Said, actor: User) -> ResourceGroup:
 
 def test_a_resource_lives_under_all_of_its_groups(jia: Customer, yi: Customer, web: Asset, root: User) -> None:
     other, theirs = server(jia, "web-02"), server(yi, "web-01")
-    one = put(jia, web, root, "one", Said(10, None, False, None))
-    put(jia, web, root, "two", Said(20, 60, None, 7))
+    one = put(jia, web, root, "one", Said(10, None, None))
+    put(jia, web, root, "two", Said(20, 60, 7))
     with scope.platform("test"):
         RecordingPolicy.objects.create(customer=jia, copies_mb=5, changed_by=root, changed_at=NOW)
         found = regimes_of([web, other, theirs])
-        assert found[web.pk] == Regime(10, 60, False, 7)
+        assert found[web.pk] == Regime(10, 60, 7)
         assert (found[other.pk], found[theirs.pk]) == (Regime(copies_mb=5), Regime())
         groups.retire(group=one, actor=root, now=NOW)
-        assert regimes_of([web])[web.pk] == Regime(20, 60, True, 7)
+        assert regimes_of([web])[web.pk] == Regime(20, 60, 7)
 
 
 @pytest.fixture
@@ -84,20 +81,20 @@ def test_what_runs_hears_of_it_at_once(
     web: Asset,
     root: User,
 ) -> None:
-    def terms(act: Callable[[], object]) -> list[tuple[float, float, bool, int]]:
+    def terms(act: Callable[[], object]) -> list[tuple[float, float, int]]:
         orders = told(act)
         accesses = [one.access for one in orders if isinstance(one, NewTerms)]
         assert len(accesses) == len(orders)
-        return [(one.limits.idle_s, one.limits.total_s, one.records_input, one.copies_most) for one in accesses]
+        return [(one.limits.idle_s, one.limits.total_s, one.copies_most) for one in accesses]
 
     with scope.platform("test"):
         group = groups.create(customer=jia, name="Shop", description="", actor=root, now=NOW)
-        say(group, Said(5, 60, False, 2), root)
-    strict, usual = (300.0, 3600.0, False, 2 * 1024 * 1024), (1800.0, 43200.0, True, 0)
+        say(group, Said(5, 60, 2), root)
+    strict, usual = (300.0, 3600.0, 2 * 1024 * 1024), (1800.0, 43200.0, 0)
     assert terms(lambda: groups.add(group=group, assets=[web], actor=root, now=NOW)) == [strict]
-    assert terms(lambda: say(group, Said(5, 60, False, 2), root)) == []
+    assert terms(lambda: say(group, Said(5, 60, 2), root)) == []
     assert terms(lambda: say(group, Said(), root)) == [usual]
-    assert terms(lambda: say(group, Said(5, 60, False, 2), root)) == [strict]
+    assert terms(lambda: say(group, Said(5, 60, 2), root)) == [strict]
     assert terms(lambda: groups.retire(group=group, actor=root, now=NOW)) == [usual]
 
 
@@ -120,11 +117,11 @@ def test_a_networks_limits_are_felt_by_what_joins_it(
 
 
 def test_what_changes_is_audited_and_nonsense_is_refused(jia: Customer, web: Asset, root: User, chen: User) -> None:
-    group = put(jia, web, root, "one", Said(10, 60, False, 5))
+    group = put(jia, web, root, "one", Said(10, 60, 5))
     with scope.platform("test"):
         [entry] = AuditEntry.objects.filter(action="bastion.group.change")
         assert entry.detail["idle_minutes"] == [None, 10]
-        assert entry.detail["records_input"] == [None, False]
+        assert entry.detail["copies_mb"] == [None, 5]
         for limits in (Said(idle_minutes=0), Said(idle_minutes=481), Said(total_minutes=4), Said(copies_mb=100_000)):
             with pytest.raises(DomainError) as refusal:
                 say(group, limits, root)
@@ -145,19 +142,17 @@ def test_limits_are_entered_shown_to_whoever_connects_and_checked(
         )
     client, address = client_for(alice), f"/bastion/groups/{group.pk}/change/"
     client.cookies["django_language"] = "en"
-    form = {"name": "Shop", "idle_minutes": "10", "total_minutes": "120", "records_input": "no", "copies_mb": "3"}
+    form = {"name": "Shop", "idle_minutes": "10", "total_minutes": "120", "copies_mb": "3"}
     assert client.post(address, form | {"idle_minutes": "0"}).status_code == 422
-    assert client.post(address, form | {"records_input": "perhaps"}).status_code == 422
     assert client.post(address, form).status_code == 302
     page = client.get(f"/bastion/groups/{group.pk}/").content.decode()
     assert "10 minutes" in page
     assert "2 hours" in page
     first = client.get(address).content.decode()
-    assert 'value="no" selected' in first
+    assert 'value="120"' in first
     assert 'name="ranges"' not in first
     shown = client.get(f"/bastion/connect/{web.pk}/").content.decode()
     assert "After 10 minutes without a key, and after 2 hours in any case." in shown
-    assert "what is typed is not" in shown
     asked = client.get(f"/bastion/terminal/resources/{web.pk}/").json()["terms"]
     assert len(asked) == 2
     assert client.post(address, {"name": "Shop"}).status_code == 302
@@ -168,27 +163,6 @@ def test_limits_are_entered_shown_to_whoever_connects_and_checked(
 
 
 # --- at a node ------------------------------------------------------------------------------------------------------
-
-
-async def test_what_is_typed_stays_out_of_a_recording_that_does_not_want_it(b: Bench, tmp_path: Path) -> None:
-    b.portal.change("web-01", records_input=False)
-    async with b.connect() as conn, conn.create_process("cat", term_type="xterm", encoding="utf-8") as process:
-        process.stdin.write("first\n")
-        assert "first" in await process.stdout.readuntil("first\r\nfirst")
-        b.portal.order(NewTerms(replace(access(b), records_input=True)))
-        await asyncio.sleep(0.3)
-        process.stdin.write("second\n")
-        await process.stdout.readuntil("second\r\nsecond")
-        process.stdin.write_eof()
-    await b.portal.until("ended")
-    rows = list(reader.rows(tmp_path / "recordings" / "s-1"))
-    typed = "".join(row.text for row in rows if row.code == "i")
-    shown = "".join(row.text for row in rows if row.code == "o")
-    marks = [row.text for row in rows if row.code == "m" and "input is" in row.text]
-    assert "first" not in typed
-    assert "second" in typed
-    assert "first" in shown
-    assert marks == ["input is not recorded", "input is recorded"]
 
 
 async def test_a_shorter_time_ends_what_runs_already(b: Bench) -> None:
