@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from accounts.tenancy import TenantModel
 from assets.models import Asset
@@ -17,7 +18,7 @@ class ResourceGroup(TenantModel):
     """A set of resources that people are let to together. A network's group takes in whatever joins that network."""
 
     class Kind(models.TextChoices):
-        NORMAL = "normal", _("Normal")
+        NORMAL = "normal", pgettext_lazy("resource group", "Normal")
         NETWORK = "network", _("Default of a network")
 
     kind = models.CharField(_("kind"), max_length=8, choices=Kind, default=Kind.NORMAL)
