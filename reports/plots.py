@@ -27,8 +27,13 @@ LEGEND_AT: Final = -0.2
 """Below the labels of the axis, in heights of the axes."""
 
 LEGEND_PT, ENTRY_PT, CHARACTER_PT = 460, 38, 4.1
-"""Room of a line of the legend, and of all labels of the axis; what an entry takes beside its words; what a letter
-of those takes."""
+"""Room of a line of the legend; what an entry takes beside its words; what a letter of those takes."""
+
+AXIS_PT, LABEL_PT, GAP = 430, 5.2, 1.5
+"""Room of all labels of the axis; what a letter of theirs takes; how many letters stay free between two."""
+
+DATE: Final = 10
+"""Letters of a day or a month: such labels are thinned out where there are too many, names are cut off instead."""
 COLOURS: Final = ("#0b5fa5", "#d1661c", "#1f7a3f", "#8a3ab9", "#57606a", "#b3261e", "#0f7d8c", "#8d6e00")
 DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 2)))
 MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
@@ -142,9 +147,11 @@ def _mark_unknown(axes: Axes, places: Any) -> None:
 
 
 def _ticks(axes: Axes, chart: Chart) -> None:
-    step = max(-(-len(chart.labels) // MOST_TICKS), 1)
+    longest = max(map(_letters, chart.labels), default=0)
+    most = int(AXIS_PT / LABEL_PT / (longest + GAP)) if longest <= DATE else MOST_TICKS
+    step = max(-(-len(chart.labels) // min(most, MOST_TICKS)), 1)
     shown = range(0, len(chart.labels), step)
-    room = LEGEND_PT / CHARACTER_PT / len(shown) if shown else 0
+    room = AXIS_PT / LABEL_PT / max(len(shown), 1) - GAP
     axes.set_xticks(list(shown), [_shortened(chart.labels[place], room) for place in shown])
     axes.set_xlim(-0.6, len(chart.labels) - 0.4)
     axes.grid(visible=False, axis="x")

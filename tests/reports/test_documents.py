@@ -20,7 +20,7 @@ from reports import accident_document as document
 from reports import pdf
 from reports.models import AccidentFile, AccidentIssue, AccidentReport
 from reports.services import documents, rendering, sweeping, writing
-from tests.reports import worker
+from tests.reports import paper, worker
 from tests.reports.conftest import at, issue_of, made
 
 HOSTILE = (
@@ -51,20 +51,6 @@ def text_of(reader: pypdf.PdfReader) -> str:
     return re.sub(r"\s+", "", "".join(page.extract_text() for page in reader.pages))
 
 
-def fonts_of(reader: pypdf.PdfReader) -> dict[str, bool]:
-    """Name of each font, and whether (a part of) it is embedded."""
-    found = {}
-    for page in reader.pages:
-        resources: Any = page["/Resources"].get_object()
-        fonts: Any = resources.get("/Font", {})
-        for reference in fonts.values():
-            font: Any = reference.get_object()
-            inner: Any = font["/DescendantFonts"][0].get_object()
-            descriptor: Any = inner["/FontDescriptor"].get_object()
-            found[str(font["/BaseFont"])] = any(key in descriptor for key in ("/FontFile2", "/FontFile3", "/FontFile"))
-    return found
-
-
 def test_a_chinese_report_is_whole_tagged_outlined_and_carries_its_fonts(
     report: AccidentReport, chen: User, lin: User, jia: Customer
 ) -> None:
@@ -88,7 +74,8 @@ def test_a_chinese_report_is_whole_tagged_outlined_and_carries_its_fonts(
     assert catalogue["/MarkInfo"]["/Marked"]
     assert catalogue["/Lang"] == "zh-hans"
     assert "/StructTreeRoot" in catalogue
-    fonts = fonts_of(reader)
+    with scope.platform("test"):
+        fonts = paper.fonts(documents.read(issue.file))
     assert all(fonts.values())
     assert any("Noto" in name and "CJK" in name for name in fonts)
     assert re.search(r"2/\d", re.sub(r"\s", "", reader.pages[1].extract_text()))

@@ -397,7 +397,9 @@ def test_a_customer_is_led_to_no_page_that_is_closed_to_it(
     for person, sees_all in ((alice, False), (chen, True)):
         page = client_for(person)
         told = page.get(f"/reports/service/{issue.report_id}/issues/{issue.pk}/").content.decode()
-        paths = {unescape(path) for path in re.findall(r'<a href="([^"]+)">[^<]*</a></div>', told)}
+        paths = {unescape(path) for path in re.findall(r'<a href="([^"]+)">[^<]*</a></(?:div|td)>', told)}
         assert len(paths) > 10
         assert [path for path in sorted(paths) if page.get(path).status_code != 200] == []
         assert any("/assets/credentials/" in path for path in paths) is sees_all
+        assert any("clock=handling" in path for path in paths), "each promise leads to its rows"
+        assert any("/roster/" in path for path in paths) is sees_all

@@ -6,7 +6,7 @@ import base64
 import html
 import io
 import re
-from itertools import combinations
+from itertools import combinations, pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -132,6 +132,41 @@ def texture(band: paper.Grey) -> tuple[float, ...]:
         dark[1:, :-1] - dark[:-1, 1:],
     )
     return (float(band.mean()) / 255, *(float(np.abs(way).mean()) for way in ways))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        tuple(f"2025-{month:02}" for month in range(1, 13)),
+        tuple(f"03-{day:02}" for day in range(1, 32)),
+        (
+            "商城下单服务入口地址",
+            "shop.example.com/checkout",
+            "会员中心",
+            "payments.example.com",
+            "api",
+            "报表",
+            "库",
+            "仓",
+        ),
+    ],
+    ids=["months", "days", "names"],
+)
+def test_labels_under_a_chart_do_not_touch(labels: tuple[str, ...]) -> None:
+    chart = Chart("k", "k", labels, (Curve("a", tuple(map(float, range(len(labels))))),), SOURCE, shape="bar")
+    document = pdf.make(service_document.preview(content(Part("p", "P", (chart,)))))
+    page = pypdfium2.PdfDocument(document)[2].get_textpage()
+    drawn = [label.rstrip("…") for label in re.findall(r">([^<>]+)</text>", html.unescape(plots.svg(chart)))]
+    ends: list[tuple[float, float]] = []
+    for label in [
+        label for label in drawn if any(full.startswith(label) for full in labels) and label not in "0123456789"
+    ]:
+        found = page.search(label).get_next()
+        assert found is not None, label
+        letters = [page.get_charbox(found[0] + number) for number in range(found[1])]
+        ends.append((min(one[0] for one in letters), max(one[2] for one in letters)))
+    assert len(ends) >= 6
+    assert [pair for pair in pairwise(ends) if pair[1][0] - pair[0][1] < 3] == []
 
 
 def test_bars_are_told_apart_in_black_and_white() -> None:
