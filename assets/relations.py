@@ -5,10 +5,9 @@ Disks are no assets of their own: they belong to their instance.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
-from itertools import permutations
 from typing import Final
 
 from assets.hosting import HOSTS, ON_HOSTS, hosts
@@ -39,10 +38,6 @@ class Tie(StrEnum):
     SAME_PRIMARY = "same_primary"
 
 
-Ties = Mapping[int, Mapping[int, Tie]]
-"""Of each asset: the others that it has to do with, and how."""
-
-
 @dataclass(frozen=True, slots=True)
 class Thing:
     """An asset as far as it matters here."""
@@ -71,65 +66,77 @@ def behind(balancer: Thing, things: Iterable[Thing]) -> frozenset[int]:
     )
 
 
+@dataclass(slots=True)
+class Ties:
+    """What has to do with what. Pairs are made of what is asked for alone: a balancer may have a thousand servers."""
+
+    families: dict[int, list[_Family]] = field(default_factory=dict)
+
+    def add(self, head: int, members: Collection[int], tie: Tie, among: Tie | None = None) -> None:
+        """A head with its members, and how these have to do with each other."""
+        family = _Family(head, frozenset(members) - {head}, tie, among)
+        for one in (head, *family.members):
+            self.families.setdefault(one, []).append(family)
+
+    def of(self, asset: int) -> dict[int, Tie]:
+        """Everything that has to do with an asset; of several ties of two assets the nearest."""
+        found: dict[int, Tie] = {}
+        for family in self.families.get(asset, ()):
+            for other, tie in family.seen_from(asset):
+                if other not in found or _RANK[tie] < _RANK[found[other]]:
+                    found[other] = tie
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Family:
+    head: int
+    members: frozenset[int]
+    tie: Tie
+    among: Tie | None
+
+    def seen_from(self, asset: int) -> Iterator[tuple[int, Tie]]:
+        if asset == self.head:
+            yield from ((member, self.tie) for member in self.members)
+            return
+        yield self.head, self.tie
+        if self.among is not None:
+            yield from ((member, self.among) for member in self.members if member != asset)
+
+
 def ties(things: Collection[Thing]) -> Ties:
-    """Everything that has to do with everything else, both ways; of several ties of two assets the nearest."""
-    found = _Found()
-    host_of = hosts(things)
-    for thing, host in host_of.items():
-        found.add(thing, host, Tie.HOST)
-    found.siblings(_turned(host_of.items()), Tie.SAME_HOST)
-    found.family({thing.id: behind(thing, things) for thing in things}, Tie.BALANCER, Tie.SAME_BALANCER)
-    found.family(_turned(_copies(things)), Tie.REPLICA, Tie.SAME_PRIMARY)
+    """What the inventory knows of these."""
+    found = Ties()
+    for host, members in _turned(hosts(things).items()).items():
+        found.add(host, members, Tie.HOST, Tie.SAME_HOST)
+    for thing in things:
+        if servers := behind(thing, things):
+            found.add(thing.id, servers, Tie.BALANCER, Tie.SAME_BALANCER)
+    for primary, members in _turned(_copies(things)).items():
+        found.add(primary, members, Tie.REPLICA, Tie.SAME_PRIMARY)
     for one, service in _reached(things):
-        found.add(one, service, Tie.ADDRESS)
-    return found.ties
+        found.add(service, [one], Tie.ADDRESS)
+    return found
 
 
 def around(assets: Collection[int], known: Ties) -> dict[int, tuple[int, Tie]]:
-    """What stands or falls with these assets or with the hosts that they run on: for each other asset that which it has
-    to do with, and how."""
+    """What stands or falls with these assets, with the hosts that they run on, or with what runs on them.
+
+    For each other asset: that of these which it has to do with, and how.
+    """
     own = set(assets)
     found: dict[int, tuple[int, Tie]] = {}
-    steps = [(asset, asset) for asset in sorted(own)]
-    steps += [
-        (asset, host)
-        for asset in sorted(own)
-        for host, tie in known.get(asset, {}).items()
-        if tie is Tie.HOST and host not in own
-    ]
-    for asset, step in steps:
-        for other, tie in known.get(step, {}).items():
-            if other not in own and (other not in found or _RANK[tie] < _RANK[found[other][1]]):
-                found[other] = (asset, tie)
+    for asset in sorted(own):
+        near = known.of(asset)
+        through = [one for one, tie in near.items() if tie is Tie.HOST and one not in own]
+        for step in (near, *(known.of(one) for one in through)):
+            for other, tie in step.items():
+                if other not in own and (other not in found or _RANK[tie] < _RANK[found[other][1]]):
+                    found[other] = (asset, tie)
     return found
 
 
 _RANK: Final = {tie: place for place, tie in enumerate(Tie)}
-
-
-@dataclass(slots=True)
-class _Found:
-    ties: dict[int, dict[int, Tie]] = field(default_factory=dict)
-
-    def add(self, one: int, other: int, tie: Tie) -> None:
-        if one == other:
-            return
-        for first, second in ((one, other), (other, one)):
-            known = self.ties.setdefault(first, {})
-            if second not in known or _RANK[tie] < _RANK[known[second]]:
-                known[second] = tie
-
-    def family(self, families: Mapping[int, Collection[int]], tie: Tie, among: Tie) -> None:
-        """Each head with its members, and these among each other."""
-        for head, members in families.items():
-            for member in members:
-                self.add(head, member, tie)
-        self.siblings(families, among)
-
-    def siblings(self, families: Mapping[int, Collection[int]], tie: Tie) -> None:
-        for members in families.values():
-            for one, other in permutations(sorted(members), 2):
-                self.add(one, other, tie)
 
 
 def _turned(pairs: Iterable[tuple[int, int]]) -> dict[int, set[int]]:

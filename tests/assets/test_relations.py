@@ -44,8 +44,8 @@ ALL = (HOST, TWIN, DATABASE, NGINX, BALANCER, SITE, PRIMARY, COPY, SECOND, FOREI
 )
 def test_two_assets_have_to_do_with_each_other_both_ways(one: Thing, other: Thing, tie: Tie | None) -> None:
     found = ties(ALL)
-    assert found.get(one.id, {}).get(other.id) == tie
-    assert found.get(other.id, {}).get(one.id) == tie
+    assert found.of(one.id).get(other.id) == tie
+    assert found.of(other.id).get(one.id) == tie
 
 
 def test_around_a_thing_is_also_what_has_to_do_with_its_host() -> None:
@@ -56,13 +56,26 @@ def test_around_a_thing_is_also_what_has_to_do_with_its_host() -> None:
         BALANCER.id: (DATABASE.id, Tie.BALANCER),
         TWIN.id: (DATABASE.id, Tie.SAME_BALANCER),
     }
+    assert around([HOST.id], ties(ALL)) == {
+        DATABASE.id: (HOST.id, Tie.HOST),
+        NGINX.id: (HOST.id, Tie.HOST),
+        BALANCER.id: (HOST.id, Tie.BALANCER),
+        TWIN.id: (HOST.id, Tie.SAME_BALANCER),
+    }
     assert around([], ties(ALL)) == {}
     assert set(around([one.id for one in ALL], ties(ALL))) == set(), "what is changed itself is no neighbour"
 
 
+def test_what_is_nearest_counts_where_two_assets_have_more_than_one_tie() -> None:
+    proxy = Thing(30, "load_balancer", "nginx", addresses=frozenset({"10.0.0.1"}), backends=frozenset({"i-1"}))
+    assert ties([HOST, proxy]).of(HOST.id) == {proxy.id: Tie.HOST}
+    itself = Thing(31, "slb", "loop", "lb-9", 7, backends=frozenset({"lb-9"}))
+    assert ties([itself]).of(itself.id) == {}
+
+
 def test_an_address_that_two_services_have_says_nothing() -> None:
     other = Thing(20, "slb", "private", "lb-2", 7, frozenset({"47.0.0.5"}))
-    assert ties([BALANCER, other, SITE]) == {}
+    assert ties([BALANCER, other, SITE]).of(SITE.id) == {}
 
 
 def test_a_tag_says_what_stands_behind_a_balancer() -> None:
@@ -89,7 +102,7 @@ def test_a_pass_over_the_cloud_says_what_stands_behind_what(account: CloudAccoun
         sync(account)
         by_name = {asset.name: asset.pk for asset in Asset.objects.active()}
         found = ties_of(jia.pk)
-        behind_it = {other for other, tie in found[by_name["mall-public"]].items() if tie is Tie.BALANCER}
+        behind_it = {other for other, tie in found.of(by_name["mall-public"]).items() if tie is Tie.BALANCER}
         names = set(Asset.objects.filter(pk__in=behind_it).values_list("kind", flat=True))
     assert len(behind_it) == 2
     assert names == {"ecs"}
