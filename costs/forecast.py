@@ -1,7 +1,8 @@
 """What a month will have cost at its end, with the band in which nine of ten months end. Pure.
 
 What is known counts as it is. A day that is not known costs what its weekday usually does, moved to the level of the
-last two weeks. Orders of subscriptions are no rhythm: they are added as they come, and none is foretold.
+last two weeks. Orders of subscriptions have no rhythm of days: they are added as they come, and foretold only as far as
+whoever asks knows that they come every month.
 """
 
 import math
@@ -33,8 +34,11 @@ class Forecast:
     missing: int
 
 
-def forecast(known: Mapping[date, float], month: Sequence[date], *, fixed: float = 0.0) -> Forecast | None:
-    """`known` are settled days before and in the month, `fixed` what was paid besides. None: too little is known."""
+def forecast(
+    known: Mapping[date, float], month: Sequence[date], *, fixed: float = 0.0, renewed: float = 0.0
+) -> Forecast | None:
+    """`known` are settled days before and in the month, `fixed` what was paid besides, `renewed` what is still to be
+    paid as in every month. None: too little is known."""
     inside = [day for day in month if day in known]
     so_far = math.fsum(known[day] for day in inside) + fixed
     open_days = [day for day in month if day not in known]
@@ -51,7 +55,7 @@ def forecast(known: Mapping[date, float], month: Sequence[date], *, fixed: float
     # Half of an error is of its own day and evens out; half is the level's, and stays.
     count = len(open_days)
     width = NINE_OF_TEN * spread * math.sqrt((count + count * count / LEVEL_DAYS) / 2)
-    amount = so_far + ahead
+    amount = so_far + ahead + renewed
     missing = sum(day < last for day in open_days)
     return Forecast(so_far, amount, max(so_far, amount - width), amount + width, len(inside), count, missing)
 

@@ -24,6 +24,7 @@ from incidents.months import Month
 SHOWN_PRODUCTS: Final = 7
 """In the chart; the rest is one colour."""
 TREND_MONTHS: Final = 6
+RENEWED_MONTHS: Final = 3
 PLANNED_WITHIN: Final = timedelta(days=7)
 """Before the first day asked for: an account whose days were planned until then is still read."""
 SOON: Final = timedelta(days=30)
@@ -160,6 +161,11 @@ class MonthView:
     trend: tuple[MonthSum, ...] = ()
 
     @property
+    def has_bills(self) -> bool:
+        """Whether anything of this month itself is known."""
+        return any(product.resources for product in self.products)
+
+    @property
     def change(self) -> float | None:
         return change(self.ahead.amount, float(self.before)) if self.ahead else None
 
@@ -179,6 +185,7 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
     now_sums, before_sums = _sums(customer.pk, first, end), _sums(customer.pk, earlier, first)
     days = settling.days_of(month)
     trend = tuple(months(customer.pk, month))
+    renewed = _renewals(customer.pk, month, trend)
     products = []
     codes = now_sums.keys() | before_sums.keys()
     for code in sorted(codes, key=lambda one: (-_amount(now_sums, one), -_amount(before_sums, one), one)):
@@ -193,7 +200,7 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
                 usage=mine.usage,
                 before=before_sums.get(code, _Sums()).total,
                 resources=mine.resources,
-                ahead=forecast(history, days, fixed=fixed) if history else None,
+                ahead=forecast(history, days, fixed=fixed, renewed=renewed.get(code, 0.0)) if history else None,
                 trend=tuple(one.of_product(code) for one in trend),
             )
         )
@@ -205,12 +212,27 @@ def month_view(customer: Customer, month: Month, now: datetime) -> MonthView:
         total=sum((one.total for one in now_sums.values()), Decimal(0)),
         before=sum((one.total for one in before_sums.values()), Decimal(0)),
         same_days=_same_days(customer.pk, earlier, first, known),
-        ahead=forecast(whole, days, fixed=fixed) if whole else None,
+        ahead=forecast(whole, days, fixed=fixed, renewed=math.fsum(renewed.values())) if whole else None,
         missing=known.missing(past),
         provisional=known.provisional(past),
         is_over=end <= today,
         trend=trend,
     )
+
+
+def _renewals(customer_id: int, month: Month, trend: Sequence[MonthSum]) -> dict[str, float]:
+    """What subscriptions of each product are still to cost in a month, if they are renewed as in the last ones: at
+    least so much was paid for them in each. Nothing is foretold where one of those is not whole."""
+    before = [one for one in trend if one.month < month][-RENEWED_MONTHS:]
+    if len(before) < RENEWED_MONTHS or any(one.days_read < len(settling.days_of(one.month)) for one in before):
+        return {}
+    first, end = settling.first_day(before[0].month), settling.ends(month)[1]
+    rows = BillLine.objects.filter(customer=customer_id, charge=Charge.SUBSCRIPTION).between(first, end).order_by()
+    paid: dict[str, dict[Month, Decimal]] = defaultdict(lambda: defaultdict(Decimal))
+    for day, code, amount in rows.values_list("day", "product_code").annotate(amount=Sum("amount")):
+        paid[code][Month.of(day)] += amount
+    usual = {code: min(sums[one.month] for one in before) for code, sums in list(paid.items())}
+    return {code: float(max(amount - paid[code][month], Decimal(0))) for code, amount in usual.items()}
 
 
 def past_days(month: Month, now: datetime) -> list[date]:

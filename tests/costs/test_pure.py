@@ -170,6 +170,15 @@ def test_an_order_counts_as_paid_and_is_not_repeated() -> None:
     assert paid.amount - plain.amount == pytest.approx(5000)
 
 
+def test_what_is_renewed_every_month_is_foretold_beside_the_days() -> None:
+    known = habit(date(2026, 1, 12), 60)
+    plain, more = forecast.forecast(known, MARCH), forecast.forecast(known, MARCH, renewed=800)
+    assert plain is not None
+    assert more is not None
+    assert (more.so_far, more.amount - plain.amount) == (plain.so_far, pytest.approx(800))
+    assert more.low - plain.low == pytest.approx(800)
+
+
 def test_a_whole_month_is_known_exactly_and_too_little_says_nothing() -> None:
     found = forecast.forecast(habit(date(2026, 3, 1), 31), MARCH)
     assert found is not None

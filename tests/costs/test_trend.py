@@ -15,6 +15,7 @@ from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount, Subscription
 from costs import settling
 from costs.forecast import Forecast
+from costs.models import BillDay
 from costs.services import figures
 from costs.services.figures import MonthSum, MonthView, ProductRow, monthly
 from costs.templatetags.cost_tags import trend_bars
@@ -58,6 +59,32 @@ def test_each_product_has_its_months_and_its_forecast(billed: CloudAccount, jia:
         ahead = rows[code].ahead
         assert ahead is not None
         assert ahead.amount == pytest.approx(price * days, rel=0.02)
+
+
+def test_what_is_renewed_every_month_is_foretold_and_an_order_for_a_year_is_not(
+    account: CloudAccount, jia: Customer
+) -> None:
+    """A subscription of 300 a month, once 900; one of 5000 for a year; the month before the last was read in part."""
+    today, now = settling.today(later()), later()
+    renewed = [settling.first_day(this_month().shifted(back)) for back in (-3, -2, -1)]
+    for back in range(130, 0, -1):
+        day, lines = today - back * DAY, [item(10)]
+        if day in renewed:
+            lines.append(item(900 if day == renewed[1] else 300, instance="i-2", charge="subscription"))
+        if day == renewed[2]:
+            lines.append(item(5000, instance="i-3", product="rds", charge="subscription"))
+        bill(account, day, *lines, now=now)
+
+    def ahead() -> float:
+        found = figures.month_view(jia, this_month(), later()).ahead
+        assert found is not None
+        return found.amount
+
+    usage = 10 * len(settling.days_of(this_month()))
+    assert ahead() == pytest.approx(usage + 300, rel=0.02)
+    bill(account, today - DAY * 40, item(10), now=now)
+    BillDay.objects.filter(day=today - DAY * 40).delete()
+    assert ahead() == pytest.approx(usage, rel=0.02), "a month that is not whole says nothing of renewals"
 
 
 def row(code: str, *trend: int | None, ahead: float | None = None) -> ProductRow:
