@@ -162,13 +162,8 @@ def _fill(receiver: AuditReceiver, wanted: Wanted, actor: User, now: datetime) -
 
 
 def _write(receiver: AuditReceiver, action: str, actor: User, now: datetime) -> None:
-    detail = {"kind": receiver.kind, "place": _without_secrets(receiver), "is_on": receiver.is_on}
+    detail = {"kind": receiver.kind, "place": receiver.place, "is_on": receiver.is_on}
     audit.record(action=action, actor=actor, customer=receiver.customer, obj=receiver, detail=detail, now=now)
-
-
-def _without_secrets(receiver: AuditReceiver) -> str:
-    parts = urlsplit(receiver.url)
-    return f"{parts.scheme}://{parts.hostname}" if receiver.url else receiver.place
 
 
 # --- going out --------------------------------------------------------------------------------------------------------
