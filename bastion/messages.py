@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import Assignment, Customer, Role, User
 from assets.models import Asset
-from bastion.models import AccessRequest, CommandReview, GroupAdministrator, GroupAsset, HostKeySighting
+from bastion.models import AccessRequest, AuditReceiver, CommandReview, GroupAdministrator, GroupAsset, HostKeySighting
 from notify import services as notify
 from notify.models import Topic
 from notify.services import Message
@@ -72,6 +72,17 @@ def review_wanted(review: CommandReview, *, now: datetime) -> None:
         channels=AT_ONCE,
         topic=Topic.ALERT,
     )
+
+
+def siem_away(receiver: AuditReceiver, *, since: datetime, problem: str, now: datetime) -> None:
+    """Whoever keeps it hears once of each time that it is away."""
+    for person in administrators(receiver.customer_id or 0):
+        with translation.override(person.language):
+            subject = _("The receiver %(name)s of the audit log is away") % {"name": receiver.name}
+            words = _("The audit log waits and is sent when the receiver is back: %(problem)s") % {"problem": problem}
+        message = Message(topic=Topic.ALERT, subject=subject, text=words, url="/bastion/siem/")
+        key = f"bastion:siem:{receiver.pk}:{since:%Y%m%d%H%M%S}:{person.pk}"
+        notify.tell(user=person, key=key, message=message, now=now, customer=receiver.customer)
 
 
 def host_key_met(sighting: HostKeySighting, *, now: datetime) -> None:

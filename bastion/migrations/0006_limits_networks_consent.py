@@ -53,7 +53,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddConstraint(
             model_name='resourcegroup',
-            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'network'), models.Q(('network', ''), _negated=True)), models.Q(('kind', 'normal'), ('network', ''), ('ranges', [])), _connector='OR'), name='network_group_names_its_network'),
+            constraint=models.CheckConstraint(condition=models.Q(models.Q(('kind', 'network'), models.Q(('network', ''), _negated=True)), models.Q(('kind', 'normal'), ('network', '')), _connector='OR'), name='network_group_names_its_network'),
         ),
         migrations.AddConstraint(
             model_name='resourcegroup',

@@ -59,7 +59,7 @@ class ResourceGroup(TenantModel):
                 name="one_group_per_network",
             ),
             models.CheckConstraint(
-                condition=Q(kind="network") & ~Q(network="") | Q(kind="normal", network="", ranges=[]),
+                condition=Q(kind="network") & ~Q(network="") | Q(kind="normal", network=""),
                 name="network_group_names_its_network",
             ),
             models.CheckConstraint(

@@ -1,6 +1,7 @@
 """Where the audit log goes besides: receivers of a customer's or the provider's own SIEM, and how far each has it."""
 
 from datetime import datetime
+from urllib.parse import urlsplit
 
 from django.db import models
 from django.db.models import Q
@@ -60,7 +61,9 @@ class AuditReceiver(TenantOrProviderModel):
 
     @property
     def place(self) -> str:
-        return self.url or f"{self.host}:{self.port}"
+        """As it is shown and written down: the address of a webhook may be a secret behind its host."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.hostname}" if self.url else f"{self.host}:{self.port}"
 
     def is_due(self, now: datetime) -> bool:
         return self.is_on and (self.retry_at is None or self.retry_at <= now)

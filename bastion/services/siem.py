@@ -28,7 +28,7 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
 from accounts.permissions import is_admin, is_administrator
 from accounts.vault import VaultError
-from bastion import siem
+from bastion import messages, siem
 from bastion.models import AuditCursor, AuditReceiver
 from bastion.permissions import administers
 from bastion.siem import Entry
@@ -43,6 +43,7 @@ AT_ONCE: Final = 200
 LEASE: Final = timedelta(minutes=2)
 LONGEST_WAIT: Final = timedelta(minutes=5)
 FIRST_WAIT: Final = timedelta(seconds=5)
+TELL_AFTER: Final = timedelta(minutes=15)
 PLATFORM: Final = "platform"
 
 
@@ -161,13 +162,8 @@ def _fill(receiver: AuditReceiver, wanted: Wanted, actor: User, now: datetime) -
 
 
 def _write(receiver: AuditReceiver, action: str, actor: User, now: datetime) -> None:
-    detail = {"kind": receiver.kind, "place": _without_secrets(receiver), "is_on": receiver.is_on}
+    detail = {"kind": receiver.kind, "place": receiver.place, "is_on": receiver.is_on}
     audit.record(action=action, actor=actor, customer=receiver.customer, obj=receiver, detail=detail, now=now)
-
-
-def _without_secrets(receiver: AuditReceiver) -> str:
-    parts = urlsplit(receiver.url)
-    return f"{parts.scheme}://{parts.hostname}" if receiver.url else receiver.place
 
 
 # --- going out --------------------------------------------------------------------------------------------------------
@@ -197,12 +193,15 @@ def _ship_to(receiver: AuditReceiver, clock: Callable[[], datetime], until: date
                 break
     except (NotSentError, NoAnswerError) as problem:
         wait = min(FIRST_WAIT * 2 ** min(receiver.failures, 10), LONGEST_WAIT)
+        since = receiver.failing_since or clock()
         mine.update(
             failures=F("failures") + 1,
-            failing_since=receiver.failing_since or clock(),
+            failing_since=since,
             problem=str(problem.reason)[:300],
             retry_at=clock() + wait,
         )
+        if clock() - since >= TELL_AFTER:
+            messages.siem_away(receiver, since=since, problem=problem.reason, now=clock())
         log.warning("receiver %s of the audit log takes nothing, it waits: %s", receiver.pk, problem.reason)
     finally:
         mine.update(leased_until=None)

@@ -28,6 +28,7 @@ from bastion import siem as shape
 from bastion.models import AuditCursor, AuditReceiver
 from bastion.services import siem
 from bastion.services.siem import Wanted
+from notify.models import Delivery
 from tests.conftest import NOW, ClientFor
 
 LATER = timedelta(minutes=10)
@@ -259,6 +260,18 @@ def test_what_a_receiver_missed_comes_when_it_is_back(
         ship(NOW + LATER)
         assert [one[2] for one in said(syslog.lines[got:])] == ["one", "two", "three"]
     assert (state(receiver).failures, state(receiver).problem, state(receiver).failing_since) == (0, "", None)
+
+
+def test_whoever_keeps_a_receiver_hears_once_that_it_is_away(jia: Customer, yi: Customer, alice: User, eve: User,
+    bob: User, root: User, syslog: Syslog) -> None:  # fmt: skip
+    receiver = add(alice, jia, Wanted("SIEM", "syslog", host="localhost", port=1))
+    for minutes in (0, 6, 20, 26):
+        ship(NOW + timedelta(minutes=minutes))
+        with scope.platform("test"):
+            told = Delivery.objects.filter(url="/bastion/siem/", medium="inbox")
+            names = sorted(told.values_list("user__name", flat=True))
+        assert names == (["Alice", "Root"] if minutes >= 20 else [])
+    assert state(receiver).failures == 4
 
 
 def syslog_port_is_free(port: int) -> None:
