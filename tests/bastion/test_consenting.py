@@ -25,7 +25,7 @@ from bastion.services import granting, groups, letting_in, reviewing
 from bastion.services.granting import Wanted
 from notify.models import Delivery
 from tests.bastion.conftest import CONNECT, SSH
-from tests.bastion.targets import Bench
+from tests.bastion.targets import Bench, needs_terminal
 from tests.conftest import NOW, ClientFor
 
 HERE = Client("192.0.2.7", 50022, "OpenSSH_9.2")
@@ -219,7 +219,7 @@ async def test_whoever_is_refused_never_reaches_the_target(b: Bench) -> None:
     assert not b.portal.told("opened")
 
 
-@pytest.mark.parametrize("how", ["yes", "no", "killed", "gone"])
+@pytest.mark.parametrize("how", [pytest.param("yes", marks=needs_terminal), "no", "killed", "gone"])
 async def test_a_terminal_waits_and_hears_the_answer(b: Bench, how: str) -> None:
     b.portal.change("web-01", waits_for="Alice")
     async with b.connect() as conn, conn.create_process(term_type="xterm", encoding="utf-8") as process:

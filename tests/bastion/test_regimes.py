@@ -20,7 +20,7 @@ from bastion.services import authorising, granting, groups
 from bastion.services.granting import Wanted
 from bastion.services.regimes import Regime, Said, regimes_of, strictest
 from tests.bastion.conftest import CONNECT, SSH, server, wish_for
-from tests.bastion.targets import Bench
+from tests.bastion.targets import Bench, needs_terminal
 from tests.bastion.test_revoking import told  # noqa: F401 - a fixture
 from tests.conftest import NOW, ClientFor
 
@@ -165,6 +165,7 @@ def test_limits_are_entered_shown_to_whoever_connects_and_checked(
 # --- at a node ------------------------------------------------------------------------------------------------------
 
 
+@needs_terminal
 async def test_a_shorter_time_ends_what_runs_already(b: Bench) -> None:
     async with b.connect() as conn, conn.create_process("cat", term_type="xterm", encoding="utf-8") as process:
         process.stdin.write("here\n")
