@@ -13,7 +13,6 @@ if not apps.ready:
 import io
 import json
 import os
-import resource
 import sys
 import time
 from pathlib import Path
@@ -22,6 +21,7 @@ import pypdf
 from django.utils import timezone
 
 from accounts import scope
+from benchmarks._memory import peak_rss
 from rdmp.celery import app
 from rdmp.memory import sweep_less
 from reports import pdf, service_document
@@ -36,7 +36,7 @@ def make_document(kept: str) -> None:
     began = time.monotonic()
     made = pdf.make(service_document.preview(content))
     seconds = time.monotonic() - began
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    rss = peak_rss()
     pages = len(pypdf.PdfReader(io.BytesIO(made)).pages)
     print(json.dumps({"seconds": seconds, "rss": rss, "bytes": len(made), "pages": pages}))
 

@@ -17,7 +17,6 @@ from benchmarks import _platform  # first: it starts the database and sets Djang
 import argparse
 import json
 import os
-import resource
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -31,6 +30,7 @@ from numpy.typing import NDArray
 from accounts import scope
 from accounts.models import Customer
 from assets.models import Asset
+from benchmarks._memory import peak_rss
 from monitoring import pipeline, registry
 from monitoring.collectors import Batch, Keys, Pieces
 from monitoring.evaluate import compare
@@ -191,7 +191,7 @@ def figures(options: argparse.Namespace, start: datetime) -> Iterator[tuple[str,
         yield f"{name}.cpu_s_per_million", done.cpu_s_per_million, "s"
         yield f"{name}.raw_bytes_per_sample", done.bytes / done.samples, "bytes"
         registry.forget()
-    yield "monitoring.peak_rss_bytes", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, "bytes"
+    yield "monitoring.peak_rss_bytes", peak_rss(), "bytes"
     if options.tenants:
         size = options.series[-1]
         many = run(make_loads(size, options.tenants, start), options.minutes, start)
