@@ -45,21 +45,25 @@ def _time(**options: Any) -> forms.TimeField:
     return forms.TimeField(required=False, widget=forms.TimeInput({"type": "time"}, format="%H:%M"), **options)
 
 
+def _ranges_field(**options: Any) -> forms.CharField:
+    """The addresses of a network, as people write them."""
+    look = {"class": "font-monospace", "spellcheck": "false", "placeholder": "10.20.0.0/16"}
+    return forms.CharField(
+        label=_("Address ranges"), max_length=2000, required=False, widget=forms.TextInput(look), **options
+    )
+
+
 class GroupForm(forms.Form):
     name = forms.CharField(label=_("Name"), max_length=80)
     description = forms.CharField(label=_("Description"), max_length=300, required=False)
 
 
 class NewGroupForm(GroupForm):
-    ranges = forms.CharField(
-        label=_("Address ranges"),
-        max_length=2000,
-        required=False,
-        widget=forms.TextInput({"class": "font-monospace", "spellcheck": "false", "placeholder": "10.20.0.0/16"}),
+    ranges = _ranges_field(
         help_text=_(
             "For a network that no cloud describes, such as a server room: this is its default group, and whatever has "
             "an address there joins by itself. Empty: an ordinary group."
-        ),
+        )
     )
 
 
@@ -85,13 +89,7 @@ class GroupSettingsForm(GroupForm):
         max_value=LARGEST_COPY_MB,
         help_text=_("Megabytes. Empty: as set for the customer. Of several groups the largest counts."),
     )
-    ranges = forms.CharField(
-        label=_("Address ranges"),
-        max_length=2000,
-        required=False,
-        widget=forms.TextInput({"class": "font-monospace", "spellcheck": "false", "placeholder": "10.20.0.0/16"}),
-        help_text=_("What no cloud describes and has an address there joins by itself."),
-    )
+    ranges = _ranges_field(help_text=_("What no cloud describes and has an address there joins by itself."))
     trusts_first_sight = forms.BooleanField(
         label=_("Accept host keys at first sight"),
         required=False,

@@ -43,10 +43,11 @@ class NewEntryRuleForm(EntryRuleForm):
     def __init__(self, *args: Any, customers: Any, people: Any, is_provider: bool, **options: Any) -> None:
         super().__init__(*args, **options)
         roles = (*PROVIDER_ROLES, *CUSTOMER_ROLES) if is_provider else CUSTOMER_ROLES
-        self.fields["role"].choices = [("", "—"), *((one.value, one.label) for one in map(Role, roles))]  # type: ignore[attr-defined]
+        choices = [("", "—"), *((one.value, one.label) for one in map(Role, roles))]
+        self.fields["role"].choices = choices  # type: ignore[attr-defined]  # a ChoiceField, declared above
         self.fields["person"].queryset = people  # type: ignore[attr-defined]  # a choice of rows
         if is_provider:
-            self.fields["customer"].queryset = customers  # type: ignore[attr-defined]
+            self.fields["customer"].queryset = customers  # type: ignore[attr-defined]  # a choice of rows
         else:
             del self.fields["customer"]
 
