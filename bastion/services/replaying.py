@@ -93,6 +93,8 @@ class Index:
 
 @dataclass(frozen=True)
 class Hit:
+    """`at_s`: seconds, when its last character stood on the screen."""
+
     at_s: float
     before: str
     found: str
@@ -254,7 +256,7 @@ class _Text:
             start, end = match.span()
             found.append(
                 Hit(
-                    self.time_of(start),
+                    self.time_of(end - 1),
                     _line(self.text[max(0, start - AROUND) : start], from_end=True),
                     match[0],
                     _line(self.text[end : end + AROUND], from_end=False),

@@ -60,7 +60,7 @@ class RequestTarget(TenantModel):
     def answered_late(self) -> bool:
         """It was answered, and not in time."""
         answered = self.incident.acknowledged_at
-        return answered is not None and answered > self.started_at + timedelta(minutes=self.response_minutes)
+        return answered is not None and answered > self.response_due_at
 
     @property
     def is_open(self) -> bool:

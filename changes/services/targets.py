@@ -91,12 +91,17 @@ def freeze(*, incident: Incident, operation: Operation) -> RequestTarget:
 
 @transaction.atomic
 def watch(*, target_id: int, now: datetime) -> None:
-    """The timer at the end of the time: it may have been moved by waiting for the customer; else it is missed."""
+    """The timer at the end of the time: it may have been moved by waiting for the customer; else it is missed.
+
+    Also what was done meanwhile, should the timer itself have come late.
+    """
     rows = RequestTarget.objects.select_for_update(of=("self",)).select_related("incident__customer")
     target = rows.filter(pk=target_id).first()
-    if target is None or not target.is_open or target.missed_at is not None:
+    if target is None or target.missed_at is not None:
         return
-    due = _due(target)
+    due, done = _due(target), target.incident.resolved_at
+    if not target.is_open and (done is None or due is None or done <= due):
+        return
     if due is None or due > now:
         target.due_at = due or target.due_at
         target.save(update_fields=["due_at"])
@@ -109,7 +114,8 @@ def watch(*, target_id: int, now: datetime) -> None:
     audit.record(
         action="request.target_missed", actor=None, customer=incident.customer, obj=incident, detail=detail, now=now
     )
-    target_messages.missed(target, now=now)
+    if target.is_open:
+        target_messages.missed(target, now=now)
 
 
 def _due(target: RequestTarget) -> datetime | None:

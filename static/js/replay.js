@@ -64,9 +64,14 @@ function withTerminal(pieces) {
   player.seek(start || pieces.index.markers[0]?.[0] || 0);
   setInterval(() => mark(tape.now()), 500);
   page.tape = tape; // for whoever looks into it from outside
-  return async (time) => {
-    await player.seek(Math.max(0, time - 0.05));
-    await player.play();
+  return async (time, { isStill = false } = {}) => {
+    if (!isStill) {
+      await player.seek(Math.max(0, time - 0.05));
+      await player.play();
+      return;
+    }
+    if (tape.isPlaying) await player.pause();
+    await player.seek(time + 0.001); // moments come rounded to it
   };
 }
 
@@ -128,7 +133,7 @@ function listen(seek, pieces) {
     const target = event.target.closest("[data-seek]");
     if (!target) return;
     event.preventDefault();
-    seek(Number(target.dataset.seek)).catch(sorry);
+    seek(Number(target.dataset.seek), { isStill: "hit" in target.dataset }).catch(sorry); // what was searched stays on the screen
   });
   if (Number(say("start")) > 0 && !pieces.index.hasTerminal) seek(Number(say("start"))).catch(sorry);
   const form = page.querySelector("[data-search-text]");

@@ -107,6 +107,22 @@ def test_what_is_done_in_time_is_kept(
     assert "Restart it" in client_for(alice).get("/changes/targets/?show=kept").content.decode()
 
 
+def test_what_was_done_late_is_missed_also_when_the_timer_comes_after_it(
+    jia: Customer, alice: User, chen: User, ecs: Asset
+) -> None:
+    target = asked(jia, alice, ecs)
+    late = target.due_at + HOUR
+    with scope.customer(jia):
+        incident = acknowledge(incident=target.incident, actor=chen, now=NOW)
+        incident = requests.accept(incident=incident, words="", actor=chen, now=NOW)
+        incident = requests.begin(incident=incident, actor=chen, now=NOW)
+        requests.finish(incident=incident, words="Done", without_change="It ran already", actor=chen, now=late)
+    sweep(late + HOUR)
+    assert again(target).missed_at == late + HOUR
+    with scope.platform("test"):
+        assert not Delivery.objects.filter(key__startswith=f"request-target:{target.pk}").exists(), "it is done"
+
+
 def test_waiting_for_the_customers_signature_moves_it(
     jia: Customer, alice: User, chen: User, ecs: Asset, client_for: ClientFor
 ) -> None:
