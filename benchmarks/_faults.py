@@ -37,6 +37,7 @@ from incidents import services
 from incidents.escalation import Policy, Step, Who
 from incidents.models import EscalationStep, Incident
 from incidents.services import policies
+from notify import marking
 from notify.models import Attempt, Delivery
 from notify.states import State
 from rdmp.embedded.postgres import Server as Postgres
@@ -385,7 +386,7 @@ def judge(box: Mailbox, *, took_s: float) -> Verdict:
         )
         told = Counter(Delivery.objects.filter(medium="inbox", key__contains=":step:").values_list("key", flat=True))
         mails = Delivery.objects.filter(medium="email", key__contains=":step:")
-        states = {f"rdmp.delivery.{pk}": state for pk, state in mails.values_list("pk", "state")}
+        states = {marking.message_id(pk).partition("@")[0]: state for pk, state in mails.values_list("pk", "state")}
         tried = set(Attempt.objects.filter(delivery__medium="email").values_list("delivery_id", flat=True))
         timers = Timer.objects.pending().filter(key__startswith="escalation:").count()
     done = [step for step in steps if step.state == "done"]

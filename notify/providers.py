@@ -186,7 +186,7 @@ def _send_mail(delivery: Delivery, notice: Notice, now: datetime) -> Outcome:
         subject=f"{notice.subject} [{marking.mark_of(reference)}]" if reference else notice.subject,
         text=render_to_string("notify/email/message.txt", context),
         html=render_to_string("notify/email/message.html", context),
-        message_id=f"rdmp.delivery.{delivery.pk}@{domain}",
+        message_id=marking.message_id(delivery.pk),
         thread_id=f"rdmp.thread.{hashlib.sha256(delivery.url.encode()).hexdigest()[:16]}@{domain}"
         if delivery.url
         else "",

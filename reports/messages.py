@@ -10,7 +10,7 @@ from accounts.models import Role, User
 from incidents import duty
 from notify import services as notify
 from notify.models import Topic
-from reports.models import AccidentReport, ReportState, ServiceReport, WrittenReport
+from reports.models import AccidentReport, ReportState, ServiceReport, WrittenRecipient, WrittenReport
 
 Text = Callable[[], tuple[str, str]]
 MEDIA = ("inbox", "email")
@@ -41,7 +41,11 @@ def drafted(report: ServiceReport, *, now: datetime) -> None:
 def due_soon(report: ServiceReport, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
         names = {"title": report.title}
-        return _("%(title)s has not been sent yet") % names, _lines(_about(report), _state(report), _due(report))
+        if report.sent_at is None:
+            subject = _("%(title)s has not been sent yet") % names
+        else:
+            subject = _("%(title)s has reached nobody") % names
+        return subject, _lines(_about(report), _state(report), _due(report))
 
     tell(report, f"soon:{now:%Y%m%d}", _writers(report, now), text, now=now)
 
@@ -55,11 +59,32 @@ def due_today(report: WrittenReport, *, now: datetime) -> None:
 
 def missed(report: WrittenReport, *, now: datetime) -> None:
     def text() -> tuple[str, str]:
-        subject = _("%(number)s: the report was due at %(time)s and has not been sent") % _names(report)
+        if report.sent_at is None:
+            subject = _("%(number)s: the report was due at %(time)s and has not been sent") % _names(report)
+        else:
+            subject = _("%(number)s: the report was due at %(time)s and has reached nobody") % _names(report)
         return subject, _lines(_about(report), _state(report))
 
     people = [*_writers(report, now), *duty.also_when_missed(customer_id=report.customer_id, at=now)]
     tell(report, f"missed:{report.due_at:%Y%m%d}", people, text, now=now)
+
+
+def lost(report: WrittenReport, recipient: WrittenRecipient, why: str, *, everybody: bool, now: datetime) -> None:
+    """Of each mail once; the managers hear as well when nobody has the report."""
+
+    def text() -> tuple[str, str]:
+        names = {**_names(report), "name": recipient.user.name}
+        nobody = _("Nobody of the customer has it: it is owed as if it had not been sent.") if everybody else ""
+        what = _("The mail to %(name)s (%(email)s) did not arrive: %(why)s") % {
+            "name": recipient.user.name, "email": recipient.email, "why": why,
+        }  # fmt: skip
+        ways = _("Correct the address and send it again, or give it to them in another way.")
+        return _("%(number)s did not reach %(name)s") % names, _lines(_about(report), what, nobody, ways)
+
+    people = _writers(report, now)
+    if everybody:
+        people = [*people, *duty.also_when_missed(customer_id=report.customer_id, at=now)]
+    tell(report, f"lost:{recipient.pk}:{recipient.times}", people, text, now=now)
 
 
 def to_be_signed(report: WrittenReport, actor: User, *, now: datetime) -> None:

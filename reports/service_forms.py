@@ -23,7 +23,7 @@ from incidents.models import Incident
 from incidents.months import Month
 from reports.kinds.registry import KINDS
 from reports.models import ReportKind, ReportPlan
-from reports.models.service import ACCENT
+from reports.models.service import ACCENT, LAST_DAY
 
 MONTHS_BACK: Final = 24
 NAMES: Final = re.compile(r"[,，;；\n]")
@@ -111,7 +111,10 @@ class PlanForm(forms.Form):
 
     is_on = forms.BooleanField(label=_("A report is made every month"), required=False)
     day = forms.IntegerField(
-        label=_("Drafted on day"), min_value=1, max_value=8, help_text=_("Of the month after; it is due on the 9th.")
+        label=_("Drafted on day"),
+        min_value=1,
+        max_value=LAST_DAY,
+        help_text=_("Of the month after; it is due on the 9th."),
     )
     hour = forms.IntegerField(label=_("Drafted at hour"), min_value=0, max_value=23)
     language = forms.ChoiceField(label=_("Language"), required=False)

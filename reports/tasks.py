@@ -16,6 +16,7 @@ def sweep() -> None:
     sweeping.open_what_is_owed(now=now)
     sweeping.open_months(now=now)
     sweeping.look_after_months(now=now)
+    sweeping.look_after_sent(now=now)
     with scope.platform("figures and documents of every customer"):
         for reading_id in sweeping.figures_waiting(now=now):
             read_figures.delay(reading_id)

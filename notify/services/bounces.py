@@ -12,7 +12,7 @@ from notify.models import Delivery
 def note(*, returned: Returned, now: datetime) -> Delivery | None:
     """The delivery that came back; None when it is none of ours. Needs a platform scope.
 
-    Whoever can write to the service address can claim it: nothing is done because of it, people are shown it.
+    Its message id is sealed: only a server that has seen the mail can name it.
     """
     number = marking.delivery_in(returned.message_ids)
     delivery = Delivery.objects.filter(pk=number, medium=Delivery.Medium.EMAIL).first() if number else None

@@ -60,7 +60,8 @@ from monitoring.models import Event
 from reports import figures
 from reports.blocks import Cell, Column, Source, Table
 from reports.kinds.asking import Asked
-from reports.models import AccidentIssue, AccidentReport, ReportPlan, ServiceIssue, ServiceReport
+from reports.models import AccidentIssue, AccidentReport, ReportPlan, ServiceIssue, ServiceRecipient, ServiceReport
+from reports.models.written import HAS_NOTHING
 from reports.parts import ORDER
 from reports.promises import NOTHING, UNSEEN, Count, Promise, Verdict, catalogue, together
 from reports.services import service_deadlines
@@ -289,6 +290,7 @@ def _monthly_report(span: Span) -> Counts:
     periods = [str(month.shifted(-1)) for month in span.months]
     rows = ServiceReport.objects.monthly().filter(customer__in=span.ids, period__in=periods).defer("figures")
     written = {(row.customer_id, row.period): row for row in rows}
+    nobody = _with_nobody([report.pk for report in written.values()])
     off = set(ReportPlan.objects.filter(customer__in=span.ids, is_on=False).values_list("customer_id", flat=True))
     found: Counts = {}
     for customer, month in span.cells():
@@ -301,10 +303,17 @@ def _monthly_report(span: Span) -> Counts:
         elif report.state == State.WITHDRAWN:
             continue
         due_at = service_deadlines.due(about) if report is None else report.due_at
-        sent_at = None if report is None else report.sent_at
+        sent_at = None if report is None or report.pk in nobody else report.sent_at
         is_late = (sent_at or span.now) > due_at
         found[customer.pk, month] = Count(1, broken=int(is_late), open=int(not is_late and sent_at is None))
     return found
+
+
+def _with_nobody(reports: Sequence[int]) -> set[int]:
+    """Those that were sent, and of which every mail was lost."""
+    given = ServiceRecipient.objects.filter(issue__report__in=reports)
+    has_it = given.exclude(HAS_NOTHING).values_list("issue__report", flat=True)
+    return set(given.values_list("issue__report", flat=True)) - set(has_it)
 
 
 def _parts(span: Span) -> Counts:

@@ -72,6 +72,7 @@ class ServiceReport(WrittenReport):
     figures = models.JSONField(_("figures"), default=dict, blank=True)
     figures_at = models.DateTimeField(_("figures read at"), null=True, blank=True)
     alarmed_at = models.DateTimeField(_("alarm raised at"), null=True, blank=True)
+    alarm = models.ForeignKey("incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
 
     objects: ClassVar = SentToReadersManager.from_queryset(ServiceReportQuerySet)()
 
@@ -217,6 +218,10 @@ class MonthTrouble(TenantModel):
         return f"{self.customer} {self.period}"
 
 
+LAST_DAY = 4
+"""Of a month on which its report may be drafted: the word about those not sent goes out on the 5th."""
+
+
 class ReportPlan(TenantModel):
     """How a customer wants its monthly report: when it is drafted, in which order and looks, and who gets it (R11)."""
 
@@ -239,7 +244,7 @@ class ReportPlan(TenantModel):
         verbose_name_plural = _("plans of monthly reports")
         constraints = (
             models.UniqueConstraint(fields=("customer",), name="one_report_plan_per_customer"),
-            models.CheckConstraint(condition=Q(day__gte=1, day__lte=8), name="report_plan_day_leaves_time"),
+            models.CheckConstraint(condition=Q(day__range=(1, LAST_DAY)), name="report_plan_day_leaves_time"),
             models.CheckConstraint(condition=Q(hour__lte=23), name="report_plan_hour_is_one"),
         )
 

@@ -54,6 +54,10 @@ OWED = Q(sent_at=None) & ~Q(state=State.WITHDRAWN)
 """Reports that are not sent yet, and not withdrawn."""
 
 
+HAS_NOTHING = Q(failed_at__isnull=False, read_at=None, received_at=None)
+"""Recipients whose mail was lost, and who have not read it elsewhere either."""
+
+
 def overdue(now: datetime) -> Q:
     return OWED & Q(due_at__lt=now)
 
@@ -274,6 +278,8 @@ class WrittenRecipient(TenantModel):
     received_at = models.DateTimeField(_("received at"), null=True, blank=True)
     received_by = models.CharField(_("received"), max_length=10, choices=Way, blank=True)
     received_from = models.GenericIPAddressField(null=True, blank=True)
+    failed_at = models.DateTimeField(_("found lost at"), null=True, blank=True)
+    failure = models.CharField(_("why the mail was lost"), max_length=340, blank=True)
 
     if TYPE_CHECKING:
         issue: Any

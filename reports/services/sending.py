@@ -23,7 +23,7 @@ from notify.models import Delivery, Topic
 from reports import states
 from reports.models import WrittenIssue, WrittenRecipient, WrittenReport
 from reports.permissions import rank_of
-from reports.services import families, writing
+from reports.services import families, reaching, writing
 from reports.states import State, Verb
 from timers import services as timers
 
@@ -135,9 +135,7 @@ def receipts(issue: WrittenIssue) -> list[Receipt]:
     """To whom it went, and what became of the mails."""
     rows = families.of(issue).recipient.objects.filter(issue=issue)
     recipients = list(rows.select_related("user", "sent_by", "issue__report"))
-    keys = {_key(recipient): recipient.pk for recipient in recipients}
-    mails = Delivery.objects.filter(key__in=keys, medium=Delivery.Medium.EMAIL)
-    said = {keys[mail.key]: mail for mail in mails}
+    said = reaching.mails(recipients)
     return [_receipt(recipient, said.get(recipient.pk)) for recipient in recipients]
 
 
@@ -161,7 +159,8 @@ def _give(report: WrittenReport, issue: WrittenIssue, person: User, actor: User,
     if not created:
         recipient.times += 1
         recipient.link_ends_at = ends_at
-        recipient.save(update_fields=["times", "link_ends_at"])
+        recipient.failed_at, recipient.failure = None, ""
+        recipient.save(update_fields=["times", "link_ends_at", "failed_at", "failure"])
     _tell(report, issue, recipient, person, now)
     return recipient
 
@@ -185,10 +184,6 @@ def _tell(report: WrittenReport, issue: WrittenIssue, recipient: WrittenRecipien
         inbox = notify.Message(Topic.ACCOUNT, subject, "\n\n".join(lines), f"/reports/{report.FAMILY}/{report.pk}/")
         lines.append(_("[Open the report as PDF](%(link)s) (the link works until %(day)s)") % names)
         mail = notify.Message(Topic.ACCOUNT, subject, "\n\n".join(lines), f"/reports/{report.FAMILY}/{report.pk}/")
-    key = _key(recipient)
+    key = reaching.key(recipient)
     notes = [notify.Note(person, key, inbox, ("inbox",)), notify.Note(person, key, mail, ("email",))]
     notify.tell_many(customer=report.customer, notes=notes, now=now)
-
-
-def _key(recipient: WrittenRecipient) -> str:
-    return f"{recipient.issue.report.NOUN}:issue:{recipient.issue.pk}:{recipient.user.pk}:{recipient.times}"

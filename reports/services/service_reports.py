@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from celery import current_app
 from django.core.exceptions import PermissionDenied
@@ -18,7 +18,7 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Contract, Customer, Severity, User
 from incidents.locks import hold_customer
-from incidents.models import IncidentKind
+from incidents.models import Incident, IncidentKind
 from incidents.months import Month
 from incidents.services import opening
 from notify import live
@@ -28,11 +28,13 @@ from reports.kinds.asking import Asked
 from reports.kinds.registry import KINDS
 from reports.models import MadeState, ReportKind, ReportPlan, ServiceFigures, ServicePart, ServiceReport
 from reports.models.service import ACCENT
-from reports.services import leases, service_deadlines, writing
+from reports.services import leases, reaching, service_deadlines, writing
 from reports.states import State, Verb
 
 log = logging.getLogger(__name__)
 Trigger = ServiceReport.Trigger
+LOOKED_BACK: Final = 3
+"""Months."""
 
 
 def plan_of(customer: Customer) -> ReportPlan:
@@ -42,20 +44,31 @@ def plan_of(customer: Customer) -> ReportPlan:
 
 
 def owed_months(*, now: datetime) -> list[tuple[Customer, Month]]:
-    """Customers whose last month wants its report by now and has none. Needs a platform scope.
+    """Customers with a month that wants its report by now and has none, the oldest first. Needs a platform scope.
 
-    Of a month that was over before a customer came here, the platform knows nothing.
+    Usually the last one; those before it where the platform stood still when their day came. Of a month that was over
+    before a customer came here it knows nothing, and what a plan says now was not said of the months before it.
     """
-    month = Month.of(timezone.localdate(now)).shifted(-1)
+    this = Month.of(timezone.localdate(now))
+    months = [this.shifted(-back) for back in range(LOOKED_BACK, 0, -1)]
     plans = {plan.customer_id: plan for plan in ReportPlan.objects.all()}
-    there = ServiceReport.objects.monthly().filter(period=str(month)).values("customer_id")
-    found = []
-    for customer in Customer.objects.exclude(pk__in=there):
-        plan = plans.get(customer.pk) or ReportPlan(customer=customer)
-        begins = month.ends_at.replace(day=plan.day, hour=plan.hour)
-        if begins <= now and is_wanted(customer, plan, month):
-            found.append((customer, month))
-    return found
+    rows = ServiceReport.objects.monthly().filter(period__in=[str(month) for month in months])
+    there = set(rows.values_list("customer_id", "period"))
+    customers = list(Customer.objects.all())
+    return [
+        (customer, month)
+        for month in months
+        for customer in customers
+        if (customer.pk, str(month)) not in there
+        and _is_its_day_over(plans.get(customer.pk) or ReportPlan(customer=customer), month, this, now)
+        and is_wanted(customer, plans.get(customer.pk) or ReportPlan(customer=customer), month)
+    ]
+
+
+def _is_its_day_over(plan: ReportPlan, month: Month, this: Month, now: datetime) -> bool:
+    begins = month.ends_at.replace(day=plan.day, hour=plan.hour)
+    is_last = month == this.shifted(-1)
+    return begins <= now and (is_last or plan.changed_at is None or plan.changed_at <= begins)
 
 
 def is_wanted(customer: Customer, plan: ReportPlan, month: Month) -> bool:
@@ -203,7 +216,7 @@ def meet_deadline(*, report_id: int, what: str, now: datetime) -> bool:
     """A word from the 5th, an internal incident from the 8th, and on the 10th it was late. False: not owed any more."""
     found = ServiceReport.objects.filter(pk=report_id).first()
     report = None if found is None else writing.hold(found)
-    if report is None or not report.is_owed:
+    if report is None or not reaching.is_owed(report):
         return False
     if what == "due":
         return writing.miss(report, now=now)
@@ -211,16 +224,15 @@ def meet_deadline(*, report_id: int, what: str, now: datetime) -> bool:
         messages.due_soon(report, now=now)
         return True
     if report.alarmed_at is None:
-        report.alarmed_at = now
-        report.save(update_fields=["alarmed_at"])
-        _alarm(report, now)
+        report.alarmed_at, report.alarm = now, _alarm(report, now)
+        report.save(update_fields=["alarmed_at", "alarm"])
     return True
 
 
-def _alarm(report: ServiceReport, now: datetime) -> None:
+def _alarm(report: ServiceReport, now: datetime) -> Incident:
     with translation.override(report.customer.language):
-        title = _("%(title)s has not been sent; it is due on the 9th") % {"title": report.title}
-    opening.open_by_platform(
+        title = _("%(what)s; it is due on the 9th") % {"what": reaching.words(report)}
+    return opening.open_by_platform(
         customer=report.customer,
         kind=IncidentKind.INTERNAL,
         title=title,

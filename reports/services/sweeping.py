@@ -9,7 +9,7 @@ from accounts.models import Customer
 from incidents.months import Month
 from incidents.services import interruptions
 from reports.models import AccidentReport, ServiceFigures
-from reports.services import accidents, families, month_troubles, service_reports
+from reports.services import accidents, families, month_troubles, reaching, service_ending, service_reports
 from reports.services.leases import said
 
 log = logging.getLogger(__name__)
@@ -72,6 +72,25 @@ def look_after_months(*, now: datetime) -> None:
                 month_troubles.end(trouble=trouble, now=now)
             except Exception:
                 log.exception("the trouble of customer %s with %s does not end", trouble.customer_id, trouble.period)
+
+
+def look_after_sent(*, now: datetime) -> None:
+    """Mails that were lost are told; what waited for a report to be sent ends: its alarm, and the duty to make it."""
+    with scope.platform("what became of reports"):
+        lost = reaching.lost(now=now)
+        over: list[service_ending.Ending] = [*service_ending.alarms(), *service_ending.duties()]
+    for one in lost:
+        with scope.customer(one.recipient.customer_id):
+            try:
+                reaching.note(lost=one, now=now)
+            except Exception:
+                log.exception("nobody can be told that the mail to recipient %s was lost", one.recipient.pk)
+    for ending in over:
+        with scope.customer(ending.customer_id):
+            try:
+                ending.end(now)
+            except Exception:
+                log.exception("%s of customer %s does not end", ending, ending.customer_id)
 
 
 def documents_waiting(*, now: datetime) -> list[tuple[str, int]]:

@@ -23,7 +23,7 @@ from notify import live
 from reports import messages, states
 from reports.models import ReportState, WrittenComment, WrittenIssue, WrittenPart, WrittenReport
 from reports.permissions import rank_of
-from reports.services import families
+from reports.services import families, reaching
 from reports.states import State, Verb
 from timers import services as timers
 
@@ -110,11 +110,29 @@ def take_facts(*, part: P, replace: bool, actor: User, now: datetime) -> P:
 
 
 @transaction.atomic
+def keep_text(*, part: P, actor: User, now: datetime) -> P:
+    """The text stays as it is although the facts are others by now: because somebody said so."""
+    report, part = _hold_part(part)
+    allowed(Verb.EDIT, report, actor)
+    part.has_news = False
+    part.edited_by, part.edited_at = actor, now
+    part.save()
+    touch(report, now)
+    return part
+
+
+@transaction.atomic
 def submit(*, report: R, actor: User, now: datetime) -> R:
     """Give it to the manager, complete."""
     report = hold(report)
     target = allowed(Verb.SUBMIT, report, actor)
     families.of(report).check(report)
+    if old := [part.title for part in report.parts.all() if part.has_news]:
+        raise DomainError(
+            _("The facts of these parts are others by now: %(names)s. Take them over or say that your text stays.")
+            % {"names": ", ".join(old)},
+            code="news",
+        )
     report.author, report.reason = actor, ""
     become(report, target, "submit", actor, now)
     messages.to_be_signed(report, actor, now=now)
@@ -223,8 +241,8 @@ def restore(*, report: R, actor: User, now: datetime) -> R:
 
 
 def miss(report: WrittenReport, *, now: datetime) -> bool:
-    """It was due and has not been sent: recorded once, and the manager hears. Needs the report held."""
-    if not report.is_owed or report.missed_at is not None or now < report.due_at:
+    """It was due and nobody of the customer has it: recorded once, and the manager hears. Needs the report held."""
+    if not reaching.is_owed(report) or report.missed_at is not None or now < report.due_at:
         return False
     report.missed_at = report.due_at
     report.save(update_fields=["missed_at"])

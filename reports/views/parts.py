@@ -38,10 +38,13 @@ def save(request: HttpRequest, family: str, pk: int, part_id: int) -> HttpRespon
 @require_POST
 @require(is_provider)
 def take_facts(request: HttpRequest, family: str, pk: int, part_id: int) -> HttpResponse:
-    replace = request.POST.get("replace") == "1"
-    writing.take_facts(
-        part=get_part(family, pk, part_id), replace=replace, actor=person_of(request), now=timezone.now()
-    )
+    """Instead of the text or below it; or the text stays."""
+    part, actor, now = get_part(family, pk, part_id), person_of(request), timezone.now()
+    how = request.POST.get("replace")
+    if how == "no":
+        writing.keep_text(part=part, actor=actor, now=now)
+    else:
+        writing.take_facts(part=part, replace=how == "1", actor=actor, now=now)
     return redirect("reports:detail", family, pk)
 
 

@@ -17,7 +17,7 @@ from accounts.permissions import is_provider, person_of, require
 from reports.forms import ReasonForm, SendForm, SignForm
 from reports.models import WrittenReport
 from reports.permissions import may_ever
-from reports.services import families, sending, writing
+from reports.services import families, reaching, sending, writing
 from reports.states import Verb
 from reports.views.reaching import about, get_report
 
@@ -40,6 +40,7 @@ def detail(request: HttpRequest, family: str, pk: int) -> HttpResponse:
         **own.workshop(report),
         "issues": issues,
         "receipts": sending.receipts(issues[0]) if issues else [],
+        "nobody_has_it": reaching.reached_nobody(report),
         "now": timezone.now(),
         "drawn_with": request.GET.get("figures"),  # the stamp of the figures on the page that asks how far it is
     }

@@ -9,12 +9,14 @@ import pytest
 from django.urls import Resolver404, resolve
 from playwright.sync_api import Error, Page
 
-from tests.e2e.browser import PHONE, signed_in
+from tests.e2e.browser import PHONE, chromium, signed_in
 from tests.e2e.conftest import Platform
 
 pytestmark = pytest.mark.e2e
 
 LEFT_OUT = ("/accounts/logout/", "/static/", "/api/")
+MOST_OF_IT = 120
+"""Pages."""
 LINKS = "() => [...document.querySelectorAll('a[href]:not([download])')].map((one) => one.href)"
 STICKS_OUT = """() => {
   const cuts = (one) => ["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(one).overflowX);
@@ -41,7 +43,7 @@ def pages(page: Page, origin: str) -> Iterator[tuple[str, list[str]]]:
             if "Download is starting" in problem.message:
                 continue
             raise
-        page.wait_for_timeout(600)  # for what is loaded into the page
+        page.wait_for_timeout(300)  # for what is loaded into the page
         status = answer.status if answer is not None else 0
         problems = [*said] if status == 200 else [f"HTTP {status}", *said]
         width = page.evaluate("document.documentElement.scrollWidth")
@@ -61,3 +63,12 @@ def _route(path: str) -> str:
         return "" if path.startswith(LEFT_OUT) else resolve(path).route
     except Resolver404:
         return path
+
+
+@pytest.mark.parametrize("email", ["wang@xinghai.example", "lin@rdmp.example"])
+def test_every_page_that_is_linked_opens_fits_a_phone_and_complains_of_nothing(platform: Platform, email: str) -> None:
+    with chromium() as browser:
+        page = signed_in(browser, platform.stack, email, size=PHONE)
+        seen = dict(pages(page, platform.stack.url))
+    assert {path: problems for path, problems in seen.items() if problems} == {}
+    assert len(seen) > MOST_OF_IT, "links lead from page to page"

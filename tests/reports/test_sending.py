@@ -11,7 +11,7 @@ from django.utils import timezone
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Contact, Customer, User
-from notify import live
+from notify import live, marking
 from notify.inbound.mail import Returned
 from notify.models import Delivery
 from notify.services import bounces
@@ -174,9 +174,12 @@ def test_a_mail_that_came_back_is_seen_beside_its_recipient(
     monkeypatch.setattr(live, "publish", lambda **hint: hints.append(hint))
     with scope.platform("test"):
         delivery = Delivery.objects.get(user=alice, medium="email", subject__contains=issue.report.number)
-        back = Returned((f"rdmp.delivery.{delivery.pk}@testserver",), "5.1.1", "550 no such user")
-        foreign = Returned((f"rdmp.delivery.{delivery.pk}@elsewhere.example",), "5.1.1", "550 no such user")
+        back = Returned((marking.message_id(delivery.pk),), "5.1.1", "550 no such user")
+        sealed = marking.message_id(delivery.pk).partition("@")[0]
+        foreign = Returned((f"{sealed}@elsewhere.example",), "5.1.1", "550 no such user")
+        guessed = Returned((f"rdmp.delivery.{delivery.pk}.{0:016x}@testserver",), "5.1.1", "550 no such user")
         assert bounces.note(returned=foreign, now=at(64)) is None
+        assert bounces.note(returned=guessed, now=at(64)) is None
         assert sending.receipts(issue)[0].returned == ""
         bounces.note(returned=back, now=at(65))
         bounces.note(returned=back, now=at(66))

@@ -116,10 +116,11 @@ def test_an_answer_to_our_own_mail_is_known_by_its_references(box: InboundSource
             customer=jia, user=alice, key="k", medium="email", topic="incident", subject="s", created_at=NOW,
             next_attempt_at=NOW, url=f"/incidents/{incident.pk}/",
         )  # fmt: skip
-    answered = f"<rdmp.delivery.{delivery.pk}@{marking.domain()}>"
+    answered = f"<{marking.message_id(delivery.pk)}>"
     assert take(box, letter(subject="AW: hello", In_Reply_To=answered)).incident == incident
-    elsewhere = f"<rdmp.delivery.{delivery.pk}@attacker.example>"
-    assert take(box, letter(subject="AW: hello again", In_Reply_To=elsewhere)).incident != incident
+    sealed = marking.message_id(delivery.pk).partition("@")[0]
+    for made_up in (f"<{sealed}@attacker.example>", f"<rdmp.delivery.{delivery.pk}.{0:016x}@{marking.domain()}>"):
+        assert take(box, letter(subject="AW: hello again", In_Reply_To=made_up)).incident != incident
 
 
 def test_a_second_mail_of_a_thread_joins_what_the_first_one_opened(box: InboundSource, alice: User) -> None:
@@ -316,7 +317,7 @@ def test_a_person_who_has_left_is_unknown(box: InboundSource, alice: User) -> No
 
 def test_machines_and_our_own_mails_open_nothing(box: InboundSource, alice: User, settings: LazySettings) -> None:
     settings.DEFAULT_FROM_EMAIL = "RDMP <noreply@rdmp.example>"
-    own = f"<rdmp.delivery.7@{marking.domain()}>"
+    own = f"<{marking.message_id(7)}>"
     for number, message in enumerate(
         (
             letter(Auto_Submitted="auto-replied"),
