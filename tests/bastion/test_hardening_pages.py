@@ -6,11 +6,13 @@ import json
 from datetime import timedelta
 
 import pytest
+from django.urls import resolve
 from django.utils import timezone, translation
 
 from accounts import scope
 from accounts.models import Contact, Customer, User
 from assets.models import Asset
+from bastion.hardening.catalogue import items
 from bastion.models import (
     DirectLogin,
     HardenedServer,
@@ -121,6 +123,11 @@ def test_an_item_has_its_history(web: Asset, check: HardeningCheck, chen: User, 
     assert text(client_for, chen, f"{address}?outcome=failed").count("<article") == 1
     assert "permitrootlogin" in b"".join(client_for(chen).get(f"{address}?export=csv")).decode()
     assert client_for(chen).get(f"{BASE}servers/{web.pk}/no-such-item/").status_code == 200
+
+
+@pytest.mark.parametrize("item", items())
+def test_no_other_page_stands_at_the_address_of_an_item(item: str) -> None:
+    assert resolve(f"{BASE}servers/1/{item}/").url_name == "hardening-item"
 
 
 def test_a_run_is_begun_followed_and_cancelled(web: Asset, alice: User, client_for: ClientFor) -> None:
@@ -273,7 +280,7 @@ def test_what_is_asked_is_written_by_managers(
     assert client.post(address, {**said, "ports": "80 x"}).status_code == 422
     assert client.post(address, {**said, "bastions": "0.0.0.0/0"}).status_code == 422
     assert client.post(address, said).status_code == 302
-    assert client.post(f"{BASE}servers/{web.pk}/ports/", {"ports": "8080", "note": "agreed"}).status_code == 302
+    assert client.post(f"{BASE}servers/{web.pk}/agreed-ports/", {"ports": "8080", "note": "agreed"}).status_code == 302
     with scope.platform("test"):
         policy = HardeningPolicy.objects.get(asset=None)
         own = HardeningPolicy.objects.get(asset=web)

@@ -33,9 +33,9 @@ def pages(page: Page, origin: str) -> Iterator[tuple[str, list[str]]]:
     said: list[str] = []
     page.on("pageerror", lambda problem: said.append(str(problem)))
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
-    waiting, known = ["/"], {""}
+    waiting, known = [("/", "")], {""}
     while waiting:
-        path = waiting.pop(0)
+        path, linked_from = waiting.pop(0)
         said.clear()
         try:
             answer = page.goto(origin + path, wait_until="load")
@@ -49,13 +49,13 @@ def pages(page: Page, origin: str) -> Iterator[tuple[str, list[str]]]:
         width = page.evaluate("document.documentElement.scrollWidth")
         if width != PHONE[0]:
             problems += [f"{width} px wide", *page.evaluate(STICKS_OUT)]
-        yield path, problems
+        yield path, [*problems, f"linked from {linked_from}"] if problems else []
         for href in page.evaluate(LINKS):
             address = urlsplit(href)
             route = _route(address.path)
             if f"{address.scheme}://{address.netloc}" == origin and route not in known:
                 known.add(route)
-                waiting.append(address.path)
+                waiting.append((address.path, path))
 
 
 def _route(path: str) -> str:
