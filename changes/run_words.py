@@ -22,6 +22,9 @@ PROBLEMS: Final[Mapping[str, str | Promise]] = {
     "not_its_disk": gettext_lazy("The disk is not attached to this instance."),
     "not_larger": gettext_lazy("A disk only becomes larger."),
     "is_so_already": gettext_lazy("It is so already."),
+    "no_spec": gettext_lazy("The cloud has no such instance type."),
+    "not_offered": gettext_lazy("The cloud does not change this instance to that type."),
+    "sold_out": gettext_lazy("That instance type is sold out in the instance's zone."),
     "must_stop": gettext_lazy("It runs, and the change does not allow a restart."),
     "needs_restart": gettext_lazy("The parameter takes a restart, and the change does not allow one."),
     "rule_there": gettext_lazy("The security group has this rule already."),
@@ -39,8 +42,9 @@ PROBLEMS: Final[Mapping[str, str | Promise]] = {
     "record_there": gettext_lazy("The record is there already."),
     "record_not_one": gettext_lazy("Not exactly one record fits."),
     "no_priority": gettext_lazy("A mail server's record needs its MX priority."),
-    "own_user": gettext_lazy("The platform itself works with a key of this user."),
+    "own_user": gettext_lazy("The platform works with a key of this user, or the provider signs in with it."),
     "backup_runs": gettext_lazy("A backup is running already."),
+    "no_method": gettext_lazy("This instance is not backed up in this way."),
     "cannot_keep": gettext_lazy(
         "The cloud takes how long a backup is kept of MySQL only, 7 to 730 days: an engineer makes this one by hand."
     ),
@@ -78,6 +82,9 @@ def line_text(line: RunLine) -> str:
         "count": data.get("calls", ""),
     }
     kind = RunLine.Kind(line.kind)
+    if kind == RunLine.Kind.RESTORING:
+        said = problem_text(str(data.get("code", "")), str(data.get("detail", "")))
+        return _("%(said)s: %(action)s follows all the same, so that nothing stays stopped") % {**names, "said": said}
     if kind in (RunLine.Kind.FAILED, RunLine.Kind.UNKNOWN, RunLine.Kind.STOPPED):
         said = problem_text(str(data.get("code", "")), str(data.get("detail", "")))
         return f"{kind.label}: {said}" if said else str(kind.label)

@@ -68,6 +68,9 @@ class Turn:
     said: list[str]
 
 
+Steps = Mapping[str, Callable[[Turn], object]]
+
+
 def write(*, customer: Customer, cast: Cast, now: datetime) -> list[Change]:
     """Draft every change of the script and take it as far as the script goes. Needs a scope."""
     inventory.create_manual(customer=customer, facts=TEST_MACHINE, actor=cast.engineer, now=now)
@@ -75,7 +78,7 @@ def write(*, customer: Customer, cast: Cast, now: datetime) -> list[Change]:
     shop = Asset.objects.active().cloud().filter(customer=customer, name__startswith="mall-")
     inventory.set_owner(assets=shop, ownership=live, actor=cast.engineer, now=now)
     _describe_standard(customer, cast, now - timedelta(days=20))
-    made = [_play(customer, entry, cast, now) for entry in json.loads(FILE.read_text(encoding="utf-8"))]
+    made = [play(customer, entry, cast, now, DOES) for entry in json.loads(FILE.read_text(encoding="utf-8"))]
     day = timezone.localtime(now).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=11)
     sale = Once(day, day + timedelta(days=2))
     freezing.create(
@@ -109,7 +112,8 @@ def _describe_standard(customer: Customer, cast: Cast, now: datetime) -> None:
             drafting.submit(change=used, actor=cast.engineer, now=now)
 
 
-def _play(customer: Customer, entry: Mapping[str, Any], cast: Cast, now: datetime) -> Change:
+def play(customer: Customer, entry: Mapping[str, Any], cast: Cast, now: datetime, does: Steps) -> Change:
+    """One change of a script, taken as far as its steps go, 25 minutes apart."""
     at = now - timedelta(hours=entry["hours_ago"])
     assets = tuple(Asset.objects.active().filter(customer=customer, name__in=entry["assets"]))
     change = drafting.draft(
@@ -133,7 +137,7 @@ def _play(customer: Customer, entry: Mapping[str, Any], cast: Cast, now: datetim
     for step in entry["steps"]:
         name, *said = step.split(":")
         at += timedelta(minutes=25)
-        DOES[name](Turn(Change.objects.get(pk=change.pk), cast, at, entry, said))
+        does[name](Turn(Change.objects.get(pk=change.pk), cast, at, entry, said))
     return change
 
 
@@ -235,7 +239,7 @@ PROOF: Final[Mapping[str, object]] = {
 }
 
 
-DOES: Final[Mapping[str, Callable[[Turn], object]]] = {
+DOES: Final[Steps] = {
     "submit": lambda turn: drafting.submit(change=turn.change, actor=turn.cast.engineer, now=turn.now),
     "tell": lambda turn: confirming.tell_risk(
         change=turn.change, text=turn.entry["text"], actor=turn.cast.engineer, now=turn.now

@@ -17,7 +17,7 @@ Purpose = AccountPurpose
 def write(*, customer: Customer, now: datetime) -> None:
     mine = Asset.objects.active().filter(customer=customer)
     good, other, *_ = mine.filter(kind=Kind.ECS, os=Asset.Os.LINUX).order_by("name")
-    _of_the_cloud(CloudAccount.objects.get(customer=customer), now)
+    _of_the_cloud(CloudAccount.objects.get(customer=customer), now - timedelta(days=20))
     _accounts(
         good,
         (

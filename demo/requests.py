@@ -14,8 +14,12 @@ from django.utils import timezone
 
 from accounts.models import Customer, Role, User
 from assets.models import Asset
-from incidents import services
+from changes.catalogue import operations
+from changes.models import RequestTarget
+from changes.services import targets
+from incidents import services, sla
 from incidents.models import Incident
+from incidents.policy import Policy, calendar_at
 from incidents.services import attestations, quotes, requests
 
 FILE: Final = Path(__file__).parent / "data" / "requests.json"
@@ -45,20 +49,37 @@ def _play(entry: Mapping[str, Any], engineer: User, now: datetime) -> Incident:
     asker = User.objects.get(email=entry["by"])
     manager = User.objects.filter(customer=customer, role=Role.CUSTOMER_PM).order_by("pk")[0]
     began = now - timedelta(hours=entry["hours_ago"])
-    incident = requests.raise_request(
-        customer=customer,
-        title=entry["title"],
-        description=entry["text"],
-        assets=Asset.objects.active().filter(customer=customer, name=entry["asset"])[:1],
-        actor=asker,
-        now=began,
-    )
+    assets = Asset.objects.active().filter(customer=customer, name=entry["asset"])[:1]
+    asked = {"customer": customer, "title": entry["title"], "description": entry["text"], "assets": assets}
+    if "operation" in entry:
+        incident = targets.ask(
+            **asked,
+            operation=operations()[entry["operation"]],
+            fields=entry["fields"],
+            wished_at=None,
+            actor=asker,
+            now=began,
+        )
+    else:
+        incident = requests.raise_request(**asked, actor=asker, now=began)
     for line in entry["steps"]:
         actor = manager if line.get("by") == "customer" else engineer
-        at = began + timedelta(minutes=line["minute"])
+        at = _moment(incident, line, now)
         fresh = Incident.objects.select_related("customer").get(pk=incident.pk)
         DOES[line["do"]](Turn(fresh, actor, at, line))
+    target = RequestTarget.objects.filter(incident=incident, due_at__lte=now).first()
+    if target is not None:
+        targets.watch(target_id=target.pk, now=target.due_at)
     return incident
+
+
+def _moment(incident: Incident, line: Mapping[str, Any], now: datetime) -> datetime:
+    """`minute` after it was asked, or `worked` hours of working time after it: so late is late on any day."""
+    if "minute" in line:
+        return incident.clock_started_at + timedelta(minutes=line["minute"])
+    calendar = calendar_at(Policy.from_json(incident.policy).calendar_version_id)
+    worked = sla.add(incident.clock_started_at, timedelta(hours=line["worked"]), calendar, ())
+    return min(worked, now - timedelta(minutes=1))
 
 
 def _acknowledge(turn: Turn) -> None:

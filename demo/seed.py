@@ -23,6 +23,7 @@ from assets.services import inventory, syncing
 from changes.services import trail_verdicts
 from demo import (
     accidents,
+    automation,
     changes,
     doors,
     duties,
@@ -100,6 +101,8 @@ def seed(*, remember: Remember, now: datetime) -> bool:
         scripts.write(customer=first, engineer=staff[ENGINEER], now=now)
         cast = changes.Cast(staff[ENGINEER], staff[MANAGER], staff[SECURITY], customer_manager)
         changes.write(customer=first, cast=cast, now=now)
+        estate = simulated.estate(CloudAccount.objects.get(customer=first).account_uid)
+        automation.write(customer=first, cast=cast, estate=estate, now=now)
         duties.write(customer=first, engineer=staff[ENGINEER], now=now)
         ideas.write(customer=first, engineer=staff[ENGINEER], manager=customer_manager, now=now)
         reports.write(customer=first, engineer=staff[ENGINEER], manager=staff[MANAGER], now=now)

@@ -5,6 +5,7 @@ import re
 WRONG_SECRET = ("SignatureDoesNotMatch", "InvalidAccessKeySecret")
 _RETRYABLE = re.compile(
     r"Throttling|ServiceUnavailable|InternalError|InternalServer|SystemBusy|SignatureNonceUsed|RequestTimeout"
+    r"|IdempotentProcessing|LastTokenProcessing|LastOrderProcessing"  # an earlier call or order is still at work
     r"|^(Timeout|Unreachable|InvalidResponse|IncompleteListing)$"
 )
 

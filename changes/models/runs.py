@@ -98,6 +98,11 @@ class OperationRun(TenantModel):
                 condition=Q(state__in=("running", "settled", "unknown"), asset__isnull=False),
                 name="one_run_at_a_time_per_asset",
             ),
+            models.UniqueConstraint(
+                fields=("cloud_account", "operation"),
+                condition=Q(state__in=("running", "settled", "unknown"), asset=None),
+                name="one_run_at_a_time_per_account",
+            ),
         )
         indexes = (models.Index(fields=("state", "-planned_at"), name="run_by_state"),)
 
@@ -125,12 +130,9 @@ class OperationRun(TenantModel):
     @property
     def may_be_undone(self) -> bool:
         """There is a way back, and something was done that has not been taken back or is being taken back."""
-        known = EXECUTABLES.get(self.operation)
-        if known is None or known.undo is None or self.undoes_id is not None:
+        if self.undoes_id is not None or self.state not in (RunState.VERIFIED, RunState.FAILED, RunState.CANCELLED):
             return False
-        return self.state in (RunState.VERIFIED, RunState.FAILED, RunState.CANCELLED) and any(
-            step.state == StepState.SETTLED for step in self.steps.all()
-        )
+        return bool(way_back(self))
 
 
 class RunStep(TenantModel):
@@ -183,6 +185,7 @@ class RunLine(TenantModel):
         NOT_FOUND = "not_found", _("Not found")
         SETTLED = "settled", _("Settled")
         VERIFIED = "verified", _("Verified")
+        RESTORING = "restoring", _("Being restored")
         FAILED = "failed", _("Failed")
         UNKNOWN = "unknown", _("Not known")
         STOPPING = "stopping", _("To be stopped")
@@ -207,3 +210,9 @@ class RunLine(TenantModel):
 
 def settled_steps(run: OperationRun) -> Sequence[Step]:
     return [step.as_step() for step in run.steps.all() if step.state == StepState.SETTLED]
+
+
+def way_back(run: OperationRun) -> Sequence[Step]:
+    """The calls that take back what settled; none of an operation that has no way back or is known no more."""
+    known, done = EXECUTABLES.get(run.operation), settled_steps(run)
+    return known.undo(done) if known is not None and known.undo is not None and done else ()

@@ -1,8 +1,14 @@
-"""Add, change or delete one DNS record of a domain in Alibaba Cloud DNS."""
+"""Add, change or delete one DNS record of a domain in Alibaba Cloud DNS.
+
+It keeps a name without the dot at its end, whatever was sent, and to the DNS large and small letters are the same
+(RFC 4343): values are compared so, or a record that is there would never be seen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from ipaddress import IPv6Address
 
 from assets.aliyun.resources import Row, rows, text
 from changes.catalogue import Words
@@ -21,6 +27,8 @@ from changes.operations.executable import (
 )
 
 DEFAULT_TTL = "600"
+NAMES = frozenset({"CNAME", "MX", "NS", "SRV"})
+"""Records whose value is, or ends with, a name."""
 _KEPT = ("RR", "Type", "Value", "TTL")
 _ALSO = ("Line", "Priority")
 """The line that a record answers on, and the order of mail servers: who does not say them anew gets the usual ones."""
@@ -39,7 +47,7 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
         "TTL": job.said("ttl") or DEFAULT_TTL,
     }
     found = _records(cloud, domain, wanted["RR"], wanted["Type"])
-    same = [row for row in found if text(row, "Value") == wanted["Value"]]
+    same = [row for row in found if is_same(wanted["Type"], text(row, "Value"), wanted["Value"])]
     if action == "add":
         if same:
             raise Refused("record_there")
@@ -56,7 +64,7 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     if action == "delete":
         return (Step("Alidns", "DeleteDomainRecord", {"RecordId": record_id}, Repeat.HARMLESS, before=before),)
     wanted |= {**also, **_priority(job, wanted)}
-    if all(text(chosen[0], name) == value for name, value in wanted.items()):
+    if _is_kept(chosen[0], wanted["Type"], wanted, tuple(wanted)):
         raise Refused("is_so_already", wanted["Value"])
     return (Step("Alidns", "UpdateDomainRecord", {"RecordId": record_id, **wanted}, Repeat.HARMLESS, before=before),)
 
@@ -70,7 +78,28 @@ def _records(cloud: Cloud, domain: str, rr: str, kind: str) -> list[Row]:
     """The DNS product searches by part of the word: what fits exactly is chosen here."""
     asked = {"DomainName": domain, "RRKeyWord": rr, "Type": kind, "PageSize": "500"}
     found = rows(cloud.ask("Alidns", "DescribeDomainRecords", asked), "DomainRecords", "Record")
-    return [row for row in found if text(row, "RR") == rr and text(row, "Type") == kind]
+    return [row for row in found if text(row, "RR").lower() == rr.lower() and text(row, "Type") == kind]
+
+
+def is_same(kind: str, one: str, other: str) -> bool:
+    """Whether two values of a record say the same."""
+    if kind in NAMES:
+        return one.lower().removesuffix(".") == other.lower().removesuffix(".")
+    if kind == "AAAA":
+        with suppress(ValueError):
+            return IPv6Address(one) == IPv6Address(other)
+    return one == other
+
+
+def _is_kept(row: Row, kind: str, wanted: Mapping[str, str], names: Sequence[str]) -> bool:
+    """Whether a record of the cloud says what was wanted, in these fields."""
+    for name in names:
+        has, said = text(row, name), wanted[name]
+        if name == "RR":
+            continue  # the records were chosen by it
+        if not (is_same(kind, has, said) if name == "Value" else has == said):
+            return False
+    return True
 
 
 def _add(domain: str, record: Mapping[str, str]) -> Step:
@@ -86,10 +115,10 @@ def look(cloud: Cloud, job: Job, step: Step) -> Seen:
     found = _records(cloud, step.before["DomainName"], wanted["RR"], wanted["Type"])
     if is_gone:
         compared = [name for name in ("Value", "Line") if name in wanted]
-        is_there = any(all(text(row, name) == wanted[name] for name in compared) for row in found)
-        return ABSENT if is_there else DONE
+        return ABSENT if any(_is_kept(row, wanted["Type"], wanted, compared) for row in found) else DONE
+    compared = [name for name in ("Value", "TTL", *_ALSO) if name in wanted]
     for row in found:
-        if all(text(row, name) == wanted[name] for name in ("Value", "TTL", *_ALSO) if name in wanted):
+        if _is_kept(row, wanted["Type"], wanted, compared):
             return Seen(DONE.progress, 100, "", {"RecordId": text(row, "RecordId")})
     return ABSENT
 

@@ -64,7 +64,8 @@ class Cloud(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What is to be done to what. `servers`: the ECS of the same account; `own_users`: whose keys the platform uses."""
+    """What is to be done to what. `servers`: the ECS of the same account; `own_users`: RAM users with whose keys the
+    platform works, and with whom the provider signs in."""
 
     provider_id: str
     fields: Fields
@@ -112,6 +113,7 @@ Plan = Callable[[Cloud, Job], tuple[Step, ...]]
 Look = Callable[[Cloud, Job, Step], Seen]
 Verify = Callable[[Cloud, Job, Sequence[Step]], bool]
 Undo = Callable[[Sequence[Step]], tuple[Step, ...]]
+CheckBack = Callable[[Cloud, Job, Sequence[Step]], None]
 
 
 def always(fields: Fields) -> bool:
@@ -137,12 +139,18 @@ class Executable:
     undo: Undo | None = None
     """The calls that take it back, out of the calls that settled; none: there is no way back. Their client tokens are
     set by whoever plans them (`with_tokens`)."""
+    check_back: CheckBack | None = None
+    """Whether those calls can succeed as the cloud is now, before the first of them is sent. Raises Refused."""
+    restores: frozenset[str] = frozenset()
+    """Calls that give back what an earlier one took away: they are sent also when a call between them failed."""
     backs_up: str = ""
     """It is a backup, by this method of `BackupRecord`."""
     kept_as: str = ""
     """Which result is the reference of that backup."""
     longest: timedelta = timedelta(minutes=30)
     """A call that has not settled by then is a case for a person."""
+    unseen_after: timedelta | None = None
+    """The cloud does not always show that it did what it accepted: after this an accepted call counts as settled."""
 
 
 def action_is(said: str) -> Callable[[Fields], bool]:

@@ -24,7 +24,7 @@ from changes.operations.executable import (
 
 def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     name = job.said("user")
-    if name in job.own_users:
+    if _login(name) in {_login(own) for own in job.own_users}:
         raise Refused("own_user", name)
     try:
         cloud.ask("Ram", "GetUser", {"UserName": name})
@@ -47,6 +47,11 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
     if not steps:
         raise Refused("is_so_already", name)
     return tuple(steps)
+
+
+def _login(name: str) -> str:
+    """A user is also called by its sign-in name, user@account.onaliyun.com; large and small letters are the same."""
+    return name.partition("@")[0].lower()
 
 
 def _keys(cloud: Cloud, name: str) -> dict[str, str]:

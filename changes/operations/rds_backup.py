@@ -1,4 +1,9 @@
-"""A backup of an RDS instance now. The call has no client token: what it made is known by not having been there."""
+"""A backup of an RDS instance now. The call has no client token: what it made is known by not having been there.
+
+How it is made hangs on engine and storage (RDS API reference, CreateBackup and DescribeBackupPolicy): of SQL Server on
+cloud disks as its policy says, a snapshot where that says nothing, and never logically; MariaDB is told "physical"
+for snapshots as well; the rest is physical unless somebody asks otherwise.
+"""
 
 from datetime import timedelta
 
@@ -35,13 +40,35 @@ def plan(cloud: Cloud, job: Job) -> tuple[Step, ...]:
         raise Refused("wrong_status", status)
     if running := _running(cloud, job):
         raise Refused("backup_runs", text(running[0], "BackupJobId"))
+    method = _method(cloud, job, found[0])
     before = {"BackupIds": " ".join(text(row, "BackupId") for row in _backups(cloud, job))}
     params = {
         **asked,
-        "BackupMethod": _METHODS[job.said("method") or "physical"],
+        "BackupMethod": method,
         **_kept(job, text(found[0], "Engine")),
     }
     return (Step("Rds", "CreateBackup", params, Repeat.NEVER, keeps=("BackupJobId",), before=before),)
+
+
+def _method(cloud: Cloud, job: Job, found: Row) -> str:
+    """The one that was asked for, when the instance has it; what nobody asked for is the one that it has."""
+    has = _methods_of(cloud, job, found)
+    wanted = _METHODS[job.said("method")] if job.said("method") else has[0]
+    if wanted not in has:
+        raise Refused("no_method", f"{text(found, 'Engine')}: {', '.join(has)}")
+    return wanted
+
+
+def _methods_of(cloud: Cloud, job: Job, found: Row) -> tuple[str, ...]:
+    engine = text(found, "Engine").lower()
+    if engine == "mariadb":
+        return ("Physical", "Logical")
+    if engine != "sqlserver":
+        return ("Physical", "Logical", "Snapshot")
+    if text(found, "DBInstanceStorageType").startswith("local"):
+        return ("Physical",)
+    policy = cloud.ask("Rds", "DescribeBackupPolicy", {"DBInstanceId": job.provider_id})
+    return (text(policy, "BackupMethod") or "Snapshot",)
 
 
 def _kept(job: Job, engine: str) -> dict[str, str]:

@@ -1,4 +1,12 @@
-"""Restart an ECS instance. Whether it happened is seen by the time since which it runs."""
+"""Restart an ECS instance.
+
+Whether it happened is seen by the states in between, or by the time since which it runs. That time is told to the
+minute (ECS API reference, DescribeInstances: yyyy-MM-ddTHH:mmZ), so a second restart within one minute leaves no trace
+there: a restart that the cloud accepted counts as done when nothing was seen of it for some time.
+"""
+
+from collections.abc import Sequence
+from datetime import timedelta
 
 from assets.aliyun.resources import text
 from changes.catalogue import Words
@@ -15,7 +23,6 @@ from changes.operations.executable import (
     Seen,
     Step,
     action_is,
-    last_is_done,
 )
 
 
@@ -32,8 +39,13 @@ def look(cloud: Cloud, job: Job, step: Step) -> Seen:
     found = ecs.instance(cloud, job)
     status = text(found, "Status")
     if status != ecs.RUNNING:
-        return Seen(Progress.GOING, 50, status)
-    return DONE if text(found, "StartTime") != step.before.get("StartTime") else ABSENT
+        return Seen(Progress.GOING, 50, status, {"Passed": status})
+    is_over = "Passed" in step.result or text(found, "StartTime") != step.before.get("StartTime")
+    return DONE if is_over else ABSENT
+
+
+def verify(cloud: Cloud, job: Job, steps: Sequence[Step]) -> bool:
+    return text(ecs.instance(cloud, job), "Status") == ecs.RUNNING
 
 
 OPERATION = Executable(
@@ -45,5 +57,6 @@ OPERATION = Executable(
     fits=action_is("restart"),
     plan=plan,
     look=look,
-    verify=last_is_done(look),
+    verify=verify,
+    unseen_after=timedelta(minutes=2),
 )

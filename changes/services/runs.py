@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Final
@@ -20,7 +21,7 @@ from assets.aliyun import AliyunError
 from assets.models import AccountPurpose, Asset, CloudAccount, Credential, CredentialKind, Kind
 from changes import operations
 from changes.models import Change, ChangeState, OperationRun, RunLine, RunState, RunStep, StepState
-from changes.models.runs import settled_steps
+from changes.models.runs import way_back
 from changes.operations.executable import Executable, Job, Refused, Step, with_tokens
 from changes.permissions import may_ever
 from changes.run_words import problem_text
@@ -102,33 +103,41 @@ def _calls(place: _Place, change: Change, token: str, now: datetime) -> Sequence
     cloud = clouds.reader(place.account, place.region, now=now)
     provider_id = "" if place.asset is None else place.asset.provider_id
     job = make_job(place.account, provider_id, place.fields, token, change.number)
-    try:
+    with _refusals(str(place.asset or place.account)):
         return place.executable.plan(cloud, job)
+
+
+@contextmanager
+def _refusals(name: str) -> Iterator[None]:
+    """What a pre-check and the cloud say against it, as a sentence for people."""
+    try:
+        yield
     except Refused as refused:
-        name = place.asset or place.account
         raise DomainError(
             f"{name}: {problem_text(refused.code, refused.detail)}", code=f"refused_{refused.code}"
         ) from None
     except AliyunError as error:
         raise DomainError(
-            _("%(name)s: the cloud says %(code)s. Nothing was changed.")
-            % {"name": place.asset or place.account, "code": error.code},
+            _("%(name)s: the cloud says %(code)s. Nothing was changed.") % {"name": name, "code": error.code},
             code="cloud_error",
         ) from None
 
 
 def make_job(account: CloudAccount, provider_id: str, fields: dict[str, object], token: str, label: str) -> Job:
-    """With what the pre-checks must know of the account: its servers, and whose keys the platform itself uses."""
+    """With what the pre-checks must know of the account: its servers, and which users are the platform's and the
+    provider's own."""
     servers = Asset.objects.filter(cloud_account=account, kind=Kind.ECS, retired_at=None)
-    keys = Credential.objects.in_use().filter(cloud_account=account, kind=CredentialKind.ACCESS_KEY)
-    ours = keys.filter(purpose__in=(AccountPurpose.OPERATIONS, AccountPurpose.READING))
+    users = Credential.objects.in_use().filter(
+        cloud_account=account, kind__in=(CredentialKind.ACCESS_KEY, CredentialKind.CONSOLE)
+    )
+    ours = users.filter(purpose__in=(AccountPurpose.OPERATIONS, AccountPurpose.READING))
     return Job(
         provider_id,
         fields,
         token,
         label,
         frozenset(servers.values_list("provider_id", flat=True)),
-        frozenset({account.key_user, *ours.values_list("username", flat=True)}),
+        frozenset({account.key_user, account.ram_username, *ours.values_list("username", flat=True)} - {""}),
     )
 
 
@@ -241,14 +250,29 @@ def stop(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
     return run
 
 
-@transaction.atomic
 def undo(*, run: OperationRun, actor: User, now: datetime) -> OperationRun:
-    """The dry run of the way back, as a run of its own."""
+    """The dry run of the way back, as a run of its own. The cloud is asked whether it can be gone."""
+    allowed(Verb.UNDO, run.change, actor)
+    _must_be_known(run)
+    _check_back(run, now)
+    with transaction.atomic():
+        return _keep_back(run, actor, now)
+
+
+def _check_back(run: OperationRun, now: datetime) -> None:
+    steps, check = way_back(run), run.executable.check_back
+    if not steps or check is None:
+        return
+    provider_id = "" if run.asset is None else run.asset.provider_id
+    cloud = clouds.reader(run.cloud_account, run.region, now=now)
+    with _refusals(run.target):
+        check(cloud, make_job(run.cloud_account, provider_id, run.fields, run.token, run.change.number), steps)
+
+
+def _keep_back(run: OperationRun, actor: User, now: datetime) -> OperationRun:
     run, change = hold_run(run)
     allowed(Verb.UNDO, change, actor)
-    _must_be_known(run)
-    way = run.executable.undo
-    steps = () if way is None or not run.may_be_undone else way(settled_steps(run))
+    steps = way_back(run) if run.may_be_undone else ()
     if not steps:
         raise DomainError(_("There is nothing here that could be undone."), code="no_way_back")
     if run.undoings.exclude(state__in=(RunState.FAILED, RunState.CANCELLED)).exists():

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 
+from demo.aliyun import instance_types
 from demo.aliyun.acting import new_id, once, progress
 from demo.aliyun.answers import ApiError, Call, invalid
 from demo.aliyun.estate import Json, minutes, seconds
@@ -49,7 +50,7 @@ def _runs_after(call: Call, row: Json) -> None:
         row["Status"] = "Running"
 
     at = call.estate.work.after(call.now, run)
-    row["StartTime"] = seconds(at) if call.estate.work.takes.total_seconds() < 60 else minutes(at)
+    row["StartTime"] = minutes(at)
 
 
 def stop_instance(call: Call) -> Json:
@@ -73,15 +74,16 @@ def modify_spec(call: Call) -> Json:
     is_prepaid = row["InstanceChargeType"] == "PrePaid"
     if is_prepaid != (call.params["Action"] == "ModifyPrepayInstanceSpec"):
         raise ApiError(403, "ChargeTypeViolation", "The operation is not permitted due to charge type of the instance.")
-    if not wanted.startswith("ecs."):
-        raise ApiError(400, "InvalidInstanceType.ValueNotSupported", "The specified InstanceType is not supported.")
 
     def act() -> Json:
         _in_status(row, "Stopped")
-        row["InstanceType"], row["InstanceTypeFamily"] = wanted, wanted.rsplit(".", 1)[0]
-        return {"OrderId": new_id("2")}
+        return instance_types.modify(call, row, wanted)
 
     return once(call, "ModifySpec", act)
+
+
+def describe_modification(call: Call) -> Json:
+    return instance_types.describe_modification(call, named_instance(call, call.need("ResourceId")))
 
 
 # disks
@@ -387,6 +389,8 @@ def describe_policies(call: Call) -> Json:
 
 READS: Mapping[str, Callable[[Call], Json]] = {
     "DescribeDisks": describe_disks,
+    "DescribeInstanceTypes": instance_types.describe_types,
+    "DescribeResourcesModification": describe_modification,
     "DescribeAutoSnapshotPolicyEx": describe_policies,
     "DescribeSnapshots": describe_snapshots,
     "DescribeImages": describe_images,

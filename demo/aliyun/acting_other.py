@@ -84,11 +84,16 @@ def _record(domain: str, said: Mapping[str, str]) -> Json:
         "DomainName": domain,
         "RR": said["RR"],
         "Type": said["Type"],
-        "Value": said["Value"],
+        "Value": _kept(said["Type"], said["Value"]),
         "TTL": int(said.get("TTL") or 600),
         "Status": "ENABLE",
         **_line_and_priority(said),
     }
+
+
+def _kept(kind: str, value: str) -> str:
+    """A name is kept without the dot at its end."""
+    return value.removesuffix(".") if kind in ("CNAME", "MX", "NS", "SRV") else value
 
 
 def _line_and_priority(said: Mapping[str, str]) -> Json:
@@ -102,8 +107,9 @@ def _line_and_priority(said: Mapping[str, str]) -> Json:
 
 
 def describe_records(call: Call) -> Json:
-    rr, kind = call.params.get("RRKeyWord", ""), call.params.get("Type", "")
-    rows = [row for row in records_of(call) if rr in str(row["RR"]) and kind in ("", row["Type"])]
+    """Found by a part of the host record, in large and small letters alike."""
+    rr, kind = call.params.get("RRKeyWord", "").lower(), call.params.get("Type", "")
+    rows = [row for row in records_of(call) if rr in str(row["RR"]).lower() and kind in ("", row["Type"])]
     return {"DomainRecords": {"Record": rows}, "TotalCount": len(rows), "PageNumber": 1, "PageSize": 500}
 
 
@@ -129,6 +135,7 @@ def _found(call: Call) -> tuple[list[Json], Json]:
 def update_record(call: Call) -> Json:
     _, row = _found(call)
     said = {name: call.need(name) for name in ("RR", "Type", "Value")}
+    said["Value"] = _kept(said["Type"], said["Value"])
     after: Json = {**said, "TTL": int(call.params.get("TTL") or 600), **_line_and_priority(call.params)}
     if all(row.get(name) == value for name, value in after.items()):
         raise ApiError(400, "DomainRecordDuplicate", "The DNS record already exists.")
@@ -161,11 +168,16 @@ def create_backup(call: Call) -> Json:
     mine = [each for each in call.estate.work.backups if each["DBInstanceId"] == row["DBInstanceId"]]
     if any(each["_status"] == "Uploading" for each in mine):
         raise ApiError(400, "BackupJobExists", "A backup job already exists in the current DB instance.")
+    method = call.params.get("BackupMethod") or "Physical"
+    if method not in _methods_of(call, row):
+        raise ApiError(
+            400, "InvalidBackupMethod.ValueNotSupport", 'The specified parameter "BackupMethod" is not valid.'
+        )
     backup: Json = {
         "BackupId": new_id("6"),
         "BackupJobId": new_id("8"),
         "DBInstanceId": row["DBInstanceId"],
-        "BackupMethod": call.params.get("BackupMethod") or "Physical",
+        "BackupMethod": method,
         "BackupRetentionPeriod": call.params.get("BackupRetentionPeriod", ""),
         "BackupMode": "Manual",
         "BackupStatus": "Success",
@@ -176,6 +188,15 @@ def create_backup(call: Call) -> Json:
     call.estate.work.backups.append(backup)
     call.estate.work.after(call.now, lambda: backup.update(_status="Finished"))
     return {"BackupJobId": backup["BackupJobId"]}
+
+
+def _methods_of(call: Call, row: Json) -> tuple[str, ...]:
+    """SQL Server on cloud disks is backed up as its policy says, and never logically; MariaDB is told no snapshot."""
+    if row["Engine"] == "MariaDB":
+        return ("Physical", "Logical")
+    if row["Engine"] != "SQLServer":
+        return ("Physical", "Logical", "Snapshot")
+    return (str(_policy_of(call, row).get("BackupMethod", "Physical")),)
 
 
 def _of(call: Call, status: str) -> list[Json]:
@@ -202,7 +223,12 @@ def describe_backup_tasks(call: Call) -> Json:
 
 
 def describe_backup_policy(call: Call) -> Json:
-    """The window is told in UTC: 18:00Z is two o'clock at night in Beijing, of the next day."""
+    return _policy_of(call, _instance(call))
+
+
+def _policy_of(call: Call, row: Json) -> Json:
+    """The window is told in UTC: 18:00Z is two o'clock at night in Beijing, of the next day. How it is backed up is
+    told of SQL Server on cloud disks only."""
     first: Json = {
         "PreferredBackupPeriod": "Monday,Tuesday,Wednesday,Thursday,Friday,Saturday,Sunday",
         "PreferredBackupTime": "18:00Z-19:00Z",
@@ -210,7 +236,9 @@ def describe_backup_policy(call: Call) -> Json:
         "BackupLog": "Enable",
         "LogBackupRetentionPeriod": 7,
     }
-    return call.estate.work.backup_policies.setdefault(str(_instance(call)["DBInstanceId"]), first)
+    if row["Engine"] == "SQLServer" and not str(row["DBInstanceStorageType"]).startswith("local"):
+        first["BackupMethod"] = "Snapshot"
+    return call.estate.work.backup_policies.setdefault(str(row["DBInstanceId"]), first)
 
 
 def _parameters(call: Call) -> dict[str, str]:

@@ -47,6 +47,7 @@ PRODUCT_CODES = (
 class FaultKind(StrEnum):
     THROTTLE = "throttle"  # 400 Throttling.User
     UNAVAILABLE = "unavailable"  # 503 ServiceUnavailable
+    PROCESSING = "processing"  # 403 IdempotentProcessing: the call before it is still at work
     ERROR = "error"  # 500 InternalError
     TIMEOUT = "timeout"  # no answer for ``seconds``
     HALF = "half"  # the connection breaks in the middle of the body
@@ -64,6 +65,11 @@ _ERRORS = {
         503,
         "ServiceUnavailable",
         "The request has failed due to a temporary failure of the server.",
+    ),
+    FaultKind.PROCESSING: (
+        403,
+        "IdempotentProcessing",
+        "The previous idempotent request(s) is still processing.",
     ),
     FaultKind.ERROR: (500, "InternalError", "The request processing has failed due to some unknown error."),
 }

@@ -135,6 +135,7 @@ def rds_attribute(call: Call) -> Json:
             "DBInstanceStatus": row["DBInstanceStatus"],
             "Engine": row["Engine"],
             "EngineVersion": row["EngineVersion"],
+            "DBInstanceStorageType": row["DBInstanceStorageType"],
             "ConnectionString": row["ConnectionString"],
             "Port": row["_Port"],
             "DBInstanceCPU": "4",

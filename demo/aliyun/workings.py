@@ -46,6 +46,8 @@ class Workings:
     listed_after: timedelta = timedelta(minutes=5)
     """How late the trail lists what was done through the API."""
     disks: list[Json] = field(default_factory=list)
+    sold_out: set[str] = field(default_factory=set)
+    """Instance types of which no zone has any left."""
     policies: list[Json] = field(default_factory=_nightly)
     backup_policies: dict[str, Json] = field(default_factory=dict)
     snapshots: list[Json] = field(default_factory=list)

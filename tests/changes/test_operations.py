@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,12 +15,14 @@ from accounts.models import Customer, User
 from assets.models import Asset, CloudAccount
 from changes import operations
 from changes.catalogue import operations as catalogue
-from changes.models import BackupRecord, Change, ChangeState, RunState
+from changes.models import BackupRecord, Change, ChangeState, OperationRun, RunState
+from changes.operations import dns_record
 from changes.services import runs
 from demo.aliyun import JIA_UID, CloudServer
+from demo.aliyun.estate import minutes
 from incidents.models import Incident
 from tests.changes.conftest import draft
-from tests.changes.runs import Driver, carry_out, own, set_to, undo, workings
+from tests.changes.runs import Driver, carry_out, log_of, own, set_to, undo, workings
 from tests.conftest import NOW
 
 DATA_DISK = "d-d"
@@ -90,6 +93,23 @@ def test_restart(make: Make, account: CloudAccount, server: CloudServer, chen: U
     assert refusal.value.code == "no_way_back"
 
 
+def test_a_second_restart_within_the_minute_is_done_although_nothing_shows_it(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    web, row = own(account, server, "mall-web-01"), row_of(server, "mall-web-01")
+    change = make("ecs-power", {"action": "restart"}, web)
+    now = datetime.now(UTC)
+    row["StartTime"] = minutes(now)
+    server.cloud.clock = lambda: now  # the minute does not end
+    run = carry_out(change, chen, driver)
+    assert (run.state, row["StartTime"]) == (RunState.VERIFIED, run.steps.get().before["StartTime"])
+    assert server.cloud.calls(uid=JIA_UID, action="RebootInstance") == 1
+    step = run.steps.get()
+    assert step.sent_at is not None
+    assert step.settled_at is not None
+    assert step.settled_at - step.sent_at >= timedelta(minutes=2), "not before the cloud had its time"
+
+
 def test_image_and_back(make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver) -> None:
     run = carry_out(
         make("image-create", {"name": "before-the-move"}, own(account, server, "mall-web-01")), chen, driver
@@ -149,8 +169,106 @@ def test_another_instance_type_and_back(
     row = row_of(server, "mall-web-01")
     assert [step.action for step in run.steps.all()] == ["StopInstance", "ModifyPrepayInstanceSpec", "StartInstance"]
     assert (run.state, row["InstanceType"], row["Status"]) == (RunState.VERIFIED, "ecs.g7.2xlarge", "Running")
-    undo(run, chen, driver)
+    assert order_of(run) == ("upgrade", "true"), "the price is paid at once"
+    back = undo(run, chen, driver)
     assert (run.state, row["InstanceType"], row["Status"]) == (RunState.UNDONE, old, "Running")
+    assert order_of(back) == ("downgrade", None), "nothing to pay"
+
+
+def order_of(run: OperationRun) -> tuple[object, object]:
+    params = run.steps.get(action__startswith="Modify").params
+    return params.get("OperatorType"), params.get("AutoPay")
+
+
+def resize(make: Make, asset: Asset, spec: str) -> Change:
+    return make("ecs-resize", {"spec": spec, "may_restart": True}, asset)
+
+
+@pytest.mark.parametrize(
+    ("spec", "there", "back"),
+    [
+        ("ecs.c7.large", ("downgrade", None), ("upgrade", "true")),
+        ("ecs.r7.large", (None, None), (None, None)),  # half the vCPUs, twice the memory
+        ("ecs.c6.xlarge", (None, None), (None, None)),  # as large: the price says it
+    ],
+)
+def test_a_subscription_is_told_whether_it_becomes_larger_or_smaller(
+    make: Make,
+    account: CloudAccount,
+    server: CloudServer,
+    chen: User,
+    driver: Driver,
+    spec: str,
+    there: tuple[object, object],
+    back: tuple[object, object],
+) -> None:
+    web = own(account, server, "mall-web-01")
+    run = carry_out(resize(make, web, spec), chen, driver)
+    assert (run.state, order_of(run), row_of(server, "mall-web-01")["InstanceType"]) == (RunState.VERIFIED, there, spec)
+    way_back = undo(run, chen, driver)
+    assert (run.state, order_of(way_back)) == (RunState.UNDONE, back)
+    assert row_of(server, "mall-web-01")["InstanceType"] == "ecs.c7.xlarge"
+
+
+def test_pay_as_you_go_is_no_order(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    run = carry_out(resize(make, own(account, server, "mall-job-01"), "ecs.c7.large"), chen, driver)
+    assert run.state == RunState.VERIFIED
+    assert run.steps.get(position=2).action == "ModifyInstanceSpec"
+    assert order_of(run) == (None, None)
+    undo(run, chen, driver)
+    assert (run.state, row_of(server, "mall-job-01")["InstanceType"]) == (RunState.UNDONE, "ecs.c7.xlarge")
+
+
+@pytest.mark.parametrize(
+    ("spec", "code"),
+    [("ecs.c7.huge", "refused_no_spec"), ("", "refused_no_spec"), ("ecs.g7.large", "refused_sold_out")],
+)
+def test_nothing_is_stopped_for_a_type_that_cannot_be_had(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver, spec: str, code: str
+) -> None:
+    workings(server).sold_out = {"ecs.g7.large"}
+    change = resize(make, own(account, server, "mall-web-01"), spec)
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=change, actor=chen, now=driver.moment)
+    assert refusal.value.code == code
+
+
+def test_nothing_is_stopped_for_a_way_back_that_cannot_be_gone(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    run = carry_out(resize(make, own(account, server, "mall-web-01"), "ecs.g7.2xlarge"), chen, driver)
+    workings(server).sold_out = {"ecs.c7.xlarge"}
+    with pytest.raises(DomainError) as refusal:
+        runs.undo(run=run, actor=chen, now=driver.moment)
+    assert refusal.value.code == "refused_sold_out"
+    workings(server).sold_out = set()
+    back = runs.undo(run=run, actor=chen, now=driver.moment)
+    runs.start(run=back, actor=chen, now=driver.moment)
+    workings(server).sold_out = {"ecs.c7.xlarge"}
+    back.refresh_from_db()
+    driver.to_end(back)
+    run.refresh_from_db()
+    assert (back.state, back.problem_code, run.state) == (RunState.FAILED, "sold_out", RunState.VERIFIED)
+    assert server.cloud.calls(uid=JIA_UID, action="StopInstance") == 1
+    assert row_of(server, "mall-web-01")["Status"] == "Running"
+
+
+@pytest.mark.parametrize("goes_back", [False, True])
+def test_what_was_stopped_in_vain_runs_again(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver, *, goes_back: bool
+) -> None:
+    web, row = own(account, server, "mall-web-01"), row_of(server, "mall-web-01")
+    upgrade = carry_out(resize(make, web, "ecs.g7.2xlarge"), chen, driver)
+    row["_downgrades"] = 3  # as often as Alibaba refunds; nobody can ask for it beforehand
+    run = undo(upgrade, chen, driver) if goes_back else carry_out(resize(make, web, "ecs.c7.large"), chen, driver)
+    assert (run.state, run.problem_code) == (RunState.FAILED, "InstanceDowngrade.QuotaExceed")
+    assert [step.state for step in run.steps.all()] == ["settled", "failed", "settled"]
+    assert (row["Status"], row["InstanceType"]) == ("Running", "ecs.g7.2xlarge")
+    assert {"restoring", "failed"} <= set(log_of(run))
+    assert upgrade.state == RunState.VERIFIED
+    assert not run.may_be_undone, "nothing is left of it"
 
 
 RULE = {
@@ -268,6 +386,43 @@ def test_dns_records(make: Make, account: CloudAccount, server: CloudServer, che
     assert values("api") == ["203.0.113.7"]
 
 
+def test_a_name_is_found_again_however_it_was_written(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    said = {"domain": "jiahe.example", "rr": "Shop", "type": "CNAME", "value": "Shop.CDN.example.net.", "ttl": 600}
+    added = carry_out(make("dns-record", {"action": "add", **said}), chen, driver)
+    assert added.state == RunState.VERIFIED
+    record = next(row for row in workings(server).records["jiahe.example"] if row["Type"] == "CNAME")
+    assert record["Value"] == "Shop.CDN.example.net"
+    record |= {"RR": "shop", "Value": "shop.cdn.example.net"}
+    with pytest.raises(DomainError) as there:
+        runs.plan(change=make("dns-record", {"action": "add", **said}), actor=chen, now=NOW)
+    assert there.value.code == "refused_record_there"
+    with pytest.raises(DomainError) as same:
+        runs.plan(change=make("dns-record", {"action": "modify", **said}), actor=chen, now=NOW)
+    assert same.value.code == "refused_is_so_already"
+    gone = carry_out(make("dns-record", {"action": "delete", **said}), chen, driver)
+    assert gone.state == RunState.VERIFIED
+    undo(gone, chen, driver)
+    assert gone.state == RunState.UNDONE
+
+
+@pytest.mark.parametrize(
+    ("kind", "one", "other", "is_same"),
+    [
+        ("MX", "mx1.example.com", "MX1.example.com.", True),
+        ("SRV", "0 5 5060 sip.example.com.", "0 5 5060 sip.example.com", True),
+        ("AAAA", "2001:DB8:0:0::1", "2001:db8::1", True),
+        ("AAAA", "2001:db8::1", "2001:db8::2", False),
+        ("AAAA", "not an address", "not an address", True),
+        ("TXT", "Token=A.", "token=a", False),
+        ("A", "203.0.113.7", "203.0.113.8", False),
+    ],
+)
+def test_values_that_say_the_same(kind: str, one: str, other: str, *, is_same: bool) -> None:
+    assert dns_record.is_same(kind, one, other) is is_same
+
+
 def test_a_mail_server_keeps_its_priority_and_its_line(
     make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
 ) -> None:
@@ -324,7 +479,7 @@ def test_a_ram_user_is_disabled_but_never_the_platforms_own(
         carry_out(make("ram-user", {"action": "disable", "user": "zhangwei"}), chen, driver).state == RunState.VERIFIED
     )
     assert not signs_in.can_sign_in
-    for name in ("rdmp-readonly", "rdmp-operations"):
+    for name in ("rdmp-readonly", "rdmp-operations", "rdmp-admin", "RDMP-Admin@jiahe.onaliyun.com"):
         with pytest.raises(DomainError) as refusal:
             runs.plan(change=make("ram-user", {"action": "disable", "user": name}), actor=chen, now=NOW)
         assert refusal.value.code == "refused_own_user"
@@ -340,6 +495,51 @@ def test_an_rds_backup(make: Make, account: CloudAccount, server: CloudServer, c
     with pytest.raises(DomainError) as refusal:
         runs.plan(change=make("manual-backup", {"method": "physical", "keep_days": 6}, order), actor=chen, now=NOW)
     assert refusal.value.code == "refused_cannot_keep"
+
+
+@pytest.mark.parametrize(
+    ("name", "storage", "policy", "method"),
+    [
+        ("erp", "cloud_essd", "Snapshot", "Snapshot"),
+        ("erp", "cloud_essd", "Physical", "Physical"),
+        ("erp", "local_ssd", "", "Physical"),
+        ("mall-order", "cloud_essd", "", "Physical"),
+    ],
+)
+def test_the_gates_backup_is_made_as_the_database_can(
+    incident: Incident,
+    account: CloudAccount,
+    server: CloudServer,
+    chen: User,
+    driver: Driver,
+    name: str,
+    storage: str,
+    policy: str,
+    method: str,
+) -> None:
+    asset, row = own(account, server, name, kind="rds"), row_of(server, name)
+    row["DBInstanceStorageType"] = storage
+    if policy:
+        workings(server).backup_policies[asset.provider_id] = {"BackupMethod": policy}
+    fields = {"name": "max_connections", "value": "2000"}
+    change = draft(incident, chen, asset, operation="database-parameter", fields=fields)
+    run = carry_out(set_to(change, ChangeState.PREPARING), chen, driver, backup=True)
+    assert (run.state, run.steps.get().params["BackupMethod"]) == (RunState.VERIFIED, method)
+    assert change.backups.get().reference == workings(server).backups[0]["BackupId"]
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "method"),
+    [("erp", "SQLServer", "physical"), ("erp", "SQLServer", "logical"), ("mall-member", "MariaDB", "snapshot")],
+)
+def test_a_backup_that_the_database_does_not_have_is_refused(
+    make: Make, account: CloudAccount, server: CloudServer, chen: User, name: str, engine: str, method: str
+) -> None:
+    row_of(server, name)["Engine"] = engine
+    asset = own(account, server, name, kind="rds")
+    with pytest.raises(DomainError) as refusal:
+        runs.plan(change=make("manual-backup", {"method": method}, asset), actor=chen, now=NOW)
+    assert refusal.value.code == "refused_no_method"
 
 
 def test_an_rds_parameter_and_back(

@@ -7,9 +7,10 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.core.exceptions import PermissionDenied
@@ -22,9 +23,11 @@ from accounts.windows import Once
 from assets.models import Asset, CloudAccount
 from changes import states
 from changes.models import Change, ChangeAsset, ChangeEntry, ChangeState, OperationRun, RunState
+from changes.operations.executable import Step, filled
 from changes.services import clouds, drafting, executing, freezing, running, runs, scheduling
 from changes.timeline import sentence
 from demo.aliyun import JIA_UID, CloudServer
+from demo.aliyun.account import AccessKey
 from incidents.models import Incident
 from notify.models import Delivery
 from tests.changes.conftest import draft
@@ -129,6 +132,98 @@ def test_a_call_that_did_not_arrive_is_sent_again_when_that_is_harmless(
     assert calls(server, "StopInstance") == 2
 
 
+def test_a_call_whose_first_one_is_still_at_work_waits_for_it(
+    make: Make, web: Asset, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    server.cloud.fail("unavailable", 1, action="CreateImage")
+    server.cloud.fail("processing", 1, action="CreateImage")
+    run = carry_out(make("image-create", {"name": "before-the-move"}, web), chen, driver)
+    assert (run.state, calls(server, "CreateImage")) == (RunState.VERIFIED, 3)
+    assert [line.data["code"] for line in run.lines.filter(kind="unsure")] == [
+        "ServiceUnavailable",
+        "IdempotentProcessing",
+    ]
+
+
+def test_a_worker_that_stalled_longer_than_its_lease_sends_nothing_a_second_time(
+    make: Make, web: Asset, server: CloudServer, chen: User, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first worker stalls right before it writes down that it sends; a second one meanwhile does the work."""
+    (run,) = runs.plan(change=make("ecs-power", {"action": "restart"}, web), actor=chen, now=driver.moment)
+    runs.start(run=run, actor=chen, now=driver.moment)
+    stalled = driver.moment
+    second: list[OperationRun | None] = []
+
+    def stall(step: Step, earlier: Sequence[Step]) -> Step:
+        if not second:
+            second.append(None)
+            driver.moment += OperationRun.LEASE
+            second[0] = running.advance(run_id=run.pk, clock=lambda: driver.moment)
+        return filled(step, earlier)
+
+    monkeypatch.setattr(running, "filled", stall)
+    assert running.advance(run_id=run.pk, clock=lambda: stalled) is None, "it lets go"
+    assert second[0] is not None, "the second one had it"
+    assert calls(server, "RebootInstance") == 1
+    run.refresh_from_db()
+    assert driver.to_end(run).state == RunState.VERIFIED
+    assert (calls(server, "RebootInstance"), log_of(run).count("sent")) == (1, 1)
+
+
+def test_a_worker_whose_lease_ran_out_before_the_call_does_not_make_it(
+    make: Make, web: Asset, server: CloudServer, chen: User, driver: Driver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = runs.plan(change=make("ecs-power", {"action": "stop"}, web), actor=chen, now=driver.moment)
+    runs.start(run=run, actor=chen, now=driver.moment)
+    now, log = [driver.moment], running._Turn._log
+
+    def stall(turn: running._Turn, *args: Any) -> None:
+        log(turn, *args)
+        now[0] += OperationRun.LEASE
+
+    monkeypatch.setattr(running._Turn, "_log", stall)
+    assert running.advance(run_id=run.pk, clock=lambda: now[0]) is None
+    monkeypatch.undo()
+    assert calls(server, "StopInstance") == 0
+    driver.moment = now[0]
+    run.refresh_from_db()
+    assert driver.to_end(run).state == RunState.VERIFIED, "the next one finds that it did not arrive"
+    assert calls(server, "StopInstance") == 1
+
+
+@pytest.mark.parametrize(
+    ("operation", "fields", "so_already"),
+    [
+        (
+            "dns-record",
+            {"action": "add", "domain": "jiahe.example", "rr": "a", "type": "A", "value": "203.0.113.7"},
+            "record_there",
+        ),
+        ("ram-user", {"action": "disable", "user": "rdmp-writer"}, "is_so_already"),
+    ],
+)
+def test_one_run_at_a_time_works_on_what_belongs_to_the_account_itself(
+    make: Make,
+    account: CloudAccount,
+    chen: User,
+    driver: Driver,
+    operation: str,
+    fields: dict[str, object],
+    so_already: str,
+) -> None:
+    planned = [runs.plan(change=make(operation, fields), actor=chen, now=driver.moment)[0] for _ in range(2)]
+    runs.start(run=planned[0], actor=chen, now=driver.moment)
+    with pytest.raises(DomainError) as refusal:
+        runs.start(run=planned[1], actor=chen, now=driver.moment)
+    assert refusal.value.code == "busy"
+    planned[0].refresh_from_db()
+    assert driver.to_end(planned[0]).state == RunState.VERIFIED
+    planned[1].refresh_from_db()
+    runs.start(run=planned[1], actor=chen, now=driver.moment)
+    planned[1].refresh_from_db()
+    assert driver.to_end(planned[1]).problem_code == so_already, "the first one was before it"
+
+
 def test_what_cannot_be_told_is_a_persons_case_and_never_repeated(
     make: Make, account: CloudAccount, server: CloudServer, chen: User, driver: Driver
 ) -> None:
@@ -166,14 +261,22 @@ def test_half_of_the_servers_is_completed(
 def test_a_run_that_fails_half_way_says_so_and_can_be_taken_back(
     make: Make, web: Asset, server: CloudServer, chen: User, driver: Driver
 ) -> None:
-    change = make("ecs-resize", {"spec": "not-a-type", "may_restart": True}, web)
-    run = carry_out(change, chen, driver)
-    assert (run.state, run.problem_code) == (RunState.FAILED, "InvalidInstanceType.ValueNotSupported")
-    assert [step.state for step in run.steps.all()] == ["settled", "failed", "skipped"]
-    executing.fail(change=change, reason="The type does not exist", actor=chen, now=NOW)
+    writer = server.cloud.accounts[JIA_UID][0].user("rdmp-writer")
+    assert writer is not None
+    writer.keys.append(AccessKey("LTAIsecond", "secret", NOW))
+    change = make("ram-user", {"action": "disable", "user": "rdmp-writer"}, web)
+    (run,) = runs.plan(change=change, actor=chen, now=driver.moment)
+    runs.start(run=run, actor=chen, now=driver.moment)
+    run.refresh_from_db()
+    driver.turn(run)
+    writer.keys.pop()
+    driver.to_end(run)
+    assert (run.state, run.problem_code) == (RunState.FAILED, "EntityNotExist.User.AccessKey")
+    assert [step.state for step in run.steps.all()] == ["settled", "failed"]
+    executing.fail(change=change, reason="The key does not exist", actor=chen, now=NOW)
     back = undo(run, chen, driver)
     assert (back.state, run.state) == (RunState.VERIFIED, RunState.UNDONE)
-    assert server.cloud.estate(JIA_UID).find("mall-web-01")["Status"] == "Running"
+    assert [key.active for key in writer.keys] == [True]
     said = [sentence(entry) for entry in ChangeEntry.objects.filter(change=change, kind="run")]
     assert len(said) == 2
     assert list(audit.verify(change.customer_id)) == []

@@ -10,7 +10,18 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 
-from demo.aliyun import BLIND, READ_ONLY, REVOKED, CloudServer, Credentials, SimulatedCloud, demo_cloud, signature
+from demo.aliyun import (
+    BLIND,
+    JIA_UID,
+    OPERATIONS,
+    READ_ONLY,
+    REVOKED,
+    CloudServer,
+    Credentials,
+    SimulatedCloud,
+    demo_cloud,
+    signature,
+)
 
 
 @pytest.fixture
@@ -220,3 +231,53 @@ def test_it_is_steered_over_http_only_with_a_header_that_no_web_page_can_send(se
     assert fetch(server, "GET", "/__control__/calls", header)[0] == 200
     assert fetch(server, "POST", "/__control__/faults", header, '{"kind": "nonsense"}')[0] == 400
     assert fetch(server, "POST", "/__control__/elsewhere", header)[0] == 404
+
+
+def order(server: CloudServer, spec: str, **more: str) -> str:
+    """The code with which the order of another type for a subscription is refused; empty: it was taken."""
+    row = server.cloud.estate(JIA_UID).find("mall-web-01")
+    params = {"RegionId": "cn-hangzhou", "InstanceId": str(row["InstanceId"]), "InstanceType": spec, **more}
+    status, answer = ask(server, {**common("ModifyPrepayInstanceSpec", "2014-05-26", OPERATIONS), **params}, OPERATIONS)
+    return "" if status == 200 else str(answer["Code"])
+
+
+def test_a_subscription_is_changed_as_the_documentation_has_it(server: CloudServer) -> None:
+    estate = server.cloud.estate(JIA_UID)
+    row, estate.work.takes = estate.find("mall-web-01"), timedelta()
+    assert order(server, "ecs.c7.2xlarge") == "IncorrectInstanceStatus", "it runs"
+    row["Status"] = "Stopped"
+    assert order(server, "ecs.c7.large") == "InvalidAction", "an upgrade, unless the call says otherwise"
+    assert order(server, "ecs.c7.2xlarge", OperatorType="downgrade") == "InvalidAction"
+    assert order(server, "ecs.c7.large", OperatorType="sideways") == "InvalidParameter"
+    assert order(server, "ecs.none.large") == "InvalidInstanceType.ValueNotSupported"
+    assert order(server, "ecs.c7.2xlarge", OperatorType="upgrade") == ""
+    for spec in ("ecs.c7.xlarge", "ecs.c7.large", "ecs.c6.large"):
+        assert order(server, spec, OperatorType="downgrade", ClientToken=spec) == ""
+        assert order(server, spec, OperatorType="downgrade", ClientToken=spec) == "", "the same call, answered again"
+    assert (row["InstanceType"], row["Cpu"], row["Memory"]) == ("ecs.c6.large", 2, 4096)
+    assert order(server, "ecs.c7.large", OperatorType="downgrade") == "InstanceDowngrade.QuotaExceed"
+    assert order(server, "ecs.c7.xlarge", AutoPay="false") == "", "an order that nobody has paid"
+    assert order(server, "ecs.c7.xlarge") == "InvalidInstance.UnpaidOrder"
+    assert row["InstanceType"] == "ecs.c6.large"
+
+
+@pytest.mark.parametrize(
+    ("name", "engine", "method", "status"),
+    [
+        ("erp", "SQLServer", "Snapshot", 200),
+        ("erp", "SQLServer", "Physical", 400),
+        ("erp", "SQLServer", "", 400),
+        ("erp", "SQLServer", "Logical", 400),
+        ("mall-member", "MariaDB", "Snapshot", 400),
+        ("mall-member", "MySQL", "", 200),
+    ],
+)
+def test_a_database_is_backed_up_only_as_it_can_be(
+    server: CloudServer, name: str, engine: str, method: str, status: int
+) -> None:
+    row = server.cloud.estate(JIA_UID).find(name)
+    row["Engine"] = engine
+    params = {"RegionId": "cn-hangzhou", "DBInstanceId": str(row["DBInstanceId"]), "BackupMethod": method}
+    answered, body = ask(server, {**common("CreateBackup", "2014-08-15", OPERATIONS), **params}, OPERATIONS)
+    assert answered == status
+    assert body.get("Code", "") in ("", "InvalidBackupMethod.ValueNotSupport")

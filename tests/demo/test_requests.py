@@ -1,10 +1,12 @@
 """The demo's service requests stand in every phase that people meet, and are played by the services."""
 
 import pytest
+from django.db.models import Q
 
 from accounts import scope
 from accounts.models import Contact, Customer, Role, User
 from accounts.services import calendars
+from changes.models import RequestTarget
 from demo import requests
 from incidents.models import Attestation, Clock, Incident, Quote
 from tests.conftest import NOW, make_person
@@ -26,6 +28,9 @@ def test_requests_stand_in_every_phase_and_miss_no_stage_report(jia: Customer, y
         assert phases == {"received", "review", "accepted", "in_work", "done", "confirmed", "refused"}
         assert Attestation.objects.unanswered().count() == 2
         assert Quote.objects.filter(attestation__answer__outcome="signed").count() == 1
+        kept = Q(missed_at=None, incident__resolved_at__isnull=False)
+        late, still_open = Q(missed_at__isnull=False), Q(missed_at=None, incident__resolved_at=None)
+        assert [RequestTarget.objects.filter(one).count() for one in (kept, late, still_open)] == [2, 1, 1]
         assert not Clock.objects.exclude(breached_at=None).filter(kind=Clock.Kind.STAGE_REPORT).exists()
 
 
