@@ -159,7 +159,7 @@ MENU = (
             Place("notify:outlets", _("Calls and SMS"), "phone-outgoing", is_manager),
             Place("monitoring:platform", _("Platform status"), "heart-rate-monitor", is_manager),
             Place("accounts:audit", _("Audit log"), "list-check", is_manager),
-            Place("bastion:siem", _("Audit log to a SIEM"), "send", is_administrator),
+            Place("notify:siem", _("Audit log to a SIEM"), "send", is_administrator),
         ),
     ),
 )

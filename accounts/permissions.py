@@ -34,6 +34,11 @@ def is_administrator(person: User) -> bool:
     return is_admin(person) or is_customer_pm(person)
 
 
+def administers(person: User, customer_id: int | None) -> bool:
+    """The provider's administrators everything, a customer's project managers their own company (R101)."""
+    return is_admin(person) or (is_customer_pm(person) and person.customer_id == customer_id)
+
+
 def can_write(person: User) -> bool:
     """Everybody but the read-only users of a customer."""
     return person.role != Role.CUSTOMER_VIEWER

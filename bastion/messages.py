@@ -11,8 +11,9 @@ from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts.models import Assignment, Customer, Role, User
+from accounts.services.people import administrators
 from assets.models import Asset
-from bastion.models import AccessRequest, AuditReceiver, CommandReview, GroupAdministrator, GroupAsset, HostKeySighting
+from bastion.models import AccessRequest, CommandReview, GroupAdministrator, GroupAsset, HostKeySighting
 from notify import services as notify
 from notify.models import Topic
 from notify.services import Message
@@ -74,17 +75,6 @@ def review_wanted(review: CommandReview, *, now: datetime) -> None:
     )
 
 
-def siem_away(receiver: AuditReceiver, *, since: datetime, problem: str, now: datetime) -> None:
-    """Whoever keeps it hears once of each time that it is away."""
-    for person in administrators(receiver.customer_id or 0):
-        with translation.override(person.language):
-            subject = _("The receiver %(name)s of the audit log is away") % {"name": receiver.name}
-            words = _("The audit log waits and is sent when the receiver is back: %(problem)s") % {"problem": problem}
-        message = Message(topic=Topic.ALERT, subject=subject, text=words, url="/bastion/siem/")
-        key = f"bastion:siem:{receiver.pk}:{since:%Y%m%d%H%M%S}:{person.pk}"
-        notify.tell(user=person, key=key, message=message, now=now, customer=receiver.customer)
-
-
 def host_key_met(sighting: HostKeySighting, *, now: datetime) -> None:
     """Of a changed key everybody hears who administers the server; of one at first sight, whoever confirms it."""
     is_changed = sighting.kind == HostKeySighting.Kind.CHANGED
@@ -137,14 +127,6 @@ def group_administrators(asset: Asset) -> list[User]:
     works_here = Assignment.objects.filter(user=OuterRef("person"), customer=asset.customer_id)
     found = found.filter(~Q(person__role=Role.ENGINEER) | Exists(works_here))
     return [*{row.person_id: row.person for row in found}.values()]
-
-
-def administrators(customer_id: int) -> list[User]:
-    active = User.objects.filter(is_active=True)
-    return [
-        *active.filter(role=Role.CUSTOMER_PM, customer=customer_id),
-        *active.filter(role=Role.ADMIN),
-    ]
 
 
 def _tell_of_request(

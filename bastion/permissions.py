@@ -3,13 +3,8 @@
 from django.db.models import Q, QuerySet
 
 from accounts.models import Customer, Role, User
-from accounts.permissions import can_write, is_admin, is_customer_pm
+from accounts.permissions import administers, can_write
 from bastion.models import GroupAdministrator, GroupAsset, ResourceGroup
-
-
-def administers(person: User, customer_id: int) -> bool:
-    """The provider's administrators everywhere, a customer's project managers in their own company (R101)."""
-    return is_admin(person) or (is_customer_pm(person) and person.customer_id == customer_id)
 
 
 def administers_group(person: User, group: ResourceGroup) -> bool:

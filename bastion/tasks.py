@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from accounts import scope
 from accounts.models import Customer
-from bastion.services import groups, living, node_watch, requesting, retaining, reviewing, siem
+from bastion.services import groups, living, node_watch, requesting, retaining, reviewing
 from bastion.services.hardening import direct, exceptions, remedies, runs
 
 log = logging.getLogger(__name__)
@@ -21,13 +21,6 @@ def sweep() -> None:
         living.sweep(now=timezone.now())
         node_watch.look(now=timezone.now())
         reviewing.settle_late(now=timezone.now())
-
-
-@shared_task(name="bastion.ship_audit", queue="automation")
-def ship_audit() -> None:
-    """To whoever collects the audit log elsewhere."""
-    with scope.platform("audit log to a SIEM"):
-        siem.ship(clock=timezone.now)
 
 
 @shared_task(name="bastion.watch_rights", queue="default")

@@ -23,7 +23,6 @@ from bastion.views import (
     reviews,
     rules,
     sessions,
-    siem,
     terminal,
 )
 
@@ -127,10 +126,6 @@ urlpatterns = [
     path("requests/<int:pk>/decide/", requests.decide, name="request-decide"),
     path("requests/<int:pk>/withdraw/", requests.withdraw, name="request-withdraw"),
     path("connect/<int:pk>/ask/", requests.ask, name="request-ask"),
-    path("siem/", siem.index, name="siem"),
-    path("siem/new/", siem.create, name="siem-create"),
-    path("siem/<int:pk>/", siem.edit, name="siem-edit"),
-    path("siem/<int:pk>/remove/", siem.remove, name="siem-remove"),
     path("reviews/", reviews.index, name="reviews"),
     path("reviews/<int:pk>/", reviews.detail, name="review"),
     path("reviews/<int:pk>/answer/", reviews.answer, name="review-answer"),

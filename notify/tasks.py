@@ -1,9 +1,10 @@
-"""The queue's side of the outbox."""
+"""The queue's side of the outbox and of the audit log on its way out."""
 
 from celery import shared_task
 from django.utils import timezone
 
-from notify.services import delivering
+from accounts import scope
+from notify.services import delivering, siem
 
 
 @shared_task(name="notify.deliver", queue="notify")
@@ -20,3 +21,10 @@ def sweep() -> None:
     delivering.recover(now=now)
     for lane in delivering.lanes_due(now=now):
         deliver.delay(lane)
+
+
+@shared_task(name="notify.ship_audit", queue="automation")
+def ship_audit() -> None:
+    """To whoever collects the audit log elsewhere."""
+    with scope.platform("audit log to a SIEM"):
+        siem.ship(clock=timezone.now)

@@ -1,8 +1,8 @@
-"""Addresses of channels, the delivery log and the inbox, under /notify/."""
+"""Addresses of channels, the delivery log, the inbox and the receivers of the audit log, under /notify/."""
 
 from django.urls import path
 
-from notify.views import channels, deliveries, devices, inbox, outlets, policies
+from notify.views import channels, deliveries, devices, inbox, outlets, policies, siem
 
 app_name = "notify"
 urlpatterns = [
@@ -32,5 +32,10 @@ urlpatterns = [
     path("policies/<int:pk>/", policies.show, name="policy"),
     path("policies/<int:pk>/<str:level>/", policies.edit, name="policy_edit"),
     path("policies/<int:pk>/<str:level>/default/", policies.reset, name="policy_reset"),
+    path("siem/", siem.index, name="siem"),
+    path("siem/new/", siem.add, name="siem_add"),
+    path("siem/<int:pk>/", siem.edit, name="siem_edit"),
+    path("siem/<int:pk>/test/", siem.test, name="siem_test"),
+    path("siem/<int:pk>/remove/", siem.remove, name="siem_remove"),
     path("preferences/", inbox.preferences, name="preferences"),
 ]

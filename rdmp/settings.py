@@ -311,12 +311,12 @@ CELERY_BEAT_SCHEDULE = {
     for name, seconds in {
         "timers.sweep": 1.0,
         "notify.sweep": 5.0,
+        "notify.ship_audit": 5.0,
         "incidents.ask_for_receipts": 10.0,
         "incidents.watch_ways_out": 15.0,
         "incidents.note_desk": 20.0,
         "bastion.sweep": 10.0,
         "bastion.watch_rights": 1.0,
-        "bastion.ship_audit": 5.0,
         "bastion.follow_networks": 300.0,
         "bastion.follow_hardening": 30.0,
         "bastion.read_logins": 60.0,

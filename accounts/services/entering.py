@@ -16,7 +16,7 @@ from accounts import addresses, audit, scope
 from accounts.errors import DomainError
 from accounts.models import Customer, EntryRule, User
 from accounts.models.people import CUSTOMER_ROLES, PROVIDER_ROLES
-from accounts.permissions import is_admin, is_administrator, is_customer_pm
+from accounts.permissions import administers, is_administrator
 
 MOST_RANGES: Final = 100
 TOLD_EVERY_S: Final = 600
@@ -70,10 +70,6 @@ def seen_by(actor: User) -> QuerySet[EntryRule]:
     return rows if is_administrator(actor) else rows.none()
 
 
-def may_keep(actor: User, customer_id: int | None) -> bool:
-    return is_admin(actor) or (is_customer_pm(actor) and actor.customer_id == customer_id)
-
-
 @transaction.atomic
 def keep(
     *,
@@ -92,7 +88,7 @@ def keep(
     """
     if person is not None:
         customer, role = person.customer, ""
-    if not may_keep(actor, None if customer is None else customer.pk):
+    if not administers(actor, None if customer is None else customer.pk):
         raise PermissionDenied
     if person is None and role not in (PROVIDER_ROLES if customer is None else CUSTOMER_ROLES):
         raise DomainError(_("Please choose a role or a person."), code="whom")
@@ -123,7 +119,7 @@ def keep(
 @transaction.atomic
 def remove(*, rule: EntryRule, actor: User | None, address: str = "", now: datetime) -> None:
     """What held before it for the role or everybody holds again. Without an actor it is the machine's own console."""
-    if actor is not None and not may_keep(actor, rule.customer_id):
+    if actor is not None and not administers(actor, rule.customer_id):
         raise PermissionDenied
     audit.hold(rule.customer_id)
     detail = {"who": str(rule), "ranges": rule.ranges, "needs_key_and_code": rule.needs_key_and_code}

@@ -32,6 +32,12 @@ def may_invite(actor: User, role: str, customer: Customer | None) -> bool:
     return is_manager(actor) or (is_customer_pm(actor) and actor.customer_id == customer.pk)
 
 
+def administrators(customer_id: int | None) -> list[User]:
+    """Whoever `permissions.administers` says yes of: they are told."""
+    active = User.objects.filter(is_active=True)
+    return [*active.filter(role=Role.CUSTOMER_PM, customer=customer_id), *active.filter(role=Role.ADMIN)]
+
+
 @transaction.atomic
 def invite(
     *, email: str, name: str, role: str, customer: Customer | None, actor: User, now: datetime

@@ -1,3 +1,5 @@
+"""A request by which somebody takes an administrator's mark off a login, besides one to see a secret."""
+
 from django.db import migrations, models
 
 

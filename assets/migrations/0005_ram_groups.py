@@ -1,3 +1,5 @@
+"""Groups of RAM users, and what is found about them."""
+
 import django.db.models.deletion
 from django.db import migrations, models
 

@@ -33,12 +33,9 @@ from bastion.models.sessions import (
     SessionFact,
 )
 from bastion.models.shares import SessionShare
-from bastion.models.siem import AuditCursor, AuditReceiver
 
 __all__ = [
     "AccessRequest",
-    "AuditCursor",
-    "AuditReceiver",
     "BastionSession",
     "BastionSessionQuerySet",
     "CommandReview",

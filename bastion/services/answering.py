@@ -10,12 +10,12 @@ from django.utils.translation import gettext as _
 
 from accounts.forms.calendars import WEEKDAYS
 from accounts.models import User
+from accounts.permissions import administers
+from accounts.services.people import administrators
 from accounts.windows import Weekly, from_json
 from assets.models import Asset, Credential
 from bastion.access import OWN, Terms
-from bastion.messages import administrators
 from bastion.models import Grant
-from bastion.permissions import administers
 from bastion.services import authorising
 from bastion.services.rights import Rights, readable
 

@@ -18,14 +18,14 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
 from accounts.numbers import row_number
-from accounts.permissions import can_write, is_administrator
+from accounts.permissions import administers, can_write, is_administrator
 from accounts.services import entering
 from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kind, SshAccess
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
 from bastion.models import BastionSession, BastionSessionQuerySet, Grant, Node
-from bastion.permissions import administers, looked_after
+from bastion.permissions import looked_after
 from bastion.services.rights import Rights
 from changes.models import Change
 from incidents.models import Incident

@@ -17,13 +17,13 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import can_write, is_administrator
+from accounts.permissions import administers, can_write, is_administrator
 from accounts.windows import WindowError, from_json
 from assets.models import Asset
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
 from bastion.models import Grant, GrantQuerySet, ResourceGroup
-from bastion.permissions import administers, administers_group, works_for
+from bastion.permissions import administers_group, works_for
 from bastion.services import living
 from notify import live
 

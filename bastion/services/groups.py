@@ -17,11 +17,11 @@ from django.utils.translation import gettext as _
 from accounts import addresses, audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_administrator
+from accounts.permissions import administers, can_write, is_administrator
 from assets.models import Asset
 from bastion import networks
 from bastion.models import CommandRule, Grant, GroupAdministrator, GroupAsset, ResourceGroup
-from bastion.permissions import administers, administers_group, works_for
+from bastion.permissions import administers_group, works_for
 from bastion.services import living
 from bastion.services.regimes import Said
 from notify import live

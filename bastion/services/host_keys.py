@@ -19,14 +19,13 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import is_admin, is_customer_pm
+from accounts.permissions import administers, is_admin, is_customer_pm
 from assets import keypairs
 from assets.models import SshAccess
 from assets.permissions import can_manage_credentials
 from assets.services import reaching
 from bastion import messages
 from bastion.models import BastionSession, GroupAsset, HostKeySighting
-from bastion.permissions import administers
 from bastion.services import host_key_alarms
 from notify import live
 

@@ -15,14 +15,14 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import can_write, is_administrator
+from accounts.permissions import administers, can_write, is_administrator
 from assets.models import Asset
 from bastion import messages
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
 from bastion.models import AccessRequest
 from bastion.models.grants import AccessRequestQuerySet
-from bastion.permissions import administers, looked_after, works_for
+from bastion.permissions import looked_after, works_for
 from bastion.services import authorising, granting, living
 from bastion.services.granting import Wanted
 from notify import live

@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import is_admin
+from accounts.permissions import administers, is_admin
 from bastion.models import (
     BastionSession,
     FileCopyPart,
@@ -29,7 +29,6 @@ from bastion.models import (
     RecordingPurge,
 )
 from bastion.models.recordings import LARGEST_COPY_MB, LONGEST_DAYS, SHORTEST_DAYS, USUAL_DAYS
-from bastion.permissions import administers
 from bastion.services import keeping
 from bastion.services.keeping import Kept
 

@@ -13,13 +13,13 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import User
-from accounts.permissions import is_administrator
+from accounts.permissions import administers, is_administrator
 from bastion import messages, policy
 from bastion.gateway import wire
 from bastion.gateway.contract import Judged
 from bastion.models import BastionSession, CommandReview, Node, SessionShare
 from bastion.models.rules import LOGIN, CommandReviewQuerySet
-from bastion.permissions import administers, looked_after
+from bastion.permissions import looked_after
 from bastion.services import admitting, authorising, living
 from notify import live
 

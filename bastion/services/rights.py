@@ -15,11 +15,11 @@ from functools import cached_property
 from django.db.models import Q
 
 from accounts.models import Assignment, Role, User
-from accounts.permissions import can_write
+from accounts.permissions import administers, can_write
 from assets.models import Asset
 from bastion.access import FULL, Terms
 from bastion.models import Grant, GroupAsset
-from bastion.permissions import administers, works_for
+from bastion.permissions import works_for
 
 log = logging.getLogger(__name__)
 

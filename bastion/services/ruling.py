@@ -15,12 +15,11 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
-from accounts.permissions import is_administrator
+from accounts.permissions import administers, is_administrator
 from bastion import policy
 from bastion.gateway import contract
 from bastion.models import CommandRule, ResourceGroup
 from bastion.models.rules import CommandRuleQuerySet
-from bastion.permissions import administers
 from bastion.services import admitting, living
 from bastion.usual_rules import usual_rules
 from notify import live

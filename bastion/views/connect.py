@@ -16,13 +16,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import tables
-from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.permissions import administers, can_write, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access import OWN
 from bastion.access_forms import TicketForm
 from bastion.models import GroupAsset, LoginTicket, ResourceGroup
-from bastion.permissions import administers
 from bastion.services import connecting, letting_in, regimes, ticketing
 from bastion.services.connecting import Offer
 from bastion.views.choosing import with_customers

@@ -19,13 +19,13 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.numbers import row_number
-from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.permissions import administers, can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access import Protocol
 from bastion.access_forms import GrantForm, TermsForm, fits, terms_of
 from bastion.models import Grant, GroupAdministrator
-from bastion.permissions import administers, may_be_let_in
+from bastion.permissions import may_be_let_in
 from bastion.services import answering, authorising, granting, groups
 from bastion.views.choosing import choose, customer_of, with_customers
 from bastion.words import ACTIONS, PROTOCOLS

@@ -17,12 +17,12 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import tables
 from accounts.models import User
 from accounts.numbers import row_numbers
-from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.permissions import administers, can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset, Kind
 from bastion.access_forms import GroupSettingsForm, NewGroupForm, PersonForm
 from bastion.models import Grant, GroupAdministrator, GroupAsset, ResourceGroup
-from bastion.permissions import administers, administers_group, looked_after, may_be_let_in
+from bastion.permissions import administers_group, looked_after, may_be_let_in
 from bastion.services import groups, ruling
 from bastion.services.regimes import Said
 from bastion.views.choosing import choose, customer_of, with_customers

@@ -18,9 +18,8 @@ from accounts import tables
 from accounts.downloads import make_harmless
 from accounts.fragments import is_fragment
 from accounts.numbers import row_number
-from accounts.permissions import person_of
+from accounts.permissions import administers, person_of
 from bastion.models import BastionSession, RecordingPiece
-from bastion.permissions import administers
 from bastion.services import authorising, exporting, keeping, replaying, watching
 from bastion.views.sessions import ONLINE, get_session
 

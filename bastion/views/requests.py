@@ -13,12 +13,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from accounts import tables
-from accounts.permissions import can_write, is_provider, person_of, require
+from accounts.permissions import administers, can_write, is_provider, person_of, require
 from accounts.refusals import in_form
 from assets.models import Asset
 from bastion.access_forms import RequestDecisionForm, RequestForm
 from bastion.models import AccessRequest
-from bastion.permissions import administers
 from bastion.services import authorising, requesting
 from bastion.services.requesting import Asked
 from bastion.views.choosing import with_customers

@@ -17,11 +17,10 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
 from accounts.models import Customer, User
-from accounts.permissions import can_write, is_administrator, is_provider, person_of, require
+from accounts.permissions import administers, can_write, is_administrator, is_provider, person_of, require
 from accounts.refusals import in_form
 from bastion.access_forms import RuleForm, TryForm
 from bastion.models import CommandRule, ResourceGroup
-from bastion.permissions import administers
 from bastion.services import groups, ruling
 from bastion.services.ruling import Said
 from bastion.usual_rules import usual_rules

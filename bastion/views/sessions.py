@@ -21,10 +21,9 @@ from django.views.decorators.http import require_http_methods, require_safe
 from accounts import tables
 from accounts.fragments import is_fragment
 from accounts.models import User
-from accounts.permissions import is_provider, person_of
+from accounts.permissions import administers, is_provider, person_of
 from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
 from bastion.models import BastionSession, RecordingPurge, SessionCommand
-from bastion.permissions import administers
 from bastion.services import authorising, connected, copies, living, retaining, watching
 from bastion.views.choosing import with_customers
 from bastion.words import verdict_word

@@ -1,3 +1,5 @@
+"""Evidence of checks, what went wrong with a change, and who verified its end."""
+
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models

@@ -1,3 +1,5 @@
+"""By when a request of the service catalogue is answered and done."""
+
 import django.db.models.deletion
 from django.db import migrations, models
 

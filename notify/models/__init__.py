@@ -1,4 +1,4 @@
-"""The models of notify: channels and the outbox, people's own devices and wishes, the provider's telephone."""
+"""The models of notify: the outbox, people's devices and wishes, the provider's telephone, takers of the audit log."""
 
 from notify.models.outgoing import (
     CHOSEN_TOPICS,
@@ -13,10 +13,13 @@ from notify.models.outgoing import (
 )
 from notify.models.outlets import OutletSettings, PushDevice
 from notify.models.policies import NotificationPolicy, Outage
+from notify.models.siem import AuditCursor, AuditReceiver
 
 __all__ = [
     "CHOSEN_TOPICS",
     "Attempt",
+    "AuditCursor",
+    "AuditReceiver",
     "Channel",
     "ChannelQuerySet",
     "Delivery",

@@ -17,28 +17,20 @@ from bastion.models import CommandReview, Grant
 from bastion.services import granting, reviewing
 from bastion.services.granting import Wanted
 from tests.bastion.conftest import CONNECT, SSH
+from tests.bastion.screens import *  # noqa: F403 - fixtures
+from tests.bastion.screens import PANE, SOON, STATUS, Desk, is_over, knock, run, shoot
 from tests.bastion.targets import needs_terminal
-from tests.bastion.test_node_program import is_ended, session, ssh, target, until, web  # noqa: F401 - fixtures
-from tests.bastion.test_terminal_tools_browser import PANE, STATUS
-from tests.bastion.test_web_terminal import Place, place, program  # noqa: F401 - fixtures
-from tests.bastion.test_web_terminal_browser import SOON, run, shoot
-from tests.portal import Visit, browser, elsewhere, portal, visit  # noqa: F401 - fixtures
+from tests.bastion.test_node_program import is_ended, session, ssh, until  # noqa: F401 - fixtures
+from tests.portal import elsewhere
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 
 
 @needs_terminal
-def test_the_door_opens_when_somebody_lets_them_in(
-    chen: User,
-    alice: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    elsewhere(lambda: want_consent(chen, web, root))
-    deciding = visit(alice, "/bastion/reviews/")
-    page = visit(chen, f"/bastion/terminal/?asset={web.pk}")
+def test_the_door_opens_when_somebody_lets_them_in(alice: User, root: User, desk: Desk) -> None:
+    elsewhere(lambda: want_consent(desk.chen, desk.web, root))
+    deciding = desk.visit(alice, "/bastion/reviews/")
+    page = desk.page()
     knock(page)
     expect(page.locator(STATUS)).to_contain_text("Waiting for Alice, Root to let you in", timeout=SOON)
     shoot(page, "waiting")
@@ -50,14 +42,8 @@ def test_the_door_opens_when_somebody_lets_them_in(
     page.locator(f"{PANE} [data-again]").click()
     expect(page.locator(STATUS)).to_contain_text("Waiting for Alice, Root to let you in", timeout=SOON)
     decide(deciding, "Refuse")
-    expect(page.locator(f"{PANE}[data-state=ended]")).to_be_visible(timeout=SOON)
+    is_over(page)
     expect(page.locator(STATUS)).to_contain_text("Nobody let you in")
-
-
-def knock(page: Page) -> None:
-    expect(page.locator("select[name=account] option")).to_have_count(1, timeout=SOON)
-    page.fill("#connect-work", "look at the disk")
-    page.locator("#connect-dialog button[type=submit]").click()
 
 
 def decide(page: Page, name: str) -> None:
@@ -80,7 +66,7 @@ def want_consent(person: User, asset: Asset, root: User) -> None:
 @pytest.mark.parametrize("is_allowed", [True, False])
 def test_an_ssh_client_waits_for_a_word_from_the_portal(
     ssh: Callable[..., list[str]],  # noqa: F811 - the fixture
-    web: Asset,  # noqa: F811 - the fixture
+    web: Asset,
     chen: User,
     root: User,
     alice: User,

@@ -12,18 +12,18 @@ from accounts.models import Role, User
 from assets.models import Asset
 from bastion.models import BastionSession, RecordingPiece, SessionCommand
 from bastion.services import groups
+from tests.bastion.screens import *  # noqa: F403 - fixtures
+from tests.bastion.screens import Desk, connect, run
 from tests.bastion.targets import needs_terminal
-from tests.bastion.test_node_program import target, until, web  # noqa: F401 - fixtures
-from tests.bastion.test_web_terminal import Place, grant, place, program  # noqa: F401 - fixtures
-from tests.bastion.test_web_terminal_browser import connect, run
+from tests.bastion.test_node_program import until
 from tests.conftest import make_person
-from tests.portal import Visit, browser, elsewhere, portal, visit  # noqa: F401 - fixtures
+from tests.portal import elsewhere
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
 SHOWN = ".ap-term"
 
 
-def administrator(web: Asset, root: User) -> User:  # noqa: F811 - not the fixture
+def administrator(web: Asset, root: User) -> User:
     """Of a group that somebody else put the server into, and of nothing else."""
     person = make_person("gina", Role.CUSTOMER_MEMBER, web.customer)
     now = timezone.now()
@@ -51,21 +51,15 @@ def is_noted() -> bool:
 
 
 @needs_terminal
-def test_typed_watched_disconnected_played_and_found(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    elsewhere(lambda: grant(chen, web, root))
-    gina = elsewhere(lambda: administrator(web, root))
-    hers = visit(chen, f"/bastion/terminal/?asset={web.pk}")
+def test_typed_watched_disconnected_played_and_found(root: User, desk: Desk) -> None:
+    desk.let_in()
+    gina = elsewhere(lambda: administrator(desk.web, root))
+    hers = desk.page()
     connect(hers)
     run(hers, "PS1='> '; echo before-$((6*7))", "before-42")
     session = elsewhere(latest)
 
-    looking = visit(gina, f"/bastion/sessions/{session.pk}/watch/")
+    looking = desk.visit(gina, f"/bastion/sessions/{session.pk}/watch/")
     expect(looking.locator(SHOWN)).to_contain_text("before-42", timeout=15_000)
     run(hers, "echo needle-$((7*7))", "needle-49")
     expect(looking.locator(SHOWN)).to_contain_text("needle-49", timeout=5_000)
@@ -76,7 +70,7 @@ def test_typed_watched_disconnected_played_and_found(
     expect(hers.locator(".web-terminal-tab[data-state=ended]")).to_be_visible(timeout=10_000)
     elsewhere(lambda: until(is_over))
 
-    found = visit(gina, "/bastion/commands/?q=needle")
+    found = desk.visit(gina, "/bastion/commands/?q=needle")
     found.locator("a[href*='/recording/?t=']").first.click()
     expect(found.locator(SHOWN)).to_contain_text("before-42", timeout=15_000)
     found.fill("[data-search-text] input", "needle-49")

@@ -24,34 +24,35 @@ from bastion.models import BastionSession, FileTransfer
 from bastion.services import granting, living, requesting
 from bastion.services.granting import Wanted
 from bastion.services.requesting import Asked
-from tests.bastion.conftest import SSH
+from tests.bastion.conftest import CONNECT, SSH
+from tests.bastion.screens import *  # noqa: F403 - fixtures
+from tests.bastion.screens import (
+    PANE,
+    SOON,
+    STATUS,
+    Desk,
+    at_work,
+    is_over,
+    look_for,
+    open_folder,
+    run,
+    screen,
+    to_the_keys,
+)
 from tests.bastion.targets import needs_terminal
-from tests.bastion.test_node_program import target, until, web  # noqa: F401 - fixtures
-from tests.bastion.test_web_terminal import Place, grant, place, program  # noqa: F401 - fixtures
-from tests.bastion.test_web_terminal_browser import SOON, connect, run, screen
+from tests.bastion.test_node_program import until
 from tests.conftest import NOW, make_person
-from tests.portal import Visit, browser, elsewhere, portal, visit  # noqa: F401 - fixtures
+from tests.portal import elsewhere
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
-
-PANE = ".web-terminal-pane.is-shown"
-STATUS = f"{PANE} .web-terminal-status"
-PROMPT = "PS1='> '; bind 'set enable-bracketed-paste off'; clear; echo rea''dy"
-
-
-def at_work(page: Page) -> Page:
-    connect(page)
-    run(page, PROMPT, "ready")
-    return page
-
-
-def may_use_the_clipboard(page: Page) -> Page:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    return page
 
 
 def clipboard(page: Page) -> str:
     return str(page.evaluate("navigator.clipboard.readText()"))
+
+
+def put_aside(page: Page, text: str) -> None:
+    page.evaluate("text => navigator.clipboard.writeText(text)", text)
 
 
 def enter(page: Page, pasted: str, shown: str) -> None:
@@ -60,26 +61,13 @@ def enter(page: Page, pasted: str, shown: str) -> None:
     run(page, "", shown)
 
 
-def look_for(page: Page, text: str) -> None:
-    page.keyboard.press("Control+Shift+F")
-    page.locator("[data-seek] input").fill(text)
-    page.locator("[data-seek] input").press("Enter")
-
-
 @needs_terminal
-def test_what_has_scrolled_away_is_found_copied_and_pasted(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    elsewhere(lambda: grant(chen, web, root))
-    page = may_use_the_clipboard(visit(chen, f"/bastion/terminal/?asset={web.pk}"))
-    at_work(page)
+def test_what_has_scrolled_away_is_found_copied_and_pasted(desk: Desk) -> None:
+    page = desk.at_work()
     run(page, "echo first-need''le-1; seq 1 300; echo second-need''le-2; seq 301 900; echo bot''tom", "bottom")
     expect(screen(page)).not_to_contain_text("needle")
 
+    page.keyboard.press("Control+Shift+F")
     look_for(page, "NEEDLE")
     expect(page.locator("[data-seek-result]")).to_have_text("")
     expect(screen(page)).to_contain_text("first-needle-1")
@@ -92,26 +80,20 @@ def test_what_has_scrolled_away_is_found_copied_and_pasted(
     page.locator("[data-tool=copy]").click()
     page.wait_for_function("() => navigator.clipboard.readText().then((text) => text === 'needle')")
     page.locator("[data-seek-close]").click()
-    page.evaluate("navigator.clipboard.writeText('echo pasted-$((6*7))')")
+    put_aside(page, "echo pasted-$((6*7))")
     page.locator("[data-tool=paste]").click()
     enter(page, "echo pasted", "pasted-42")
-    page.evaluate("navigator.clipboard.writeText('echo by-key-$((6*8))')")
-    page.locator(f"{PANE} textarea").first.focus()
+    put_aside(page, "echo by-key-$((6*8))")
+    to_the_keys(page)
     page.keyboard.press("Control+Shift+V")
     enter(page, "echo by-key", "by-key-48")
 
 
 @needs_terminal
-def test_a_browser_that_hides_its_clipboard_still_pastes_by_key(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    elsewhere(lambda: grant(chen, web, root))
-    page = may_use_the_clipboard(visit(chen, f"/bastion/terminal/?asset={web.pk}"))
-    page.evaluate("navigator.clipboard.writeText('echo pasted-$((6*7))')")
+def test_a_browser_that_hides_its_clipboard_still_pastes_by_key(desk: Desk) -> None:
+    desk.let_in()
+    page = desk.page()
+    put_aside(page, "echo pasted-$((6*7))")
     page.add_init_script(
         "navigator.clipboard.readText = () => Promise.reject(new DOMException('no', 'NotAllowedError'))"
     )
@@ -124,36 +106,37 @@ def test_a_browser_that_hides_its_clipboard_still_pastes_by_key(
 
 
 @needs_terminal
-def test_without_the_right_nothing_is_copied_or_pasted(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    elsewhere(lambda: grant(chen, web, root, frozenset({Action.CONNECT})))
-    page = may_use_the_clipboard(visit(chen, f"/bastion/terminal/?asset={web.pk}"))
-    at_work(page)
+def test_without_the_right_nothing_is_copied_or_pasted(desk: Desk) -> None:
+    page = desk.at_work(CONNECT)
     run(page, "echo need''le-$((6*7))", "needle-42")
     for tool in ("copy", "paste", "files", "share"):
         expect(page.locator(f"[data-tool={tool}]")).to_be_disabled()
-    page.evaluate("navigator.clipboard.writeText('echo pasted-$((6*7))')")
+    put_aside(page, "echo pasted-$((6*7))")
+    page.keyboard.press("Control+Shift+F")
     look_for(page, "needle")
     page.locator("[data-seek-close]").click()
-    page.locator(f"{PANE} textarea").first.focus()
+    to_the_keys(page)
     page.keyboard.press("Control+Shift+C")
     expect(page.locator("#toasts")).to_contain_text("You may not copy here.")
     page.keyboard.press("Control+Insert")
     page.evaluate("document.execCommand('copy')")
     assert "needle" not in clipboard(page)
 
-    page.evaluate("navigator.clipboard.writeText('echo pasted-$((6*7))')")
+    put_aside(page, "echo pasted-$((6*7))")
     for keys in ("Control+Shift+V", "Shift+Insert"):
-        page.locator(f"{PANE} textarea").first.focus()
+        to_the_keys(page)
         page.keyboard.press(keys)
     expect(page.locator("#toasts")).to_contain_text("You may not paste here.")
     run(page, "echo on-$((6*8))", "on-48")
     expect(screen(page)).not_to_contain_text("pasted")
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Path:
+    """An empty directory."""
+    made = tmp_path / "box"
+    made.mkdir()
+    return made
 
 
 DROP = """
@@ -175,20 +158,10 @@ DROP = """
 
 
 @needs_terminal
-def test_a_file_is_dragged_into_the_panel_and_its_progress_is_seen(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    tmp_path: Path,
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
+def test_a_file_is_dragged_into_the_panel_and_its_progress_is_seen(box: Path, desk: Desk) -> None:
     size = 6 * 1024 * 1024
-    (tmp_path / "box").mkdir()
-    elsewhere(lambda: grant(chen, web, root))
-    page = visit(chen, f"/bastion/terminal/?asset={web.pk}")
-    at_work(page)
-    open_folder(page, tmp_path / "box")
+    page = desk.at_work()
+    open_folder(page, box)
     page.evaluate(DROP, ["drag & drop 拖.bin", size])
     expect(page.locator("[data-files-transfers]")).to_contain_text("drag & drop 拖.bin: done", timeout=SOON)
     expect(page.locator("[data-files-list]")).to_contain_text("drag & drop 拖.bin", timeout=SOON)
@@ -196,7 +169,7 @@ def test_a_file_is_dragged_into_the_panel_and_its_progress_is_seen(
     assert not page.locator("[data-files].is-over").count()
     steps = [text for text in page.evaluate("globalThis.seen") if " / 6.0 MiB" in text]
     assert len(set(steps)) > 3, steps  # it was seen to move
-    sent = (tmp_path / "box" / "drag & drop 拖.bin").read_bytes()
+    sent = (box / "drag & drop 拖.bin").read_bytes()
     assert sent == (bytes(range(251)) * (size // 251 + 1))[:size]
 
     page.evaluate(DROP, ["drag & drop 拖.bin", 10])
@@ -207,31 +180,12 @@ def test_a_file_is_dragged_into_the_panel_and_its_progress_is_seen(
 
 
 @needs_terminal
-def test_a_file_dragged_without_the_right_stays_here(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    tmp_path: Path,
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    (tmp_path / "box").mkdir()
-    elsewhere(lambda: grant(chen, web, root, frozenset({Action.CONNECT, Action.DOWNLOAD})))
-    page = visit(chen, f"/bastion/terminal/?asset={web.pk}")
-    at_work(page)
-    open_folder(page, tmp_path / "box", shows="This directory is empty.")
+def test_a_file_dragged_without_the_right_stays_here(box: Path, desk: Desk) -> None:
+    page = desk.at_work(CONNECT | {Action.DOWNLOAD})
+    open_folder(page, box)
     page.evaluate(DROP, ["no.bin", 1000])
     expect(page.locator("[data-files-problem]")).to_have_text("You have no right to do this here.")
-    assert list((tmp_path / "box").iterdir()) == []
-
-
-def open_folder(page: Page, folder: Path, *, shows: str = "") -> None:
-    page.locator("[data-tool=files]").click()
-    path = page.locator("[data-files-path] input")
-    expect(path).not_to_have_value("", timeout=SOON)
-    path.fill(str(folder))
-    path.press("Enter")
-    expect(page.locator("[data-files-list]")).to_contain_text(shows or "This directory is empty.", timeout=SOON)
+    assert list(box.iterdir()) == []
 
 
 def told() -> list[int]:
@@ -240,6 +194,13 @@ def told() -> list[int]:
 
 
 # --- guests ----------------------------------------------------------------------------------------------------------
+
+
+def colleague(web: Asset) -> User:
+    person = make_person("dora", Role.ENGINEER)
+    with scope.platform("test"):
+        Assignment.objects.create(customer=web.customer, user=person, assigned_at=NOW)
+    return person
 
 
 def invite(page: Page, email: str, *, may_type: bool) -> None:
@@ -255,26 +216,10 @@ def copied_link(page: Page, name: str) -> str:
 
 
 @needs_terminal
-def test_colleagues_are_invited_look_on_type_and_are_sent_away(
-    chen: User,
-    alice: User,
-    eve: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
-    def prepare() -> User:
-        grant(chen, web, root)
-        person = make_person("dora", Role.ENGINEER)
-        with scope.platform("test"):
-            Assignment.objects.create(customer=web.customer, user=person, assigned_at=NOW)
-        grant(person, web, root)
-        return person
-
-    dora = elsewhere(prepare)
-    page = may_use_the_clipboard(visit(chen, f"/bastion/terminal/?asset={web.pk}"))
-    at_work(page)
+def test_colleagues_are_invited_look_on_type_and_are_sent_away(alice: User, eve: User, desk: Desk) -> None:
+    page = desk.at_work()
+    dora = elsewhere(lambda: colleague(desk.web))
+    desk.let_in(person=dora)
     run(page, "echo before-$((6*7))", "before-42")
     page.locator("[data-tool=share]").click()
     expect(page.locator("[data-share-list]")).to_contain_text("Nobody is invited.")
@@ -285,10 +230,10 @@ def test_colleagues_are_invited_look_on_type_and_are_sent_away(
     expect(page.locator("[data-share-problem]")).to_have_text("")
     link = copied_link(page, "Alice")
 
-    looking = visit(alice, link)
+    looking = desk.visit(alice, link)
     expect(looking.locator(STATUS)).to_contain_text("You look on as a guest.", timeout=SOON)
     expect(screen(looking)).to_contain_text("before-42")
-    looking.locator(f"{PANE} textarea").first.focus()
+    to_the_keys(looking)
     looking.keyboard.type("echo hers-$((6*7))\n")
     for tool in ("share", "files", "paste"):
         expect(looking.locator(f"[data-tool={tool}]")).to_be_disabled()
@@ -298,7 +243,7 @@ def test_colleagues_are_invited_look_on_type_and_are_sent_away(
     page.locator("[data-tool=share]").click()
     invite(page, dora.email, may_type=True)
     expect(page.locator("[data-share-list]")).to_contain_text("Dora · may type")
-    typing = visit(dora, copied_link(page, "Dora"))
+    typing = desk.visit(dora, copied_link(page, "Dora"))
     page.locator("#share-dialog [data-dialog-close]").click()
     expect(typing.locator(STATUS)).to_contain_text("You are a guest and may type.", timeout=SOON)
     run(typing, "echo typed-$((6*9))", "typed-54")
@@ -310,11 +255,11 @@ def test_colleagues_are_invited_look_on_type_and_are_sent_away(
     row = page.locator("[data-share-list] li", has_text="Dora")
     expect(row).to_contain_text("has joined")
     row.get_by_role("button", name="Take back").click()
-    expect(typing.locator(f"{PANE}[data-state=ended]")).to_be_visible(timeout=SOON)
+    is_over(typing)
     expect(typing.locator(STATUS)).to_contain_text("The invitation was taken back")
     page.locator("#share-dialog [data-dialog-close]").click()
     run(page, "exit", "")
-    expect(looking.locator(f"{PANE}[data-state=ended]")).to_be_visible(timeout=SOON)
+    is_over(looking)
     expect(looking.locator(f"{PANE} [data-again]")).to_have_count(0)
 
 
@@ -382,7 +327,7 @@ class Line:
 
 
 @pytest.fixture
-def line(portal: str) -> Iterator[Line]:  # noqa: F811 - the fixture
+def line(portal: str) -> Iterator[Line]:
     made = Line(portal)
     yield made
     made.close()
@@ -390,23 +335,15 @@ def line(portal: str) -> Iterator[Line]:  # noqa: F811 - the fixture
 
 @needs_terminal
 @pytest.mark.parametrize("how", ["cut", "silent"])
-def test_a_terminal_comes_back_after_a_lost_network(
-    how: str,
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-    line: Line,
-) -> None:
-    elsewhere(lambda: grant(chen, web, root))
-    page = visit(chen, "/bastion/terminal/")
-    page.goto(f"{line.url}/bastion/terminal/?asset={web.pk}")
+def test_a_terminal_comes_back_after_a_lost_network(how: str, desk: Desk, line: Line) -> None:
+    desk.let_in()
+    page = desk.visit(desk.chen, "/bastion/terminal/")
+    page.goto(f"{line.url}/bastion/terminal/?asset={desk.web.pk}")
     at_work(page)
     run(page, "kept=here; (sleep 4; echo while-$((6*7))) & echo ba''ck", "back")
     line.cut() if how == "cut" else line.fall_silent()
     expect(page.locator(STATUS)).to_contain_text("The connection was lost. Trying again", timeout=60_000)
-    page.locator(f"{PANE} textarea").first.focus()
+    to_the_keys(page)
     page.keyboard.type("echo typed-into-the-void\n")
     page.wait_for_timeout(4_000)
     line.mend()
@@ -427,22 +364,17 @@ def sessions() -> list[str]:
 
 
 @needs_terminal
-def test_the_end_of_granted_hours_is_counted_down_and_ends_it(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
+def test_the_end_of_granted_hours_is_counted_down_and_ends_it(root: User, desk: Desk) -> None:
     def granted() -> None:
         with scope.platform("test"):
-            account = Credential.objects.get(asset=web).username
+            account = Credential.objects.get(asset=desk.web).username
             began = timezone.now() - timedelta(minutes=4, seconds=20)  # of five
-            asked = requesting.ask(person=chen, asset=web, asked=Asked(account, 5, "look at the disk"), now=began)
-            requesting.grant(request=asked, words="", actor=root, now=began)
+            asked = Asked(account, 5, "look at the disk")
+            request = requesting.ask(person=desk.chen, asset=desk.web, asked=asked, now=began)
+            requesting.grant(request=request, words="", actor=root, now=began)
 
     elsewhere(granted)
-    page = at_work(visit(chen, f"/bastion/terminal/?asset={web.pk}"))
+    page = at_work(desk.page())
     expect(page.locator(STATUS)).to_contain_text("The granted time ends in 0:")
     told = page.locator(STATUS).inner_text()
     expect(page.locator(STATUS)).not_to_have_text(told)  # it counts
@@ -455,22 +387,16 @@ def test_the_end_of_granted_hours_is_counted_down_and_ends_it(
 
 
 @needs_terminal
-def test_more_time_takes_the_countdown_away(
-    chen: User,
-    web: Asset,  # noqa: F811 - the fixture
-    root: User,
-    place: Place,  # noqa: F811 - the fixture
-    visit: Visit,  # noqa: F811 - the fixture
-) -> None:
+def test_more_time_takes_the_countdown_away(root: User, desk: Desk) -> None:
     def granted(minutes: int) -> None:
         with scope.platform("test"):
             now = timezone.now()
-            wanted = Wanted(frozenset({Action.CONNECT}), SSH, until=now + timedelta(minutes=minutes))
-            granting.grant(person=chen, to=web, wanted=wanted, actor=root, now=now)
-            living.ask_again(customer_id=web.customer_id, now=now)
+            wanted = Wanted(CONNECT, SSH, until=now + timedelta(minutes=minutes))
+            granting.grant(person=desk.chen, to=desk.web, wanted=wanted, actor=root, now=now)
+            living.ask_again(customer_id=desk.web.customer_id, now=now)
 
     elsewhere(lambda: granted(4))
-    page = at_work(visit(chen, f"/bastion/terminal/?asset={web.pk}"))
+    page = at_work(desk.page())
     expect(page.locator(STATUS)).to_contain_text("The granted time ends in 3:")
     elsewhere(lambda: granted(60))
     expect(page.locator(STATUS)).to_be_hidden(timeout=SOON)

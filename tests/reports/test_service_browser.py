@@ -42,11 +42,29 @@ def asked_for(customer: Customer, actor: User, now: datetime) -> ServiceReport:
         )
 
 
-def begun(customer: Customer, actor: User, now: datetime) -> ServiceReport:
-    """Last month's, with its figures."""
-    report = asked_for(customer, actor, now)
-    read_figures(report)
-    return report
+@pytest.fixture
+def report(jia: Customer, chen: User) -> ServiceReport:
+    """Jia's of last month, with its figures, which chen writes."""
+
+    def begin() -> ServiceReport:
+        begun = asked_for(jia, chen, timezone.now())
+        read_figures(begun)
+        return begun
+
+    return elsewhere(begin)
+
+
+def page_of(report: ServiceReport) -> str:
+    return f"/reports/service/{report.pk}/"
+
+
+@pytest.fixture
+def box(mailbox: tuple[Mailbox, email.Server], settings: LazySettings) -> Mailbox:  # noqa: F811 - the fixture
+    """Where mails arrive."""
+    made, server = mailbox
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = server.host, server.port, False
+    return made
 
 
 def make_document(report: ServiceReport) -> None:
@@ -56,7 +74,7 @@ def make_document(report: ServiceReport) -> None:
 
 
 def test_written_signed_mailed_opened_and_received(
-    jia: Customer,
+    report: ServiceReport,
     alice: User,
     eve: User,
     chen: User,
@@ -65,15 +83,9 @@ def test_written_signed_mailed_opened_and_received(
     portal: str,  # noqa: F811
     browser: Browser,  # noqa: F811
     client_for: ClientFor,
-    mailbox: tuple[Mailbox, email.Server],  # noqa: F811
-    settings: LazySettings,
+    box: Mailbox,
 ) -> None:
-    box, server = mailbox
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = server.host, server.port, False
-    report = elsewhere(lambda: begun(jia, chen, timezone.now()))
-    address = f"/reports/service/{report.pk}/"
-
+    address = page_of(report)
     page = visit(chen, address)
     part = page.locator("form[data-autosaves]").first
     part.locator("textarea").fill("A quiet month in our own words.")
@@ -126,24 +138,18 @@ def test_written_signed_mailed_opened_and_received(
 
 
 def test_the_customers_manager_follows_the_mail_downloads_and_marks_it_received(
-    jia: Customer,
+    report: ServiceReport,
     alice: User,
     vera: User,
     eve: User,
     chen: User,
     lin: User,
     visit: Visit,  # noqa: F811
-    portal: str,  # noqa: F811
     client_for: ClientFor,
-    mailbox: tuple[Mailbox, email.Server],  # noqa: F811
-    settings: LazySettings,
+    box: Mailbox,
 ) -> None:
     """Signed in to the portal: it shows figures and charts, hands out both files, and takes the receipt once."""
-    box, server = mailbox
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL = server.host, server.port, False
-    report = elsewhere(lambda: begun(jia, chen, timezone.now()))
-    address = f"/reports/service/{report.pk}/"
+    address = page_of(report)
     elsewhere(lambda: sent_to(report, chen, lin, alice))
     elsewhere(lambda: delivering.drain(lane=PERSONAL_MAIL))
     assert any("alice@example.com" in sent.rcpt_tos for sent in box.envelopes)
@@ -196,7 +202,7 @@ def is_received(report: ServiceReport) -> bool:
 
 def test_new_figures_show_themselves(jia: Customer, chen: User, visit: Visit) -> None:  # noqa: F811
     report = elsewhere(lambda: asked_for(jia, chen, timezone.now()))
-    page = visit(chen, f"/reports/service/{report.pk}/")
+    page = visit(chen, page_of(report))
     button = page.get_by_role("button", name="Ask for signature")
     expect(button).to_be_disabled()
     elsewhere(lambda: read_figures(report))
@@ -205,12 +211,11 @@ def test_new_figures_show_themselves(jia: Customer, chen: User, visit: Visit) ->
 
 
 def test_what_is_typed_while_a_save_is_under_way_stays_guarded(
-    jia: Customer,
+    report: ServiceReport,
     chen: User,
     visit: Visit,  # noqa: F811
 ) -> None:
-    report = elsewhere(lambda: begun(jia, chen, timezone.now()))
-    page = visit(chen, f"/reports/service/{report.pk}/")
+    page = visit(chen, page_of(report))
     held: list[Route] = []
 
     def hold(route: Route) -> None:

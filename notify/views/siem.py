@@ -12,21 +12,21 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts.models import Customer
 from accounts.permissions import is_admin, is_administrator, person_of, require
 from accounts.refusals import in_form
-from bastion.models import AuditReceiver
-from bastion.services import siem
-from bastion.siem_forms import NewReceiverForm, ReceiverForm, first_of
+from notify.models import AuditReceiver
+from notify.services import siem
+from notify.siem_forms import NewReceiverForm, ReceiverForm, first_of
 
 
 @require_safe
 @require(is_administrator)
 def index(request: HttpRequest) -> HttpResponse:
     rows = [(one, siem.waiting(one)) for one in siem.seen_by(person_of(request))]
-    return render(request, "bastion/siem.html", {"rows": rows})
+    return render(request, "notify/siem.html", {"rows": rows})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @require(is_administrator)
-def create(request: HttpRequest) -> HttpResponse:
+def add(request: HttpRequest) -> HttpResponse:
     actor = person_of(request)
     customers = Customer.objects.order_by("name") if is_admin(actor) else None
     form = NewReceiverForm(request.POST if request.method == "POST" else None, customers=customers)
@@ -39,12 +39,12 @@ def create(request: HttpRequest) -> HttpResponse:
             )
             if not key:
                 messages.success(request, _("Saved. What waits is sent within seconds."))
-                return redirect("bastion:siem")
-            response = render(request, "bastion/siem_key.html", {"receiver": receiver, "key": key})
+                return redirect("notify:siem")
+            response = render(request, "notify/siem_key.html", {"receiver": receiver, "key": key})
             response["Cache-Control"] = "no-store"
             return response
     context = {"form": form, "receiver": None}
-    return render(request, "bastion/siem_form.html", context, status=422 if form.errors else 200)
+    return render(request, "notify/siem_form.html", context, status=422 if form.errors else 200)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -56,9 +56,21 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
         with in_form(form):
             siem.change(receiver=receiver, wanted=form.wanted(), actor=person_of(request), now=timezone.now())
             messages.success(request, _("Saved. What waits is sent within seconds."))
-            return redirect("bastion:siem")
+            return redirect("notify:siem")
     context = {"form": form, "receiver": receiver}
-    return render(request, "bastion/siem_form.html", context, status=422 if form.errors else 200)
+    return render(request, "notify/siem_form.html", context, status=422 if form.errors else 200)
+
+
+@require_POST
+@require(is_administrator)
+def test(request: HttpRequest, pk: int) -> HttpResponse:
+    receiver = _get(request, pk)
+    if problem := siem.send_test(receiver=receiver, actor=person_of(request), now=timezone.now()):
+        messages.error(request, f"{receiver}: {problem}")
+    else:
+        said = _("“%(name)s” has taken a test entry, which says that it is one and belongs to no log.")
+        messages.success(request, said % {"name": receiver.name})
+    return redirect("notify:siem")
 
 
 @require_POST
@@ -66,7 +78,7 @@ def edit(request: HttpRequest, pk: int) -> HttpResponse:
 def remove(request: HttpRequest, pk: int) -> HttpResponse:
     siem.remove(receiver=_get(request, pk), actor=person_of(request), now=timezone.now())
     messages.success(request, _("Removed. Nothing more is sent there."))
-    return redirect("bastion:siem")
+    return redirect("notify:siem")
 
 
 def _get(request: HttpRequest, pk: int) -> AuditReceiver:

@@ -21,7 +21,7 @@ MOST_NUMBER: Final = 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """`chain`: the customer's short code, or `platform`."""
+    """`chain`: the customer's short code, or `platform`. `sequence` 0: a test, which is no entry of the chain."""
 
     chain: str
     customer_id: int | None
@@ -37,8 +37,13 @@ class Entry:
     hash: str
     previous_hash: str
 
+    @property
+    def is_test(self) -> bool:
+        return self.sequence == 0
+
     def as_json(self, *, with_detail: bool = True) -> dict[str, Any]:
         said = {
+            **({"test": True} if self.is_test else {}),
             "chain": self.chain,
             "customer_id": self.customer_id,
             "sequence": self.sequence,
@@ -55,9 +60,9 @@ class Entry:
 
 def line(entry: Entry, *, host: str) -> bytes:
     """One syslog message. What is too long goes without its detail, which stays in the log that the hash names."""
-    number = (entry.sequence - 1) % MOST_NUMBER + 1
+    number = f'[meta sequenceId="{(entry.sequence - 1) % MOST_NUMBER + 1}"]'
     head = f"<{PRIORITY}>1 {_moment(entry.at)} {_word(host, 255)} rdmp - {_word(entry.action, 32)} "
-    head += f'[meta sequenceId="{number}"] '
+    head += "- " if entry.is_test else f"{number} "
     whole = (head + json.dumps(entry.as_json())).encode("ascii")
     if len(whole) > LONGEST_LINE:
         whole = (head + json.dumps(entry.as_json(with_detail=False))).encode("ascii")

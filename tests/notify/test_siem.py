@@ -20,15 +20,15 @@ from typing import Any
 import pytest
 from django.conf import LazySettings
 from django.core.exceptions import PermissionDenied
+from django.utils import translation
 
 from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
-from bastion import siem as shape
-from bastion.models import AuditCursor, AuditReceiver
-from bastion.services import siem
-from bastion.services.siem import Wanted
-from notify.models import Delivery
+from notify import siem as shape
+from notify.models import AuditCursor, AuditReceiver, Delivery
+from notify.services import siem
+from notify.services.siem import Wanted
 from tests.conftest import NOW, ClientFor
 
 LATER = timedelta(minutes=10)
@@ -135,7 +135,7 @@ def said(lines: list[str]) -> list[tuple[str, int, str]]:
 
 
 def content(line: str) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(line[line.index("] {") + 2 :])
+    found: dict[str, Any] = json.loads(line[line.index(" {") :])
     return found
 
 
@@ -268,7 +268,7 @@ def test_whoever_keeps_a_receiver_hears_once_that_it_is_away(jia: Customer, yi: 
     for minutes in (0, 6, 20, 26):
         ship(NOW + timedelta(minutes=minutes))
         with scope.platform("test"):
-            told = Delivery.objects.filter(url="/bastion/siem/", medium="inbox")
+            told = Delivery.objects.filter(url="/notify/siem/", medium="inbox")
             names = sorted(told.values_list("user__name", flat=True))
         assert names == (["Alice", "Root"] if minutes >= 20 else [])
     assert state(receiver).failures == 4
@@ -335,8 +335,9 @@ class Hook(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         self.server.came.append((dict(self.headers), body))
         self.send_response(self.server.answers.pop(0) if self.server.answers else 200)
-        self.send_header("Content-Length", "0")
+        self.send_header("Content-Length", str(len(self.server.words)))
         self.end_headers()
+        self.wfile.write(self.server.words)
 
     def log_message(self, *_said: object) -> None:
         pass
@@ -346,7 +347,7 @@ class Hook(BaseHTTPRequestHandler):
 def hook(settings: LazySettings) -> Iterator[Any]:
     settings.NOTIFY_ALLOWED_HOSTS = ["localhost"]
     server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Hook)
-    server.came, server.answers = [], []
+    server.came, server.answers, server.words = [], [], b""
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield server
     server.shutdown()
@@ -397,6 +398,81 @@ def test_one_bad_receiver_holds_up_no_other(jia: Customer, alice: User, root: Us
     assert said(syslog.lines)
 
 
+# --- tried by hand ----------------------------------------------------------------------------------------------------
+
+
+def try_out(receiver: AuditReceiver, actor: User) -> str:
+    with scope.user(actor), translation.override("en"):
+        return siem.send_test(receiver=receiver, actor=actor, now=NOW)
+
+
+def test_a_test_says_that_it_is_one_and_moves_nothing(jia: Customer, alice: User, syslog: Syslog) -> None:
+    receiver = add(alice, jia, plain(syslog))
+    with scope.platform("test"):
+        AuditReceiver.objects.update(retry_at=NOW + LATER)
+    assert try_out(receiver, alice) == ""
+    [line] = syslog.lines
+    assert " siem.test - {" in line, "no number of a chain"
+    assert (content(line)["test"], content(line)["chain"], content(line)["sequence"]) == (True, "jia", 0)
+    assert (content(line)["hash"], content(line)["actor"]) == ("", "Alice")
+    ship()
+    assert [one[2] for one in said(syslog.lines[1:])] == ["siem.add", "siem.test"], "it waits no longer"
+    assert not [one for one in syslog.lines[1:] if "test" in content(one)]
+
+
+def test_what_is_wrong_is_said(jia: Customer, alice: User, syslog: Syslog, certificate: Path) -> None:
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    guarded = Syslog(tls)
+    receiver = add(alice, jia, plain(syslog))
+    syslog.cuts = 1
+    assert try_out(receiver, alice).startswith("It was reached, but did not confirm the entry: ")
+    for wanted, words in (
+        (Wanted("one", "syslog", host="localhost", port=1), "It was not reached: Connection refused"),
+        (Wanted("two", "syslog_tls", host="nowhere.invalid", port=1), "It was not reached: no address for nowhere"),
+        (Wanted("three", "syslog_tls", host="localhost", port=guarded.port), "It was not reached: certificate: self"),
+        (Wanted("four", "syslog", host="192.0.2.1", port=514), "It was not reached: plain TCP goes to hosts alone"),
+        (Wanted("five", "syslog_tls", host="10.0.0.1", port=514), "It was not reached: host 10.0.0.1 is not a public"),
+    ):
+        assert try_out(add(alice, jia, wanted), alice).startswith(words)
+    assert state(receiver).failures == 0, "what is tried by hand is no failure of what is sent"
+    with scope.platform("test"):
+        last = AuditEntry.objects.filter(customer=jia, action="siem.test").order_by("-sequence")[0]
+    assert last.detail["problem"] == "host 10.0.0.1 is not a public address"
+    guarded.close()
+
+
+def test_a_webhook_that_refuses_is_heard_out(jia: Customer, alice: User, hook: Any) -> None:
+    wanted = Wanted("SIEM", "webhook", url=f"http://localhost:{hook.server_port}/in?x=1")
+    with scope.user(alice):
+        receiver, key = siem.add(customer=jia, wanted=wanted, from_start=False, actor=alice, now=NOW)
+    hook.answers[:], hook.words = [401, 200], f"no such key: {key}".encode()
+    assert try_out(receiver, alice) == "It was reached, but did not confirm the entry: http 401 no such key: •••"
+    assert try_out(receiver, alice) == ""
+    headers, body = hook.came[1]
+    digest = hmac.new(key.encode(), headers["X-RDMP-Timestamp"].encode() + b"." + body, hashlib.sha256).hexdigest()
+    assert headers["X-RDMP-Signature"] == f"v1={digest}"
+    assert headers["X-RDMP-Delivery"].startswith("test-")
+    assert [one["test"] for one in json.loads(body)["entries"]] == [True]
+
+
+def test_a_test_is_for_whoever_keeps_the_receiver(
+    jia: Customer, alice: User, bob: User, eve: User, lin: User, root: User, client_for: ClientFor, syslog: Syslog
+) -> None:
+    receiver = add(alice, jia, plain(syslog))
+    for stranger in (bob, eve, lin):
+        with pytest.raises(PermissionDenied):
+            try_out(receiver, stranger)
+    assert client_for(bob).post(f"/notify/siem/{receiver.pk}/test/").status_code == 403
+    assert syslog.connections == 0
+    said = client_for(root).post(f"/notify/siem/{receiver.pk}/test/", follow=True).content.decode()
+    assert "“SIEM”" in said
+    syslog.close()
+    said = client_for(alice).post(f"/notify/siem/{receiver.pk}/test/", follow=True).content.decode()
+    assert "Connection refused" in said
+    assert len(syslog.lines) == 1
+
+
 # --- kept by administrators -------------------------------------------------------------------------------------------
 
 
@@ -442,27 +518,25 @@ def test_receivers_are_kept_on_their_page(
 ) -> None:
     client = client_for(alice)
     form = {"name": "SIEM", "kind": "syslog", "host": "localhost", "port": str(syslog.port), "is_on": "on"}
-    assert client.post("/bastion/siem/new/", {**form, "host": ""}).status_code == 422
-    assert client.post("/bastion/siem/new/", form).status_code == 302
-    hooked = client.post("/bastion/siem/new/", {"name": "hook", "kind": "webhook", "url": "https://siem.example.com/"})
+    assert client.post("/notify/siem/new/", {**form, "host": ""}).status_code == 422
+    assert client.post("/notify/siem/new/", form).status_code == 302
+    hooked = client.post("/notify/siem/new/", {"name": "hook", "kind": "webhook", "url": "https://siem.example.com/"})
     assert hooked.status_code == 200
     assert hooked["Cache-Control"] == "no-store"
     with scope.platform("test"):
         receiver, hook = AuditReceiver.objects.order_by("pk")
         assert (receiver.customer, hook.is_on) == (jia, False)
-    page = client.get("/bastion/siem/").content.decode()
+    page = client.get("/notify/siem/").content.decode()
     assert "siem.example.com" in page
-    assert (
-        client.post(f"/bastion/siem/{receiver.pk}/", {**form, "kind": "webhook", "url": "https://x/"}).status_code
-        == 422
-    )
-    assert client.post(f"/bastion/siem/{receiver.pk}/", {**form, "name": "New"}).status_code == 302
+    changed = {**form, "name": "New", "kind": "webhook", "url": "https://x/"}
+    assert client.post(f"/notify/siem/{receiver.pk}/", changed).status_code == 302
+    assert (state(receiver).name, receiver.kind, receiver.url) == ("New", "syslog", ""), "its kind stays"
     other = client_for(eve)
-    assert "siem.example.com" not in other.get("/bastion/siem/").content.decode()
-    for path in (f"/bastion/siem/{receiver.pk}/", f"/bastion/siem/{receiver.pk}/remove/"):
+    assert "siem.example.com" not in other.get("/notify/siem/").content.decode()
+    for path in (f"/notify/siem/{receiver.pk}/", *(f"/notify/siem/{receiver.pk}/{do}/" for do in ("test", "remove"))):
         assert other.post(path, form).status_code == 404
-    assert client_for(bob).get("/bastion/siem/").status_code == 403
-    assert "siem.example.com" in client_for(root).get("/bastion/siem/").content.decode()
-    assert client.post(f"/bastion/siem/{receiver.pk}/remove/").status_code == 302
+    assert client_for(bob).get("/notify/siem/").status_code == 403
+    assert "siem.example.com" in client_for(root).get("/notify/siem/").content.decode()
+    assert client.post(f"/notify/siem/{receiver.pk}/remove/").status_code == 302
     with scope.platform("test"):
         assert AuditReceiver.objects.count() == 1

@@ -11,7 +11,7 @@ import logging
 import secrets as random
 import socket
 import ssl
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -21,20 +21,22 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import F, Q, QuerySet
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import audit, secrets
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
-from accounts.permissions import is_admin, is_administrator
+from accounts.permissions import administers, is_admin, is_administrator
+from accounts.services.people import administrators
 from accounts.vault import VaultError
-from bastion import messages, siem
-from bastion.models import AuditCursor, AuditReceiver
-from bastion.permissions import administers
-from bastion.siem import Entry
-from notify import providers
+from notify import providers, siem
 from notify.channels import http, webhook
 from notify.channels.http import NoAnswerError, NotSentError
+from notify.channels.outcome import Outcome
+from notify.models import AuditCursor, AuditReceiver, Topic
+from notify.services.outbox import Message, tell
+from notify.siem import Entry
 
 log = logging.getLogger(__name__)
 
@@ -115,6 +117,28 @@ def remove(*, receiver: AuditReceiver, actor: User, now: datetime) -> None:
     receiver.delete()
 
 
+def send_test(*, receiver: AuditReceiver, actor: User, now: datetime) -> str:
+    """One entry goes there that says it is a test and belongs to no chain. What is wrong; empty: the receiver has it.
+
+    Outside a transaction, since it calls out. Raises PermissionDenied.
+    """
+    _may_keep(actor, receiver.customer)
+    said, problem = "", ""
+    try:
+        _send(receiver, [_test_entry(receiver, actor, now)], now)
+    except NotSentError as stop:
+        problem = str(stop)
+        said = _("It was not reached: %(problem)s") % {"problem": problem}
+    except NoAnswerError as stop:
+        problem = str(stop)
+        said = _("It was reached, but did not confirm the entry: %(problem)s") % {"problem": problem}
+    with transaction.atomic():
+        if not problem:  # nor need what waits wait any longer
+            AuditReceiver.objects.filter(pk=receiver.pk).update(retry_at=None)
+        _write(receiver, "siem.test", actor, now, problem=problem)
+    return said
+
+
 def waiting(receiver: AuditReceiver) -> int:
     """How many entries it does not have yet."""
     known = _cursors(receiver)
@@ -125,9 +149,7 @@ def waiting(receiver: AuditReceiver) -> int:
 
 
 def _may_keep(actor: User, customer: Customer | None) -> None:
-    if customer is None and not is_admin(actor):
-        raise PermissionDenied
-    if customer is not None and not administers(actor, customer.pk):
+    if not administers(actor, None if customer is None else customer.pk):
         raise PermissionDenied
 
 
@@ -161,8 +183,8 @@ def _fill(receiver: AuditReceiver, wanted: Wanted, actor: User, now: datetime) -
         raise DomainError(_("There is a receiver of this name already."), code="name") from None
 
 
-def _write(receiver: AuditReceiver, action: str, actor: User, now: datetime) -> None:
-    detail = {"kind": receiver.kind, "place": receiver.place, "is_on": receiver.is_on}
+def _write(receiver: AuditReceiver, action: str, actor: User, now: datetime, **more: str) -> None:
+    detail = {"kind": receiver.kind, "place": receiver.place, "is_on": receiver.is_on, **more}
     audit.record(action=action, actor=actor, customer=receiver.customer, obj=receiver, detail=detail, now=now)
 
 
@@ -187,7 +209,7 @@ def _ship_to(receiver: AuditReceiver, clock: Callable[[], datetime], until: date
         return
     try:
         for chain, entries in _batches(receiver):
-            _send(receiver, entries, clock())
+            _send(receiver, [_entry(one) for one in entries], clock())
             _note(receiver, chain, entries, clock())
             if clock() >= until:
                 break
@@ -197,11 +219,11 @@ def _ship_to(receiver: AuditReceiver, clock: Callable[[], datetime], until: date
         mine.update(
             failures=F("failures") + 1,
             failing_since=since,
-            problem=str(problem.reason)[:300],
+            problem=str(problem)[:300],
             retry_at=clock() + wait,
         )
         if clock() - since >= TELL_AFTER:
-            messages.siem_away(receiver, since=since, problem=problem.reason, now=clock())
+            _tell_away(receiver, since, problem.reason, clock())
         log.warning("receiver %s of the audit log takes nothing, it waits: %s", receiver.pk, problem.reason)
     finally:
         mine.update(leased_until=None)
@@ -242,14 +264,24 @@ def _note(receiver: AuditReceiver, chain: Customer | None, entries: list[AuditEn
     )  # fmt: skip
 
 
-def _send(receiver: AuditReceiver, entries: Iterable[AuditEntry], now: datetime) -> None:
+def _tell_away(receiver: AuditReceiver, since: datetime, problem: str, now: datetime) -> None:
+    """Whoever keeps it hears once of each time that it is away."""
+    for person in administrators(receiver.customer_id):
+        with translation.override(person.language):
+            subject = _("The receiver %(name)s of the audit log is away") % {"name": receiver.name}
+            words = _("The audit log waits and is sent when the receiver is back: %(problem)s") % {"problem": problem}
+        message = Message(topic=Topic.ALERT, subject=subject, text=words, url="/notify/siem/")
+        key = f"notify:siem:{receiver.pk}:{since:%Y%m%d%H%M%S}:{person.pk}"
+        tell(user=person, key=key, message=message, now=now, customer=receiver.customer)
+
+
+def _send(receiver: AuditReceiver, entries: list[Entry], now: datetime) -> None:
     """Raises NotSentError and NoAnswerError."""
-    said = [_entry(one) for one in entries]
     if receiver.kind == Kind.WEBHOOK:
-        _post(receiver, said, now)
+        _post(receiver, entries, now)
     else:
         host = urlsplit(settings.PUBLIC_URL).hostname or "rdmp"
-        _syslog(receiver, siem.framed(siem.line(one, host=host) for one in said))
+        _syslog(receiver, siem.framed(siem.line(one, host=host) for one in entries))
 
 
 def _entry(row: AuditEntry) -> Entry:
@@ -270,6 +302,24 @@ def _entry(row: AuditEntry) -> Entry:
     )
 
 
+def _test_entry(receiver: AuditReceiver, actor: User, now: datetime) -> Entry:
+    return Entry(
+        chain=PLATFORM if receiver.customer is None else receiver.customer.code,
+        customer_id=receiver.customer_id,
+        sequence=0,
+        at=now,
+        actor=actor.name,
+        actor_id=actor.pk,
+        action="siem.test",
+        object_type=receiver._meta.label_lower,
+        object_id=str(receiver.pk),
+        object_name=receiver.name,
+        detail={"words": "A test of the connection, no entry of the audit log."},
+        hash="",
+        previous_hash="",
+    )
+
+
 def _post(receiver: AuditReceiver, entries: list[Entry], now: datetime) -> None:
     try:
         key = secrets.use(obj=receiver, field=AuditReceiver.SECRET, purpose="audit log to a SIEM", now=now)
@@ -281,14 +331,29 @@ def _post(receiver: AuditReceiver, entries: list[Entry], now: datetime) -> None:
         content,
         {
             "Content-Type": "application/json; charset=utf-8",
-            "X-RDMP-Delivery": f"{entries[0].chain}-{entries[0].sequence}-{entries[-1].sequence}",
+            "X-RDMP-Delivery": _name_of(entries, moment),
             "X-RDMP-Timestamp": str(moment),
             "X-RDMP-Signature": webhook.sign(key, moment, content),
         },
         limits=providers.limits(),
     )
-    if not 200 <= reply.status < 300:
-        raise NoAnswerError(f"http {reply.status}")
+    outcome = webhook.read_reply(reply, (key, receiver.url))
+    if not outcome.is_accepted:
+        raise _RefusedError(outcome)
+
+
+def _name_of(entries: list[Entry], moment: int) -> str:
+    """The same for the same entries: by it a receiver knows what it gets twice. No two tests are the same."""
+    first, last = entries[0], entries[-1]
+    return f"test-{moment}" if first.is_test else f"{first.chain}-{first.sequence}-{last.sequence}"
+
+
+class _RefusedError(NoAnswerError):
+    """It answered, but not with yes. Its text has the receiver's own words besides, which are nobody's but its own."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__(outcome.code)
+        self.args = (f"{outcome.code} {outcome.detail}".strip(),)
 
 
 def _syslog(receiver: AuditReceiver, data: bytes) -> None:
