@@ -81,6 +81,8 @@ class BastionSession(TenantModel):
     front = models.CharField(_("came by"), max_length=8)
     client_address = models.GenericIPAddressField(_("client address"))
     client_software = models.CharField(_("client program"), max_length=120, blank=True)
+    key_fingerprint = models.CharField(_("SSH key"), max_length=80, blank=True)
+    sign_in_epoch = models.PositiveIntegerField(default=0, editable=False)
     actions = models.JSONField(_("actions"), default=list)
     incident = models.ForeignKey(
         "incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True, blank=True
