@@ -87,6 +87,7 @@ def event_word(kind: str) -> str:
         "ended": _("ended"),
         "file": _("file changed"),
         "forward": _("port forwarded"),
+        "linked": _("connected to the server anew"),
         "host_key": _("host key"),
         "refused": _("refused"),
     }

@@ -204,6 +204,7 @@ class Fact:
                    those on the wire, "back": bytes the other way, "exit": status or None}
       file        {"action": "remove|rename|mkdir|rmdir|chmod|symlink|…", "path", "other", "result"}
       forward     {"host", "port", "result", "sent", "received"}
+      linked      {}: the connection to the target had broken, and was made anew while the session went on
       host_key    {"hop": id, "host", "port", "key", "fingerprint", "result": "first|changed|pinned"}
       refused     {"what", "code"}
       ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node|refused",
