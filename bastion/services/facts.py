@@ -13,7 +13,7 @@ from accounts import audit
 from accounts.models import User
 from bastion.access import OWN
 from bastion.gateway.contract import LONGEST_COMMAND, LONGEST_PATH, Fact
-from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
+from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact, SessionShare
 from bastion.models.sessions import LEASE
 from bastion.services import host_keys
 from bastion.trigrams import trigrams
@@ -104,7 +104,7 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         customer_id=session.customer_id,
         session=session,
         asset_id=session.asset_id,
-        person_id=session.person_id,
+        person_id=_typist(session, fact.data.get("by")),
         number=fact.number,
         at=at,
         text=text,
@@ -114,6 +114,13 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         rule=_whole(fact.data.get("rule"), LARGEST_INTEGER),
         exit_status=_small(fact.data.get("exit")),
     )
+
+
+def _typist(session: BastionSession, said: object) -> int:
+    """A guest who could type and was there, where the node names one; else whose session it is."""
+    guest_id = _whole(said, LARGEST_INTEGER)
+    typed = SessionShare.objects.filter(session=session, guest=guest_id, may_type=True).exclude(joined_at=None)
+    return guest_id if guest_id is not None and typed.exists() else session.person_id
 
 
 def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
