@@ -25,6 +25,8 @@ from bastion.services.ssh_keys import fingerprint
 SALT: Final = "bastion.login"
 LOGIN_LIFE_S: Final = 12 * 3600
 WHAT: Final = "bastion"
+MOST_OFFERED: Final = "600/5m/key"
+"""Keys that nobody here has, from one address: clients offer all that they hold, at every connection."""
 NOBODY: Final = make_password(secrets.token_hex(16))
 """Checked when there is no such person, so that the answer takes as long."""
 
@@ -40,7 +42,13 @@ class SignedIn:
 def is_known_key(*, node: Node, login: str, public_key: str, client: Client) -> bool:
     """Whether it is worth proving to have this key: the proof itself is the SSH protocol's. Raises DomainError."""
     _not_too_often(node, client)
-    return _key_of(node, login, public_key) is not None
+    offers = f"{_what(node)}:offers:{client.address}"
+    if limiter.is_past(offers, MOST_OFFERED):
+        raise _too_often()
+    is_known = _key_of(node, login, public_key) is not None
+    if not is_known:
+        limiter.count_try(offers, MOST_OFFERED)
+    return is_known
 
 
 def by_key(*, node: Node, login: str, public_key: str, client: Client, now: datetime, code: str = "") -> SshKey:
@@ -54,7 +62,7 @@ def by_key(*, node: Node, login: str, public_key: str, client: Client, now: date
         if not code:
             raise DomainError(_("Please give your one-time code as well."), code="code_needed")
         if not _proves(key.person, code):
-            raise _refused(node, client, login)
+            raise _refused(node, client, login, code_of=key.person)
     key.used_at, key.used_from = now, client.address
     key.save(update_fields=["used_at", "used_from"])
     _welcomed(key.person, "key and code" if code else "key", client, now)
@@ -69,7 +77,7 @@ def by_password(*, node: Node, login: str, password: str, code: str, client: Cli
     if person is None or not _serves(node, person) or not is_right or not _may_without_key(person, client, now):
         raise _refused(node, client, login)
     if not _proves(person, code):
-        raise _refused(node, client, login)
+        raise _refused(node, client, login, code_of=person)
     return _welcomed(person, "password", client, now)
 
 
@@ -185,12 +193,21 @@ def _welcomed(person: User, by: str, client: Client, now: datetime) -> User:
 
 
 def _not_too_often(node: Node, client: Client, login: str = "") -> None:
-    if limiter.is_held_up(_address(node, client), _keys(node, client, login)):
-        raise DomainError(_("Too many wrong attempts came from here. Please try again in some minutes."), code="often")
+    keys = _keys(node, client, login)
+    if login:
+        keys |= _shared(_person(login), login)
+    if limiter.is_held_up(_address(node, client), keys):
+        raise _too_often()
 
 
-def _refused(node: Node, client: Client, login: str = "") -> DomainError:
+def _too_often() -> DomainError:
+    return DomainError(_("Too many wrong attempts came from here. Please try again in some minutes."), code="often")
+
+
+def _refused(node: Node, client: Client, login: str = "", *, code_of: User | None = None) -> DomainError:
     limiter.count_failure(_address(node, client), _keys(node, client, login))
+    if code_of is not None and node.customer_id is None:
+        limiter.count_failure("", [limiter.codes(code_of.pk)])
     return DomainError(_("Sign-in refused."), code="refused")
 
 
@@ -199,9 +216,28 @@ def _address(node: Node, client: Client) -> str:
     return client.address if node.customer_id is None else ""
 
 
-def _keys(node: Node, client: Client, login: str) -> tuple[str, ...]:
-    what = WHAT if node.customer_id is None else f"{WHAT}:{node.pk}"
-    return (f"{what}:{client.address}", *([f"{what}:{login.lower()}"] if login else []))
+def _keys(node: Node, client: Client, login: str) -> set[str]:
+    """What counts: the place, and whom somebody says to be, with the portal's own sign-in. A customer's node counts by
+    itself: it may say what it likes."""
+    place = f"{_what(node)}:{client.address}"
+    if not login:
+        return {place}
+    account = _account(_person(login), login)
+    return {place, account if node.customer_id is None else f"{_what(node)}:{account}"}
+
+
+def _what(node: Node) -> str:
+    return WHAT if node.customer_id is None else f"{WHAT}:{node.pk}"
+
+
+def _shared(person: User | None, login: str) -> set[str]:
+    """What has failed at the portal's own pages holds up here, at every node."""
+    return {_account(person, login), *(() if person is None else (limiter.codes(person.pk),))}
+
+
+def _account(person: User | None, login: str) -> str:
+    """However somebody is called, they are one account."""
+    return limiter.account(login if person is None else person.email)
 
 
 def digest_of(ticket: str) -> str:

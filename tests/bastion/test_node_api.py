@@ -269,6 +269,56 @@ def test_whoever_guesses_is_held_up_and_with_him_the_right_password(
     assert speaker.refused("by-password", wire.ByPassword(chen.email, PASSWORD, code_now(), client)).code == "often"
 
 
+def test_whatever_somebody_is_called_counts_together(speaker: Speaker, chen: User) -> None:
+    """Each from an address of its own: what counts is whom they say to be."""
+    short = chen.email.partition("@")[0]
+    logins = (chen.email, short, chen.email.upper(), f" {short} ", short.upper())
+    for number, login in enumerate(logins):
+        one = Client(f"203.0.113.{number}", 50022, "OpenSSH_9.2")
+        assert speaker.refused("by-password", wire.ByPassword(login, "guess", "000000", one)).code == "refused"
+    one = Client("203.0.113.99", 50022, "OpenSSH_9.2")
+    for login in (chen.email, short):
+        assert speaker.refused("by-password", wire.ByPassword(login, PASSWORD, "000000", one)).code == "often"
+
+
+def sign_in(person: User, password: str) -> bool:
+    said = {"login": person.email, "password": password}
+    answer = Browser().post("/accounts/login/", said, REMOTE_ADDR=f"203.0.113.{next(_addresses) % 250}")
+    return answer.status_code == 302
+
+
+def test_guesses_at_the_bastion_and_at_the_portal_count_together(speaker: Speaker, alice: User, bob: User) -> None:
+    def guess(person: User) -> str:
+        one = Client(f"203.0.113.{next(_addresses) % 250}", 50022, "OpenSSH_9.2")
+        return speaker.refused("by-password", wire.ByPassword(person.email, "guess", "000000", one)).code
+
+    assert [guess(alice) for _ in range(5)] == ["refused"] * 5
+    assert not sign_in(alice, PASSWORD)
+    assert not any(sign_in(bob, "guess") for _ in range(5))
+    assert guess(bob) == "often"
+
+
+def test_wrong_codes_at_the_portal_count_here(speaker: Speaker, chen: User, client: Client) -> None:
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    limiter.count_failure("203.0.113.77", [limiter.codes(chen.pk)] * 5)
+    right = wire.ByPassword(chen.email, PASSWORD, code_now(), client)
+    assert speaker.refused("by-password", right).code == "often"
+
+
+def test_keys_that_nobody_has_are_offered_only_so_often(
+    speaker: Speaker, chen: User, key: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing_in, "MOST_OFFERED", "3/5m/key")
+    stranger = keypairs.public_half(keypairs.make())
+    for _ in range(5):
+        assert speaker.ask("known-key", wire.ByKey(chen.email, key, client), bool), "a known one costs nothing"
+    for _ in range(3):
+        assert not speaker.ask("known-key", wire.ByKey(chen.email, stranger, client), bool)
+    assert speaker.refused("known-key", wire.ByKey(chen.email, stranger, client)).code == "often"
+    assert speaker.ask("known-key", wire.ByKey(chen.email, key, CLIENT), bool), "from elsewhere"
+
+
 def test_without_a_second_factor_a_password_is_not_enough(speaker: Speaker, chen: User, client: Client) -> None:
     assert speaker.refused("by-password", wire.ByPassword(chen.email, PASSWORD, "", client)).code == "refused"
 
