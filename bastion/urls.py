@@ -45,6 +45,7 @@ urlpatterns = [
     path("for-asset/<int:asset_id>/", around.for_asset, name="for-asset"),
     path("for-event/<int:event_id>/", around.for_event, name="for-event"),
     path("sessions/<int:pk>/watch/", recordings.watch, name="session-watch"),
+    path("sessions/<int:pk>/events/", sessions.events, name="session-events"),
     path("sessions/<int:pk>/recording/", recordings.play, name="recording"),
     path("sessions/<int:pk>/recording/index/", recordings.index, name="recording-index"),
     path("sessions/<int:pk>/recording/<int:number>/", recordings.piece, name="recording-piece"),

@@ -194,13 +194,13 @@ class SessionCommand(SessionRow):
 
 
 class FileTransfer(SessionRow):
-    """A file that went up or down."""
+    """A file that went up or down; also one that was removed or renamed, so that a search for a path finds its end."""
 
     APPEND_ONLY: ClassVar[bool] = True
 
     path = models.TextField(_("path"))
     trigrams = ArrayField(models.CharField(max_length=3), default=list, editable=False)
-    direction = models.CharField(_("direction"), max_length=4)
+    direction = models.CharField(_("direction"), max_length=10)
     tool = models.CharField(_("tool"), max_length=8)
     size = models.BigIntegerField(_("bytes"))
     size_back = models.BigIntegerField(

@@ -232,6 +232,15 @@ def work_of(person: User, asset: Asset, said: str) -> Work:
     changes = Change.objects.filter(customer=asset.customer_id, assets=asset).unfinished()
     if change := changes.filter(pk=_id_of(number, "CHG-")).first():
         return Work(change=change)
+    # What begins beside a session that runs goes on with its work, solved meanwhile or not: the files of a terminal.
+    beside = (
+        BastionSession.objects.joined().filter(person=person, asset=asset).exclude(state=BastionSession.State.ENDED)
+    )
+    known = Q(incident=_id_of(number, "INC-"), incident__isnull=False) | Q(
+        change=_id_of(number, "CHG-"), change__isnull=False
+    )
+    if (running := beside.filter(known).first()) is not None:
+        return Work(running.incident, running.change)
     if person.is_provider and (len(said) < SHORTEST_REASON or number.startswith(("INC-", "CHG-"))):
         raise DomainError(
             _("Please say what you work on: an open incident, a change of this resource, or the reason."),

@@ -28,7 +28,17 @@ from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
 from bastion.models import BastionSession, LoginTicket, Node, ResourceGroup, SessionCommand
 from bastion.node_views import LONGEST_BODY
-from bastion.services import enrolling, granting, groups, signing_in, ssh_keys, ticketing
+from bastion.services import (
+    enrolling,
+    exporting,
+    granting,
+    groups,
+    living,
+    searching,
+    signing_in,
+    ssh_keys,
+    ticketing,
+)
 from bastion.services.granting import Wanted
 from incidents.models import IncidentAsset
 from tests.bastion.conftest import CONNECT, SSH, server
@@ -674,9 +684,44 @@ def test_a_session_ended_between_its_beginning_and_now_whatever_a_node_says(
 
 
 def test_who_disconnected_a_session_is_known(speaker: Speaker, running: str, root: User) -> None:
+    with scope.platform("test"):
+        session = BastionSession.objects.joined().get(uid=running)
+        living.disconnect(session=session, words="", actor=root, now=timezone.now())
     assert tell(speaker, fact(running, 1, "ended", reason="killed", by=root.pk)) == {running: 1}
     with scope.platform("test"):
         assert BastionSession.objects.joined().get(uid=running).ended_by == root
+
+
+@pytest.mark.parametrize("reason", ["killed", "exit"])
+def test_a_node_names_nobody_who_has_not_ordered_it(
+    speaker: Speaker, running: str, root: User, alice: User, reason: str
+) -> None:
+    with scope.platform("test"):
+        session = BastionSession.objects.joined().get(uid=running)
+        living.disconnect(session=session, words="", actor=root, now=timezone.now())
+    by = alice.pk if reason == "killed" else root.pk
+    assert tell(speaker, fact(running, 1, "ended", reason=reason, by=by)) == {running: 1}
+    with scope.platform("test"):
+        session.refresh_from_db()
+    assert (session.ending, session.ended_by) == (reason, None)
+
+
+def test_what_is_renamed_or_removed_is_found_among_the_files(speaker: Speaker, running: str, root: User) -> None:
+    told = [
+        fact(running, 1, "file", action="rename", path="/etc/app.conf", other="/tmp/stolen", result="done"),
+        fact(running, 2, "file", action="remove", path="/var/log/auth.log", result="refused"),
+        fact(running, 3, "file", action="setstat", path="/etc/app.conf", result="done"),
+    ]
+    assert tell(speaker, *told) == {running: 3}
+    with scope.user(root):
+        assert [one.path for one in searching.files(root, "app.conf stolen")] == ["/etc/app.conf → /tmp/stolen"]
+        [removed] = searching.files(root, "auth.log")
+        assert (removed.direction, removed.result) == ("remove", "refused")
+        rows = list(exporting._files(removed.session))
+    assert [row[1:3] for row in rows[1:]] == [
+        ("rename", "/etc/app.conf → /tmp/stolen"),
+        ("remove", "/var/log/auth.log"),
+    ]
 
 
 @pytest.mark.parametrize("by", [10**9, 2**50, "root", None])
