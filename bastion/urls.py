@@ -116,6 +116,7 @@ urlpatterns = [
     path("groups/<int:pk>/change/", groups.change, name="group-change"),
     path("groups/<int:pk>/add/", groups.add, name="group-add"),
     path("groups/<int:pk>/remove/", groups.remove, name="group-remove"),
+    path("groups/<int:pk>/confirm/", groups.confirm, name="group-confirm"),
     path("groups/<int:pk>/administrators/", groups.name, name="group-name"),
     path("groups/<int:pk>/dismiss/", groups.dismiss, name="group-dismiss"),
     path("groups/<int:pk>/retire/", groups.retire, name="group-retire"),

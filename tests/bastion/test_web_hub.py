@@ -244,7 +244,7 @@ async def test_a_guest_has_their_own_rights_and_what_they_enter_is_told_as_their
     await guest.until(lambda: bool(guest.events))
     assert guest.event("open")["actions"] == ["connect", "copy"]
     assert owner.event("open")["actions"] == sorted(EVERYTHING)
-    await guest.type("echo never-pasted; echo at once\r")
+    await guest.type("\x1b[200~echo never-pasted\x1b[201~\r")
     await asyncio.sleep(0.3)
     for key in "echo $((6*7))\r":
         await guest.type(key)
