@@ -15,6 +15,19 @@ ALLAUTH = "allauth.account"
 FAILURE = "login_failed"
 
 
+def account(login: str) -> str:
+    """The key under which failures to be somebody count, at whatever door: as `accounts.signin` gives it to allauth.
+
+    A door that knows somebody by more than their address gives that address, so that no spelling counts by itself.
+    """
+    return f"account:{login.strip().lower()}"
+
+
+def codes(person_id: int) -> str:
+    """The key under which allauth counts somebody's wrong one-time codes (`allauth.mfa.base.internal.flows`)."""
+    return f"mfa-auth-user-{person_id}"
+
+
 def failed(request: HttpRequest, what: str) -> bool:
     """Count a failure of this address at `what`; True when it was one too many, to be answered with `too_many`."""
     key = f"{what}:{ratelimit.get_ip(request)}"
@@ -34,10 +47,21 @@ def count_failure(address: str, keys: Iterable[str]) -> None:
         _consume(address, key)
 
 
-def _consume(address: str, key: str, *, dry_run: bool = False) -> bool:
+def is_past(key: str, rates: str) -> bool:
+    """Whether something that is no failure yet was tried more often than these rates (by key alone) allow."""
+    return not _consume("", key, dry_run=True, rates=rates)
+
+
+def count_try(key: str, rates: str) -> None:
+    _consume("", key, rates=rates)
+
+
+def _consume(address: str, key: str, *, dry_run: bool = False, rates: str = "") -> bool:
     request = HttpRequest()
     request.META["REMOTE_ADDR"] = request.META["HTTP_X_FORWARDED_FOR"] = address
-    config = None if address else {FAILURE: _by_key(settings.ACCOUNT_RATE_LIMITS[FAILURE])}
+    if not rates and not address:
+        rates = _by_key(settings.ACCOUNT_RATE_LIMITS[FAILURE])
+    config = {FAILURE: rates} if rates else None
     used = ratelimit.consume(
         request, app=ALLAUTH, action=FAILURE, config=config, key=key, dry_run=dry_run, limit_get=True
     )

@@ -13,9 +13,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 
-from accounts import scope, secrets
+from accounts import limiter, scope, secrets
 from accounts.models import User
-from accounts.services import entering
+from accounts.services import entering, people
 
 
 def lacks_second_factor(person: User) -> bool:
@@ -41,6 +41,15 @@ class AccountAdapter(DefaultAccountAdapter):
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """People come in by invitation only."""
         return False
+
+    def _get_login_attempts_cache_key(self, request: HttpRequest, **credentials: Any) -> str:
+        """Wrong passwords of one account count together, at these pages and at the bastion."""
+        return limiter.account(str(credentials.get("email") or ""))
+
+    def set_password(self, user: User, password: str) -> None:
+        """Changed or reset: whatever was signed in to with the old one is over, at the bastion as in browsers."""
+        people.end_all_begun(user)
+        super().set_password(user, password)
 
     def pre_login(self, request: HttpRequest, user: User, **said: Any) -> HttpResponse | None:
         """Nobody signs in from an address that the rules of entry do not name."""

@@ -19,6 +19,7 @@ from accounts import audit
 from accounts.api import TenantViewSet
 from accounts.models import User
 from accounts.permissions import can_write, is_admin
+from accounts.windows import Weekly, WindowError, as_json, from_json
 from assets.models import Asset
 from bastion.access import Protocol
 from bastion.gateway.contract import Action
@@ -193,10 +194,29 @@ class NewGrantSerializer(Said):
     forwards = _names(300)
     since = serializers.DateTimeField(required=False, allow_null=True, default=None)
     until = serializers.DateTimeField(required=False, allow_null=True, default=None)
+    windows = serializers.ListField(
+        child=serializers.DictField(child=serializers.JSONField()),
+        required=False,
+        default=list,
+        max_length=20,
+        help_text='Hours of the week: {"days": [0, 4], "from": "22:00", "to": "06:00"}, 0 being Monday, as the clock '
+        'stands in Shanghai; "since" and "until" name first and last days. None: around the clock.',
+    )
     needs_consent = serializers.BooleanField(
         required=False, default=False, help_text="Somebody has to let each session in."
     )
     reason = serializers.CharField(max_length=300, required=False, default="", allow_blank=True)
+
+    def validate_windows(self, rows: list[dict[str, object]]) -> list[dict[str, object]]:
+        """As they are kept: what is no part of a window is left out."""
+        try:
+            windows = from_json(rows, granting.ZONE)
+        except (WindowError, ValueError, KeyError, TypeError):
+            windows = []
+        weekly = [as_json(one) for one in windows if isinstance(one, Weekly)]
+        if len(weekly) != len(rows):
+            raise serializers.ValidationError(_("These weekly windows cannot be read. Nothing was saved."))
+        return weekly
 
 
 class GrantViewSet(Listed, Read, TenantViewSet[Grant]):

@@ -13,7 +13,14 @@ from django.utils.translation import gettext as _
 from accounts.models import Assignment, Customer, Role, User
 from accounts.services.people import administrators
 from assets.models import Asset
-from bastion.models import AccessRequest, CommandReview, GroupAdministrator, GroupAsset, HostKeySighting
+from bastion.models import (
+    AccessRequest,
+    CommandReview,
+    GroupAdministrator,
+    GroupAsset,
+    HostKeySighting,
+    SshKey,
+)
 from notify import services as notify
 from notify.models import Topic
 from notify.services import Message
@@ -73,6 +80,20 @@ def review_wanted(review: CommandReview, *, now: datetime) -> None:
         channels=AT_ONCE,
         topic=Topic.ALERT,
     )
+
+
+def key_removed(key: SshKey, *, actor: User, now: datetime) -> None:
+    """By somebody else than its owner, who is told."""
+    person = key.person
+    with translation.override(person.language):
+        subject = _("Your SSH key %(name)s was removed") % {"name": key.name}
+        words = _("%(actor)s has removed it: it opens the bastion no more. Add another one if you still need it.")
+        text = _lines(words % {"actor": actor.name}, key.fingerprint)
+    message = Message(topic=Topic.ACCOUNT, subject=subject, text=text, url="/bastion/keys/")
+    notify.tell(
+        user=person, key=f"bastion:key-removed:{key.pk}", message=message, now=now, channels=CALLING,
+        customer=person.customer,
+    )  # fmt: skip
 
 
 def host_key_met(sighting: HostKeySighting, *, now: datetime) -> None:

@@ -108,10 +108,10 @@ def known_key(node: Node, body: bytes) -> bool:
 @answered
 def by_key(node: Node, body: bytes) -> Person:
     said = wire.decode(wire.ByKey, body)
-    person = signing_in.by_key(
+    key = signing_in.by_key(
         node=node, login=said.login, public_key=said.public_key, client=said.client, code=said.code, now=timezone.now()
     )
-    return signing_in.as_person(person, node)
+    return signing_in.as_person(key.person, node, key=key)
 
 
 @answered
@@ -145,9 +145,9 @@ def resources(node: Node, body: bytes) -> object:
 @answered
 def access(node: Node, body: bytes) -> object:
     said = wire.decode(wire.ForAccess, body)
-    person = signing_in.person_of(said.token, node)
-    with _as(person):
-        return letting_in.let_in(person, node=node, said=said, now=timezone.now())
+    who = signing_in.signed_in(said.token, node)
+    with _as(who.person):
+        return letting_in.let_in(who.person, node=node, said=said, key=who.key, now=timezone.now())
 
 
 @answered

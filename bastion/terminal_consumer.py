@@ -24,7 +24,7 @@ from accounts.errors import DomainError
 from accounts.language import language_of
 from accounts.models import User
 from bastion.gateway import streams as wire
-from bastion.gateway.contract import Client, Purpose
+from bastion.gateway.contract import Action, Client, Purpose
 from bastion.gateway.streams import Stream, StreamClosed
 from bastion.models import Node
 from bastion.services import seats, streams, web_terminal
@@ -38,6 +38,8 @@ LONGEST: Final = 64 * 1024
 LONGEST_TEXT: Final = 4096
 HELLO_S: Final = 15.0
 CHECK_EVERY_S: Final = 3.0
+CHECK_GUEST_EVERY_S: Final = 1.0
+"""No order ends what a guest sees, as it ends the session of whoever loses a right."""
 TOO_MUCH: Final = 4413
 BAD: Final = 4400
 FAILED: Final = 1011
@@ -57,6 +59,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
         self.stream: Stream | None = None
         self._seat: str | None = None
         self.share_id: int | None = None
+        self._guest_actions: frozenset[Action] = frozenset()
         self._undrawn, self._drawn = 0, asyncio.Event()
         self._waiting: deque[bytes] = deque()
         self._unsent, self._news = 0, asyncio.Event()
@@ -145,7 +148,9 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
             return web_terminal.to_return(self.person, session_id=str(said.get("session", "")))
         if do == "guest":
             self.share_id = _whole(said.get("share"))
-            return web_terminal.to_visit(self.person, share_id=self.share_id, now=now)
+            node, purpose = web_terminal.to_visit(self.person, share_id=self.share_id, now=now)
+            self._guest_actions = purpose.actions
+            return node, purpose
         if do == "files":
             session_id = str(said.get("session", ""))
             return web_terminal.to_see_files(self.person, session_id=session_id, client=self._client())
@@ -192,7 +197,7 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
     async def _check(self, stream: Stream) -> None:
         """Whether this person may still be here: signed in, and invited where they are a guest."""
         while True:
-            await asyncio.sleep(CHECK_EVERY_S)
+            await asyncio.sleep(CHECK_EVERY_S if self.share_id is None else CHECK_GUEST_EVERY_S)
             if self._seat is not None:
                 await seats.keep(self._seat)
             found = await websockets.still_there(self.scope)
@@ -211,11 +216,13 @@ class TerminalConsumer(AsyncWebsocketConsumer):  # type: ignore[misc]  # Channel
         await stream.close(reason)
 
     def _is_invited(self, share_id: int) -> bool:
+        """And may do no less than when they came: the node has heard of that alone."""
+        now = timezone.now()
         try:
-            web_terminal.invitation(self.person, share_id=share_id, now=timezone.now())
+            share = web_terminal.invitation(self.person, share_id=share_id, now=now)
         except DomainError:
             return False
-        return True
+        return web_terminal.guest_actions(self.person, share.session, now=now) >= self._guest_actions
 
     # --- sharing ----------------------------------------------------------------------------------------------------
 

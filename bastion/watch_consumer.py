@@ -25,8 +25,8 @@ NOT_THERE: Final = 4404
 MAY_NOT: Final = 4403
 OVER: Final = 4410
 CANNOT_CHECK: Final = 1011
-CHECK_EVERY_S: Final = 3.0
-SAY_AGAIN_EVERY: Final = 6
+CHECK_EVERY_S: Final = 1.0
+SAY_AGAIN_EVERY: Final = 18
 """Checks between two words to the node that we are still there."""
 MOST_WAITING: Final = 1024 * 1024
 LINES_AT_ONCE: Final = 64 * 1024

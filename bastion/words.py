@@ -64,7 +64,22 @@ def verdict_word(verdict: str) -> str:
 
 
 def direction_word(direction: str) -> str:
-    return {"up": pgettext("file", "Upload"), "down": pgettext("file", "Download")}.get(direction, direction)
+    words = {"up": pgettext("file", "Upload"), "down": pgettext("file", "Download")}
+    return words.get(direction) or change_word(direction)
+
+
+def change_word(action: object) -> str:
+    """What was done to a file or folder without sending one."""
+    words = {
+        "remove": pgettext("file", "removed"),
+        "rename": pgettext("file", "renamed"),
+        "mkdir": pgettext("file", "folder made"),
+        "rmdir": pgettext("file", "folder removed"),
+        "setstat": pgettext("file", "attributes changed"),
+        "symlink": pgettext("file", "link made"),
+        "link": pgettext("file", "link made"),
+    }
+    return words.get(str(action or ""), str(action or ""))
 
 
 def result_word(result: str) -> str:
@@ -81,12 +96,17 @@ def front_word(front: str) -> str:
     return {"ssh": _("SSH client"), "web": _("Browser")}.get(front, front)
 
 
+EVENT_KINDS: Final = ("opened", "account", "file", "forward", "linked", "host_key", "refused", "ended")
+
+
 def event_word(kind: str) -> str:
     words = {
         "opened": _("begun"),
+        "account": _("signed in on the server"),
         "ended": _("ended"),
         "file": _("file changed"),
         "forward": _("port forwarded"),
+        "linked": _("connected to the server anew"),
         "host_key": _("host key"),
         "refused": _("refused"),
     }

@@ -57,6 +57,8 @@ class User(AbstractBaseUser):
     language = models.CharField(_("language"), max_length=10, default="zh-hans")
     is_active = models.BooleanField(_("active"), default=True)
     date_joined = models.DateTimeField(_("joined at"), auto_now_add=True)
+    sign_in_epoch = models.PositiveIntegerField(default=0, editable=False)
+    """Whatever began under an earlier number is over: sessions at servers, and what opens more of them."""
 
     objects = UserManager()
 

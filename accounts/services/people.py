@@ -10,7 +10,7 @@ from django.contrib.auth.password_validation import validate_password
 from django.core import signing
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
@@ -127,6 +127,7 @@ def change(*, person: User, actor: User, now: datetime, role: str | None = None,
         actor, person.role, person.customer
     ):
         raise PermissionDenied
+    audit.hold(person.customer_id)
     with scope.platform("the provider's people belong to no customer"):
         # All administrators too, so that two of them cannot end each other's access at the same moment.
         held = User.objects.select_for_update(of=("self",)).filter(Q(pk=person.pk) | Q(role=Role.ADMIN)).order_by("pk")
@@ -154,11 +155,19 @@ def change(*, person: User, actor: User, now: datetime, role: str | None = None,
 
 
 def end_sessions(person: User) -> int:
-    """Sign a person out everywhere; returns how many sessions ended. Needs a platform scope."""
+    """Sign a person out everywhere; returns how many sessions in browsers ended. Needs a platform scope."""
+    end_all_begun(person)
     sessions = list(UserSession.objects.filter(user=person))
     for session in sessions:
         session.end()
     return len(sessions)
+
+
+def end_all_begun(person: User) -> None:
+    """What lives on outside the browser's session is bound to the epoch: sessions at servers, and what opens more."""
+    with scope.platform("the provider's people belong to no customer"):
+        User.objects.filter(pk=person.pk).update(sign_in_epoch=F("sign_in_epoch") + 1)
+        person.refresh_from_db(fields=["sign_in_epoch"])
 
 
 @transaction.atomic
@@ -166,6 +175,7 @@ def reset_second_factor(*, person: User, actor: User, now: datetime) -> None:
     """Take a lost phone or key away; the person signs in anew and, at the provider, must set up another one."""
     if not may_invite(actor, person.role, person.customer):
         raise PermissionDenied
+    audit.hold(person.customer_id)
     with scope.platform("second factor of a person"):
         removed, _rows = Authenticator.objects.filter(user=person).delete()
         end_sessions(person)
@@ -177,9 +187,10 @@ def reset_second_factor(*, person: User, actor: User, now: datetime) -> None:
 
 @transaction.atomic
 def sign_out_everywhere(*, person: User, actor: User, now: datetime) -> None:
-    """End every session of a person, for a lost laptop or a doubt. Raises PermissionDenied."""
+    """End every session of a person, those at servers too, for a lost laptop or a doubt. Raises PermissionDenied."""
     if not may_invite(actor, person.role, person.customer):
         raise PermissionDenied
+    audit.hold(person.customer_id)
     with scope.platform("sessions of a person"):
         detail = {"sessions": end_sessions(person)}
         audit.record(

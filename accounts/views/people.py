@@ -165,7 +165,9 @@ def reset_second_factor(request: HttpRequest, pk: int) -> HttpResponse:
 def sign_out(request: HttpRequest, pk: int) -> HttpResponse:
     found = get_object_or_404(_managed(request), pk=pk)
     people.sign_out_everywhere(person=found, actor=person_of(request), now=timezone.now())
-    messages.success(request, _("Signed out on every device."))
+    messages.success(
+        request, _("Signed out on every device and at every server. SSH keys stay until they are removed.")
+    )
     return redirect("accounts:user", pk)
 
 

@@ -198,12 +198,14 @@ class Fact:
     kinds and their data:
       opened      {"cols", "rows", "term", "channel": "shell|exec|sftp|scp|forward"}
       account     {"name": with which the person has signed in on the target, of their own}
-      command     {"text", "at_s": seconds into the recording, "verdict", "rule": id or None, "exit": int or None}
+      command     {"text", "at_s": seconds into the recording, "verdict", "rule": id or None, "exit": int or None,
+                   "by": user id, where a guest has entered it}
       transfer    {"path", "direction": "up|down", "bytes", "sha256": or None, "result": "done|cut|failed|refused",
                    "tool": "sftp|scp|rsync", "copy": name of the kept copy or None, and of rsync, whose bytes are
                    those on the wire, "back": bytes the other way, "exit": status or None}
       file        {"action": "remove|rename|mkdir|rmdir|chmod|symlink|…", "path", "other", "result"}
       forward     {"host", "port", "result", "sent", "received"}
+      linked      {}: the connection to the target had broken, and was made anew while the session went on
       host_key    {"hop": id, "host", "port", "key", "fingerprint", "result": "first|changed|pinned"}
       refused     {"what", "code"}
       ended       {"reason": "exit|client|idle|total|window|revoked|killed|lost|recording|grace|node|refused",
@@ -321,11 +323,12 @@ class WebReturn(Purpose):
 
 @dataclass(frozen=True)
 class WebGuest(Purpose):
-    """Somebody whom the person has invited to look on, or to type as well."""
+    """Somebody whom the person has invited to look on, or to type as well. `actions`: what they may do themselves."""
 
     person: Person
     session_id: str
     may_type: bool
+    actions: frozenset[Action] = frozenset()
 
 
 @dataclass(frozen=True)

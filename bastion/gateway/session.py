@@ -143,6 +143,7 @@ class Session:
     def __init__(self, node: Node, access: Access, person: Person, client: Client) -> None:
         self.node, self.access, self.person, self.client = node, access, person, client
         self.sent = self.received = 0
+        self.typist = person.id  # Whose keys come in: the person's, or those of a guest.
         self.is_over = self.is_locked = self.is_waiting = False
         self.reason = ""
         self.recording: Recording | None = None

@@ -1,8 +1,9 @@
 """Which log-ins came through the bastion or from the platform itself; what remains went round both. Pure.
 
-A session of the bastion opens one connection to its server, within moments of being allowed: it explains one log-in of
-the same account in that time and from an address of its node. The platform's own work is known by the use of a secret,
-which is written down each time, and by the address from which the server sees the platform.
+A session of the bastion opens one connection to its server, within moments of being allowed (and says so when it has
+to open another): each explains one log-in of the same account in that time and from an address of its node. The
+platform's own work is known by the use of a secret, which is written down each time, and by the address from which the
+server sees the platform.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """A session of the bastion. `addresses` empty: nobody has said from where its node comes."""
+    """A connection by a session of the bastion. `addresses` empty: nobody has said from where its node comes."""
 
     key: int
     account: str

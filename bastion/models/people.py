@@ -50,6 +50,7 @@ class LoginTicket(TenantOrProviderModel):
     work = models.CharField(_("work"), max_length=300, blank=True)
     address = models.GenericIPAddressField(_("address"))
     made_at = models.DateTimeField(_("made at"))
+    sign_in_epoch = models.PositiveIntegerField(default=0, editable=False)
     used_at = models.DateTimeField(_("used at"), null=True, blank=True)
 
     class Meta:

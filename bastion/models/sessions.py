@@ -81,6 +81,8 @@ class BastionSession(TenantModel):
     front = models.CharField(_("came by"), max_length=8)
     client_address = models.GenericIPAddressField(_("client address"))
     client_software = models.CharField(_("client program"), max_length=120, blank=True)
+    key_fingerprint = models.CharField(_("SSH key"), max_length=80, blank=True)
+    sign_in_epoch = models.PositiveIntegerField(default=0, editable=False)
     actions = models.JSONField(_("actions"), default=list)
     incident = models.ForeignKey(
         "incidents.Incident", on_delete=models.PROTECT, related_name="+", null=True, blank=True
@@ -192,13 +194,13 @@ class SessionCommand(SessionRow):
 
 
 class FileTransfer(SessionRow):
-    """A file that went up or down."""
+    """A file that went up or down; also one that was removed or renamed, so that a search for a path finds its end."""
 
     APPEND_ONLY: ClassVar[bool] = True
 
     path = models.TextField(_("path"))
     trigrams = ArrayField(models.CharField(max_length=3), default=list, editable=False)
-    direction = models.CharField(_("direction"), max_length=4)
+    direction = models.CharField(_("direction"), max_length=10)
     tool = models.CharField(_("tool"), max_length=8)
     size = models.BigIntegerField(_("bytes"))
     size_back = models.BigIntegerField(

@@ -24,7 +24,7 @@ from assets.models import AccountPurpose, Asset, Credential, CredentialKind, Kin
 from bastion import access
 from bastion.access import Decision, Denial, Protocol, Terms
 from bastion.gateway.contract import Client, Front
-from bastion.models import BastionSession, BastionSessionQuerySet, Grant, Node
+from bastion.models import BastionSession, BastionSessionQuerySet, Grant, Node, SshKey
 from bastion.permissions import looked_after
 from bastion.services.rights import Rights
 from changes.models import Change
@@ -73,6 +73,8 @@ class Wish:
     work: str
     front: Front
     client: Client
+    key: str = ""
+    """The fingerprint of the SSH key with which the person signed in."""
 
     @property
     def account(self) -> str:
@@ -195,6 +197,8 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
         front=wish.front,
         client_address=wish.client.address,
         client_software=wish.client.software[:120],
+        key_fingerprint=wish.key,
+        sign_in_epoch=person.sign_in_epoch,
         actions=sorted(decision.actions),
         incident=work.incident,
         change=work.change,
@@ -228,6 +232,15 @@ def work_of(person: User, asset: Asset, said: str) -> Work:
     changes = Change.objects.filter(customer=asset.customer_id, assets=asset).unfinished()
     if change := changes.filter(pk=_id_of(number, "CHG-")).first():
         return Work(change=change)
+    # What begins beside a session that runs goes on with its work, solved meanwhile or not: the files of a terminal.
+    beside = (
+        BastionSession.objects.joined().filter(person=person, asset=asset).exclude(state=BastionSession.State.ENDED)
+    )
+    known = Q(incident=_id_of(number, "INC-"), incident__isnull=False) | Q(
+        change=_id_of(number, "CHG-"), change__isnull=False
+    )
+    if (running := beside.filter(known).first()) is not None:
+        return Work(running.incident, running.change)
     if person.is_provider and (len(said) < SHORTEST_REASON or number.startswith(("INC-", "CHG-"))):
         raise DomainError(
             _("Please say what you work on: an open incident, a change of this resource, or the reason."),
@@ -271,10 +284,11 @@ def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[
     sessions = list(sessions)
     people = [one.person for one in sessions]
     rights, entry = Rights(people, [one.asset for one in sessions], now=now), entering.Entry(people)
+    signed_in = _still_signed_in(sessions)
     return {
         session: access.decide(
             rights.terms(session.person, session.asset)
-            if entry.may_enter(session.person, session.client_address)
+            if session.pk in signed_in and entry.may_enter(session.person, session.client_address)
             else (),
             protocol=Protocol(session.protocol),
             account=session.account,
@@ -282,6 +296,15 @@ def still_allowed(sessions: Iterable[BastionSession], *, now: datetime) -> dict[
         )
         for session in sessions
     }
+
+
+def _still_signed_in(sessions: Iterable[BastionSession]) -> set[int]:
+    """Those whose people were not signed out everywhere since, and still have the key they came with: by number."""
+    begun = [one for one in sessions if one.sign_in_epoch == one.person.sign_in_epoch]
+    by_key = {one.key_fingerprint for one in begun if one.key_fingerprint}
+    keys = SshKey.objects.filter(fingerprint__in=by_key).values_list("person_id", "fingerprint") if by_key else ()
+    known = set(keys)
+    return {one.pk for one in begun if not one.key_fingerprint or (one.person_id, one.key_fingerprint) in known}
 
 
 def administers_a_group_of(person: User, asset_id: int) -> bool:

@@ -84,9 +84,10 @@ def _proof(piece: RecordingPiece) -> dict[str, object]:
 
 
 def _commands(session: BastionSession) -> Table:
-    yield "at", "seconds", "command", "verdict", "exit"
-    for one in session.sessioncommands.order_by("number").iterator(chunk_size=ROWS_AT_ONCE):
-        yield _moment(one.at), one.at_s, one.text, one.verdict, one.exit_status
+    yield "at", "seconds", "command", "verdict", "exit", "person"
+    rows = session.sessioncommands.select_related("person").order_by("number")
+    for one in rows.iterator(chunk_size=ROWS_AT_ONCE):
+        yield _moment(one.at), one.at_s, one.text, one.verdict, one.exit_status, one.person.name
 
 
 def _files(session: BastionSession) -> Table:

@@ -10,10 +10,10 @@ from typing import Any, Final
 from django.db import transaction
 
 from accounts import audit
-from accounts.models import User
+from accounts.models import AuditEntry, User
 from bastion.access import OWN
 from bastion.gateway.contract import LONGEST_COMMAND, LONGEST_PATH, Fact
-from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact
+from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact, SessionShare
 from bastion.models.sessions import LEASE
 from bastion.services import host_keys
 from bastion.trigrams import trigrams
@@ -22,6 +22,9 @@ from notify import live
 LONGEST_NAME: Final = 120
 LARGEST_INTEGER: Final = 2**31 - 1
 """What the database keeps in an integer."""
+ENDING_BY: Final = BastionSession.Ending.KILLED
+MOVES: Final = frozenset({"remove", "rename", "rmdir"})
+"""What ends a path or gives it another name: it is found where files are looked for."""
 ENDINGS: Final = frozenset(BastionSession.Ending.values)
 STATES: Final = BastionSession.State
 
@@ -90,6 +93,8 @@ def _keep(session: BastionSession, fact: Fact, now: datetime) -> None:
         )
         row.data = {_text(key, 40): _plain(value) for key, value in fact.data.items()}
         row.save()
+    if fact.kind == "file" and fact.data.get("action") in MOVES:
+        _move(session, fact, at)
     if fact.kind == "opened" and session.state == STATES.ALLOWED:
         session.state, session.opened_at = STATES.OPEN, at
     elif fact.kind == "account" and session.account == OWN:
@@ -104,7 +109,7 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         customer_id=session.customer_id,
         session=session,
         asset_id=session.asset_id,
-        person_id=session.person_id,
+        person_id=_typist(session, fact.data.get("by")),
         number=fact.number,
         at=at,
         text=text,
@@ -114,6 +119,13 @@ def _command(session: BastionSession, fact: Fact, at: datetime) -> None:
         rule=_whole(fact.data.get("rule"), LARGEST_INTEGER),
         exit_status=_small(fact.data.get("exit")),
     )
+
+
+def _typist(session: BastionSession, said: object) -> int:
+    """A guest who could type and was there, where the node names one; else whose session it is."""
+    guest_id = _whole(said, LARGEST_INTEGER)
+    typed = SessionShare.objects.filter(session=session, guest=guest_id, may_type=True).exclude(joined_at=None)
+    return guest_id if guest_id is not None and typed.exists() else session.person_id
 
 
 def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
@@ -136,13 +148,42 @@ def _transfer(session: BastionSession, fact: Fact, at: datetime) -> None:
     )
 
 
+def _move(session: BastionSession, fact: Fact, at: datetime) -> None:
+    path, other = (_text(fact.data.get(name), LONGEST_PATH) for name in ("path", "other"))
+    whole = f"{path} → {other}" if other else path
+    FileTransfer.objects.create(
+        customer_id=session.customer_id,
+        session=session,
+        number=fact.number,
+        at=at,
+        path=whole,
+        trigrams=trigrams(whole),
+        direction=_text(fact.data.get("action"), 10),
+        size=0,
+        result=_text(fact.data.get("result"), 8),
+    )
+
+
 def _end(session: BastionSession, data: dict[str, Any], at: datetime) -> None:
     reason = _text(data.get("reason"), 10)
     session.state, session.ended_at, session.leased_until = STATES.ENDED, at, None
     session.ending = reason if reason in ENDINGS else BastionSession.Ending.NODE
     session.exit_status = _small(data.get("exit"))
-    session.ended_by = User.objects.filter(pk=_whole(data.get("by")) or 0).first()
+    session.ended_by = _who_disconnected(session, data.get("by")) if reason == ENDING_BY else None
     session.sent, session.received = _whole(data.get("sent")) or 0, _whole(data.get("received")) or 0
+
+
+def _who_disconnected(session: BastionSession, said: object) -> User | None:
+    """Whom the node names, where they have ordered it here: the log of audits has it."""
+    person_id = _whole(said, LARGEST_INTEGER)
+    ordered = AuditEntry.objects.filter(
+        customer=session.customer_id,
+        action="bastion.session.disconnect",
+        actor=person_id,
+        object_type=BastionSession._meta.label_lower,
+        object_id=str(session.pk),
+    )
+    return User.objects.filter(pk=person_id).first() if person_id is not None and ordered.exists() else None
 
 
 def _moment(said: float, earliest: datetime, latest: datetime) -> datetime:

@@ -172,6 +172,19 @@ def remove(*, group: ResourceGroup, assets: Iterable[Asset], actor: User, now: d
 
 
 @transaction.atomic
+def confirm(*, group: ResourceGroup, asset: Asset, actor: User, now: datetime) -> None:
+    """An administrator answers for what one of the group's own people has put in: they look after it from now on, as
+    after what others put in. Doing it twice changes nothing."""
+    if not administers(actor, group.customer_id):
+        raise PermissionDenied
+    group = _hold(group)
+    named = GroupAdministrator.objects.filter(group=group).values("person")
+    rows = GroupAsset.objects.filter(group=group, asset=asset, added_by__in=named).exclude(added_by=actor)
+    if rows.update(added_by=actor):
+        _write(group, "bastion.group.confirm", [asset.name], actor, now)
+
+
+@transaction.atomic
 def name_administrator(*, group: ResourceGroup, person: User, actor: User, now: datetime) -> None:
     if not administers(actor, group.customer_id) or not works_for(person, group.customer):
         raise PermissionDenied

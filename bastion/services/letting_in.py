@@ -68,14 +68,14 @@ def resources(person: User, *, node: Node, query: str, limit: int, now: datetime
     ]
 
 
-def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime) -> contract.Access:
-    """Raises DomainError, and NotYet with choices or offers."""
+def let_in(person: User, *, node: Node, said: wire.ForAccess, now: datetime, key: str = "") -> contract.Access:
+    """`key`: the fingerprint of the one they signed in with. Raises DomainError, and NotYet with choices or offers."""
     found = _one(person, node, said.resource, now)
     credential = _account(found, said.account)
     if person.is_provider and not said.work.strip():
         raise NotYet(wire.No("work_needed", _("What do you work on?"), offers=offers(found.asset)))
     access = _way_to(found.asset)
-    wish = Wish(found.asset, credential, Protocol.SSH, said.work, said.front, said.client)
+    wish = Wish(found.asset, credential, Protocol.SSH, said.work, said.front, said.client, key)
     session = authorising.authorise(person=person, wish=wish, node=node, now=now)
     decision = authorising.decide(
         person, found.asset, account=session.account, protocol=Protocol(session.protocol), now=now

@@ -75,17 +75,25 @@ def say(*, session: BastionSession, words: str, actor: User, now: datetime) -> N
 
 
 def ask_again(
-    *, now: datetime, customer_id: int | None = None, node_id: int | None = None, renews: bool = False
+    *,
+    now: datetime,
+    customer_id: int | None = None,
+    node_id: int | None = None,
+    person_id: int | None = None,
+    renews: bool = False,
 ) -> None:
     """Something has changed: whoever may no longer be connected is cut off, the others hear of their new terms.
 
-    Without a customer or a node it asks about everybody. `renews`: tell the terms even where they seem the same.
+    Without a customer, a node or a person it asks about everybody. `renews`: tell the terms even where they seem the
+    same.
     """
     live = BastionSession.objects.exclude(state=STATES.ENDED)
     if customer_id is not None:
         live = live.filter(customer=customer_id)
     if node_id is not None:
         live = live.filter(node=node_id)
+    if person_id is not None:
+        live = live.filter(person=person_id)
     asked = live.select_related("person", "asset__customer").defer("asset__details")
     allowed = {}
     for session, decision in authorising.still_allowed(asked, now=now).items():

@@ -39,8 +39,11 @@ FILES: Final = _Look("bastion_files_with", "path")
 
 
 def commands(person: User, query: str = "") -> QuerySet[SessionCommand]:
-    """What somebody may read of others, and their own, that has every word of the query. Within their scope."""
-    rows = SessionCommand.objects.filter(_seen(person, "person", "asset"))
+    """What somebody may read of others, and their own, that has every word of the query. Within their scope.
+
+    One's own is what went through one's own sessions, whoever entered it there.
+    """
+    rows = SessionCommand.objects.filter(_seen(person, "session__person", "asset"))
     return _having(rows, query, COMMANDS)
 
 

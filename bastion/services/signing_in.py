@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
@@ -24,17 +25,33 @@ from bastion.services.ssh_keys import fingerprint
 SALT: Final = "bastion.login"
 LOGIN_LIFE_S: Final = 12 * 3600
 WHAT: Final = "bastion"
+MOST_OFFERED: Final = "600/5m/key"
+"""Keys that nobody here has, from one address: clients offer all that they hold, at every connection."""
 NOBODY: Final = make_password(secrets.token_hex(16))
 """Checked when there is no such person, so that the answer takes as long."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Somebody for whom a node speaks. `key`: the fingerprint of the SSH key they came with, empty for other ways."""
+
+    person: User
+    key: str = ""
 
 
 def is_known_key(*, node: Node, login: str, public_key: str, client: Client) -> bool:
     """Whether it is worth proving to have this key: the proof itself is the SSH protocol's. Raises DomainError."""
     _not_too_often(node, client)
-    return _key_of(node, login, public_key) is not None
+    offers = f"{_what(node)}:offers:{client.address}"
+    if limiter.is_past(offers, MOST_OFFERED):
+        raise _too_often()
+    is_known = _key_of(node, login, public_key) is not None
+    if not is_known:
+        limiter.count_try(offers, MOST_OFFERED)
+    return is_known
 
 
-def by_key(*, node: Node, login: str, public_key: str, client: Client, now: datetime, code: str = "") -> User:
+def by_key(*, node: Node, login: str, public_key: str, client: Client, now: datetime, code: str = "") -> SshKey:
     """Of whoever has proven to the node to have the key. Raises DomainError("refused"), and "code_needed" where the
     rules of entry want a one-time code as well and there is none yet."""
     _not_too_often(node, client, login if code else "")
@@ -45,10 +62,11 @@ def by_key(*, node: Node, login: str, public_key: str, client: Client, now: date
         if not code:
             raise DomainError(_("Please give your one-time code as well."), code="code_needed")
         if not _proves(key.person, code):
-            raise _refused(node, client, login)
+            raise _refused(node, client, login, code_of=key.person)
     key.used_at, key.used_from = now, client.address
     key.save(update_fields=["used_at", "used_from"])
-    return _welcomed(key.person, "key and code" if code else "key", client, now)
+    _welcomed(key.person, "key and code" if code else "key", client, now)
+    return key
 
 
 def by_password(*, node: Node, login: str, password: str, code: str, client: Client, now: datetime) -> User:
@@ -59,7 +77,7 @@ def by_password(*, node: Node, login: str, password: str, code: str, client: Cli
     if person is None or not _serves(node, person) or not is_right or not _may_without_key(person, client, now):
         raise _refused(node, client, login)
     if not _proves(person, code):
-        raise _refused(node, client, login)
+        raise _refused(node, client, login, code_of=person)
     return _welcomed(person, "password", client, now)
 
 
@@ -80,7 +98,9 @@ def _spent(ticket: str, node: Node, client: Client, now: datetime) -> LoginTicke
     rows = LoginTicket.objects.select_for_update(of=("self",)).select_related("person__customer", "asset__customer")
     found: LoginTicket | None = rows.filter(digest=digest_of(ticket)).first()
     is_good = found is not None and found.is_good(client.address, now) and found.person.is_active
-    if found is None or not is_good or node.customer_id not in (None, found.asset.customer_id):
+    if found is None or not is_good or found.sign_in_epoch != found.person.sign_in_epoch:
+        return None
+    if node.customer_id not in (None, found.asset.customer_id):
         return None
     if not _serves(node, found.person):
         return None
@@ -89,18 +109,25 @@ def _spent(ticket: str, node: Node, client: Client, now: datetime) -> LoginTicke
     return found
 
 
-def token_for(person: User, node: Node) -> str:
-    """By which the node speaks for somebody who has signed in there: good at this node alone, for half a day."""
-    return signing.dumps({"person": person.pk, "node": node.pk}, salt=SALT)
+def token_for(person: User, node: Node, key: SshKey | None = None) -> str:
+    """By which the node speaks for somebody who has signed in there: good at this node alone, for half a day, and no
+    longer than the key they came with or until they are signed out everywhere."""
+    said = {"person": person.pk, "node": node.pk, "epoch": person.sign_in_epoch, "key": 0 if key is None else key.pk}
+    return signing.dumps(said, salt=SALT)
 
 
-def as_person(person: User, node: Node, *, language: str = "") -> Person:
+def as_person(person: User, node: Node, *, language: str = "", key: SshKey | None = None) -> Person:
     """Somebody who has signed in, as this node knows them. `language`: of the page they look at, else their own."""
     spoken = Language.EN if (language or person.language or "").startswith("en") else Language.ZH
-    return Person(person.pk, person.name, spoken, token_for(person, node))
+    return Person(person.pk, person.name, spoken, token_for(person, node, key))
 
 
 def person_of(token: str, node: Node) -> User:
+    """Raises DomainError("refused")."""
+    return signed_in(token, node).person
+
+
+def signed_in(token: str, node: Node) -> SignedIn:
     """Raises DomainError("refused")."""
     try:
         said = signing.loads(token, salt=SALT, max_age=LOGIN_LIFE_S)
@@ -108,10 +135,14 @@ def person_of(token: str, node: Node) -> User:
         said = {}
     person = None
     if said.get("node") == node.pk:
-        person = User.objects.select_related("customer").filter(pk=said.get("person"), is_active=True).first()
-    if person is None or not _serves(node, person):
+        alive = User.objects.select_related("customer").filter(is_active=True, sign_in_epoch=said.get("epoch", -1))
+        person = alive.filter(pk=said.get("person")).first()
+    key = None
+    if person is not None and said.get("key"):
+        key = SshKey.objects.filter(pk=said["key"], person=person).first()
+    if person is None or not _serves(node, person) or (said.get("key") and key is None):
         raise DomainError(_("Please sign in again."), code="refused")
-    return person
+    return SignedIn(person, "" if key is None else key.fingerprint)
 
 
 def _serves(node: Node, person: User) -> bool:
@@ -162,12 +193,21 @@ def _welcomed(person: User, by: str, client: Client, now: datetime) -> User:
 
 
 def _not_too_often(node: Node, client: Client, login: str = "") -> None:
-    if limiter.is_held_up(_address(node, client), _keys(node, client, login)):
-        raise DomainError(_("Too many wrong attempts came from here. Please try again in some minutes."), code="often")
+    keys = _keys(node, client, login)
+    if login:
+        keys |= _shared(_person(login), login)
+    if limiter.is_held_up(_address(node, client), keys):
+        raise _too_often()
 
 
-def _refused(node: Node, client: Client, login: str = "") -> DomainError:
+def _too_often() -> DomainError:
+    return DomainError(_("Too many wrong attempts came from here. Please try again in some minutes."), code="often")
+
+
+def _refused(node: Node, client: Client, login: str = "", *, code_of: User | None = None) -> DomainError:
     limiter.count_failure(_address(node, client), _keys(node, client, login))
+    if code_of is not None and node.customer_id is None:
+        limiter.count_failure("", [limiter.codes(code_of.pk)])
     return DomainError(_("Sign-in refused."), code="refused")
 
 
@@ -176,9 +216,28 @@ def _address(node: Node, client: Client) -> str:
     return client.address if node.customer_id is None else ""
 
 
-def _keys(node: Node, client: Client, login: str) -> tuple[str, ...]:
-    what = WHAT if node.customer_id is None else f"{WHAT}:{node.pk}"
-    return (f"{what}:{client.address}", *([f"{what}:{login.lower()}"] if login else []))
+def _keys(node: Node, client: Client, login: str) -> set[str]:
+    """What counts: the place, and whom somebody says to be, with the portal's own sign-in. A customer's node counts by
+    itself: it may say what it likes."""
+    place = f"{_what(node)}:{client.address}"
+    if not login:
+        return {place}
+    account = _account(_person(login), login)
+    return {place, account if node.customer_id is None else f"{_what(node)}:{account}"}
+
+
+def _what(node: Node) -> str:
+    return WHAT if node.customer_id is None else f"{WHAT}:{node.pk}"
+
+
+def _shared(person: User | None, login: str) -> set[str]:
+    """What has failed at the portal's own pages holds up here, at every node."""
+    return {_account(person, login), *(() if person is None else (limiter.codes(person.pk),))}
+
+
+def _account(person: User | None, login: str) -> str:
+    """However somebody is called, they are one account."""
+    return limiter.account(login if person is None else person.email)
 
 
 def digest_of(ticket: str) -> str:

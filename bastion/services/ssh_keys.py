@@ -17,8 +17,11 @@ from django.utils.translation import gettext as _
 from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import User
+from accounts.services import people
 from assets import keypairs
+from bastion import messages
 from bastion.models import SshKey
+from bastion.services import living
 
 SHORTEST_RSA: Final = 3072
 MOST_KEYS: Final = 20
@@ -28,7 +31,7 @@ LONGEST: Final = 8000
 def of(person: User) -> list[SshKey]:
     """Somebody's keys: a row of the provider's people belongs to no customer."""
     with scope.platform("a person's own keys"):
-        return list(SshKey.objects.filter(person=person))
+        return list(SshKey.objects.select_related("person__customer", "customer").filter(person=person))
 
 
 @transaction.atomic
@@ -53,13 +56,25 @@ def add(*, person: User, name: str, public_key: str, now: datetime) -> SshKey:
     return key
 
 
+def may_remove(actor: User, person: User) -> bool:
+    """One's own, and those of the people whose access somebody keeps."""
+    return actor.pk == person.pk or people.may_invite(actor, person.role, person.customer)
+
+
 @transaction.atomic
 def remove(*, key: SshKey, actor: User, now: datetime) -> None:
-    if key.person_id != actor.pk:
+    """Whatever runs that was signed in to with it ends. A key that somebody else removes is told to its owner.
+
+    Raises PermissionDenied.
+    """
+    if not may_remove(actor, key.person):
         raise PermissionDenied
     _write(key, "bastion.key.remove", actor, now)
     with scope.platform("a person's own key"):
+        if key.person_id != actor.pk:
+            messages.key_removed(key, actor=actor, now=now)
         key.delete()
+        living.ask_again(person_id=key.person_id, now=now)
 
 
 def checked(text: str) -> str:
@@ -91,5 +106,5 @@ def fingerprint(public_key: str) -> str:
 
 
 def _write(key: SshKey, action: str, actor: User, now: datetime) -> None:
-    detail = {"fingerprint": key.fingerprint, "name": key.name}
+    detail = {"fingerprint": key.fingerprint, "name": key.name, "of": key.person.name}
     audit.record(action=action, actor=actor, customer=key.customer, obj=key, detail=detail, now=now)

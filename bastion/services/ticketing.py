@@ -52,6 +52,7 @@ def make(
             work=work[:300],
             address=address,
             made_at=now,
+            sign_in_epoch=person.sign_in_epoch,
         )
     detail = {"account": account, "work": work[:300], "address": address}
     audit.record(action="bastion.ticket", actor=person, customer=asset.customer, obj=asset, detail=detail, now=now)

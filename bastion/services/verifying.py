@@ -5,12 +5,30 @@ from __future__ import annotations
 import json
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.db.models import Exists, OuterRef, Q
 
 from bastion.gateway.recording import chain
 from bastion.gateway.recording.chain import Finding, Findings, Flaw, Link, Signed
-from bastion.models import BastionSession, PortalKey, RecordingPiece, RecordingPurge
+from bastion.models import (
+    BastionSession,
+    BastionSessionQuerySet,
+    PortalKey,
+    RecordingPiece,
+    RecordingPurge,
+    SessionFact,
+)
 from bastion.services import countersigning, keeping
 from bastion.services.recordings import signed_of
+
+ARRIVES_WITHIN: Final = timedelta(hours=1)
+"""After a session's end, or after what came of it last: a node that was away brings what it has spooled."""
+RECORDED: Final = ("shell", "exec")
+"""Channels of which there is a recording; of the others, files and forwards are told."""
+NOT_BEGUN: Final = ("no_upload", "no_download")
+"""With these, an rsync is refused before anything is recorded."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +50,8 @@ class Verdict:
         """One line for whoever reads a terminal."""
         found = self.findings
         end = "complete" if found.is_finished else "closed after a crash" if found.is_recovered else "still open"
+        if not self.is_good and end == "still open" and self.session.state == BastionSession.State.ENDED:
+            end = "without its end"
         bytes_ = "purged" if self.is_purged else f"{self.size} bytes"
         state = "ok" if self.is_good else "NOT INTACT"
         return f"{self.session.uid}  {state}  {found.pieces} pieces, {bytes_}, {end}"
@@ -76,7 +96,22 @@ def portal_keys() -> set[str]:
     return set(PortalKey.objects.filter(customer=None).values_list("public_key", flat=True))
 
 
-def verify(session: BastionSession, *, trusted: Collection[str]) -> Verdict:
+def recorded(*, now: datetime) -> BastionSessionQuerySet:
+    """Sessions of which a recording is kept, or has been purged, and those of which one should be: nothing is here."""
+    pieces, purges = (model.objects.filter(session=OuterRef("pk")) for model in (RecordingPiece, RecordingPurge))
+    facts = SessionFact.objects.filter(session=OuterRef("pk"))
+    lost = (
+        Q(state=BastionSession.State.ENDED, ended_at__lte=now - ARRIVES_WITHIN)
+        & ~Q(ending=BastionSession.Ending.RECORDING)
+        & Q(Exists(facts.filter(kind="opened", data__channel__in=RECORDED)))
+        & ~Q(Exists(facts.filter(kind="refused", data__code__in=NOT_BEGUN)))
+    )
+    kept = Q(Exists(pieces)) | Q(Exists(purges))
+    rows: BastionSessionQuerySet = BastionSession.objects.joined().filter(kept | lost)
+    return rows
+
+
+def verify(session: BastionSession, *, trusted: Collection[str], now: datetime) -> Verdict:
     """`trusted`: public keys of the portal, as base64. Needs a scope that reaches the session."""
     rows = RecordingPiece.objects.filter(session=session).select_related("session", "portal_key")
     pieces = {piece.number: piece for piece in rows}
@@ -90,8 +125,19 @@ def verify(session: BastionSession, *, trusted: Collection[str]) -> Verdict:
     elif node_keys:
         node_key = countersigning.public_of(node_keys.pop())
         findings = chain.verify(_Kept(pieces), node_key, str(session.uid), has_bytes=not is_purged)
+    if not (findings.is_finished or findings.is_recovered) and not (is_purged and not pieces):
+        flaws += _of_the_end(session, pieces, now)
     whole = Findings(findings.pieces, findings.is_finished, findings.is_recovered, (*flaws, *findings.flaws))
     return Verdict(session, whole, sum(piece.size for piece in pieces.values()), is_purged, tuple(sorted(portal.used)))
+
+
+def _of_the_end(session: BastionSession, pieces: dict[int, RecordingPiece], now: datetime) -> list[Finding]:
+    """A recording that is over and does not say so has lost its last pieces, however well those before fit together."""
+    arrivals = [piece.arrived_at for piece in pieces.values()]
+    if session.ended_at is None or now < max([session.ended_at, *arrivals]) + ARRIVES_WITHIN:
+        return []
+    words = "the end of the recording is not here" if pieces else "nothing of the recording is here"
+    return [Finding(Flaw.MISSING, max(pieces, default=0) + 1, words)]
 
 
 def _of_row(piece: RecordingPiece, portal: _Trusted) -> list[Finding]:

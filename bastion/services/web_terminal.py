@@ -18,7 +18,7 @@ from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset, SshAccess
-from bastion.access import OWN, Protocol
+from bastion.access import OWN, Decision, Protocol
 from bastion.gateway import contract
 from bastion.gateway.contract import Action, Client, Front, Purpose, WebFiles, WebGuest, WebReturn, WebTerminal
 from bastion.models import BastionSession, Node, SessionShare
@@ -105,18 +105,20 @@ def to_return(person: User, *, session_id: str) -> tuple[Node, Purpose]:
 
 
 @transaction.atomic
-def to_visit(person: User, *, share_id: int, now: datetime) -> tuple[Node, Purpose]:
-    """Raises DomainError("no_share")."""
+def to_visit(person: User, *, share_id: int, now: datetime) -> tuple[Node, WebGuest]:
+    """With what the guest may do by themselves. Raises DomainError("no_share")."""
     share = invitation(person, share_id=share_id, now=now)
     if share.joined_at is None:
         share.joined_at = now
         share.save(update_fields=["joined_at"])
     session = share.session
-    detail = {"share": share.pk, "may_type": share.may_type}
+    detail = {"share": share.pk, "may_type": share.may_type, "work": session.work}
     audit.record(
         action="bastion.session.join", actor=person, customer=session.customer, obj=session, detail=detail, now=now
     )
-    return session.node, WebGuest(_at_the_page(person, session.node), str(session.uid), share.may_type)
+    return session.node, WebGuest(
+        _at_the_page(person, session.node), str(session.uid), share.may_type, guest_actions(person, session, now=now)
+    )
 
 
 def own_session(person: User, *, session_id: str) -> BastionSession:
@@ -130,7 +132,9 @@ def own_session(person: User, *, session_id: str) -> BastionSession:
 
 def invitation(person: User, *, share_id: int, now: datetime) -> SessionShare:
     """One's own that is in force, while its host may share and one may follow. Raises DomainError("no_share")."""
-    rows = SessionShare.objects.in_force().select_related("session__customer", "session__node", "session__asset")
+    rows = SessionShare.objects.in_force().select_related(
+        "session__customer", "session__node", "session__asset__customer", "session__incident", "session__change"
+    )
     share: SessionShare | None = rows.filter(pk=share_id, guest=person).first()
     is_shared = share is not None and Action.SHARE in share.session.actions
     if share is None or not is_shared or not _may_be_guest(person, share.session, may_type=share.may_type, now=now):
@@ -187,18 +191,33 @@ def _note(action: str, share: SessionShare, actor: User, now: datetime) -> None:
 
 
 def _may_be_guest(guest: User, session: BastionSession, *, may_type: bool, now: datetime) -> bool:
-    """To look on: who may watch the session, or could connect as well. To type: who could connect, by this account."""
+    """To look on: who may watch the session, or could connect as well. To type: who could connect, by this account.
+
+    Nobody comes in as a guest whom somebody would have to let in, and who types for the provider types for the work
+    that the session names.
+    """
     reach = scope.of(guest)
     if reach.customer_ids is not None and session.customer_id not in reach.customer_ids:
         return False
     with scope.entered(reach):
         theirs = {row.username for row in authorising.known_accounts(guest, [session.asset])[session.asset_id]}
-        if may_type and session.account not in theirs:
+        if may_type and (session.account not in theirs or (guest.is_provider and not session.work)):
             return False
-        decision = authorising.decide(
-            guest, session.asset, account=session.account, protocol=Protocol(session.protocol), now=now
-        )
-        return decision.is_allowed or (not may_type and authorising.may_watch(guest, session))
+        decision = _decision(guest, session, now)
+        may_connect = decision.is_allowed and not decision.needs_consent
+        return may_connect or (not may_type and authorising.may_watch(guest, session))
+
+
+def guest_actions(guest: User, session: BastionSession, *, now: datetime) -> frozenset[Action]:
+    """What they may do by their own right: of somebody who only looks on, nothing more than that."""
+    with scope.user(guest):
+        return _decision(guest, session, now).actions
+
+
+def _decision(guest: User, session: BastionSession, now: datetime) -> Decision:
+    return authorising.decide(
+        guest, session.asset, account=session.account, protocol=Protocol(session.protocol), now=now
+    )
 
 
 def _asset(person: User, asset_id: int, now: datetime) -> Asset:

@@ -8,11 +8,19 @@ from django import template
 
 from accounts.permissions import is_administrator
 from bastion.models import BastionSession, Node
-from bastion.words import direction_word, event_word, front_word, refused_word, result_word, verdict_word
+from bastion.words import (
+    change_word,
+    direction_word,
+    event_word,
+    front_word,
+    refused_word,
+    result_word,
+    verdict_word,
+)
 
 register = template.Library()
 register.filter("is_administrator", is_administrator)
-for _filter in (direction_word, event_word, front_word, refused_word, result_word, verdict_word):
+for _filter in (change_word, direction_word, event_word, front_word, refused_word, result_word, verdict_word):
     register.filter(_filter)
 STATES: Final = BastionSession.State
 TONES: Final = {STATES.ALLOWED: "info", STATES.OPEN: "success", STATES.UNKNOWN: "warning", STATES.ENDED: "secondary"}

@@ -20,7 +20,7 @@ from bastion.services import searching
 from bastion.words import direction_word, result_word, verdict_word
 
 VERDICTS: Final = ("allow", "warn", "deny", "review")
-DIRECTIONS: Final = ("up", "down")
+DIRECTIONS: Final = ("up", "down", "remove", "rename", "rmdir")
 RESULTS: Final = ("done", "failed", "cut", "refused")
 SORT: Final[dict[str, tables.SortBy]] = {"at": ("at",)}
 
@@ -57,6 +57,7 @@ def files(request: HttpRequest) -> HttpResponse:
         "result": tables.Choice(_("Result"), [(one, result_word(one)) for one in RESULTS], "result"),
         "person": "session__person_id",
         "asset": "session__asset_id",
+        "session": "session_id",
         "who": "session__person__name__icontains",
         "where": "session__asset__name__icontains",
     }

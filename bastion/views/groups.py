@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Final
 
 from django.contrib import messages
@@ -93,10 +94,12 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     is_normal = group.kind == ResourceGroup.Kind.NORMAL
     may_change = administers(person, group.customer_id)
     theirs = looked_after(person).filter(asset__in=[row.asset_id for row in page.rows])
+    administrators = list(group.administrators.select_related("person"))
     context = {
         "group": group,
         "page": page,
-        "administrators": group.administrators.select_related("person"),
+        "administrators": administrators,
+        "unconfirmed": _answered_by_nobody(group, administrators) if may_change else set(),
         "grants": group.grants.in_force(timezone.now()).joined()[:100],
         "rules": ruling.seen_by(person).filter(group=group).order_by("position"),
         "may_fill": is_normal and administers_group(person, group),
@@ -171,6 +174,16 @@ def remove(request: HttpRequest, pk: int) -> HttpResponse:
 
 @require_POST
 @require(is_administrator)
+def confirm(request: HttpRequest, pk: int) -> HttpResponse:
+    group = _get(request, pk)
+    for asset in Asset.objects.filter(customer=group.customer_id, pk__in=_numbers(request)):
+        groups.confirm(group=group, asset=asset, actor=person_of(request), now=timezone.now())
+    messages.success(request, _("Confirmed: whoever put it in looks after it as well."))
+    return redirect("bastion:group", group.pk)
+
+
+@require_POST
+@require(is_administrator)
 def name(request: HttpRequest, pk: int) -> HttpResponse:
     """Somebody administers it from now on."""
     group = _get(request, pk)
@@ -200,6 +213,11 @@ def dismiss(request: HttpRequest, pk: int) -> HttpResponse:
 def _get(request: HttpRequest, pk: int) -> ResourceGroup:
     """404 for what is not there, or not for this person's eyes."""
     return get_object_or_404(groups.seen_by(person_of(request)), pk=pk)
+
+
+def _answered_by_nobody(group: ResourceGroup, named: Iterable[GroupAdministrator]) -> set[int]:
+    """Who does not look after what they put in themselves: an administrator may confirm it."""
+    return {one.person_id for one in named if not administers(one.person, group.customer_id)}
 
 
 def _candidates(group: ResourceGroup) -> QuerySet[User]:

@@ -58,7 +58,7 @@ def play(request: HttpRequest, pk: int) -> HttpResponse:
     session, person = get_session(request, pk), person_of(request)
     commands = tables.page(
         request,
-        session.sessioncommands.all(),
+        session.sessioncommands.select_related("person"),
         sort={"number": "number"},
         default="number",
         search=("text",),

@@ -23,10 +23,10 @@ from accounts.fragments import is_fragment
 from accounts.models import User
 from accounts.permissions import administers, is_provider, person_of
 from bastion.forms import HoldForm, NothingForm, ReasonForm, WordsForm
-from bastion.models import BastionSession, RecordingPurge, SessionCommand
+from bastion.models import BastionSession, RecordingPurge, SessionCommand, SessionFact
 from bastion.services import authorising, connected, copies, living, retaining, watching
 from bastion.views.choosing import with_customers
-from bastion.words import verdict_word
+from bastion.words import EVENT_KINDS, event_word, verdict_word
 
 SORT: Final[dict[str, tables.SortBy]] = {
     "begun": "allowed_at",
@@ -35,6 +35,8 @@ SORT: Final[dict[str, tables.SortBy]] = {
     "customer": ("customer__name", "-allowed_at"),
     "state": ("state", "-allowed_at"),
 }
+MOST_SHOWN: Final = 200
+"""Files and events on a session's page; all of them stand on pages of their own."""
 ONLINE: Final = (BastionSession.State.OPEN, BastionSession.State.UNKNOWN)
 
 
@@ -184,9 +186,11 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "session": session,
         "page": commands,
-        "transfers": session.filetransfers.order_by("number")[:200],
+        "transfers": session.filetransfers.order_by("number")[:MOST_SHOWN],
+        "files": session.filetransfers.count(),
         "may_fetch": copies.may_fetch(person, session),
-        "facts": session.sessionfacts.order_by("number")[:200],
+        "facts": session.sessionfacts.order_by("number")[:MOST_SHOWN],
+        "events": session.sessionfacts.count(),
         "pieces": session.pieces.count(),
         "purge": RecordingPurge.objects.filter(session=session).first(),
         "hold": retaining.hold_of(session),
@@ -197,6 +201,27 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "may_lock": authorising.may_lock(person, session),
     }
     return render(request, "bastion/_session.html" if is_fragment(request) else "bastion/session.html", context)
+
+
+@require_safe
+def events(request: HttpRequest, pk: int) -> HttpResponse:
+    """All that happened in one session beside commands and files."""
+    session, person = get_session(request, pk), person_of(request)
+    if session.person_id != person.pk:
+        watching.note_view(session=session, person=person, now=timezone.now())
+    kinds = [(kind, event_word(kind)) for kind in EVENT_KINDS]
+    page = tables.page(
+        request,
+        session.sessionfacts.all(),
+        sort={"number": "number"},
+        default="number",
+        search=("data__path", "data__other", "data__host", "data__what"),
+        filters={"kind": tables.Choice(_("Event"), kinds, "kind")},
+        exports=True,
+    )
+    if tables.wants_csv(request):
+        return _export_events(page)
+    return render(request, "bastion/session_events.html", {"session": session, "page": page})
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -240,6 +265,15 @@ def _export(page: tables.Page[BastionSession]) -> HttpResponse:
         _("Why it ended"): lambda one: one.get_ending_display(),
     }
     return tables.export_csv(page.all(), columns, "sessions")
+
+
+def _export_events(page: tables.Page[SessionFact]) -> HttpResponse:
+    columns: dict[str, Callable[[SessionFact], object]] = {
+        _("At"): lambda one: one.at,
+        _("Event"): lambda one: event_word(one.kind),
+        _("Details"): lambda one: json.dumps(one.data, ensure_ascii=False),
+    }
+    return tables.export_csv(page.all(), columns, "events")
 
 
 def _export_commands(page: tables.Page[SessionCommand]) -> HttpResponse:

@@ -155,6 +155,32 @@ def test_a_groups_administrator_works_inside_it_and_nowhere_else(
     assert (group.name, group.trusts_first_sight) == ("Shop", False)
 
 
+def test_what_they_put_in_themselves_is_theirs_once_an_administrator_has_confirmed_it(
+    jia: Customer, group: ResourceGroup, bob: User, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    free = server(jia, "app-01")
+    client_for(bob).post(f"/bastion/groups/{group.pk}/add/", {"asset": [free.pk]})
+
+    def looks_after() -> bool:
+        with scope.user(bob):
+            return authorising.administers_a_group_of(bob, free.pk)
+
+    confirm = f"/bastion/groups/{group.pk}/confirm/"
+    assert not looks_after()
+    assert confirm not in client_for(bob).get(f"/bastion/groups/{group.pk}/").content.decode()
+    assert client_for(bob).post(confirm, {"asset": free.pk}).status_code == 403
+    assert client_for(eve).post(confirm, {"asset": free.pk}).status_code == 404
+    assert not looks_after()
+    assert confirm in client_for(alice).get(f"/bastion/groups/{group.pk}/").content.decode()
+    for _ in range(2):
+        assert client_for(alice).post(confirm, {"asset": free.pk}).status_code == 302
+    assert looks_after()
+    assert confirm not in client_for(alice).get(f"/bastion/groups/{group.pk}/").content.decode()
+    with scope.platform("test"):
+        [entry] = AuditEntry.objects.filter(action="bastion.group.confirm")
+        assert (entry.actor_id, entry.detail) == (alice.pk, {"names": ["app-01"]})
+
+
 def test_a_groups_administrator_grants_the_group_and_nothing_else(
     jia: Customer, web: Asset, group: ResourceGroup, bob: User, chen: User, root: User, client_for: ClientFor
 ) -> None:

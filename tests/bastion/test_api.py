@@ -114,6 +114,15 @@ def test_a_grant_is_given_and_taken_back(
     assert (status, ended["ended_by"]["name"]) == (200, "Alice")
 
 
+def test_a_grant_may_hold_by_the_week(web: Asset, bob: User, alice: User, client_for: ClientFor) -> None:
+    nights = {"days": [5, 4, 5], "from": "22:00", "to": "06:00", "unknown": "x"}
+    said: dict[str, object] = {"person": bob.pk, "asset": web.pk, "actions": ["connect"], "protocols": ["ssh"]}
+    status, made = post(client_for(alice), "bastion/grants", **said, windows=[nights])
+    assert (status, made["windows"]) == (201, [{"days": [4, 5], "from": "22:00", "to": "06:00"}])
+    with scope.platform("test"):
+        assert Grant.objects.get().windows == made["windows"]
+
+
 @pytest.mark.parametrize(
     ("changes", "status"),
     [
@@ -124,6 +133,11 @@ def test_a_grant_is_given_and_taken_back(
         ({"protocols": ["rdp"]}, 400),
         ({"actions": ["forward"]}, 409),
         ({"until": "2001-01-01T00:00:00Z"}, 409),
+        ({"windows": [{"days": [7], "from": "22:00", "to": "06:00"}]}, 400),
+        ({"windows": [{"days": "0", "from": "22:00", "to": "06:00"}]}, 400),
+        ({"windows": [{"days": [0], "from": "25:00", "to": "06:00"}]}, 400),
+        ({"windows": [{"from": "2026-03-02T02:00:00Z", "to": "2026-03-02T03:00:00Z"}]}, 400),
+        ({"windows": [{"days": [0]}]}, 400),
     ],
 )
 def test_what_makes_no_sense_is_not_granted(

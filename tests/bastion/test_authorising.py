@@ -134,6 +134,24 @@ def test_the_providers_people_say_what_they_work_on(
         assert list(BastionSession.objects.filter(authorising.unmatched())) == [unmatched]
 
 
+def test_what_begins_beside_a_session_goes_on_with_its_work(
+    jia: Customer, web: Asset, node: Node, chen: User, lin: User, alice: User, root: User
+) -> None:
+    """The file panel of a terminal, once the incident is solved; nobody else, and not when the terminal is over."""
+    incident = raise_incident(alice, customer=jia)
+    for person in (chen, lin):
+        give(person, web, root)
+    session = let_in(chen, node, web, work=incident.number)
+    with scope.platform("test"):
+        Incident.objects.update(state="closed")
+    assert let_in(chen, node, web, work=incident.number).incident == incident
+    assert refused(lin, node, web, work=incident.number) == "no_work"
+    with scope.platform("test"):
+        BastionSession.objects.update(state="ended", ended_at=NOW, ending="exit")
+    assert session.incident == incident
+    assert refused(chen, node, web, work=incident.number) == "no_work"
+
+
 def test_work_of_another_customer_is_no_work(
     jia: Customer, yi: Customer, web: Asset, node: Node, chen: User, eve: User, root: User
 ) -> None:

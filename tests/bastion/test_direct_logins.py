@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, User
 from assets.models import Asset, SshAccess
 from bastion.hardening.logins import Login, Read
-from bastion.models import BastionSession, DirectLogin, HardenedServer, Node
+from bastion.models import BastionSession, DirectLogin, HardenedServer, Node, SessionFact
 from bastion.services import authorising
 from bastion.services.hardening import direct, policies
 from bastion.services.hardening.policies import Terms
@@ -93,6 +94,26 @@ def test_a_session_of_the_bastion_is_no_direct_log_in(web: Asset, session: Basti
     assert keep(web, told(login(595, source="10.8.0.4"))) == 0
     assert keep(web, told(login(595, source="10.8.0.4"), login(590, source="10.8.0.4", port=9))) == 1
     assert keep(web, told(login(594, "root", "10.8.0.4"))) == 1
+
+
+def test_a_session_with_a_name_of_ones_own_is_none_either(web: Asset, session: BastionSession) -> None:
+    """What the server writes down is the name alone."""
+    with scope.platform("test"):
+        BastionSession.objects.update(account="+own:deploy")
+    assert keep(web, told(login(595, "deploy", "10.8.0.4"))) == 0
+    assert keep(web, told(login(590, "trops", "10.8.0.4", port=9))) == 1
+
+
+def test_a_session_that_had_to_connect_anew_hours_later_is_none_either(web: Asset, session: BastionSession) -> None:
+    """A forward whose connection to the server broke: the node says when it made another one."""
+    late = NOW + timedelta(hours=5)
+    one = Login(late, "trops", "10.8.0.4", port=4022, method="password")
+    fact = SessionFact(session=session, customer_id=session.customer_id, number=1, at=late, kind="linked")
+    with scope.platform("test"):
+        fact.save()
+    assert keep(web, told(one), now=late + timedelta(minutes=5)) == 0
+    again = replace(one, at=late + timedelta(seconds=20), port=9)
+    assert keep(web, told(one, again), now=late + timedelta(minutes=5)) == 1, "one connection explains one log-in"
 
 
 def test_once_the_bastions_address_is_known_others_are_not_it(

@@ -171,7 +171,7 @@ def test_a_ticket_opens_nothing_for_whoever_needs_both(
 
 
 @pytest.mark.usefixtures("_has_code")
-@pytest.mark.parametrize("by", ["key", "password", "ticket"])
+@pytest.mark.parametrize("by", ["key", "key and code", "password", "ticket"])
 def test_nothing_opens_from_an_address_that_is_not_named(
     speaker: Speaker,  # noqa: F811 - the fixture
     web: Asset,  # noqa: F811 - the fixture
@@ -186,16 +186,17 @@ def test_nothing_opens_from_an_address_that_is_not_named(
             person=chen, asset=web, account="trops", work="look at the disk", address=ELSEWHERE.address,
             now=timezone.now(),
         )  # fmt: skip
-    rule(root, person=chen, ranges=CLIENT.address)
+    rule(root, person=chen, ranges=CLIENT.address, needs_key_and_code=by == "key and code")
 
     def said(one: Client) -> object:
-        if by == "key":
-            return wire.ByKey(chen.email, key, one)
+        if by.startswith("key"):
+            return wire.ByKey(chen.email, key, one, code_now() if by == "key and code" else "")
         return wire.ByTicket(ticket, one) if by == "ticket" else wire.ByPassword(chen.email, PASSWORD, code_now(), one)
 
-    assert speaker.refused(f"by-{by}", said(ELSEWHERE)).code == "refused"
+    door = f"by-{by.split(maxsplit=1)[0]}"
+    assert speaker.refused(door, said(ELSEWHERE)).code == "refused"
     if by != "ticket":
-        assert speaker.ask(f"by-{by}", said(CLIENT), Person).id == chen.pk
+        assert speaker.ask(door, said(CLIENT), Person).id == chen.pk
     with scope.platform("test"):
         [told] = AuditEntry.objects.filter(action="entry.refused")
         assert (told.actor_id, told.detail) == (chen.pk, {"address": ELSEWHERE.address, "door": "bastion"})

@@ -88,6 +88,9 @@ HOLES: Final[dict[str, tuple[str, ...]]] = {
     "WG CVE-2026-91164: one kind of credential passes the rule of addresses": (
         f"{HERE}::test_wg_cve_2026_91164_one_measure_of_an_address_for_every_credential",
         "bastion/test_node_api.py::test_a_ticket_is_good_once_from_its_own_address",
+        "bastion/test_key_and_code.py::test_nothing_opens_from_an_address_that_is_not_named",
+        "accounts/test_entry_rules.py::test_the_right_password_opens_nothing_from_elsewhere",
+        "accounts/test_entry_rules.py::test_pages_and_api_turn_away_whoever_comes_from_elsewhere",
     ),
     "WG CVE-2026-91166: a jump host's key under its target's address": (
         "bastion/test_host_keys.py::test_a_key_is_pinned_for_its_own_server_and_place_alone",
@@ -121,7 +124,6 @@ HOLES: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 NOT_BUILT: Final[dict[str, str]] = {
-    "WG CVE-2026-91164": "people have no list of allowed addresses: what counts addresses is the limiter of failures",
     "WG GHSA-qw79, MySQL and RDP": "neither tunnel is built",
 }
 

@@ -28,7 +28,17 @@ from bastion.gateway import wire
 from bastion.gateway.contract import Access, Client, Fact, Front, Person, Resource
 from bastion.models import BastionSession, LoginTicket, Node, ResourceGroup, SessionCommand
 from bastion.node_views import LONGEST_BODY
-from bastion.services import enrolling, granting, groups, signing_in, ssh_keys, ticketing
+from bastion.services import (
+    enrolling,
+    exporting,
+    granting,
+    groups,
+    living,
+    searching,
+    signing_in,
+    ssh_keys,
+    ticketing,
+)
 from bastion.services.granting import Wanted
 from incidents.models import IncidentAsset
 from tests.bastion.conftest import CONNECT, SSH, server
@@ -267,6 +277,56 @@ def test_whoever_guesses_is_held_up_and_with_him_the_right_password(
     assert codes[0] == "refused"
     assert codes[-1] == "often"
     assert speaker.refused("by-password", wire.ByPassword(chen.email, PASSWORD, code_now(), client)).code == "often"
+
+
+def test_whatever_somebody_is_called_counts_together(speaker: Speaker, chen: User) -> None:
+    """Each from an address of its own: what counts is whom they say to be."""
+    short = chen.email.partition("@")[0]
+    logins = (chen.email, short, chen.email.upper(), f" {short} ", short.upper())
+    for number, login in enumerate(logins):
+        one = Client(f"203.0.113.{number}", 50022, "OpenSSH_9.2")
+        assert speaker.refused("by-password", wire.ByPassword(login, "guess", "000000", one)).code == "refused"
+    one = Client("203.0.113.99", 50022, "OpenSSH_9.2")
+    for login in (chen.email, short):
+        assert speaker.refused("by-password", wire.ByPassword(login, PASSWORD, "000000", one)).code == "often"
+
+
+def sign_in(person: User, password: str) -> bool:
+    said = {"login": person.email, "password": password}
+    answer = Browser().post("/accounts/login/", said, REMOTE_ADDR=f"203.0.113.{next(_addresses) % 250}")
+    return answer.status_code == 302
+
+
+def test_guesses_at_the_bastion_and_at_the_portal_count_together(speaker: Speaker, alice: User, bob: User) -> None:
+    def guess(person: User) -> str:
+        one = Client(f"203.0.113.{next(_addresses) % 250}", 50022, "OpenSSH_9.2")
+        return speaker.refused("by-password", wire.ByPassword(person.email, "guess", "000000", one)).code
+
+    assert [guess(alice) for _ in range(5)] == ["refused"] * 5
+    assert not sign_in(alice, PASSWORD)
+    assert not any(sign_in(bob, "guess") for _ in range(5))
+    assert guess(bob) == "often"
+
+
+def test_wrong_codes_at_the_portal_count_here(speaker: Speaker, chen: User, client: Client) -> None:
+    with scope.platform("test"):
+        TOTP.activate(chen, SECRET)
+    limiter.count_failure("203.0.113.77", [limiter.codes(chen.pk)] * 5)
+    right = wire.ByPassword(chen.email, PASSWORD, code_now(), client)
+    assert speaker.refused("by-password", right).code == "often"
+
+
+def test_keys_that_nobody_has_are_offered_only_so_often(
+    speaker: Speaker, chen: User, key: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signing_in, "MOST_OFFERED", "3/5m/key")
+    stranger = keypairs.public_half(keypairs.make())
+    for _ in range(5):
+        assert speaker.ask("known-key", wire.ByKey(chen.email, key, client), bool), "a known one costs nothing"
+    for _ in range(3):
+        assert not speaker.ask("known-key", wire.ByKey(chen.email, stranger, client), bool)
+    assert speaker.refused("known-key", wire.ByKey(chen.email, stranger, client)).code == "often"
+    assert speaker.ask("known-key", wire.ByKey(chen.email, key, CLIENT), bool), "from elsewhere"
 
 
 def test_without_a_second_factor_a_password_is_not_enough(speaker: Speaker, chen: User, client: Client) -> None:
@@ -624,9 +684,44 @@ def test_a_session_ended_between_its_beginning_and_now_whatever_a_node_says(
 
 
 def test_who_disconnected_a_session_is_known(speaker: Speaker, running: str, root: User) -> None:
+    with scope.platform("test"):
+        session = BastionSession.objects.joined().get(uid=running)
+        living.disconnect(session=session, words="", actor=root, now=timezone.now())
     assert tell(speaker, fact(running, 1, "ended", reason="killed", by=root.pk)) == {running: 1}
     with scope.platform("test"):
         assert BastionSession.objects.joined().get(uid=running).ended_by == root
+
+
+@pytest.mark.parametrize("reason", ["killed", "exit"])
+def test_a_node_names_nobody_who_has_not_ordered_it(
+    speaker: Speaker, running: str, root: User, alice: User, reason: str
+) -> None:
+    with scope.platform("test"):
+        session = BastionSession.objects.joined().get(uid=running)
+        living.disconnect(session=session, words="", actor=root, now=timezone.now())
+    by = alice.pk if reason == "killed" else root.pk
+    assert tell(speaker, fact(running, 1, "ended", reason=reason, by=by)) == {running: 1}
+    with scope.platform("test"):
+        session.refresh_from_db()
+    assert (session.ending, session.ended_by) == (reason, None)
+
+
+def test_what_is_renamed_or_removed_is_found_among_the_files(speaker: Speaker, running: str, root: User) -> None:
+    told = [
+        fact(running, 1, "file", action="rename", path="/etc/app.conf", other="/tmp/stolen", result="done"),
+        fact(running, 2, "file", action="remove", path="/var/log/auth.log", result="refused"),
+        fact(running, 3, "file", action="setstat", path="/etc/app.conf", result="done"),
+    ]
+    assert tell(speaker, *told) == {running: 3}
+    with scope.user(root):
+        assert [one.path for one in searching.files(root, "app.conf stolen")] == ["/etc/app.conf → /tmp/stolen"]
+        [removed] = searching.files(root, "auth.log")
+        assert (removed.direction, removed.result) == ("remove", "refused")
+        rows = list(exporting._files(removed.session))
+    assert [row[1:3] for row in rows[1:]] == [
+        ("rename", "/etc/app.conf → /tmp/stolen"),
+        ("remove", "/var/log/auth.log"),
+    ]
 
 
 @pytest.mark.parametrize("by", [10**9, 2**50, "root", None])

@@ -12,6 +12,7 @@ from assets.models import Asset
 from bastion.models import BastionSession, FileTransfer, Node, SessionCommand, SessionFact, SshKey
 from bastion.services import authorising, groups, living
 from bastion.trigrams import trigrams
+from bastion.views import sessions
 from bastion.words import event_word, refused_word, verdict_word
 from tests.bastion.conftest import wish_for
 from tests.conftest import NOW, ClientFor
@@ -47,6 +48,39 @@ def test_a_session_is_listed_and_read(session: BastionSession, alice: User, clie
     assert "<script>alert" not in page
     assert "trops@web-01" in client.get("/bastion/sessions/?q=web-01&matched=no").content.decode()
     assert "trops@web-01" not in client.get("/bastion/sessions/?state=ended").content.decode()
+
+
+def test_all_files_and_events_of_a_long_session_are_reached(
+    session: BastionSession, alice: User, eve: User, client_for: ClientFor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, address = client_for(alice), f"/bastion/sessions/{session.pk}/"
+    assert f"{address}events/" not in client.get(address).content.decode(), "all of them stand there"
+    monkeypatch.setattr(sessions, "MOST_SHOWN", 1)
+    with scope.platform("test"):
+        of = {"customer_id": session.customer_id, "session": session, "at": NOW}
+        FileTransfer.objects.create(
+            **of, number=4, path="/etc/last.conf", direction="up", tool="scp", size=1, result="done"
+        )
+        data = {"action": "rename", "path": "/etc/one", "other": "/etc/two", "result": "done"}
+        SessionFact.objects.create(**of, number=5, kind="file", data=data)
+    page = client.get(address).content.decode()
+    assert "/etc/last.conf" not in page
+    assert f"/bastion/files/?session={session.pk}" in page
+    assert f"{address}events/" in page
+    assert "/etc/last.conf" in client.get(f"/bastion/files/?session={session.pk}").content.decode()
+    assert "/etc/last.conf" not in client.get("/bastion/files/?session=999999").content.decode()
+    for query, shown in (
+        ("", True),
+        ("?q=two", True),
+        ("?kind=file", True),
+        ("?kind=forward", False),
+        ("?q=x9", False),
+    ):
+        assert ("/etc/one → /etc/two" in client.get(f"{address}events/{query}").content.decode()) is shown, query
+    assert "/etc/two" in b"".join(client.get(f"{address}events/?export=csv")).decode()
+    assert client_for(eve).get(f"{address}events/").status_code == 404
+    with scope.platform("test"):
+        assert AuditEntry.objects.filter(action="bastion.session.view", actor=alice).exists()
 
 
 def test_who_looks_at_somebody_elses_session_is_written_down(

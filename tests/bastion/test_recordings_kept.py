@@ -15,9 +15,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import time_machine
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from django.conf import LazySettings
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.db.models import Model
 
 from accounts import scope, secrets
 from accounts.errors import DomainError
@@ -26,7 +29,7 @@ from assets.models import Asset
 from bastion.gateway import wire
 from bastion.gateway.recording import chain, writer
 from bastion.gateway.recording.writer import Recorder
-from bastion.models import BastionSession, Node, PortalKey, RecordingPiece
+from bastion.models import BastionSession, Node, PortalKey, RecordingPiece, RecordingPurge, SessionFact
 from bastion.services import countersigning, exporting, keeping, recordings, verifying
 from bastion.stores import Disk
 from tests.bastion import kept
@@ -307,6 +310,71 @@ def test_pieces_are_wrapped_anew_under_another_master_key(session: BastionSessio
     assert f"{count} pieces" in out.getvalue()
     settings.RDMP_MASTER_KEYS = another
     assert b"hello" in keeping.plain(pieces(session)[0])
+
+
+def delete(model: type[Model], **which: object) -> None:
+    """As somebody with the database's own rights could; the application itself cannot."""
+    table = model._meta.db_table
+    with connection.as_owner(), scope.platform("test"), connection.cursor() as cursor:  # type: ignore[attr-defined]  # our own wrapper
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        cursor.execute(f'ALTER TABLE {table} DISABLE TRIGGER "rdmp_append_only"')
+        model._default_manager.filter(**which)._raw_delete(using="default")
+        cursor.execute(f'ALTER TABLE {table} ENABLE TRIGGER "rdmp_append_only"')
+
+
+def cut_off(*numbers: int) -> None:
+    delete(RecordingPiece, number__in=numbers)
+
+
+def lost() -> str:
+    out = io.StringIO()
+    with pytest.raises(CommandError):
+        call_command("recordings", "verify", stdout=out, stderr=out)
+    return out.getvalue()
+
+
+def test_a_recording_without_its_end_is_not_intact(session: BastionSession) -> None:
+    numbers = [piece.number for piece in pieces(session)]
+    assert "ok" in verify()
+    cut_off(numbers[-1])
+    with time_machine.travel(NOW + verifying.ARRIVES_WITHIN / 2):
+        assert "still open" in verify(), "a node that was away brings it yet"
+    said = lost()
+    assert "NOT INTACT" in said
+    assert "without its end" in said
+    assert f"piece {numbers[-1]}: missing" in said
+
+
+def test_a_recording_of_which_nothing_is_left_is_listed(session: BastionSession) -> None:
+    cut_off(*[piece.number for piece in pieces(session)])
+    assert "nothing of the recording is here" in lost()
+    assert "0 recordings" in verify("--since", "2030-01-01")
+    with scope.platform("test"):
+        BastionSession.objects.update(ending="recording")
+    assert "0 recordings" in verify(), "it ended since nothing could be recorded"
+
+
+def test_what_retention_has_purged_is_not_lost(session: BastionSession) -> None:
+    with scope.platform("test"):
+        count = len(pieces(session))
+        RecordingPurge.objects.create(
+            customer_id=session.customer_id, session=session, keep_days=184, pieces=count, size=1, purged_at=NOW
+        )
+    assert "purged" in verify()
+    cut_off(*[piece.number for piece in pieces(session)])
+    assert "purged" in verify()
+
+
+def test_a_session_that_is_never_recorded_is_not_missed(node: Node, web: Asset, root: User) -> None:
+    files, refused = kept.begin(node, web, root, cols=0), kept.begin(node, web, root, cols=0)
+    delete(SessionFact, session=files)
+    with scope.platform("test"):
+        said = {"customer_id": refused.customer_id, "at": NOW}
+        SessionFact.objects.create(session=files, number=1, kind="opened", data={"channel": "sftp"}, **said)
+        SessionFact.objects.create(session=refused, number=2, kind="refused", data={"code": "no_upload"}, **said)
+    for one in (files, refused):
+        kept.end(one)
+    assert "0 recordings" in verify()
 
 
 def test_the_command_says_what_it_cannot_find(session: BastionSession) -> None:

@@ -49,7 +49,7 @@ def test_it_goes_when_its_time_is_over_and_its_chain_stays(session: BastionSessi
     assert purge_at(session, NOW + YEAR + timedelta(seconds=1)) == 1
     assert not is_there(session)
     with scope.platform("test"):
-        verdict = verifying.verify(session, trusted=verifying.portal_keys())
+        verdict = verifying.verify(session, trusted=verifying.portal_keys(), now=NOW)
         assert verdict.is_good
         assert verdict.is_purged
         assert RecordingPurge.objects.get().pieces == session.pieces.count()

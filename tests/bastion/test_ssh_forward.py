@@ -39,6 +39,25 @@ async def echo(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
     server.close()
 
 
+async def test_a_connection_that_had_to_be_made_anew_is_told(b: Bench, echo: int) -> None:
+    """The server writes down another log-in: without a word of it, it would pass for one round the bastion."""
+
+    async def answer(conn: asyncssh.SSHClientConnection) -> bytes:
+        reader, writer = await conn.open_connection("127.0.0.1", echo, encoding=None)
+        writer.write(b"x")
+        writer.write_eof()
+        return await asyncio.wait_for(reader.read(), 10)
+
+    async with b.connect() as conn:
+        assert await answer(conn) == b"x!"
+        assert b.portal.told("linked") == []
+        [visit] = b.gateway.visits
+        for link in visit.links._links.values():
+            link.cut()
+        assert await answer(conn) == b"x!"
+        assert await b.portal.until("linked") == [{}]
+
+
 async def test_a_granted_destination_is_reached_and_counted(b: Bench, echo: int) -> None:
     data = bytes(range(256)) * 4000
     async with b.connect() as conn:

@@ -10,7 +10,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bastion.gateway.contract import Action, Client, Language, Person, Refused, WebGuest, WebReturn, WebTerminal
+from bastion.gateway.contract import (
+    Action,
+    Client,
+    CommandRule,
+    Judged,
+    Language,
+    Person,
+    Refused,
+    Verdict,
+    WebGuest,
+    WebReturn,
+    WebTerminal,
+)
 from bastion.gateway.streams import Frame, Stream, StreamClosed
 from bastion.gateway.web import desk, hub, messages
 from bastion.gateway.web.desk import Desk
@@ -138,9 +150,9 @@ class Office:
         self._serve(self.desk.back(WebReturn(person, session_id), seat.node))
         return seat
 
-    def guest(self, session_id: str, *, may_type: bool = False) -> Seat:
-        seat = Seat()
-        self._serve(self.desk.guest(WebGuest(Person(77, "dora", Language.EN, "t"), session_id, may_type), seat.node))
+    def guest(self, session_id: str, *, may_type: bool = False, actions: frozenset[Action] = frozenset()) -> Seat:
+        seat, dora = Seat(), Person(77, "dora", Language.EN, "t")
+        self._serve(self.desk.guest(WebGuest(dora, session_id, may_type, actions), seat.node))
         return seat
 
     async def close(self) -> None:
@@ -222,6 +234,47 @@ async def test_another_person_does_not_come_back_to_it(office: Office) -> None:
         await office.desk.back(WebReturn(Person(78, "eve", Language.EN, "t"), "s-1"), Seat().node)
     with pytest.raises(Exception, match="no_session"):
         await office.desk.back(WebReturn(office.person, "s-2"), Seat().node)
+
+
+@needs_terminal
+async def test_a_guest_has_their_own_rights_and_what_they_enter_is_told_as_theirs(office: Office) -> None:
+    owner = office.open()
+    await ready(owner)
+    guest = office.guest("s-1", may_type=True, actions=frozenset({Action.CONNECT, Action.COPY})).listen()
+    await guest.until(lambda: bool(guest.events))
+    assert guest.event("open")["actions"] == ["connect", "copy"]
+    assert owner.event("open")["actions"] == sorted(EVERYTHING)
+    await guest.type("\x1b[200~echo never-pasted\x1b[201~\r")
+    await asyncio.sleep(0.3)
+    for key in "echo $((6*7))\r":
+        await guest.type(key)
+        await asyncio.sleep(0.05)
+    await owner.sees(b"42\r\n")
+    await owner.type("echo $((6*8))\r")
+    await owner.sees(b"48\r\n")
+    assert b"never-pasted" not in owner.shown
+    told = {str(one["text"]): one.get("by") for one in office.b.portal.told("command")}
+    assert told["echo $((6*7))"] == 77
+    assert told["echo $((6*8))"] is None
+
+
+@needs_terminal
+async def test_who_entered_a_line_is_known_while_another_waits_to_be_judged(office: Office) -> None:
+    rule = CommandRule(1, "^echo held", Verdict.REVIEW)
+    office.b.portal.change("web-01", rules=(rule,))
+    owner = office.open()
+    await ready(owner)
+    guest = office.guest("s-1", may_type=True, actions=frozenset(EVERYTHING)).listen()
+    await guest.until(lambda: bool(guest.events))
+    await guest.type("echo held back\r")
+    await owner.until(lambda: bool(office.b.portal.reviews))
+    await owner.type("echo $((6*8))\r")
+    await asyncio.sleep(0.3)
+    [(number, _text)] = office.b.portal.reviews
+    office.b.portal.order(Judged(number, is_allowed=True, by="root"))
+    await owner.sees(b"48\r\n")
+    told = {str(one["text"]): one.get("by") for one in office.b.portal.told("command")}
+    assert (told["echo held back"], told["echo $((6*8))"]) == (77, None)
 
 
 @needs_terminal

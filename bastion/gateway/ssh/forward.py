@@ -294,8 +294,11 @@ class Forwards:
             raise TargetFailed("own_credentials", "")
         async with self._lock:
             if self._link is None or not self._link.is_open:
+                is_again = self._link is not None
                 self._release()
                 self._link = await self._visit.links.get(session, hops)
+                if is_again:
+                    session.tell("linked")
             return self._link
 
     def _release(self) -> None:

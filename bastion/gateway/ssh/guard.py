@@ -6,6 +6,7 @@ sh`, an editor's `:!`). The recording is the evidence.
 
 import asyncio
 import re
+from collections import deque
 from collections.abc import Callable
 
 from bastion.gateway.contract import LONGEST_COMMAND, CommandRule, Verdict
@@ -40,6 +41,8 @@ class Guard:
         self._session, self._reader, self._send, self._hold, self._end = session, reader, send, hold, end
         self.has_refused = False
         self._waiting = bytearray()
+        self._whose: deque[tuple[int, int]] = deque()  # How many of the waiting bytes are from whom.
+        self._by = session.typist
         self._is_held = False
         self._work: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
@@ -61,11 +64,13 @@ class Guard:
         if self.has_refused:
             return
         if not self._session.access.rules and self._work is None and not self._waiting:
+            self._by = self._session.typist
             self._pass(data)
             return
         if self._given_up is not None and CTRL_C in data:
             self._given_up.set()
         self._waiting += data
+        self._whose.append((len(data), self._session.typist))
         self._arrived.set()
         if len(self._waiting) > MOST_PASTED and not self._is_held:
             self._is_held = True
@@ -80,7 +85,7 @@ class Guard:
             return
         self._unlocked.clear()
         if self._reader.has_echo:
-            self._waiting.clear()
+            self._take(len(self._waiting), notes_typist=False)
             self._arrived.set()
 
     async def drained(self) -> None:
@@ -104,9 +109,7 @@ class Guard:
                 return
         elif STEP.search(self._waiting) is None:
             if self._waiting:
-                data = bytes(self._waiting)
-                self._waiting.clear()
-                self._pass(data)
+                self._pass(self._take(len(self._waiting)))
             return
         self._work = self._session.spawn(self._work_off())
 
@@ -141,9 +144,17 @@ class Guard:
             self._is_held = False
             self._hold(False)
 
-    def _take(self, count: int) -> bytes:
+    def _take(self, count: int, *, notes_typist: bool = True) -> bytes:
         data = bytes(self._waiting[:count])
         del self._waiting[:count]
+        left, by = len(data), self._by
+        while left > 0:
+            size, by = self._whose.popleft()
+            if size > left:
+                self._whose.appendleft((size - left, by))
+            left -= size
+        if notes_typist:
+            self._by = by
         return data
 
     async def _enter(self, key: bytes) -> None:
@@ -166,7 +177,7 @@ class Guard:
         """A line of a pipe passes once all of it was judged; one that is too long to be judged does not."""
         if not await self._may_pass(self._reader.pending() + line.decode("utf-8", "replace")):
             self.has_refused = True
-            self._waiting.clear()
+            self._take(len(self._waiting), notes_typist=False)
             self._end()
             return
         await self._unlocked.wait()
@@ -241,7 +252,7 @@ class Guard:
             self._note(line, Verdict.ALLOW, None)
 
     def _note(self, text: str, verdict: Verdict, rule: CommandRule | None) -> None:
-        note_command(self._session, text, verdict, rule)
+        note_command(self._session, text, verdict, rule, by=self._by)
 
 
 def is_command(line: str) -> bool:
@@ -250,9 +261,17 @@ def is_command(line: str) -> bool:
 
 
 def note_command(
-    session: Session, text: str, verdict: Verdict, rule: CommandRule | None, exit_status: int | None = None
+    session: Session,
+    text: str,
+    verdict: Verdict,
+    rule: CommandRule | None,
+    exit_status: int | None = None,
+    *,
+    by: int | None = None,
 ) -> None:
+    """`by`: who has entered it; told where it is not the person."""
     if is_command(text):
+        guest = {} if by in (None, session.person.id) else {"by": by}
         session.tell(
             "command",
             text=text[:LONGEST_COMMAND],
@@ -260,6 +279,7 @@ def note_command(
             verdict=verdict.value,
             rule=rule.id if rule is not None else None,
             exit=exit_status,
+            **guest,
         )
 
 

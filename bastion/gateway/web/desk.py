@@ -88,7 +88,7 @@ class Desk:
         if not hub.session.access.may(Action.SHARE) or hub.guests >= MOST_GUESTS:
             raise Refused("no_share", say(asked.person.language, "no_session"))
         await stream.accept()
-        await hub.sit(stream, asked.person, is_owner=False, may_type=asked.may_type)
+        await hub.sit(stream, asked.person, is_owner=False, may_type=asked.may_type, actions=asked.actions)
 
     async def files(self, asked: WebFiles, stream: Stream) -> None:
         session = await self._admit(asked)

@@ -36,7 +36,6 @@ class Hub:
         self._may_read = asyncio.Event()
         self._may_read.set()
         self._away: asyncio.TimerHandle | None = None
-        self._typist = session.person.id
         self._pasting = Pasting(time.monotonic)
         self._noticed_at = 0.0
         self._state: dict[str, object] = {}
@@ -50,9 +49,17 @@ class Hub:
 
     # --- browsers ---------------------------------------------------------------------------------------------------
 
-    async def sit(self, stream: Stream, person: Person, *, is_owner: bool = True, may_type: bool = True) -> None:
+    async def sit(
+        self,
+        stream: Stream,
+        person: Person,
+        *,
+        is_owner: bool = True,
+        may_type: bool = True,
+        actions: frozenset[Action] = frozenset(),
+    ) -> None:
         """Until this browser has gone. An owner's second browser takes the place of the first."""
-        seat = Seat(stream, person, is_owner=is_owner, may_type=may_type, redraw=self._redraw)
+        seat = Seat(stream, person, is_owner=is_owner, may_type=may_type, redraw=self._redraw, actions=actions)
         if is_owner:
             self._be_back()
             for other in [one for one in self._seats if one.is_owner]:
@@ -60,7 +67,7 @@ class Hub:
                 other.leave()
                 self._seats.remove(other)
         seat.on_room = self._on_room
-        seat.tell(event="open", **self._about(seat), **self._now())
+        seat.tell(event="open", **self._about(seat), **self._now(), **self._rights(seat))
         if self.session.recording is not None:
             seat.draw()
         self._seats.append(seat)
@@ -137,11 +144,11 @@ class Hub:
     def _input(self, seat: Seat, data: bytes) -> None:
         if not seat.may_type or self.relay is None or self.session.is_over:
             return
-        if not self.session.access.may(Action.PASTE) and self._pasting.is_pasted(data):
+        if Action.PASTE not in self._actions(seat) and self._pasting.is_pasted(data):
             self._refuse_paste()
             return
-        if self._typist != seat.person.id:
-            self._typist = seat.person.id
+        if self.session.typist != seat.person.id:
+            self.session.typist = seat.person.id
             self.session.mark(f"typed by {seat.person.name}")
         self.relay.input(data)
 
@@ -218,10 +225,16 @@ class Hub:
             "rows": self._size[1],
         }
 
+    def _actions(self, seat: Seat) -> frozenset[Action]:
+        """An owner's are the session's, which may change; a guest has what they would have by themselves."""
+        return self.session.access.actions if seat.is_owner else seat.actions
+
+    def _rights(self, seat: Seat) -> dict[str, object]:
+        return {"actions": sorted(self._actions(seat))}
+
     def _now(self) -> dict[str, object]:
         access = self.session.access
         return {
-            "actions": sorted(access.actions),
             "ends_at": access.limits.ends_at,
             "warn_s": access.limits.warn_s,
             "locked": self.session.is_locked,
@@ -242,10 +255,11 @@ class Hub:
 
     def _tell_state(self) -> None:
         state = self._now()
-        if state != self._state:
-            self._state = state
+        known = {**state, "actions": self.session.access.actions}
+        if known != self._state:
+            self._state = known
             for seat in self._seats:
-                seat.tell(event="state", **state)
+                seat.tell(event="state", **state, **self._rights(seat))
 
     def _redraw(self) -> bytes:
         recording = self.session.recording

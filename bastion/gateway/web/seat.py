@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from bastion.gateway.contract import Person
+from bastion.gateway.contract import Action, Person
 from bastion.gateway.streams import Stream, StreamClosed
 from bastion.gateway.web import messages
 from bastion.gateway.web.messages import EVENT, INPUT, BadMessage, Messages
@@ -16,12 +16,20 @@ FLUSH_S: Final = 5.0
 
 
 class Seat:
-    """`is_owner`: whose session it is. `redraw` gives what draws the screen from nothing."""
+    """`is_owner`: whose session it is. `redraw` gives what draws the screen from nothing. `actions`: a guest's own."""
 
     def __init__(
-        self, stream: Stream, person: Person, *, is_owner: bool, may_type: bool, redraw: Callable[[], bytes]
+        self,
+        stream: Stream,
+        person: Person,
+        *,
+        is_owner: bool,
+        may_type: bool,
+        redraw: Callable[[], bytes],
+        actions: frozenset[Action] = frozenset(),
     ) -> None:
         self.stream, self.person, self.is_owner, self.may_type = stream, person, is_owner, may_type
+        self.actions = actions
         self._redraw = redraw
         self._waiting: deque[bytes] = deque()
         self.unsent = 0

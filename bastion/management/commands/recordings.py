@@ -42,9 +42,9 @@ class Command(BaseCommand):
         trusted = set(options["public_key"] or verifying.portal_keys())
         for key in sorted(trusted):
             self.stdout.write(f"portal key {key}")
-        count, broken = 0, 0
-        for session in self._sessions(options).iterator(chunk_size=100):
-            verdict = verifying.verify(session, trusted=trusted)
+        count, broken, now = 0, 0, timezone.now()
+        for session in self._sessions(options, verifying.recorded(now=now)).iterator(chunk_size=100):
+            verdict = verifying.verify(session, trusted=trusted, now=now)
             count += 1
             broken += not verdict.is_good
             self.stdout.write(verdict.words)
@@ -57,7 +57,8 @@ class Command(BaseCommand):
     def _export(self, options: dict[str, Any]) -> None:
         if not options["session"] or not options["to"]:
             raise CommandError("name one session with --session and a file with --to")
-        session = self._sessions(options).get()
+        kept = BastionSession.objects.joined().filter(pk__in=RecordingPiece.objects.values("session"))
+        session = self._sessions(options, kept).get()
         exporting.write_export(session=session, person=None, now=timezone.now())
         with Path(options["to"]).open("xb") as file:
             file.writelines(exporting.bundle(session))
@@ -87,8 +88,7 @@ class Command(BaseCommand):
         if gone:
             raise CommandError(f"{gone} pieces could not be opened")
 
-    def _sessions(self, options: dict[str, Any]) -> Any:
-        rows = BastionSession.objects.joined().filter(pk__in=RecordingPiece.objects.values("session"))
+    def _sessions(self, options: dict[str, Any], rows: Any) -> Any:
         if options["session"]:
             try:
                 rows = rows.filter(uid=options["session"])

@@ -19,12 +19,13 @@ from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, Severity, User
 from accounts.permissions import can_write
 from assets.models import Asset, Credential, SshAccess
+from bastion.access import own_name
 from bastion.hardening import logins as reading
 from bastion.hardening import matching
 from bastion.hardening.logins import Login, Read
 from bastion.hardening.matching import Known, Use, Verdict
 from bastion.hardening.sources import network_of
-from bastion.models import BastionSession, DirectLogin, HardenedServer, HardeningPolicy, Node
+from bastion.models import BastionSession, DirectLogin, HardenedServer, HardeningPolicy, Node, SessionFact
 from bastion.services.hardening import asking, judging, policies
 from bastion.services.hardening.rights import require
 from incidents import locks, timeline
@@ -152,17 +153,19 @@ def _direct(asset: Asset, server: HardenedServer, told: Sequence[Login]) -> list
 
 
 def _sessions(asset: Asset, server: HardenedServer, first: datetime, last: datetime) -> list[Known]:
-    rows = BastionSession.objects.filter(asset=asset, allowed_at__gte=first, allowed_at__lte=last).select_related(
-        "node"
-    )
+    """Each moment at which a session connected: when it began, and when it had to connect anew while it ran."""
     entries = tuple(policies.of(asset.customer).bastions)
-    found = []
-    for row in rows:
-        own = _own_addresses(row.node)
+
+    def known(row: BastionSession, since: datetime, until: datetime) -> Known:
         beside = tuple(server.platform) if row.node.customer_id is None else ()
-        until = row.opened_at or row.allowed_at
-        found.append(Known(row.pk, row.account, row.allowed_at, max(until, row.allowed_at), entries + own + beside))
-    return found
+        account = own_name(row.account) or row.account
+        return Known(row.pk, account, since, max(since, until), entries + _own_addresses(row.node) + beside)
+
+    begun = BastionSession.objects.filter(asset=asset, allowed_at__gte=first, allowed_at__lte=last)
+    again = SessionFact.objects.filter(session__asset=asset, session__allowed_at__gte=first - FARTHEST)
+    again = again.filter(kind="linked", at__gte=first, at__lte=last).select_related("session__node")
+    found = [known(row, row.allowed_at, row.opened_at or row.allowed_at) for row in begun.select_related("node")]
+    return found + [known(fact.session, fact.at, fact.at) for fact in again]
 
 
 def _own_addresses(node: Node) -> tuple[str, ...]:
