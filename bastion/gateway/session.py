@@ -77,6 +77,7 @@ class Opening:
     cols: int = 80
     rows: int = 24
     has_terminal: bool = True
+    command: str = ""
 
 
 class CommandReader(Protocol):

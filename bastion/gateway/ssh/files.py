@@ -4,11 +4,25 @@ SFTP, scp and rsync share it, so that all leave the same trail.
 """
 
 import hashlib
+import re
+import shlex
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from bastion.gateway.contract import LONGEST_PATH, Action
 from bastion.gateway.copies import Copy
 from bastion.gateway.session import Session
+from bastion.policy import bare
+
+QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"|\\.", re.DOTALL)
+ACTIVE = re.compile(r"[;|&<>()$`\n{}!#'\"]")
+BEFORE = re.compile(
+    r"((/usr)?/bin/)?(sudo|doas|env|exec|nice|nohup|command|setsid)\s+(-(?!-sp)[^\s=S]+\s+([\w.-]+\s+)?)*"
+)
+"""What may stand before a program and changes nothing about which it is: no variables, and no `env -S`."""
+PLACES = {"", "/bin/", "/usr/bin/", "/usr/local/bin/", "/usr/libexec/"} | {
+    f"/usr/{place}/" for place in ("lib/openssh", "libexec/openssh", "lib/ssh", "lib/misc")
+}
 
 MOST_OPEN = 256  # OpenSSH's own server stops at 100 handles by default.
 
@@ -125,3 +139,22 @@ class Ledger:
 def text(path: bytes | str) -> str:
     """As long as the portal keeps it."""
     return (path if isinstance(path, str) else path.decode("utf-8", "replace"))[:LONGEST_PATH]
+
+
+def plain_words(command: str, names: Set[str]) -> list[str] | None:
+    """The words behind the program, where a command runs one of these and nothing else: a shell does no more with it,
+    and the program is that of the system."""
+    if ACTIVE.search(QUOTED.sub("", command)):
+        return None
+    as_run = bare(command)
+    before = command.removesuffix(as_run).lstrip()
+    while before and (match := BEFORE.match(before)) is not None:
+        before = before[match.end() :]
+    try:
+        words = shlex.split(as_run)
+    except ValueError:
+        return None
+    if before or not words:
+        return None
+    name = words[0].rpartition("/")[2]
+    return words[1:] if name in names and words[0].removesuffix(name) in PLACES else None

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.files import Ledger
+from bastion.gateway.ssh.files import Ledger, plain_words
 from bastion.gateway.ssh.relay import REFUSED, Ask, Exit, Relay, Screen
 from bastion.gateway.ssh.target import Link
 
@@ -63,12 +63,14 @@ def _is_secluded(word: str) -> bool:
 
 
 class Rsync(Relay):
-    """A relay that leaves an entry in the list of files. Recorded as any command is: `relay.Relay`."""
+    """A relay that leaves an entry in the list of files. What passes is no text, and of a plain rsync not recorded."""
 
     def __init__(self, session: Session, screen: Screen, ask: Ask, sync: Sync) -> None:
         super().__init__(session, screen, ask)
         self._sync, self._ledger = sync, Ledger(session, "rsync")
         self._direction = "up" if sync.is_upload else "down"
+        if plain_words(ask.command, {"rsync"}) is not None:
+            self._kept_most |= {"input": 0, "output": 0}
 
     async def open(self, link: Link) -> None:
         missing = [right for right in sorted(self._sync.rights) if not self.session.access.may(right)]
