@@ -135,6 +135,10 @@ class Part(Protocol):
         """Pass nothing on from the person while it is locked."""
         ...
 
+    def terms_changed(self) -> None:
+        """`session.access` is another: cut what it grants no longer, and whatever is not asked about again."""
+        ...
+
     def cut(self, exit_status: int | None) -> None:
         """Close both sides now and tell what is left to tell. Called once, before `ended` is told."""
         ...
@@ -408,6 +412,8 @@ class Session:
             self._next_warning = 0
         self.access = replace(access, hops=access.hops or self.access.hops, waits_for=self.access.waits_for)
         self._arm()
+        if self._part is not None:
+            self._part.terms_changed()
 
     # --- who looks on -----------------------------------------------------------------------------------------------
 

@@ -73,6 +73,12 @@ def is_named_loopback(address: Address, port: int, forwards: Sequence[str]) -> b
     return _plain(address).is_loopback and is_granted("localhost", address, port, named)
 
 
+def may_reach(host: str, address: Address, port: int, forwards: Sequence[str]) -> bool:
+    if is_named_loopback(address, port, forwards):
+        return True
+    return not is_forbidden(address) and is_granted(host, address, port, forwards)
+
+
 def _is_loopback(place: str) -> bool:
     try:
         return place.lower() == "localhost" or ipaddress.ip_network(place, strict=False).is_loopback
@@ -171,8 +177,10 @@ class _Leg(asyncssh.SSHTCPSession[bytes]):
 class Forward:
     """One connection through the target. Told as one fact when it ends."""
 
-    def __init__(self, session: Session, host: str, port: int, on_end: Callable[["Forward"], None]) -> None:
-        self.session, self.host, self.port, self._on_end = session, host, port, on_end
+    def __init__(
+        self, session: Session, host: str, port: int, address: Address, on_end: Callable[["Forward"], None]
+    ) -> None:
+        self.session, self.host, self.port, self.address, self._on_end = session, host, port, address, on_end
         self.person, self.target = _Leg(self, is_person=True), _Leg(self, is_person=False)
         self.sent = self.received = 0
         self._is_told = False
@@ -182,6 +190,11 @@ class Forward:
         self.person.join(self.target)
         if self.target.chan is None and self.person.chan is not None:
             self.person.chan.close()
+
+    @property
+    def is_granted(self) -> bool:
+        access = self.session.access
+        return access.may(Action.FORWARD) and may_reach(self.host, self.address, self.port, access.forwards)
 
     def passed(self, count: int, *, is_from_person: bool) -> None:
         self.session.used()
@@ -270,7 +283,7 @@ class Forwards:
         return granted[0]
 
     async def _connect(self, session: Session, host: str, port: int, address: Address) -> _Leg:
-        forward = Forward(session, host, port, self._open.discard)
+        forward = Forward(session, host, port, address, self._open.discard)
         try:
             link = await self._linked(session)
             await link.connection.create_connection(lambda: forward.target, str(address), port)
@@ -283,6 +296,9 @@ class Forwards:
         if session.is_over:
             forward.target.cut()
             raise asyncssh.ChannelOpenError(FAILED, "the session is over")
+        if not forward.is_granted:
+            forward.cut()
+            raise asyncssh.ChannelOpenError(PROHIBITED, "forwarding there is not granted any more")
         self._open.add(forward)
         return forward.person
 
@@ -312,6 +328,10 @@ class Forwards:
         for forward in self._open:
             forward.person.hold("lock", is_held=is_locked)
             forward.target.hold("lock", is_held=is_locked)
+
+    def terms_changed(self) -> None:
+        for forward in [one for one in self._open if not one.is_granted]:
+            forward.cut()
 
     def cut(self, exit_status: int | None) -> None:
         for forward in list(self._open):

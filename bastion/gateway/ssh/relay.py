@@ -298,6 +298,9 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if self.ask.terminal is None:
             self.input_valve.turn("lock", is_held=is_locked)
 
+    def terms_changed(self) -> None:
+        """Rules and limits are looked up when they are needed."""
+
     def cut(self, exit_status: int | None) -> None:
         if self._channel is not None:
             self._channel.abort()

@@ -376,6 +376,9 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
     def lock(self, is_locked: bool) -> None:
         """The ledger refuses what would change or read files meanwhile; what was asked before comes to its end."""
 
+    def terms_changed(self) -> None:
+        """The ledger is asked at each request."""
+
     def cut(self, exit_status: int | None) -> None:
         if self._channel is not None:
             self._channel.abort()
