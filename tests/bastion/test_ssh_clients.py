@@ -237,6 +237,44 @@ async def test_a_download_stops_when_the_right_goes(b: Bench, tmp_path: Path, or
     assert (told["result"], told["bytes"]) == ("failed", 1000)
 
 
+async def without(b: Bench, right: Action) -> None:
+    """The session that runs loses this right."""
+    [visit] = b.gateway.visits
+    [session] = visit.sessions
+    session.obey(NewTerms(replace(session.access, actions=EVERYTHING - {right})))
+
+
+async def test_scp_in_its_old_form_ends_when_the_right_goes(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(f"scp -t {tmp_path}/there", encoding=None)
+        assert await process.stdout.read(1) == b"\0"
+        process.stdin.write(b"C0644 10 there\n")
+        assert await process.stdout.read(1) == b"\0"
+        process.stdin.write(b"half")
+        await without(b, Action.DOWNLOAD)
+        process.stdin.write(b"..")
+        await asyncio.sleep(0.2)
+        assert not b.portal.told("ended"), "what it does not need may go"
+        await without(b, Action.UPLOAD)
+        await asyncio.wait_for(process.wait_closed(), 3)
+    [told] = await b.portal.until("transfer")
+    assert (told["bytes"], told["result"]) == (6, "cut")
+    assert b.portal.told("ended")[0]["reason"] == "revoked"
+    assert b.portal.told("refused")[0]["code"] == "no_upload"
+
+
+@needs_rsync
+async def test_rsync_ends_when_the_right_goes(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(f"rsync --server -e.LfxCIvu . {tmp_path}/x", encoding=None)
+        assert await asyncio.wait_for(process.stdout.read(4), 5)
+        await without(b, Action.UPLOAD)
+        await asyncio.wait_for(process.wait_closed(), 3)
+    [told] = await b.portal.until("transfer")
+    assert (told["tool"], told["result"]) == ("rsync", "cut")
+    assert b.portal.told("ended")[0]["reason"] == "revoked"
+
+
 async def test_without_upload_nothing_on_the_target_is_changed(b: Bench, tmp_path: Path) -> None:
     b.portal.change("web-01", actions=EVERYTHING - {Action.UPLOAD})
     (tmp_path / "old").write_text("1")

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import asyncssh
 
+from bastion.gateway.contract import Action
 from bastion.gateway.session import Opening, Session
 from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
@@ -76,10 +77,13 @@ class Screen(Protocol):
 
 
 class Relay(asyncssh.SSHClientSession[bytes]):
-    """Between one `Screen` and one channel of the target. The screen calls `input`, `eof`, `resize` and so on."""
+    """Between one `Screen` and one channel of the target. The screen calls `input`, `eof`, `resize` and so on.
 
-    def __init__(self, session: Session, screen: Screen, ask: Ask) -> None:
-        self.session, self.screen, self.ask = session, screen, ask
+    `rights`: what it takes beside the right to connect, from its beginning to its end.
+    """
+
+    def __init__(self, session: Session, screen: Screen, ask: Ask, rights: frozenset[Action] = frozenset()) -> None:
+        self.session, self.screen, self.ask, self._rights = session, screen, ask, rights
         self.output_valve = Valve(self._hold_output)
         self.input_valve = Valve(screen.hold_input)
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
@@ -98,6 +102,10 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         cols, rows, term = (terminal.cols, terminal.rows, terminal.term) if terminal else (0, 0, "")
         session.attach(self)
         session.opened(ask.kind, cols, rows, term)
+        if missing := self.missing():
+            self._refuse(missing[0])
+            session.end("exit", session.say("no_files"), exit_status=REFUSED)
+            return
         size = cols or 80, rows or 24
         if not session.record(Opening(session.access, session.person, *size, terminal is not None, ask.command)):
             return
@@ -105,6 +113,12 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             return
         self._guard = self._make_guard()
         await self.connect(link)
+
+    def missing(self) -> list[Action]:
+        return [right for right in sorted(self._rights) if not self.session.access.may(right)]
+
+    def _refuse(self, right: Action) -> None:
+        self.session.refused(self.ask.command[:200], f"no_{right.value}")
 
     async def connect(self, link: Link) -> None:
         """Raises TargetFailed."""
@@ -300,6 +314,9 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     def terms_changed(self) -> None:
         """Rules and limits are looked up when they are needed."""
+        if missing := self.missing():
+            self._refuse(missing[0])
+            self.session.end("revoked", self.session.say("no_files"))
 
     def cut(self, exit_status: int | None) -> None:
         if self._channel is not None:

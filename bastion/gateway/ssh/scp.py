@@ -197,15 +197,15 @@ class Scp(Relay):
     """A relay whose data is files: noted as such, and not recorded as a terminal's."""
 
     def __init__(self, session: Session, screen: Screen, ask: Ask, copy: Copy) -> None:
-        super().__init__(session, screen, ask)
+        super().__init__(session, screen, ask, frozenset({Action.UPLOAD if copy.is_upload else Action.DOWNLOAD}))
         self._copy, self._ledger = copy, Ledger(session, "scp")
         self._watch = Watch(self._ledger, copy)
 
     async def open(self, link: Link) -> None:
-        session, right = self.session, Action.UPLOAD if self._copy.is_upload else Action.DOWNLOAD
+        session = self.session
         session.attach(self)
         session.opened("scp")
-        if not session.access.may(right):
+        if self.missing():
             self._ledger.refused(self._copy.path, "up" if self._copy.is_upload else "down")
             session.end("exit", session.say("no_files"), exit_status=CUT)
             return
