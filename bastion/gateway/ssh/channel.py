@@ -17,10 +17,11 @@ from bastion.gateway.contract import Account, Ambiguous, Front, Language, Refuse
 from bastion.gateway.session import Session
 from bastion.gateway.ssh import own, rsync, scp
 from bastion.gateway.ssh.console import Console, Left, clean
+from bastion.gateway.ssh.files import BOTH_WAYS, moves_files
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import REFUSED, STDERR, Ask, Exit, Relay, Terminal
-from bastion.gateway.ssh.sftp import open_sftp
+from bastion.gateway.ssh.sftp import is_server, open_sftp
 from bastion.gateway.ssh.target import TargetFailed
 from bastion.gateway.ssh.visit import Visit
 from bastion.gateway.words import say
@@ -326,6 +327,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
                 return
             if ask.kind == "subsystem":
                 sink: Sink = await open_sftp(session, self, link)
+            elif ask.kind == "exec" and is_server(ask.command):
+                sink = await open_sftp(session, self, link, relay)
             else:
                 sink = relay
                 await relay.open(link)
@@ -340,11 +343,14 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             self._visit.links.release(link)
 
     def _relay(self, session: Session, ask: Ask) -> Relay:
-        if ask.kind == "exec" and (sync := rsync.read_command(ask.command)) is not None:
+        """What moves files by a way that is not plain, or through a terminal, takes both rights."""
+        if ask.kind != "exec":
+            return Relay(session, self, ask)
+        if (sync := rsync.read_command(ask.command)) is not None:
             return rsync.Rsync(session, self, ask, sync)
-        if ask.kind == "exec" and ask.terminal is None and (copy := scp.read_command(ask.command)) is not None:
+        if ask.terminal is None and (copy := scp.read_command(ask.command)) is not None:
             return scp.Scp(session, self, ask, copy)
-        return Relay(session, self, ask)
+        return Relay(session, self, ask, BOTH_WAYS if moves_files(ask.command) else frozenset())
 
     def _feed(self, sink: Sink) -> None:
         """What came early, in order, then let the rest come."""

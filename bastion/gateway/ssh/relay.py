@@ -153,6 +153,12 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             return None
         return Guard(self.session, reader, self.to_target, self._hold_for_guard, self._end_target_input)
 
+    def note(self, exit_status: int | None = None) -> None:
+        """Among the commands."""
+        if self.ask.kind == "exec" and self._judgement is not None:
+            judged = self._judgement
+            note_command(self.session, self.ask.command, judged.verdict, judged.rule, exit_status)
+
     async def may_run(self) -> bool:
         session, command = self.session, self.ask.command
         self._judgement = session.judge(command)
@@ -322,9 +328,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if self._channel is not None:
             self._channel.abort()
         self._say_what_was_cut()
-        if self.ask.kind == "exec" and self._judgement is not None:
-            judged = self._judgement
-            note_command(self.session, self.ask.command, judged.verdict, judged.rule, exit_status)
+        self.note(exit_status)
         how = self._exit
         if how == Exit():
             how = Exit(status=exit_status if exit_status is not None else CUT)

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.files import Ledger, plain_words
+from bastion.gateway.ssh.files import BOTH_WAYS, Ledger, plain_words
 from bastion.gateway.ssh.relay import Ask, Exit, Relay, Screen
 
 CHANGES_AS_SENDER = ("--remove-source-files", "--remove-sent-files", "--log-file", "--write-batch", "--daemon")
@@ -47,8 +47,7 @@ def read_command(command: str) -> Sync | None:
     if is_sender and any(word.startswith(CHANGES_AS_SENDER) for word in said):
         is_plain = False
     right = Action.DOWNLOAD if is_sender else Action.UPLOAD
-    both = frozenset({Action.UPLOAD, Action.DOWNLOAD})
-    return Sync(not is_sender, paths, frozenset({right}) if is_plain and "--daemon" not in said else both)
+    return Sync(not is_sender, paths, frozenset({right}) if is_plain and "--daemon" not in said else BOTH_WAYS)
 
 
 def _name(program: str) -> str:
