@@ -287,7 +287,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
     async def _admit_late(self, wish: Wish, refusal: Refused | Unreachable | None) -> Session:
         """What the person can still answer is asked: which of several, and what they work on."""
         while True:
-            work = self._env().get(WORK_ENV, "")
+            work = self._env().get(WORK_ENV, "") or self._visit.work
             if isinstance(refusal, WorkNeeded) and not wish.work and (work or self._terminal is not None):
                 if not work:
                     with self._asking():
@@ -300,7 +300,9 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             try:
                 return await self._visit.admit(wish)
             except (WorkNeeded, Ambiguous) as again:
-                if type(again) is type(refusal):
+                if isinstance(again, WorkNeeded) and wish.work and wish.work == self._visit.work:
+                    self._visit.work, wish = "", replace(wish, work="")  # it has been finished meanwhile
+                elif type(again) is type(refusal):
                     raise
                 refusal = again
 

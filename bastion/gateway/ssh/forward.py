@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import asyncssh
 
-from bastion.gateway.contract import Action, Refused, Unreachable
+from bastion.gateway.contract import Action, Refused, Unreachable, WorkNeeded
 from bastion.gateway.session import Session
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
@@ -28,6 +28,7 @@ METADATA = {
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MOST_AT_ONCE = 64
 RESOLVE_S = 5.0
+SAY_WORK = "say what you work on: user#resource~INC-000123, or in a session of the same connection"
 PROHIBITED, FAILED = asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, asyncssh.OPEN_CONNECT_FAILED
 
 
@@ -254,7 +255,9 @@ class Forwards:
             if self._session is not None and not self._session.is_over:
                 return self._session
             try:
-                session = await self._visit.admit()
+                session = await self._visit.admit(work=self._visit.work)
+            except WorkNeeded:
+                raise asyncssh.ChannelOpenError(PROHIBITED, SAY_WORK) from None
             except Refused as refusal:
                 raise asyncssh.ChannelOpenError(PROHIBITED, refusal.code) from None
             except Unreachable:
