@@ -152,6 +152,7 @@ class Session:
         self.reason = ""
         self.recording: Recording | None = None
         self.over = asyncio.Event()
+        self._unlocked = asyncio.Event()
         self._watchers = Watchers(self._show, self.spawn, self._source)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -200,7 +201,14 @@ class Session:
     def attach(self, part: Part) -> None:
         """In place of the one before. The person can be told now what is due already."""
         self._part = part
+        if self.is_locked:
+            part.lock(True)
         self._arm()
+
+    async def until_unlocked(self) -> None:
+        """At once when it is not locked; the session may be over then."""
+        while self.is_locked and not self.is_over:
+            await self._unlocked.wait()
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """A task that ends with the session."""
@@ -248,6 +256,7 @@ class Session:
                 timer.cancel()
         self.is_over = True
         self.over.set()
+        self._unlocked.set()
         for waiting in self._judged.values():
             if not waiting.done():
                 waiting.set_result(False)
@@ -384,6 +393,7 @@ class Session:
                 self.end(reason, words or usual, by=by)
             case Lock(is_locked, words):
                 self.is_locked = is_locked
+                (self._unlocked.clear if is_locked else self._unlocked.set)()
                 if self._part is not None:
                     self._part.lock(is_locked)
                 self.mark("locked" if is_locked else "unlocked")

@@ -334,6 +334,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             else:
                 sink = relay
                 await relay.open(link)
+            if ask.terminal is None:  # there, keys typed meanwhile are gone; a pipe would miss them
+                await session.until_unlocked()
             if not session.is_over:
                 self._sink = sink
                 self._feed(sink)
