@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action, CommandRule, Lock, NewTerms, Verdict
+from bastion.gateway.contract import Action, CommandRule, Lock, NewTerms, Say, Verdict
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 
@@ -189,6 +189,16 @@ async def test_sftp_changes_are_told(b: Bench, tmp_path: Path) -> None:
         ("remove", "done"),
         ("rmdir", "done"),
     ]
+
+
+async def test_words_beside_files_move_no_cursor(b: Bench) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(subsystem="sftp", encoding=None)
+        await b.portal.until("opened")
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        session.obey(Say("Go\x1b[2J home", by="lin"))
+        assert await asyncio.wait_for(process.stderr.readline(), 5) == b"lin: Go[2J home\n"
 
 
 @pytest.mark.parametrize("tool", ["-O", "-s"])

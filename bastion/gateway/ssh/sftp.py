@@ -13,6 +13,7 @@ import asyncssh
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
+from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.files import SFTP_SERVERS, Ledger, Transfer, plain_words
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import CUT, Exit, Relay, Screen
@@ -371,7 +372,7 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
     # --- as a part of the session -----------------------------------------------------------------------------------
 
     def show(self, words: str) -> None:
-        self.screen.error(f"{words}\n".encode())
+        self.screen.error("".join(f"{clean(line)}\n" for line in words.splitlines()).encode())
 
     def lock(self, is_locked: bool) -> None:
         """The ledger refuses what would change or read files meanwhile; what was asked before comes to its end."""
