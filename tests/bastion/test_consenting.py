@@ -286,3 +286,14 @@ async def test_what_is_let_in_while_it_is_locked_begins_when_it_is_unlocked(
         assert session.sent == 0
         session.obey(Lock(False))
         assert await asyncio.wait_for(process.stdout.read(1), 5)
+
+
+async def test_whoever_waits_for_a_yes_can_leave(b: Bench) -> None:
+    b.portal.change("web-01", waits_for="Alice")
+    async with b.connect() as conn, conn.create_process(term_type="xterm", encoding="utf-8") as process:
+        await asyncio.wait_for(process.stdout.readuntil("Waiting for Alice to let you in"), 5)
+        process.stdin.write("typed ahead")
+        await asyncio.sleep(0.2)
+        process.stdin.write("\x03")
+        await asyncio.wait_for(process.wait_closed(), 3)
+    assert b.portal.told("ended")[0]["reason"] == "client"

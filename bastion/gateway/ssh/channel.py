@@ -16,8 +16,9 @@ import asyncssh
 from bastion.gateway.contract import Account, Ambiguous, Front, Language, Refused, Unreachable, Wish, WorkNeeded
 from bastion.gateway.session import Session
 from bastion.gateway.ssh import own, rsync, scp
-from bastion.gateway.ssh.console import Console, Left, clean
+from bastion.gateway.ssh.console import MOST_TYPED, Console, Idle, Left, clean
 from bastion.gateway.ssh.files import BOTH_WAYS, moves_files
+from bastion.gateway.ssh.guard import CTRL_C
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import REFUSED, STDERR, Ask, Exit, Relay, Terminal
@@ -131,9 +132,18 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             self._sink.input(data)
         elif self._is_asking:
             self._console.feed(data)
+        elif self._terminal is not None and self._session is not None and self._session.is_waiting:
+            self._typed_while_waiting(self._session, data)
         else:
             self._early.append(data)
             self.hold_input(True)
+
+    def _typed_while_waiting(self, session: Session, data: bytes) -> None:
+        """Nothing is held back, so that Ctrl-C arrives; whoever types ahead without end loses the rest."""
+        if CTRL_C in data:
+            session.end("client")
+        elif sum(map(len, self._early)) + len(data) <= MOST_TYPED:
+            self._early.append(data)
 
     def eof_received(self) -> bool:
         self._has_input_ended = True
@@ -233,6 +243,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             else:
                 self._session = self._session or await self._admit_late(self._visit.wish, self._refusal)
                 await self._run(self._session)
+        except Idle:
+            self._leave(self._visit.say("end_idle"))
         except Left:
             self._close(Exit(status=REFUSED))
         except Refused as refusal:
@@ -268,6 +280,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
                 await self._run(self._session)
             except Refused as refusal:
                 self._console.write(f"\n{_explain(visit.language, refusal)}\n")
+            except Idle:
+                raise
             except Left:
                 continue
             finally:
