@@ -125,6 +125,10 @@ class TermsForm(forms.Form):
         coerce=Action,
         widget=forms.CheckboxSelectMultiple,
         initial=[Action.CONNECT],
+        help_text=_(
+            "Upload and download hold for SFTP, scp and rsync. What a shell can show or take in, whoever may connect "
+            "can carry that way; it is recorded."
+        ),
     )
     protocols = forms.TypedMultipleChoiceField(
         label=_("By which protocol"),

@@ -69,14 +69,14 @@ def _commands(line: str) -> tuple[list[str], bool]:
     for _ in range(DEEPEST):
         scripts: list[str] = []
         for piece in (piece for text in waiting for piece in _pieces(text)):
-            bare = _bare(piece)
-            for command in (piece, bare, _unquoted(bare)):
+            as_run = bare(piece)
+            for command in (piece, as_run, unquoted(as_run)):
                 if command and command not in found:
                     found[command] = None
                     size += len(command)
             if len(found) > MOST_COMMANDS or size > MOST_CHARACTERS:
                 return [*found], True
-            scripts += _scripts(bare)
+            scripts += _scripts(as_run)
         waiting = scripts
     return [command for command in found if command], bool(waiting)
 
@@ -233,13 +233,13 @@ def _after_single(line: str, at: int) -> int:
     return end + 1 if end >= 0 else len(line)
 
 
-def _bare(piece: str) -> str:
+def bare(piece: str) -> str:
     """A command without what only stands before it; empty when nothing else is there."""
     valued: str | None = None
     is_value = False
     start = head.end() if (head := _FUNCTION.match(piece)) else 0
     for match in _WORD.finditer(piece, start):
-        word = _unquoted(match[0])
+        word = unquoted(match[0])
         if is_value:
             is_value = False
         elif valued is not None and word.startswith("-") and len(word) > 1:
@@ -259,13 +259,13 @@ def _takes_next(letters: str, valued: str) -> bool:
     return first == len(letters) - 1
 
 
-def _unquoted(text: str) -> str:
+def unquoted(text: str) -> str:
     return _QUOTING.sub(lambda match: match[1] or "", text)
 
 
 def _scripts(command: str) -> list[str]:
     """What `sh -c '…'` and `eval …` run."""
-    words = [_unquoted(match[0]) for match in _WORD.finditer(command)] if _RUNS.match(command) else []
+    words = [unquoted(match[0]) for match in _WORD.finditer(command)] if _RUNS.match(command) else []
     name = words[0].rsplit("/", 1)[-1] if words else ""
     if name == "eval":
         return [" ".join(words[1:])]

@@ -1,5 +1,7 @@
 """What of a person's typing may be recorded: what the target has echoed, keys that are no text, and else one bullet.
 
+Without a terminal nothing is echoed: there all is recorded, but for lines that answer a question for a secret.
+
 Characters stay in memory until their echo comes, until the line that was entered is over, or until they have waited
 too long; only then are they handed out. Pure: moments are passed in, in seconds of any one clock.
 """
@@ -12,6 +14,7 @@ from typing import Final
 
 from bastion.gateway.recording import escapes
 from bastion.gateway.recording.cast import Decoder
+from bastion.policy import bare
 
 HIDDEN: Final = "•"
 WAIT_S: Final = 5.0
@@ -31,11 +34,22 @@ _CONTROLS = re.compile(r"[\x00-\x1f]+")
 _ASKS = re.compile(
     r"(pass(word|phrase|code|wd)|secret|\bPIN\b|口令|密码|密碼|パスワード)[^:：?？]{0,200}[:：?？]\s*$", re.IGNORECASE
 )
+_READS = re.compile(
+    r"\bsudo(\s+-\S+(\s+[^-\s]\S*)?){0,8}?\s+(-[A-Za-z]*S[A-Za-z]*|--stdin)(?!\S)|\bpasswd\s.{0,200}--stdin\b|--password-stdin\b"
+)
+_ALL_SECRET = re.compile(r"(\S*/)?chpasswd\b")
+_PROMPT = 512
+"""Bytes at the end of the output in which a question is looked for."""
 
 
 def asks_for_secret(prompt: str) -> bool:
     """Whether what stands before the cursor asks for a password; nothing else may stand after the colon."""
     return _ASKS.search(prompt[-400:]) is not None
+
+
+def reads_secret(command: str) -> bool:
+    """Whether a command takes a secret from the first line of its input, asked or not."""
+    return _READS.search(command) is not None
 
 
 def _holds(text: str, run: str) -> bool:
@@ -243,3 +257,65 @@ class Redactor:
         if text:
             self._is_hidden = False
         return text
+
+
+class Secrets:
+    """Which lines of input without a terminal are secrets: those before which the last that the target wrote asks for
+    one, and the first after a command that reads one from its input, which may well come before the question."""
+
+    def __init__(self, command: str = "") -> None:
+        self._is_all = _ALL_SECRET.match(bare(command)) is not None
+        self._follows, self._end = reads_secret(command), b""
+        self._is_secret: bool | None = None
+
+    def shown(self, data: bytes) -> None:
+        self._end = (self._end + data[-_PROMPT:])[-_PROMPT:]
+
+    @property
+    def is_secret(self) -> bool:
+        """Of the line that is read now; asked as soon as it begins."""
+        if self._is_secret is None:
+            asks = self._is_all or self._follows or asks_for_secret(self._end.decode("utf-8", "replace"))
+            self._is_secret, self._end = asks, b""
+        return self._is_secret
+
+    def ended(self, line: str) -> None:
+        self._follows = not self.is_secret and reads_secret(line)
+        self._is_secret = None
+
+
+class PipeRedactor:
+    """In place of a `Redactor` where there is no terminal."""
+
+    is_waiting = False
+
+    def __init__(self, command: str = "") -> None:
+        self._typed, self._secrets = Decoder(), Secrets(command)
+        self._line, self._is_hidden = "", False
+
+    def typed(self, data: bytes, now: float) -> str:
+        said: list[str] = []
+        for part in re.findall(r"[^\n]*\n|[^\n]+", self._typed.feed(data)):
+            is_secret = self._secrets.is_secret
+            if not is_secret:
+                said.append(part)
+            elif not self._is_hidden:
+                said.append(HIDDEN)
+            self._is_hidden = is_secret
+            self._line = (self._line + part)[:_LINE]
+            if part[-1] == "\n":
+                said.append("\n" if is_secret else "")
+                self._secrets.ended(self._line)
+                self._line, self._is_hidden = "", False
+        return "".join(said)
+
+    def shown(self, data: bytes, now: float) -> str:
+        self._secrets.shown(data)
+        return ""
+
+    def settle(self, now: float) -> str:
+        return ""
+
+    def close(self) -> str:
+        rest = self._typed.close()
+        return "" if self._secrets.is_secret else rest

@@ -77,6 +77,7 @@ class Opening:
     cols: int = 80
     rows: int = 24
     has_terminal: bool = True
+    command: str = ""
 
 
 class CommandReader(Protocol):
@@ -134,6 +135,10 @@ class Part(Protocol):
         """Pass nothing on from the person while it is locked."""
         ...
 
+    def terms_changed(self) -> None:
+        """`session.access` is another: cut what it grants no longer, and whatever is not asked about again."""
+        ...
+
     def cut(self, exit_status: int | None) -> None:
         """Close both sides now and tell what is left to tell. Called once, before `ended` is told."""
         ...
@@ -148,6 +153,7 @@ class Session:
         self.reason = ""
         self.recording: Recording | None = None
         self.over = asyncio.Event()
+        self._unlocked = asyncio.Event()
         self._watchers = Watchers(self._show, self.spawn, self._source)
         self._tick_timer: asyncio.TimerHandle | None = None
         self._ticks = 0
@@ -196,7 +202,14 @@ class Session:
     def attach(self, part: Part) -> None:
         """In place of the one before. The person can be told now what is due already."""
         self._part = part
+        if self.is_locked:
+            part.lock(True)
         self._arm()
+
+    async def until_unlocked(self) -> None:
+        """At once when it is not locked; the session may be over then."""
+        while self.is_locked and not self.is_over:
+            await self._unlocked.wait()
 
     def spawn(self, work: Awaitable[None]) -> asyncio.Task[None]:
         """A task that ends with the session."""
@@ -244,6 +257,7 @@ class Session:
                 timer.cancel()
         self.is_over = True
         self.over.set()
+        self._unlocked.set()
         for waiting in self._judged.values():
             if not waiting.done():
                 waiting.set_result(False)
@@ -380,6 +394,7 @@ class Session:
                 self.end(reason, words or usual, by=by)
             case Lock(is_locked, words):
                 self.is_locked = is_locked
+                (self._unlocked.clear if is_locked else self._unlocked.set)()
                 if self._part is not None:
                     self._part.lock(is_locked)
                 self.mark("locked" if is_locked else "unlocked")
@@ -408,6 +423,8 @@ class Session:
             self._next_warning = 0
         self.access = replace(access, hops=access.hops or self.access.hops, waits_for=self.access.waits_for)
         self._arm()
+        if self._part is not None:
+            self._part.terms_changed()
 
     # --- who looks on -----------------------------------------------------------------------------------------------
 

@@ -18,8 +18,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     ),
     "ambiguous": ("名称不唯一, 请选用下列之一:", "More than one resource has this name. Choose one of:"),
     "work_hint": (
-        "请说明工作内容: ssh -o SetEnv=RDMP_WORK=INC-000123 …, 或在终端中登录后选择.",
-        "Say what you work on: ssh -o SetEnv=RDMP_WORK=INC-000123 …, or log in with a terminal and choose.",
+        "请说明工作内容: 用户名写作 用户#资源~INC-000123, 或 ssh -o SetEnv=RDMP_WORK=…, 或在终端中登录后选择.",
+        "Say what you work on: log in as user#resource~INC-000123, with ssh -o SetEnv=RDMP_WORK=…, or in a terminal.",
     ),
     "work_ask": ("请选择编号, 或输入工单号或原因: ", "Choose a number, or type a ticket or a reason: "),
     "target_unreachable": ("无法连接 {name}: {why}.", "{name} cannot be reached: {why}."),

@@ -94,6 +94,7 @@ class BastionSession(TenantModel):
     opened_at = models.DateTimeField(_("begun at"), null=True, blank=True)
     leased_until = models.DateTimeField(_("known to run until"), null=True, blank=True)
     ends_at = models.DateTimeField(_("may run until"), null=True, blank=True)
+    forwards = models.JSONField(default=list, editable=False)
     ended_at = models.DateTimeField(_("ended at"), null=True, blank=True)
     ending = models.CharField(_("why it ended"), max_length=10, choices=Ending, blank=True)
     ended_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)

@@ -205,6 +205,7 @@ def _begin(person: User, wish: Wish, node: Node, now: datetime) -> BastionSessio
         reason=work.reason,
         allowed_at=now,
         ends_at=decision.ends_at,
+        forwards=sorted(decision.forwards),
     )
 
 

@@ -108,7 +108,8 @@ def ask_again(
     kept = regimes.regimes_of(touched) if touched else {}
     for session, decision in changed.items():
         session.actions, session.ends_at = sorted(decision.actions), decision.ends_at
-        session.save(update_fields=["actions", "ends_at"])
+        session.forwards = sorted(decision.forwards)
+        session.save(update_fields=["actions", "ends_at", "forwards"])
         resource = admitting.brief(session.asset, session.account)
         access = admitting.access_of(
             session, decision, resource=resource, rules=rules[session.asset_id], regime=kept[session.asset_id]
@@ -117,7 +118,8 @@ def ask_again(
 
 
 def _differs(session: BastionSession, decision: Decision) -> bool:
-    return session.actions != sorted(decision.actions) or session.ends_at != decision.ends_at
+    said = session.actions, session.ends_at, session.forwards
+    return said != (sorted(decision.actions), decision.ends_at, sorted(decision.forwards))
 
 
 def _cut_off(session: BastionSession, now: datetime) -> None:

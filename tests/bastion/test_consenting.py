@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import asyncssh
 import pytest
@@ -19,7 +20,7 @@ from assets.services.credentials import Entry
 from bastion import access
 from bastion.access import Protocol, Terms
 from bastion.gateway import wire
-from bastion.gateway.contract import Access, Client, End, Front, Judged
+from bastion.gateway.contract import Access, Client, End, Front, Judged, Lock
 from bastion.models import BastionSession, CommandReview, Grant, Node
 from bastion.services import granting, groups, letting_in, reviewing
 from bastion.services.granting import Wanted
@@ -253,3 +254,46 @@ async def test_files_and_forwards_wait_as_well(b: Bench) -> None:
             await asyncio.wait_for(conn.open_connection("192.0.2.1", 80), 10)
     assert [one["reason"] for one in b.portal.told("ended")] == ["refused", "refused"]
     assert not b.portal.told("host_key")
+
+
+@pytest.mark.parametrize(
+    ("command", "given"),
+    [
+        ("cat", b"echo 1\n"),
+        ("bash -s", b"echo 1\n"),
+        ("scp -t {0}", b"C0644 0 new\n"),
+        ("scp -f /etc/hostname", b"\0"),
+    ],
+)
+async def test_what_is_let_in_while_it_is_locked_begins_when_it_is_unlocked(
+    b: Bench, tmp_path: Path, command: str, given: bytes
+) -> None:
+    b.portal.change("web-01", waits_for="Alice")
+    async with b.connect() as conn:
+        process = await conn.create_process(command.format(tmp_path), encoding=None)
+        process.stdin.write(given)
+        for _ in range(200):
+            if b.portal.reviews:
+                break
+            await asyncio.sleep(0.01)
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        session.obey(Lock(True))
+        session.obey(Judged(0, True, "Alice"))
+        await b.portal.until("opened")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(process.stdout.read(1), 0.5)
+        assert session.sent == 0
+        session.obey(Lock(False))
+        assert await asyncio.wait_for(process.stdout.read(1), 5)
+
+
+async def test_whoever_waits_for_a_yes_can_leave(b: Bench) -> None:
+    b.portal.change("web-01", waits_for="Alice")
+    async with b.connect() as conn, conn.create_process(term_type="xterm", encoding="utf-8") as process:
+        await asyncio.wait_for(process.stdout.readuntil("Waiting for Alice to let you in"), 5)
+        process.stdin.write("typed ahead")
+        await asyncio.sleep(0.2)
+        process.stdin.write("\x03")
+        await asyncio.wait_for(process.wait_closed(), 3)
+    assert b.portal.told("ended")[0]["reason"] == "client"

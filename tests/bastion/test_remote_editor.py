@@ -11,6 +11,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator
 
+import asyncssh
 import pytest
 
 from bastion.gateway.contract import Action
@@ -110,3 +111,51 @@ async def test_without_the_right_to_forward_the_server_runs_and_is_not_reached(b
     async with editor(b) as port:
         assert (await b.run(options=["-W", f"127.0.0.1:{port}"], given=b"hello")).out == b""
         assert [one["code"] for one in await b.portal.until("refused")] == ["no_forward"]
+
+
+WORK = "INC-000123"
+
+
+async def test_forwards_are_for_the_work_that_stands_in_the_user_name(b: Bench) -> None:
+    """`ssh -N` has no session in which it could be said."""
+    local = free_port()
+    async with editor(b) as port:
+        b.portal.change("web-01", forwards=("localhost:*",), needs_work=True)
+        refused = await b.run(options=["-W", f"localhost:{port}"], given=b"hello")
+        assert (refused.status, refused.out) == (255, b"")
+        b.portal.wishes.clear()
+        name = f"chen#web-01~{WORK}"
+        ran = await b.run(options=["-W", f"localhost:{port}"], given=b"hello", user=name)
+        assert ran.out == b"editor:hello", ran.err
+        async with forwarding(b, "-L", f"{local}:localhost:{port}", "-l", name, port=local):
+            assert await ask(local) == b"editor:hello"
+    assert {wish.work for wish in b.portal.wishes} == {WORK}
+
+
+async def test_forwards_are_for_the_work_that_a_session_of_the_connection_stated(b: Bench) -> None:
+    """As VS Code does it: one connection with a command and `-D`; its `SetEnv` reaches the command alone."""
+    socks = free_port()
+    async with editor(b) as port:
+        b.portal.change("web-01", forwards=("localhost:*",), needs_work=True)
+        command = b.ssh("cat", options=["-T", "-D", str(socks), f"-oSetEnv=RDMP_WORK={WORK}"])
+        process = await asyncio.create_subprocess_exec(
+            *command, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+        )
+        try:
+            assert process.stdin is not None
+            assert process.stdout is not None
+            process.stdin.write(b"ready\n")
+            assert await asyncio.wait_for(process.stdout.readline(), 10) == b"ready\n"
+            address = b"\x05\x01\x00\x01" + socket.inet_aton("127.0.0.1") + port.to_bytes(2, "big")
+            assert await ask(socks, address) == b"editor:hello"
+        finally:
+            process.kill()
+            await process.wait()
+    assert b.portal.wishes[-1].work == WORK
+
+
+async def test_without_work_the_client_hears_what_to_do(b: Bench) -> None:
+    b.portal.change("web-01", forwards=("*:*",), needs_work=True)
+    async with b.connect() as conn:
+        with pytest.raises(asyncssh.ChannelOpenError, match="say what you work on"):
+            await conn.open_connection("192.0.2.1", 80)

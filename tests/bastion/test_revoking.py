@@ -170,6 +170,23 @@ def test_shorter_hours_reach_the_session(
     assert told(lambda: granting.replace(grant=old, wanted=tuesdays, actor=root, now=NOW)) == [End("revoked")]
 
 
+def test_fewer_destinations_reach_the_session(
+    told: Callable[[Callable[[], object]], list[Order]], web: Asset, node: Node, chen: User, root: User
+) -> None:
+    """Of two grants with the same actions and no end, the wider one ends."""
+    forward = frozenset({Action.CONNECT, Action.FORWARD})
+    with scope.platform("test"):
+        for forwards in (("*:*",), ("10.0.0.9:3306",)):
+            granting.grant(person=chen, to=web, wanted=Wanted(forward, SSH, forwards=forwards), actor=root, now=NOW)
+        authorising.authorise(person=chen, wish=wish_for(web), node=node, now=NOW)
+        [wide] = [grant for grant in Grant.objects.all() if list(grant.forwards) == ["*:*"]]
+    assert told(tasks.watch_rights) == []
+    [order] = told(lambda: granting.end(grant=wide, actor=root, now=NOW))
+    assert isinstance(order, NewTerms)
+    assert order.access.forwards == ("10.0.0.9:3306",)
+    assert told(tasks.watch_rights) == [], "said once"
+
+
 def test_a_time_that_is_over_is_said_as_that(
     told: Callable[[Callable[[], object]], list[Order]], session: BastionSession
 ) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action, Lock, NewTerms
+from bastion.gateway.contract import Action, CommandRule, Lock, NewTerms, Say, Verdict
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench, bench, fake_target, needs_terminal, run
 
@@ -191,6 +191,16 @@ async def test_sftp_changes_are_told(b: Bench, tmp_path: Path) -> None:
     ]
 
 
+async def test_words_beside_files_move_no_cursor(b: Bench) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(subsystem="sftp", encoding=None)
+        await b.portal.until("opened")
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        session.obey(Say("Go\x1b[2J home", by="lin"))
+        assert await asyncio.wait_for(process.stderr.readline(), 5) == b"lin: Go[2J home\n"
+
+
 @pytest.mark.parametrize("tool", ["-O", "-s"])
 @pytest.mark.parametrize("missing", [Action.UPLOAD, Action.DOWNLOAD])
 async def test_upload_and_download_are_rights_of_their_own(
@@ -235,6 +245,100 @@ async def test_a_download_stops_when_the_right_goes(b: Bench, tmp_path: Path, or
         await file.close()
         [told] = await b.portal.until("transfer")
     assert (told["result"], told["bytes"]) == ("failed", 1000)
+
+
+def sftp_server() -> str:
+    places = ("/usr/lib/openssh", "/usr/libexec/openssh", "/usr/lib/ssh", "/usr/libexec")
+    return next((found for place in places if (found := shutil.which("sftp-server", path=place))), "")
+
+
+needs_sftp_server = pytest.mark.skipif(not sftp_server(), reason="no sftp-server")
+
+
+@needs_sftp_server
+@pytest.mark.parametrize("before", ["", "env "])
+async def test_sftp_by_a_command_leaves_a_trail_and_minds_the_rights(b: Bench, tmp_path: Path, before: str) -> None:
+    up, there = tmp_path / "up.bin", tmp_path / "there.bin"
+    up.write_bytes(DATA)
+    words = ["-s", before + sftp_server(), "-b", "-", "@:"]
+    ran = await b.copy("sftp", *words, given=f"put {up} {there}\nget {there} {tmp_path}/back\n".encode())
+    assert ran.status == 0, ran.err
+    assert [(told["direction"], told["sha256"]) for told in await b.portal.until("transfer", 2)] == [
+        ("up", SHA256),
+        ("down", SHA256),
+    ]
+    assert [told["text"] for told in b.portal.told("command")] == [before + sftp_server()]
+    b.portal.change("web-01", actions=frozenset({Action.CONNECT, Action.DOWNLOAD}))
+    assert (await b.copy("sftp", *words, given=f"put {up} {tmp_path}/no\n".encode())).status != 0
+    assert not (tmp_path / "no").exists()
+    b.portal.change("web-01", actions=frozenset({Action.CONNECT}))
+    ran = await b.copy("sftp", *words, given=f"get {there} {tmp_path}/none\n".encode())
+    assert (ran.status != 0, (tmp_path / "none").exists()) == (True, False)
+
+
+@needs_sftp_server
+async def test_rules_hold_for_sftp_by_a_command(b: Bench) -> None:
+    b.portal.change("web-01", rules=(CommandRule(1, "sftp-server", Verdict.DENY, "Not that way."),))
+    ran = await b.copy("sftp", "-s", sftp_server(), "-b", "-", "@:", given=b"ls\n")
+    assert ran.status != 0
+    assert "Not that way." in ran.err
+    assert [(told["verdict"], told["exit"]) for told in await b.portal.until("command")] == [("deny", 126)]
+
+
+@pytest.mark.parametrize("command", ["env scp -f {0}", "sh -c 'scp -f {0}'", "cd / && scp -f {0}", "/tmp/scp -f {0}"])
+async def test_a_way_that_is_not_plain_needs_the_right_too(b: Bench, tmp_path: Path, command: str) -> None:
+    b.portal.change("web-01", actions=EVERYTHING - {Action.DOWNLOAD})
+    (tmp_path / "secret").write_text("hidden")
+    ran = await b.run(command.format(tmp_path / "secret"), given=b"\0\0\0")
+    assert (ran.status, b"hidden" in ran.out) == (255, False)
+    assert "may not transfer" in ran.err
+
+
+async def test_scp_in_a_terminal_needs_both_rights(b: Bench, tmp_path: Path) -> None:
+    b.portal.change("web-01", actions=EVERYTHING - {Action.UPLOAD})
+    (tmp_path / "secret").write_text("hidden")
+    async with b.connect() as conn:
+        ran = await conn.run(f"scp -f {tmp_path}/secret", term_type="xterm", input="\0\0\0")
+    assert "hidden" not in str(ran.stdout)
+    assert b.portal.told("refused")[0]["code"] == "no_upload"
+
+
+async def without(b: Bench, right: Action) -> None:
+    """The session that runs loses this right."""
+    [visit] = b.gateway.visits
+    [session] = visit.sessions
+    session.obey(NewTerms(replace(session.access, actions=EVERYTHING - {right})))
+
+
+async def test_scp_in_its_old_form_ends_when_the_right_goes(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(f"scp -t {tmp_path}/there", encoding=None)
+        assert await process.stdout.read(1) == b"\0"
+        process.stdin.write(b"C0644 10 there\n")
+        assert await process.stdout.read(1) == b"\0"
+        process.stdin.write(b"half")
+        await without(b, Action.DOWNLOAD)
+        process.stdin.write(b"..")
+        await asyncio.sleep(0.2)
+        assert not b.portal.told("ended"), "what it does not need may go"
+        await without(b, Action.UPLOAD)
+        await asyncio.wait_for(process.wait_closed(), 3)
+    [told] = await b.portal.until("transfer")
+    assert (told["bytes"], told["result"]) == (6, "cut")
+    assert b.portal.told("ended")[0]["reason"] == "revoked"
+    assert b.portal.told("refused")[0]["code"] == "no_upload"
+
+
+@needs_rsync
+async def test_rsync_ends_when_the_right_goes(b: Bench, tmp_path: Path) -> None:
+    async with b.connect() as conn:
+        process = await conn.create_process(f"rsync --server -e.LfxCIvu . {tmp_path}/x", encoding=None)
+        assert await asyncio.wait_for(process.stdout.read(4), 5)
+        await without(b, Action.UPLOAD)
+        await asyncio.wait_for(process.wait_closed(), 3)
+    [told] = await b.portal.until("transfer")
+    assert (told["tool"], told["result"]) == ("rsync", "cut")
+    assert b.portal.told("ended")[0]["reason"] == "revoked"
 
 
 async def test_without_upload_nothing_on_the_target_is_changed(b: Bench, tmp_path: Path) -> None:

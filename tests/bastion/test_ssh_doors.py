@@ -4,12 +4,13 @@ import asyncio
 import stat
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Language
+from bastion.gateway.contract import Access, Language, Wish
 from bastion.gateway.limits import Doorstep
 from bastion.gateway.ssh.server import host_keys
 from bastion.gateway.ssh.target import public_line
@@ -135,6 +136,40 @@ async def test_work_is_taken_from_the_environment(b: Bench) -> None:
     ran = await b.run("echo ${RDMP_WORK-unset}", options=["-oSetEnv=RDMP_WORK=INC-000123"])
     assert ran.out == b"unset\n"
     assert b.portal.wishes[-1].work == "INC-000123"
+
+
+async def test_work_is_stated_once_for_a_connection(b: Bench) -> None:
+    b.portal.change("web-01", needs_work=True)
+    async with b.connect() as conn:
+        assert (await conn.run("echo in")).exit_status == 255
+        assert (await conn.run("echo 1", env={"RDMP_WORK": "INC-000123"})).stdout == "1\n"
+        assert (await conn.run("echo 2")).stdout == "2\n"
+        assert b.portal.wishes[-1].work == "INC-000123"
+        assert (await conn.run("echo 3", env={"RDMP_WORK": "CHG-000007"})).stdout == "3\n"
+        assert b.portal.wishes[-1].work == "CHG-000007"
+
+
+async def test_work_that_is_finished_meanwhile_is_asked_for_again(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    b.portal.change("web-01", needs_work=True)
+    authorise = b.portal.authorise
+
+    async def but_not(wish: Wish) -> Access:
+        return await authorise(replace(wish, work="" if wish.work == "INC-000123" else wish.work))
+
+    async with b.connect() as conn:
+        assert (await conn.run("echo 1", env={"RDMP_WORK": "INC-000123"})).stdout == "1\n"
+        monkeypatch.setattr(b.portal, "authorise", but_not)
+        ran = await conn.run("echo 2")
+        assert ran.exit_status == 255
+        assert "INC-000123" in str(ran.stderr)
+        assert (await conn.run("echo 3", env={"RDMP_WORK": "CHG-000007"})).stdout == "3\n"
+
+
+async def test_work_stands_in_the_user_name(b: Bench) -> None:
+    """WinSCP, database clients and `ssh -N` set no environment."""
+    b.portal.change("web-01", needs_work=True)
+    assert (await b.run("echo in", user="chen#web-01~CHG-000007")).out == b"in\n"
+    assert b.portal.wishes[-1].work == "CHG-000007"
 
 
 async def test_nothing_is_accepted_before_the_portal_has_answered(b: Bench) -> None:

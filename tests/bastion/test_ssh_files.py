@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bastion.gateway.contract import LONGEST_PATH, Action
 from bastion.gateway.ssh import rsync, sftp
-from bastion.gateway.ssh.files import Ledger, Transfer
+from bastion.gateway.ssh.files import Ledger, Transfer, moves_files
 from bastion.gateway.ssh.rsync import Sync
 from bastion.gateway.ssh.scp import BadRecord, Copy, Watch, read_command
 from bastion.gateway.ssh.sftp import BadPacket, Packets, framed
@@ -209,6 +209,13 @@ def test_garbage_is_read_or_refused(parts: list[tuple[bool, bytes]]) -> None:
         ("scp -t x; true", None),
         ('scp -t "\'" ; id | cat ; : "\'"', None),
         ('scp -t "$(id)"', None),
+        ("env scp -f x", Copy(False, "x")),
+        ("sudo -n -u www nice -n 5 /usr/bin/scp -t x", Copy(True, "x")),
+        ("PATH=/tmp scp -t x", None),
+        ("env PATH=/tmp scp -t x", None),
+        ("env -S 'sh x' scp -t y", None),
+        ("timeout 5 scp -t x", None),
+        ("/tmp/sudo scp -t x", None),
         ("/tmp/scp -t x", None),
         ("./scp -t x", None),
         ("scp -t $(id)", None),
@@ -223,6 +230,43 @@ def test_garbage_is_read_or_refused(parts: list[tuple[bool, bytes]]) -> None:
 )
 def test_only_what_is_plainly_scp_is_read_as_such(command: str, means: Copy | None) -> None:
     assert read_command(command) == means
+
+
+@pytest.mark.parametrize(
+    ("command", "is_plain"),
+    [
+        ("/usr/lib/openssh/sftp-server", True),
+        ("sudo /usr/libexec/openssh/sftp-server -R", True),
+        ("internal-sftp", True),
+        ("/tmp/sftp-server", False),
+        ("sftp-server; id", False),
+        ("LD_PRELOAD=/tmp/x.so /usr/lib/openssh/sftp-server", False),
+    ],
+)
+def test_only_what_is_plainly_a_server_of_sftp_is_read_as_such(command: str, is_plain: bool) -> None:
+    assert sftp.is_server(command) == is_plain
+
+
+@pytest.mark.parametrize(
+    ("command", "moves"),
+    [
+        ("/tmp/sftp-server", True),
+        ("cd /x && env A=b /usr/lib/openssh/sftp-server", True),
+        ("sh -c 'exec sftp-server -R'", True),
+        ("timeout 60 nice scp -rf /etc", True),
+        ("cd /x; PATH=/tmp scp -t .", True),
+        ("su - www -c 'scp -f x'", True),
+        ("bash -c 'rsync --server . /x'", True),
+        ("scp -P 2222 -oBatchMode=yes a host:b", False),
+        ("rsync -a a b", False),
+        ("ls -l /usr/lib/openssh/sftp-server", False),
+        ("ps aux | grep sftp-server", False),
+        ("tail -f /var/log/scp", False),
+        ("", False),
+    ],
+)
+def test_what_moves_files_is_seen_wherever_it_stands(command: str, moves: bool) -> None:
+    assert moves_files(command) == moves
 
 
 SECOND = ("--server", "--sender", ".", "/y")

@@ -4,12 +4,13 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Action, End
+from bastion.gateway.contract import Action, End, NewTerms
 from bastion.gateway.ssh import forward
 from tests.bastion.memory_portal import EVERYTHING
 from tests.bastion.targets import Bench, KeyTarget, bench
@@ -188,6 +189,55 @@ async def test_without_the_right_or_a_destination_nothing_is_forwarded(b: Bench,
         with pytest.raises(asyncssh.ChannelOpenError):
             await conn.open_connection("127.0.0.1", echo)
     assert [told["code"] for told in b.portal.told("refused")] == ["no_forward", "no_destination"]
+
+
+@pytest.mark.parametrize(
+    "less", [{"actions": EVERYTHING - {Action.FORWARD}}, {"forwards": ("127.0.0.2:*",)}, {"forwards": ()}]
+)
+async def test_what_is_granted_no_longer_is_cut_and_the_rest_stays(
+    b: Bench, echo: int, less: dict[str, object]
+) -> None:
+    b.portal.change("web-01", forwards=("*:*", "127.0.0.2:*"))
+    async with b.connect() as conn:
+        lost, _ = await conn.open_connection("127.0.0.1", echo, encoding=None)
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        session.obey(NewTerms(replace(session.access, **less)))  # type: ignore[arg-type]
+        assert await asyncio.wait_for(lost.read(), 2) == b""
+        [told] = await b.portal.until("forward")
+        assert (told["port"], told["result"]) == (echo, "cut")
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await conn.open_connection("127.0.0.1", echo)
+        assert not session.is_over
+
+
+async def test_what_is_still_granted_goes_on(b: Bench, echo: int) -> None:
+    async with b.connect() as conn:
+        reader, writer = await conn.open_connection("127.0.0.1", echo, encoding=None)
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        session.obey(NewTerms(replace(session.access, forwards=(f"127.0.0.1:{echo}",))))
+        writer.write(b"on")
+        assert await asyncio.wait_for(reader.readexactly(2), 2) == b"on"
+
+
+async def test_what_is_taken_back_while_it_is_opened_does_not_open(
+    b: Bench, echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with b.connect() as conn:
+        kept, _ = await conn.open_connection("127.0.0.1", echo, encoding=None)
+        [visit] = b.gateway.visits
+        [session] = visit.sessions
+        let_in = session.let_in
+
+        async def taken_back() -> None:
+            session.obey(NewTerms(replace(session.access, actions=EVERYTHING - {Action.FORWARD})))
+            await let_in()
+
+        monkeypatch.setattr(session, "let_in", taken_back)
+        with pytest.raises(asyncssh.ChannelOpenError):
+            await conn.open_connection("127.0.0.1", echo)
+        assert await asyncio.wait_for(kept.read(), 2) == b""
 
 
 async def test_from_the_menu_nothing_is_forwarded(b: Bench, echo: int) -> None:

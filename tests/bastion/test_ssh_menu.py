@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bastion.gateway.contract import Language, Person, Resource
+from bastion.gateway.ssh import console
 from bastion.gateway.ssh.channel import Channel
 from bastion.gateway.ssh.console import fit, width
 from bastion.gateway.ssh.menu import ordered
@@ -213,3 +214,25 @@ def test_the_order_of_the_menu() -> None:
 def test_text_fits_its_columns(text: str, columns: int) -> None:
     assert width(fit(text, columns)) == columns
     assert "\x1b" not in fit(text, columns)
+
+
+@pytest.mark.parametrize("typed", ["", "we", "1\r"])
+async def test_a_menu_that_nobody_uses_is_left(b: Bench, monkeypatch: pytest.MonkeyPatch, typed: str) -> None:
+    """Whether it asks for a resource or for the work."""
+    b.portal.change("web-01", needs_work=True)
+    b.portal.grants = b.portal.grants[:1]
+    monkeypatch.setattr(console, "IDLE_S", 0.5)
+    async with b.connect("chen") as conn, conn.create_process(term_type="xterm", encoding="utf-8") as process:
+        await asyncio.wait_for(process.stdout.readuntil("> "), 5)
+        process.stdin.write(typed)
+        assert "nobody used it" in await asyncio.wait_for(process.stdout.read(), 5)
+
+
+async def test_whoever_types_is_not_idle(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(console, "IDLE_S", 0.5)
+    async with b.connect("chen") as conn, conn.create_process(term_type="xterm", encoding="utf-8") as process:
+        for char in "abcdefgh":
+            process.stdin.write(char)
+            await asyncio.sleep(0.15)
+        process.stdin.write("\x15q\r")
+        assert "Goodbye" in await asyncio.wait_for(process.stdout.read(), 5)

@@ -28,6 +28,10 @@ persons = st.one_of(words, st.builds("{}@{}".format, words, words))
         ("chen@trops@#8", Login("chen", "#8", "trops")),
         ("chen@rdmp.example@trops@#8", Login("chen@rdmp.example", "#8", "trops")),
         ("陈#数据库-1", Login("陈", "数据库-1")),
+        ("chen#web-01~INC-000123", Login("chen", "web-01", work="INC-000123")),
+        ("chen##8~chg-7", Login("chen", "#8", work="CHG-7")),
+        ("chen@rdmp.example@trops@web-01~CHG-7", Login("chen@rdmp.example", "web-01", "trops", "CHG-7")),
+        ("chen#web~01", Login("chen", "web~01")),
         (TICKET, Ticket(TICKET)),
     ],
 )
@@ -53,6 +57,7 @@ def test_each_form_is_read(name: str, means: Login | Ticket) -> None:
         ),
         *("#8", "##8", "chen@#8", "chen###8", "chen##web", "chen##", "chen@trops@##8", "a@b@c@d@#8", "chen##8\n"),
         f"chen{'#' * 9000}8",
+        *("chen~INC-1", "chen@rdmp.example~INC-1", "chen#~INC-1", "chen#web~INC-1~INC-2", f"{TICKET}~INC-1"),
     ],
 )
 def test_what_fits_no_form_is_refused(name: str) -> None:
@@ -60,9 +65,9 @@ def test_what_fits_no_form_is_refused(name: str) -> None:
         parse(name)
 
 
-@given(persons, words | st.just(""), words | st.just(""))
-def test_a_name_survives_the_round_trip(person: str, resource: str, account: str) -> None:
-    login = Login(person, resource, account if resource else "")
+@given(persons, words | st.just(""), words | st.just(""), st.sampled_from(["", "INC-000123", "CHG-7"]))
+def test_a_name_survives_the_round_trip(person: str, resource: str, account: str, work: str) -> None:
+    login = Login(person, resource, account if resource else "", work if resource else "")
     assert parse(str(login)) == login
 
 

@@ -272,6 +272,9 @@ class Broken:
     def lock(self, is_locked: bool) -> None:
         """It passes nothing on."""
 
+    def terms_changed(self) -> None:
+        """It holds nothing open."""
+
     def cut(self, exit_status: int | None) -> None:
         raise RuntimeError("broken")
 

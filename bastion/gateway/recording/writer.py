@@ -21,7 +21,7 @@ from bastion.gateway.recording import cast, chain
 from bastion.gateway.recording.cast import Code, Decoder, Header
 from bastion.gateway.recording.chain import Link, Signed
 from bastion.gateway.recording.screen import Screen
-from bastion.gateway.redaction import HIDDEN, Redactor
+from bastion.gateway.redaction import HIDDEN, PipeRedactor, Redactor
 
 PIECE_BYTES: Final = 256 * 1024
 PIECE_S: Final = 10.0
@@ -55,6 +55,7 @@ class Recorder:
         on_rows: OnRows | None = None,
         *,
         has_screen: bool = True,
+        command: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         """Use `open`."""
@@ -64,7 +65,8 @@ class Recorder:
         self._clock, self._began, self._last_s = clock, clock(), 0.0
         self._pieces = _Pieces(directory, header.session_id, key, on_piece)
         self._on_rows = on_rows
-        self._out, self._err, self._redactor = Decoder(), Decoder(), Redactor()
+        self._out, self._err = Decoder(), Decoder()
+        self._redactor: Redactor | PipeRedactor = Redactor() if has_screen else PipeRedactor(command)
         self._keyframe_at = float("-inf")
         self._failure: BaseException | None = None
         self._is_closed = False
@@ -79,10 +81,14 @@ class Recorder:
         on_rows: OnRows | None = None,
         *,
         has_screen: bool = True,
+        command: str = "",
         clock: Callable[[], float] = time.monotonic,
     ) -> "Recorder":
-        """Begin a recording in a directory that is new or empty. `has_screen`: there is a terminal."""
-        recorder = cls(directory, header, key, on_piece, on_rows, has_screen=has_screen, clock=clock)
+        """Begin a recording in a directory that is new or empty. `has_screen`: there is a terminal.
+
+        `command` is what runs without one: it may read a secret from its input.
+        """
+        recorder = cls(directory, header, key, on_piece, on_rows, has_screen=has_screen, command=command, clock=clock)
         recorder._begin(directory, header)
         return recorder
 
@@ -102,7 +108,8 @@ class Recorder:
     def error(self, data: bytes) -> None:
         """What a command without terminal says on its standard error."""
         for start in range(0, len(data), _PART):
-            self._write([("e", self._err.feed(data[start : start + _PART]))])
+            part = data[start : start + _PART]
+            self._write([("i", self._redactor.shown(part, self._clock())), ("e", self._err.feed(part))])
 
     def input(self, data: bytes) -> None:
         """What the person types; it reaches the disk once it is known to be no secret."""

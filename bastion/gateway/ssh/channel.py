@@ -16,11 +16,13 @@ import asyncssh
 from bastion.gateway.contract import Account, Ambiguous, Front, Language, Refused, Unreachable, Wish, WorkNeeded
 from bastion.gateway.session import Session
 from bastion.gateway.ssh import own, rsync, scp
-from bastion.gateway.ssh.console import Console, Left, clean
+from bastion.gateway.ssh.console import MOST_TYPED, Console, Idle, Left, clean
+from bastion.gateway.ssh.files import BOTH_WAYS, moves_files
+from bastion.gateway.ssh.guard import CTRL_C
 from bastion.gateway.ssh.menu import Menu, ask_for_work
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.relay import REFUSED, STDERR, Ask, Exit, Relay, Terminal
-from bastion.gateway.ssh.sftp import open_sftp
+from bastion.gateway.ssh.sftp import is_server, open_sftp
 from bastion.gateway.ssh.target import TargetFailed
 from bastion.gateway.ssh.visit import Visit
 from bastion.gateway.words import say
@@ -130,9 +132,18 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             self._sink.input(data)
         elif self._is_asking:
             self._console.feed(data)
+        elif self._terminal is not None and self._session is not None and self._session.is_waiting:
+            self._typed_while_waiting(self._session, data)
         else:
             self._early.append(data)
             self.hold_input(True)
+
+    def _typed_while_waiting(self, session: Session, data: bytes) -> None:
+        """Nothing is held back, so that Ctrl-C arrives; whoever types ahead without end loses the rest."""
+        if CTRL_C in data:
+            session.end("client")
+        elif sum(map(len, self._early)) + len(data) <= MOST_TYPED:
+            self._early.append(data)
 
     def eof_received(self) -> bool:
         self._has_input_ended = True
@@ -232,6 +243,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             else:
                 self._session = self._session or await self._admit_late(self._visit.wish, self._refusal)
                 await self._run(self._session)
+        except Idle:
+            self._leave(self._visit.say("end_idle"))
         except Left:
             self._close(Exit(status=REFUSED))
         except Refused as refusal:
@@ -267,6 +280,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
                 await self._run(self._session)
             except Refused as refusal:
                 self._console.write(f"\n{_explain(visit.language, refusal)}\n")
+            except Idle:
+                raise
             except Left:
                 continue
             finally:
@@ -286,7 +301,7 @@ class Channel(asyncssh.SSHServerSession[bytes]):
     async def _admit_late(self, wish: Wish, refusal: Refused | Unreachable | None) -> Session:
         """What the person can still answer is asked: which of several, and what they work on."""
         while True:
-            work = self._env().get(WORK_ENV, "")
+            work = self._env().get(WORK_ENV, "") or self._visit.work
             if isinstance(refusal, WorkNeeded) and not wish.work and (work or self._terminal is not None):
                 if not work:
                     with self._asking():
@@ -299,7 +314,9 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             try:
                 return await self._visit.admit(wish)
             except (WorkNeeded, Ambiguous) as again:
-                if type(again) is type(refusal):
+                if isinstance(again, WorkNeeded) and wish.work and wish.work == self._visit.work:
+                    self._visit.work, wish = "", replace(wish, work="")  # it has been finished meanwhile
+                elif type(again) is type(refusal):
                     raise
                 refusal = again
 
@@ -326,9 +343,13 @@ class Channel(asyncssh.SSHServerSession[bytes]):
                 return
             if ask.kind == "subsystem":
                 sink: Sink = await open_sftp(session, self, link)
+            elif ask.kind == "exec" and is_server(ask.command):
+                sink = await open_sftp(session, self, link, relay)
             else:
                 sink = relay
                 await relay.open(link)
+            if ask.terminal is None:  # there, keys typed meanwhile are gone; a pipe would miss them
+                await session.until_unlocked()
             if not session.is_over:
                 self._sink = sink
                 self._feed(sink)
@@ -340,11 +361,14 @@ class Channel(asyncssh.SSHServerSession[bytes]):
             self._visit.links.release(link)
 
     def _relay(self, session: Session, ask: Ask) -> Relay:
-        if ask.kind == "exec" and (sync := rsync.read_command(ask.command)) is not None:
+        """What moves files by a way that is not plain, or through a terminal, takes both rights."""
+        if ask.kind != "exec":
+            return Relay(session, self, ask)
+        if (sync := rsync.read_command(ask.command)) is not None:
             return rsync.Rsync(session, self, ask, sync)
-        if ask.kind == "exec" and ask.terminal is None and (copy := scp.read_command(ask.command)) is not None:
+        if ask.terminal is None and (copy := scp.read_command(ask.command)) is not None:
             return scp.Scp(session, self, ask, copy)
-        return Relay(session, self, ask)
+        return Relay(session, self, ask, BOTH_WAYS if moves_files(ask.command) else frozenset())
 
     def _feed(self, sink: Sink) -> None:
         """What came early, in order, then let the rest come."""

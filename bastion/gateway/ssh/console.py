@@ -7,12 +7,17 @@ import unicodedata
 from collections.abc import Callable
 
 MOST_TYPED = 4096
+IDLE_S = 600.0  # Nobody is asked any longer: so long without a key, and they have gone.
 ESCAPE = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|O.|[^\[O])")
 UNFINISHED = re.compile(r"\x1b(\[[0-?]*[ -/]*|O)?$")
 
 
 class Left(Exception):
     """The person has gone, or has pressed Ctrl-C or Ctrl-D."""
+
+
+class Idle(Left):
+    """The person has not pressed a key for a long time."""
 
 
 def width(text: str) -> int:
@@ -72,11 +77,14 @@ class Console:
         return rest.encode()
 
     async def ask(self, prompt: str, *, is_secret: bool = False) -> str:
-        """Raises Left."""
+        """Raises Left, or of its kind Idle."""
         self.write(prompt)
         line = ""
         while True:
-            char = await self._next()
+            try:
+                char = await asyncio.wait_for(self._next(), IDLE_S)
+            except TimeoutError:
+                raise Idle from None
             if char in "\r\n":
                 if char == "\r" and self._typed[:1] == "\n":
                     self._typed = self._typed[1:]

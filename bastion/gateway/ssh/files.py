@@ -4,11 +4,32 @@ SFTP, scp and rsync share it, so that all leave the same trail.
 """
 
 import hashlib
+import re
+import shlex
+from collections.abc import Set
 from dataclasses import dataclass, field
 
 from bastion.gateway.contract import LONGEST_PATH, Action
 from bastion.gateway.copies import Copy
 from bastion.gateway.session import Session
+from bastion.policy import bare, simple_commands
+
+QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"|\\.", re.DOTALL)
+ACTIVE = re.compile(r"[;|&<>()$`\n{}!#'\"]")
+BEFORE = re.compile(
+    r"((/usr)?/bin/)?(sudo|doas|env|exec|nice|nohup|command|setsid)\s+(-(?!-sp)[^\s=S]+\s+([\w.][\w.-]*\s+)?)*"
+)
+"""What may stand before a program and changes nothing about which it is: no variables, and no `env -S`."""
+PLACES = {"", "/bin/", "/usr/bin/", "/usr/local/bin/", "/usr/libexec/"} | {
+    f"/usr/{place}/" for place in ("lib/openssh", "libexec/openssh", "lib/ssh", "lib/misc")
+}
+BOTH_WAYS = frozenset({Action.UPLOAD, Action.DOWNLOAD})
+SFTP_SERVERS = frozenset({"sftp-server", "internal-sftp"})
+RUNNERS = frozenset(
+    {"timeout", "stdbuf", "ionice", "xargs", "chrt", "taskset", "busybox", "script", "unbuffer", "strace"}
+)
+"""Programs that run one of their later words; `policy.bare` knows those that run nothing but their next."""
+SCP_SERVES = re.compile(r"-[A-Za-z]{0,6}[tf][A-Za-z]{0,6}")
 
 MOST_OPEN = 256  # OpenSSH's own server stops at 100 handles by default.
 
@@ -125,3 +146,38 @@ class Ledger:
 def text(path: bytes | str) -> str:
     """As long as the portal keeps it."""
     return (path if isinstance(path, str) else path.decode("utf-8", "replace"))[:LONGEST_PATH]
+
+
+def plain_words(command: str, names: Set[str]) -> list[str] | None:
+    """The words behind the program, where a command runs one of these and nothing else: a shell does no more with it,
+    and the program is that of the system."""
+    if ACTIVE.search(QUOTED.sub("", command)):
+        return None
+    as_run = bare(command)
+    before = command.removesuffix(as_run).lstrip()
+    while before and (match := BEFORE.match(before)) is not None:
+        before = before[match.end() :]
+    try:
+        words = shlex.split(as_run)
+    except ValueError:
+        return None
+    if before or not words:
+        return None
+    name = words[0].rpartition("/")[2]
+    return words[1:] if name in names and words[0].removesuffix(name) in PLACES else None
+
+
+def moves_files(command: str) -> bool:
+    """Whether somewhere in a command a server of SFTP, scp or rsync is started, as far as the words tell."""
+    return any(_moves_files(piece.split()) for piece in simple_commands(command))
+
+
+def _moves_files(words: list[str]) -> bool:
+    names = [word.rpartition("/")[2] for word in words]
+    for at, name in enumerate(names if names and names[0] in RUNNERS else names[:1]):
+        later = words[at + 1 :]
+        if name in SFTP_SERVERS or (name == "rsync" and "--server" in later):
+            return True
+        if name == "scp" and any(SCP_SERVES.fullmatch(word) for word in later):
+            return True
+    return False

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import asyncssh
 
-from bastion.gateway.contract import Action, Refused, Unreachable
+from bastion.gateway.contract import Action, Refused, Unreachable, WorkNeeded
 from bastion.gateway.session import Session
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
@@ -28,6 +28,7 @@ METADATA = {
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 MOST_AT_ONCE = 64
 RESOLVE_S = 5.0
+SAY_WORK = "say what you work on: user#resource~INC-000123, or in a session of the same connection"
 PROHIBITED, FAILED = asyncssh.OPEN_ADMINISTRATIVELY_PROHIBITED, asyncssh.OPEN_CONNECT_FAILED
 
 
@@ -71,6 +72,12 @@ def is_named_loopback(address: Address, port: int, forwards: Sequence[str]) -> b
     """Whether a grant names the loopback itself: `*` and networks around it do not mean it."""
     named = [rule for rule in forwards if _is_loopback(rule.rpartition(":")[0].strip("[]"))]
     return _plain(address).is_loopback and is_granted("localhost", address, port, named)
+
+
+def may_reach(host: str, address: Address, port: int, forwards: Sequence[str]) -> bool:
+    if is_named_loopback(address, port, forwards):
+        return True
+    return not is_forbidden(address) and is_granted(host, address, port, forwards)
 
 
 def _is_loopback(place: str) -> bool:
@@ -171,8 +178,10 @@ class _Leg(asyncssh.SSHTCPSession[bytes]):
 class Forward:
     """One connection through the target. Told as one fact when it ends."""
 
-    def __init__(self, session: Session, host: str, port: int, on_end: Callable[["Forward"], None]) -> None:
-        self.session, self.host, self.port, self._on_end = session, host, port, on_end
+    def __init__(
+        self, session: Session, host: str, port: int, address: Address, on_end: Callable[["Forward"], None]
+    ) -> None:
+        self.session, self.host, self.port, self.address, self._on_end = session, host, port, address, on_end
         self.person, self.target = _Leg(self, is_person=True), _Leg(self, is_person=False)
         self.sent = self.received = 0
         self._is_told = False
@@ -182,6 +191,11 @@ class Forward:
         self.person.join(self.target)
         if self.target.chan is None and self.person.chan is not None:
             self.person.chan.close()
+
+    @property
+    def is_granted(self) -> bool:
+        access = self.session.access
+        return access.may(Action.FORWARD) and may_reach(self.host, self.address, self.port, access.forwards)
 
     def passed(self, count: int, *, is_from_person: bool) -> None:
         self.session.used()
@@ -241,7 +255,9 @@ class Forwards:
             if self._session is not None and not self._session.is_over:
                 return self._session
             try:
-                session = await self._visit.admit()
+                session = await self._visit.admit(work=self._visit.work)
+            except WorkNeeded:
+                raise asyncssh.ChannelOpenError(PROHIBITED, SAY_WORK) from None
             except Refused as refusal:
                 raise asyncssh.ChannelOpenError(PROHIBITED, refusal.code) from None
             except Unreachable:
@@ -270,7 +286,7 @@ class Forwards:
         return granted[0]
 
     async def _connect(self, session: Session, host: str, port: int, address: Address) -> _Leg:
-        forward = Forward(session, host, port, self._open.discard)
+        forward = Forward(session, host, port, address, self._open.discard)
         try:
             link = await self._linked(session)
             await link.connection.create_connection(lambda: forward.target, str(address), port)
@@ -283,6 +299,9 @@ class Forwards:
         if session.is_over:
             forward.target.cut()
             raise asyncssh.ChannelOpenError(FAILED, "the session is over")
+        if not forward.is_granted:
+            forward.cut()
+            raise asyncssh.ChannelOpenError(PROHIBITED, "forwarding there is not granted any more")
         self._open.add(forward)
         return forward.person
 
@@ -315,6 +334,10 @@ class Forwards:
         for forward in self._open:
             forward.person.hold("lock", is_held=is_locked)
             forward.target.hold("lock", is_held=is_locked)
+
+    def terms_changed(self) -> None:
+        for forward in [one for one in self._open if not one.is_granted]:
+            forward.cut()
 
     def cut(self, exit_status: int | None) -> None:
         for forward in list(self._open):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from bastion.gateway.contract import LONGEST_COMMAND, CommandRule, Verdict
-from bastion.gateway.redaction import HIDDEN
+from bastion.gateway.redaction import HIDDEN, Secrets
 from bastion.gateway.session import CommandReader, Session
 from bastion.policy import Judgement
 
@@ -321,11 +321,11 @@ class LineReader:
     MOST = 64 * 1024
     is_alternate = has_echo = False
 
-    def __init__(self) -> None:
-        self._line = bytearray()
+    def __init__(self, command: str = "") -> None:
+        self._line, self._secrets = bytearray(), Secrets(command)
 
     def output(self, data: bytes) -> None:
-        """There is no screen."""
+        self._secrets.shown(data)
 
     def resize(self, cols: int, rows: int) -> None:
         """There is no screen."""
@@ -333,7 +333,12 @@ class LineReader:
     def key(self, data: bytes) -> list[str]:
         *ended, rest = re.split(rb"[\r\n]", bytes(self._line[: self.MOST]) + data)
         self._line = bytearray(rest)
-        return [line.decode("utf-8", "replace") for line in ended if line.strip()]
+        return [said for line in ended if (said := self._said(line.decode("utf-8", "replace"))).strip()]
+
+    def _said(self, line: str) -> str:
+        is_secret = self._secrets.is_secret
+        self._secrets.ended(line)
+        return HIDDEN if is_secret else line
 
     def pending(self) -> str:
         return self._line.decode("utf-8", "replace")

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from bastion.gateway.contract import Portal, Resource, WorkNeeded
-from bastion.gateway.ssh.console import Console, Left, fit
+from bastion.gateway.ssh.console import Console, Idle, Left, fit
 from bastion.gateway.ssh.visit import Visit
 
 MOST = 500
@@ -34,7 +34,7 @@ class Menu:
         return self._visit.node.portal
 
     async def choose(self) -> Choice | None:
-        """None: the person quits. Raises Unreachable and Refused."""
+        """None: the person quits. Raises Unreachable, Refused and Idle."""
         while True:
             found = ordered(await self._portal.resources(self._visit.person, self._query, MOST))
             per_page = max(1, self._size()[1] - FRAME_ROWS)
@@ -43,6 +43,8 @@ class Menu:
             self._draw(found, per_page, pages)
             try:
                 line = (await self._console.ask("> ")).strip()
+            except Idle:
+                raise
             except Left:
                 line = "q"
             if line in {"q", "Q", "exit", "quit"}:
@@ -65,6 +67,8 @@ class Menu:
         self._console.write("".join(f"  {number}  {name}\n" for number, name in enumerate(accounts, 1)))
         try:
             line = (await self._console.ask(self._visit.say("menu_account"))).strip()
+        except Idle:
+            raise
         except Left:
             return None
         if line in accounts:

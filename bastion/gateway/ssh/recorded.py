@@ -49,7 +49,9 @@ def recorder(
             opening.person.name,
             access.work,
         )
-        tape = Recorder.open(place, header, key, closed, on_rows, has_screen=opening.has_terminal)
+        tape = Recorder.open(
+            place, header, key, closed, on_rows, has_screen=opening.has_terminal, command=opening.command
+        )
         reader = ScreenReader(opening.cols, opening.rows, tape.screen) if tape.screen is not None else None
         return Recording(tape, place, reader)
 

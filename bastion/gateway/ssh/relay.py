@@ -1,24 +1,28 @@
 """A shell or a command on the target, byte for byte: what the person sends, what the target answers, both recorded."""
 
+import hashlib
 import re
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
 
 import asyncssh
 
+from bastion.gateway.contract import Action
 from bastion.gateway.session import Opening, Session
 from bastion.gateway.ssh.console import clean
 from bastion.gateway.ssh.guard import Guard, LineReader, decide, note_command
 from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
-from bastion.policy import Judgement
+from bastion.policy import Judgement, bare, unquoted
 
-# Of a command's data, per stream; the rest is counted. What has a NUL byte near its beginning is nothing to read, and
-# input without a terminal has no echo: the recorder takes it for secrets, one character at a time. What a shell shows
-# is kept as in a terminal.
-TEXT_KEPT, BINARY_KEPT, INPUT_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 64 * 1024, 4096
+# Of a command's data, per stream; the rest is counted, and of input hashed. What has a NUL byte near its beginning is
+# nothing to read. What a shell reads and shows is kept as in a terminal.
+TEXT_KEPT, BINARY_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 4096
 MOST_EARLY = 4096
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
+OPTIONS = re.compile(r"[-+][A-Za-z]*")
+BECOMING_A_SHELL = re.compile(r"(\S*/)?sudo\s(.*\s)?(-[A-Za-z]*[is][A-Za-z]*|--login|--shell)(\s.*)?", re.DOTALL)
 REFUSED, DENIED, CUT = 255, 126, 255  # Exit statuses; 255 is what ssh itself uses when a connection fails.
 STDERR = asyncssh.EXTENDED_DATA_STDERR
 
@@ -73,10 +77,13 @@ class Screen(Protocol):
 
 
 class Relay(asyncssh.SSHClientSession[bytes]):
-    """Between one `Screen` and one channel of the target. The screen calls `input`, `eof`, `resize` and so on."""
+    """Between one `Screen` and one channel of the target. The screen calls `input`, `eof`, `resize` and so on.
 
-    def __init__(self, session: Session, screen: Screen, ask: Ask) -> None:
-        self.session, self.screen, self.ask = session, screen, ask
+    `rights`: what it takes beside the right to connect, from its beginning to its end.
+    """
+
+    def __init__(self, session: Session, screen: Screen, ask: Ask, rights: frozenset[Action] = frozenset()) -> None:
+        self.session, self.screen, self.ask, self._rights = session, screen, ask, rights
         self.output_valve = Valve(self._hold_output)
         self.input_valve = Valve(screen.hold_input)
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
@@ -84,7 +91,8 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._is_open, self._early = False, bytearray()
         self._kept = {"input": 0, "output": 0, "error": 0}
         self._is_shell = ask.kind == "shell" or is_bare_shell(ask.command)
-        self._kept_most = {"input": INPUT_KEPT, "output": TEXT_KEPT, "error": TEXT_KEPT}
+        self._kept_most = {"input": TEXT_KEPT, "output": TEXT_KEPT, "error": TEXT_KEPT}
+        self._input_hash = hashlib.sha256()
         self._judgement: Judgement | None = None
         self._guard: Guard | None = None
 
@@ -94,12 +102,23 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         cols, rows, term = (terminal.cols, terminal.rows, terminal.term) if terminal else (0, 0, "")
         session.attach(self)
         session.opened(ask.kind, cols, rows, term)
-        if not session.record(Opening(session.access, session.person, cols or 80, rows or 24, terminal is not None)):
+        if missing := self.missing():
+            self._refuse(missing[0])
+            session.end("exit", session.say("no_files"), exit_status=REFUSED)
+            return
+        size = cols or 80, rows or 24
+        if not session.record(Opening(session.access, session.person, *size, terminal is not None, ask.command)):
             return
         if ask.kind == "exec" and not await self.may_run():
             return
         self._guard = self._make_guard()
         await self.connect(link)
+
+    def missing(self) -> list[Action]:
+        return [right for right in sorted(self._rights) if not self.session.access.may(right)]
+
+    def _refuse(self, right: Action) -> None:
+        self.session.refused(self.ask.command[:200], f"no_{right.value}")
 
     async def connect(self, link: Link) -> None:
         """Raises TargetFailed."""
@@ -129,10 +148,16 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if recording is not None and recording.reader is not None:
             reader = recording.reader
         elif self._is_shell:
-            reader = LineReader()
+            reader = LineReader(self.ask.command)
         else:
             return None
         return Guard(self.session, reader, self.to_target, self._hold_for_guard, self._end_target_input)
+
+    def note(self, exit_status: int | None = None) -> None:
+        """Among the commands."""
+        if self.ask.kind == "exec" and self._judgement is not None:
+            judged = self._judgement
+            note_command(self.session, self.ask.command, judged.verdict, judged.rule, exit_status)
 
     async def may_run(self) -> bool:
         session, command = self.session, self.ask.command
@@ -255,18 +280,25 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             (self._channel.pause_reading if is_held else self._channel.resume_reading)()
 
     def _keep(self, kind: str, data: bytes) -> bool:
-        if self.ask.terminal is not None or (self._is_shell and kind != "input"):
+        if self.ask.terminal is not None or self._is_shell:
             return self.session.keep(kind, data)
         kept = self._kept[kind]
         if kept < LOOKED_AT and b"\0" in data[: LOOKED_AT - kept]:
             self._kept_most[kind] = min(self._kept_most[kind], BINARY_KEPT)
         self._kept[kind] += len(data)
+        if kind == "input":
+            self._input_hash.update(data)
         most = self._kept_most[kind]
         if kept >= most:
             return not self.session.is_over
-        if kept + len(data) >= most:
+        if kept + len(data) > most:
             self.session.mark(f"{kind}: only the first {most} bytes are kept")
         return self.session.keep(kind, data[: most - kept])
+
+    def _say_what_was_cut(self) -> None:
+        size = self._kept["input"]
+        if size > self._kept_most["input"] > 0:
+            self.session.mark(f"input: {size} bytes in all, sha256 {self._input_hash.hexdigest()}")
 
     # --- as a part of the session -----------------------------------------------------------------------------------
 
@@ -286,12 +318,17 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         if self.ask.terminal is None:
             self.input_valve.turn("lock", is_held=is_locked)
 
+    def terms_changed(self) -> None:
+        """Rules and limits are looked up when they are needed."""
+        if missing := self.missing():
+            self._refuse(missing[0])
+            self.session.end("revoked", self.session.say("no_files"))
+
     def cut(self, exit_status: int | None) -> None:
         if self._channel is not None:
             self._channel.abort()
-        if self.ask.kind == "exec" and self._judgement is not None:
-            judged = self._judgement
-            note_command(self.session, self.ask.command, judged.verdict, judged.rule, exit_status)
+        self._say_what_was_cut()
+        self.note(exit_status)
         how = self._exit
         if how == Exit():
             how = Exit(status=exit_status if exit_status is not None else CUT)
@@ -299,6 +336,26 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
 
 def is_bare_shell(command: str) -> bool:
-    """`ssh host bash -s` reads its commands as a login shell does."""
-    program, *words = command.split() or [""]
-    return program.rpartition("/")[2] in SHELLS and all(re.fullmatch(r"-[a-bd-z]*|--\w+", word) for word in words)
+    """`ssh host bash -s` reads its commands as a login shell does, and so does `sudo -u www env bash`."""
+    program, *words = [unquoted(word) for word in bare(command).split()] or [""]
+    name = program.rpartition("/")[2]
+    if name == "su":
+        return not any(OPTIONS.fullmatch(word) and "c" in word for word in words) and "--command" not in " ".join(words)
+    if name in SHELLS:
+        return _reads_its_input(words)
+    return not program and BECOMING_A_SHELL.fullmatch(command.strip()) is not None
+
+
+def _reads_its_input(words: list[str]) -> bool:
+    """What a shell with these words runs comes from its input."""
+    for before, word in pairwise(["", *words]):
+        if OPTIONS.fullmatch(word) is not None and word != "-":
+            if "c" in word:
+                return False
+            if "s" in word:
+                return True  # what follows are the script's arguments
+        elif not (word.startswith("--") or word in {"-", "/dev/stdin"}):
+            is_value = OPTIONS.fullmatch(before) is not None and before[-1:] in {"o", "O"}
+            if not is_value:
+                return False
+    return True

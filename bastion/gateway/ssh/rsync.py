@@ -9,9 +9,8 @@ from itertools import pairwise
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.files import Ledger
-from bastion.gateway.ssh.relay import REFUSED, Ask, Exit, Relay, Screen
-from bastion.gateway.ssh.target import Link
+from bastion.gateway.ssh.files import BOTH_WAYS, Ledger, plain_words
+from bastion.gateway.ssh.relay import Ask, Exit, Relay, Screen
 
 CHANGES_AS_SENDER = ("--remove-source-files", "--remove-sent-files", "--log-file", "--write-batch", "--daemon")
 """What makes the sending half write on the target as well."""
@@ -48,8 +47,7 @@ def read_command(command: str) -> Sync | None:
     if is_sender and any(word.startswith(CHANGES_AS_SENDER) for word in said):
         is_plain = False
     right = Action.DOWNLOAD if is_sender else Action.UPLOAD
-    both = frozenset({Action.UPLOAD, Action.DOWNLOAD})
-    return Sync(not is_sender, paths, frozenset({right}) if is_plain and "--daemon" not in said else both)
+    return Sync(not is_sender, paths, frozenset({right}) if is_plain and "--daemon" not in said else BOTH_WAYS)
 
 
 def _name(program: str) -> str:
@@ -63,23 +61,19 @@ def _is_secluded(word: str) -> bool:
 
 
 class Rsync(Relay):
-    """A relay that leaves an entry in the list of files. Recorded as any command is: `relay.Relay`."""
+    """A relay that leaves an entry in the list of files. What passes is no text, and of a plain rsync not recorded."""
 
     def __init__(self, session: Session, screen: Screen, ask: Ask, sync: Sync) -> None:
-        super().__init__(session, screen, ask)
+        super().__init__(session, screen, ask, sync.rights)
         self._sync, self._ledger = sync, Ledger(session, "rsync")
         self._direction = "up" if sync.is_upload else "down"
+        if plain_words(ask.command, {"rsync"}) is not None:
+            self._kept_most |= {"input": 0, "output": 0}
 
-    async def open(self, link: Link) -> None:
-        missing = [right for right in sorted(self._sync.rights) if not self.session.access.may(right)]
-        if missing:
-            self.session.attach(self)
-            self.session.opened(self.ask.kind)
+    def _refuse(self, right: Action) -> None:
+        if not self._is_open:  # else it is told with its bytes when it is cut
             self._ledger.refused(self._sync.path, self._direction)
-            self.session.refused(self.ask.command[:200], f"no_{missing[0].value}")
-            self.session.end("exit", self.session.say("no_files"), exit_status=REFUSED)
-            return
-        await super().open(link)
+        super()._refuse(right)
 
     def lock(self, is_locked: bool) -> None:
         self.input_valve.turn("lock", is_held=is_locked)

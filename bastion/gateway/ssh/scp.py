@@ -5,14 +5,13 @@ and a line of text. A source waits for the answer to a `C` before it sends data,
 """
 
 import re
-import shlex
 from collections import deque
 from dataclasses import dataclass, field
 from enum import Enum, auto
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.files import Ledger, Transfer, text
+from bastion.gateway.ssh.files import Ledger, Transfer, plain_words, text
 from bastion.gateway.ssh.relay import CUT, Ask, Relay, Screen
 from bastion.gateway.ssh.target import Link
 
@@ -21,9 +20,6 @@ COPY = re.compile(rb"C[0-7]{1,5} (\d{1,19}) ([^/\n]+)")
 FOLDER = re.compile(rb"D[0-7]{1,5} \d{1,19} ([^/\n]+)")
 TIMES = re.compile(rb"T\d+ \d+ \d+ \d+")
 MOST_AWAITED, MOST_FOLDERS = 64, 128
-PROGRAMS = {"scp", "/usr/bin/scp", "/bin/scp"}
-QUOTED = re.compile(r"'[^']*'|\"[^\"\\$`]*\"|\\.", re.DOTALL)
-ACTIVE = re.compile(r"[;|&<>()$`\n{}!#'\"]")
 FLAGS = re.compile(r"-[tfdprvq]+")
 
 
@@ -37,18 +33,13 @@ class Copy:
 
 def read_command(command: str) -> Copy | None:
     """None: not plainly an scp server; a shell would do more with it than start scp."""
-    if ACTIVE.search(QUOTED.sub("", command)):
-        return None
-    try:
-        program, *words = shlex.split(command)
-    except ValueError:
-        return None
+    words = plain_words(command, {"scp"})
     flags = ""
     while words and words[0] != "--" and FLAGS.fullmatch(words[0]):
         flags += words.pop(0)[1:]
-    if words[:1] == ["--"]:
+    if words and words[0] == "--":
         words.pop(0)
-    if program not in PROGRAMS or not words or ("t" in flags) == ("f" in flags):
+    if not words or ("t" in flags) == ("f" in flags):
         return None
     return Copy("t" in flags, " ".join(words))
 
@@ -197,15 +188,15 @@ class Scp(Relay):
     """A relay whose data is files: noted as such, and not recorded as a terminal's."""
 
     def __init__(self, session: Session, screen: Screen, ask: Ask, copy: Copy) -> None:
-        super().__init__(session, screen, ask)
+        super().__init__(session, screen, ask, frozenset({Action.UPLOAD if copy.is_upload else Action.DOWNLOAD}))
         self._copy, self._ledger = copy, Ledger(session, "scp")
         self._watch = Watch(self._ledger, copy)
 
     async def open(self, link: Link) -> None:
-        session, right = self.session, Action.UPLOAD if self._copy.is_upload else Action.DOWNLOAD
+        session = self.session
         session.attach(self)
         session.opened("scp")
-        if not session.access.may(right):
+        if self.missing():
             self._ledger.refused(self._copy.path, "up" if self._copy.is_upload else "down")
             session.end("exit", session.say("no_files"), exit_status=CUT)
             return

@@ -292,7 +292,7 @@ class Knock(asyncssh.SSHServer):
             return
         if self._login is not None and self._login.resource:
             login = self._login
-            self._wish = Wish(person, self._client, Front.SSH, login.resource, login.account)
+            self._wish = Wish(person, self._client, Front.SSH, login.resource, login.account, login.work)
         visit = Visit(self._gateway.node, self._client, person, self._wish)
         self._gateway.visits.add(visit)
         self._forwards = Forwards(visit)

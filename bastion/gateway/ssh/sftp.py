@@ -13,9 +13,10 @@ import asyncssh
 
 from bastion.gateway.contract import Action
 from bastion.gateway.session import Session
-from bastion.gateway.ssh.files import Ledger, Transfer
+from bastion.gateway.ssh.console import clean
+from bastion.gateway.ssh.files import SFTP_SERVERS, Ledger, Transfer, plain_words
 from bastion.gateway.ssh.pressure import Valve
-from bastion.gateway.ssh.relay import CUT, Exit, Screen
+from bastion.gateway.ssh.relay import CUT, Exit, Relay, Screen
 from bastion.gateway.ssh.target import Link, TargetFailed
 
 LONGEST_PACKET = 256 * 1024 + 1024  # As OpenSSH's client and server.
@@ -371,10 +372,13 @@ class Sftp(asyncssh.SSHClientSession[bytes]):
     # --- as a part of the session -----------------------------------------------------------------------------------
 
     def show(self, words: str) -> None:
-        self.screen.error(f"{words}\n".encode())
+        self.screen.error("".join(f"{clean(line)}\n" for line in words.splitlines()).encode())
 
     def lock(self, is_locked: bool) -> None:
         """The ledger refuses what would change or read files meanwhile; what was asked before comes to its end."""
+
+    def terms_changed(self) -> None:
+        """The ledger is asked at each request."""
 
     def cut(self, exit_status: int | None) -> None:
         if self._channel is not None:
@@ -393,18 +397,37 @@ def _known_extensions(fields: Fields) -> bytes:
     return packet
 
 
-async def open_sftp(session: Session, screen: Screen, link: Link) -> Sftp:
-    """Raises TargetFailed; the session may be over afterwards."""
+def is_server(command: str) -> bool:
+    """`sftp -s "sudo /usr/lib/openssh/sftp-server" …` starts the server as a command."""
+    return plain_words(command, SFTP_SERVERS) is not None
+
+
+async def open_sftp(session: Session, screen: Screen, link: Link, asked: Relay | None = None) -> Sftp:
+    """By the target's subsystem, or by the command of a relay, which may be held for review.
+
+    Raises TargetFailed; the session may be over afterwards.
+    """
     sftp = Sftp(session, screen)
-    session.attach(sftp)
+    session.attach(asked or sftp)
     session.opened("sftp")
     if not (session.access.may(Action.UPLOAD) or session.access.may(Action.DOWNLOAD)):
         session.refused("sftp", "no_files")
         session.end("exit", session.say("no_files"), exit_status=CUT)
         return sftp
+    if asked is not None:
+        if not await asked.may_run():
+            return sftp
+        asked.note()
+        session.attach(sftp)
     try:
         await link.connection.create_session(
-            lambda: sftp, None, subsystem="sftp", request_pty=False, send_env=None, env=None, encoding=None
+            lambda: sftp,
+            asked.ask.command if asked is not None else None,
+            subsystem="sftp" if asked is None else None,
+            request_pty=False,
+            send_env=None,
+            env=None,
+            encoding=None,
         )
     except (asyncssh.Error, OSError):
         raise TargetFailed("channel", session.say("no_shell")) from None

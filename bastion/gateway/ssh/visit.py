@@ -10,7 +10,7 @@ from bastion.gateway.words import say
 
 @dataclass(eq=False)
 class Visit:
-    """`wish` is None for somebody who gets the menu."""
+    """`wish` is None for somebody who gets the menu. `work`: what the portal last accepted that they work on."""
 
     node: Node
     client: Client
@@ -19,6 +19,7 @@ class Visit:
     links: Links = field(default_factory=Links)
     sessions: set[Session] = field(default_factory=set)
     is_gone: bool = False
+    work: str = ""
 
     @property
     def language(self) -> Language:
@@ -34,7 +35,9 @@ class Visit:
             raise Refused("no_target", self.say("no_target"))
         if work:
             wish = replace(wish, work=work)
-        return self._begin(await self.node.portal.authorise(wish))
+        access = await self.node.portal.authorise(wish)
+        self.work = wish.work or self.work
+        return self._begin(access)
 
     def _begin(self, access: Access) -> Session:
         session = Session(self.node, access, self.person, self.client)
