@@ -97,19 +97,19 @@ def follow_contracts() -> None:
 
 @shared_task(name="changes.read_trails", queue="poll")
 def read_trails() -> None:
-    """Claim the cloud accounts whose audit trail is due, and hand each to a worker."""
+    """Claim the cloud accounts whose audit trail is due in some region, and hand each to a worker."""
     with scope.platform("audit trails that are due"):
         trail_reading.follow_accounts(now=timezone.now())
         due = trail_reading.claim(now=timezone.now())
-    for customer_id, reading_id in due:
-        read_trail.apply_async((customer_id, reading_id), expires=trail_reading.LEASE.total_seconds())
+    for customer_id, reading_ids in due:
+        read_trail.apply_async((customer_id, reading_ids), expires=trail_reading.LEASE.total_seconds())
 
 
 @shared_task(name="changes.read_trail", queue="poll")
-def read_trail(customer_id: int, reading_id: int) -> None:
-    """The news of one account's audit trail, and a part of its past."""
+def read_trail(customer_id: int, reading_ids: list[int]) -> None:
+    """The news of some regions of one account's audit trail, and a part of their past."""
     with scope.customer(customer_id):
-        trail_reading.read(reading_id=reading_id, now=timezone.now())
+        trail_reading.read_some(reading_ids=reading_ids, now=timezone.now())
 
 
 @shared_task(name=backup_policies.CHECK_TASK, queue="default")

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from enum import StrEnum
 from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any, Final
@@ -27,9 +28,20 @@ class Burst:
     within: timedelta
 
 
+class Excuse(StrEnum):
+    """Which change makes it harmless that a rule was broken."""
+
+    CHANGE = "change"
+    """Any that explains the event."""
+    REMOVAL = "removal"
+    """One that is the removal of this very asset."""
+    NOTHING = "nothing"
+
+
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule. All that it names must hold; `parameters` and `unless` are patterns of names with the values meant."""
+    """One rule. All that it names must hold. `opens`: patterns of parameters that name a network, of which one has to
+    be as wide as the internet; `unless`: values of a parameter beside it that make it harmless."""
 
     code: str
     severity: str
@@ -37,14 +49,13 @@ class Rule:
     advice: Words
     actions: tuple[str, ...]
     actor_types: frozenset[str] = frozenset()
-    parameters: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    opens: tuple[str, ...] = ()
     unless: Mapping[str, frozenset[str]] = field(default_factory=dict)
     burst: Burst | None = None
     new_origin: bool = False
     even_refused: bool = False
     """Trying is enough."""
-    even_under_change: bool = False
-    """No change makes it harmless."""
+    excused_by: Excuse = Excuse.CHANGE
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +65,8 @@ class Actions:
     classes: tuple[tuple[str, tuple[str, ...]], ...]
     deletes: tuple[str, ...]
     operations: Mapping[str, frozenset[str]]
+    removals: frozenset[str]
+    """The operations whose purpose it is that something is gone."""
     always: frozenset[str]
 
     def class_of(self, service: str, action: str) -> str:
@@ -64,7 +77,7 @@ class Actions:
         return fits(f"{service}:{action}".lower(), self.deletes)
 
     def needed_by(self, operation: str) -> frozenset[str]:
-        """The classes that a change of this operation explains; one that is not listed explains its backups alone."""
+        """The classes that a change of this operation explains; one that is not listed explains backups alone."""
         return self.operations.get(operation, frozenset()) | self.always
 
 
@@ -88,10 +101,11 @@ def actions() -> Actions:
     classes = tuple((entry["code"], _patterns(entry["actions"])) for entry in said["classes"])
     known = {code for code, _patterns_of in classes}
     operations = {code: frozenset(needs) for code, needs in said["operations"].items()}
-    unknown = {each for needs in operations.values() for each in needs} - known
+    removals, always = frozenset(said["removals"]), frozenset(said["always"])
+    unknown = (always.union(*operations.values()) - known) | (removals - operations.keys())
     if unknown or not fits("any:thing", classes[-1][1]):
-        raise ValueError(f"classes of actions that are not there: {sorted(unknown)}")
-    return Actions(classes, _patterns(said["deletes"]), operations, frozenset(said["always"]))
+        raise ValueError(f"classes of actions or operations that are not there: {sorted(unknown)}")
+    return Actions(classes, _patterns(said["deletes"]), operations, removals, always)
 
 
 def _rule(said: Mapping[str, Any]) -> Rule:
@@ -105,12 +119,12 @@ def _rule(said: Mapping[str, Any]) -> Rule:
         advice=Words(said["advice"]["en"], said["advice"]["zh"]),
         actions=_patterns(said["actions"]),
         actor_types=frozenset(said.get("actor_types", ())),
-        parameters={name: frozenset(values) for name, values in said.get("parameters", {}).items()},
+        opens=_patterns(said.get("opens", [])),
         unless={name: frozenset(values) for name, values in said.get("unless", {}).items()},
         burst=Burst(burst["count"], timedelta(minutes=burst["minutes"])) if burst else None,
         new_origin=said.get("new_origin", False),
         even_refused=said.get("even_refused", False),
-        even_under_change=said.get("even_under_change", False),
+        excused_by=Excuse(said.get("excused_by", Excuse.CHANGE)),
     )
 
 

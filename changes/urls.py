@@ -94,6 +94,7 @@ urlpatterns = [
     path("standard/<int:pk>/retire/", standard.retire, name="standard-retire"),
     path("trail/", trail.index, name="trail"),
     path("trail/month/", trail.month, name="trail-month"),
+    path("trail/readings/", trail.readings, name="trail-readings"),
     path("trail/people/", trail.actors, name="trail-actors"),
     path("trail/people/<int:pk>/forget/", trail.forget, name="trail-forget"),
     path("trail/for-asset/<int:asset_id>/", trail.for_asset, name="trail-for-asset"),

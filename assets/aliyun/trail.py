@@ -1,7 +1,8 @@
 """The audit trail of an account (ActionTrail, LookupEvents): page after page, read into one frozen shape.
 
-At most 2 calls a second and account, 50 events a page, 90 days back; an event is listed some ten minutes after it
-happened. Only what writes is asked for, and what is not a write is left out whatever the answer holds.
+Each region answers for itself. At most 2 calls a second (the limits name no region, so all of an account's count
+together), 50 events a page, 30 days in one window, 90 days back; an event is listed some ten minutes after it happened.
+Only what writes is asked for, and what is not a write is left out whatever the answer holds.
 """
 
 from __future__ import annotations
@@ -20,13 +21,21 @@ from assets.origins import origin_of
 
 BACK: Final = timedelta(days=90)
 """How far back events can be looked up (ActionTrail API reference, LookupEvents)."""
+WINDOW: Final = timedelta(days=30)
+"""The longest time range of one query (the same page)."""
+GLOBAL_REGIONS: Final = ("cn-hangzhou", "ap-southeast-1")
+"""Where what belongs to no region is kept: RAM users and keys, signing in. Singapore, or Hangzhou for an account that
+asked for it (UpdateGlobalEventsStorageRegion). Asking which needs a permission that comes by ticket only: both are
+read."""
 PAGE: Final = 50
 ACTION: Final = ("Actiontrail", "2020-07-06", "LookupEvents")
 KEY_ID: Final = re.compile(r"^(?:LTAI|STS\.)[A-Za-z0-9]{8,60}$")
 SECRET_NAME: Final = re.compile(r"password|passwd|secret|token|userdata|privatekey|credential", re.IGNORECASE)
 HIDDEN: Final = "***"
 LONGEST_TEXT: Final = 2000
-MOST_ITEMS: Final = 200
+MOST_ITEMS: Final = 2000
+"""A call may add a hundred rules to a security group, each with some ten parameters of its own."""
+MOST_RESOURCES: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +72,10 @@ class Page:
     next_token: str
 
 
-def page(client: Connection, start: datetime, end: datetime, *, token: str = "", newest_first: bool = False) -> Page:
-    """A page of the write events between two moments. Raises AliyunError."""
+def page(  # one query, said in full
+    client: Connection, region: str, start: datetime, end: datetime, *, token: str = "", newest_first: bool = False
+) -> Page:
+    """A page of a region's write events between two moments. Raises AliyunError."""
     wanted = {
         "StartTime": _second(start),
         "EndTime": _second(end),
@@ -75,7 +86,7 @@ def page(client: Connection, start: datetime, end: datetime, *, token: str = "",
     }
     if token:
         wanted["NextToken"] = token
-    answer = client.call(*ACTION, wanted)
+    answer = client.call(*ACTION, wanted, region=region)
     records = [record for row in rows(answer, "Events") if (record := record_of(row)) is not None]
     return Page(tuple(records), text(answer, "NextToken"))
 
@@ -87,8 +98,7 @@ def record_of(row: Row) -> Record | None:
     event_id = text(clean, "eventId")
     if not event_id or occurred_at is None or text(clean, "eventRW").lower() not in ("write", ""):
         return None
-    asked = clean.get("requestParameters")
-    parameters = dict(_flat(asked if isinstance(asked, Mapping) else _parsed(text(clean, "requestParameterJson"))))
+    parameters = dict(_flat(clean.get("requestParameters"))) or dict(_flat(clean.get("requestParameterJson")))
     return Record(
         event_id=event_id[:128],
         occurred_at=occurred_at,
@@ -129,7 +139,7 @@ def _resources(row: Row) -> tuple[str, ...]:
         for names in referenced.values():
             found += [str(name) for name in names] if isinstance(names, Sequence) and not isinstance(names, str) else []
     found += [part.strip() for part in text(row, "resourceName").split(";")]
-    return tuple(dict.fromkeys(name[:128] for name in found if name))[:MOST_ITEMS]
+    return tuple(dict.fromkeys(name[:128] for name in found if name))[:MOST_RESOURCES]
 
 
 def _answered(row: Row) -> Iterator[str]:
@@ -138,23 +148,28 @@ def _answered(row: Row) -> Iterator[str]:
 
 
 def _flat(value: object, name: str = "") -> Iterator[tuple[str, str]]:
-    """Every plain value with its path: Permissions.0.SourceCidrIp."""
+    """Every plain value with its path, Permissions.0.SourceCidrIp, also where JSON stands in a text."""
+    if isinstance(value, str):
+        value = _parsed(value) or value
     if isinstance(value, Mapping):
         for key, inner in value.items():
             yield from _flat(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list | tuple):
         for at, inner in enumerate(value):
             yield from _flat(inner, f"{name}.{at}" if name else str(at))
-    elif value is not None:
+    elif value is not None and name:
         yield name, str(value)
 
 
-def _parsed(content: str) -> Mapping[str, object]:
+def _parsed(content: str) -> dict[str, object] | list[object] | None:
+    """What JSON in a text holds; None where it is none."""
+    if not content.lstrip().startswith(("{", "[")):
+        return None
     try:
-        found = json.loads(content or "{}")
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
+        found = json.loads(content)
+    except (ValueError, RecursionError):  # whoever acts chooses the texts
+        return None
+    return found if isinstance(found, dict | list) else None
 
 
 def _clean(row: Row) -> dict[str, object]:
@@ -176,9 +191,9 @@ def _without_secrets(value: object, depth: int = 0) -> object:
     if isinstance(value, list | tuple):
         return [_without_secrets(inner, depth + 1) for inner in value[:MOST_ITEMS]]
     if isinstance(value, str):
-        inner = _parsed(value) if value.startswith("{") else {}  # JSON within JSON, as requestParameterJson has it
-        plain = json.dumps(_without_secrets(inner, depth + 1), ensure_ascii=False) if inner else _sound(value)
-        return plain[:LONGEST_TEXT]
+        inner = _parsed(value)  # JSON within JSON, as requestParameterJson has it: cut short it would be none any more
+        kept = json.dumps(_without_secrets(inner, depth + 1), ensure_ascii=False) if inner else _sound(value)
+        return kept if inner else kept[:LONGEST_TEXT]
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value

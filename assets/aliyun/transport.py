@@ -40,10 +40,11 @@ _REQUESTS: Mapping[tuple[str, str], type[AcsRequest]] = {
     ("Cms", "DescribeMetricLast"): DescribeMetricLastRequest,
     ("Cms", "DescribeMetricMetaList"): DescribeMetricMetaListRequest,
 }
-# Products that the SDK's own table does not know; it would ask the location service for them.
+# Products that the SDK's own table does not know, or not everywhere; it would ask the location service for them.
 _UNLISTED_ENDPOINTS = {
     "polardbx": "polardbx.{region}.aliyuncs.com",
     "Sas": "tds.aliyuncs.com",  # one place for every region of the mainland
+    "Actiontrail": "actiontrail.{region}.aliyuncs.com",  # the table knows older regions only
 }
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import ClassVar, Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Count, F, Max, Min, Q
 from django.utils.translation import gettext_lazy as _
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
@@ -29,20 +30,57 @@ class TrailVerdict(models.TextChoices):
     UNMATCHED = matching.Verdict.UNMATCHED, _("Nobody explained it")
 
 
+@dataclass(frozen=True, slots=True)
+class TrailReach:
+    """How far the trail of an account is read: from when to when in every one of its regions, and in how many of them
+    the past is still missing or reading fails."""
+
+    since: datetime
+    until: datetime
+    regions: int
+    behind: int
+    troubled: int
+
+    @property
+    def is_complete(self) -> bool:
+        return not self.behind and not self.troubled
+
+
 class TrailReadingQuerySet(TenantQuerySet["TrailReading"]):
     def claimable(self, now: datetime) -> Self:
         there = self.filter(cloud_account__retired_at=None, cloud_account__is_enabled=True)
         there = there.exclude(customer__status="left")
         return there.filter(Q(lease_until=None) | Q(lease_until__lte=now), next_due_at__lte=now)
 
+    def behind(self) -> Self:
+        """Of which the 90 days before are not read yet."""
+        return self.filter(back_until__gt=F("back_goal"))
+
+    def are_complete(self) -> bool:
+        """Whether there are any, and the past of all of them is read."""
+        return self.exists() and not self.behind().exists()
+
+    def by_account(self) -> dict[int, TrailReach]:
+        """How far the trail of each account is read, by its id."""
+        rows = self.order_by().values_list("cloud_account").annotate(
+            since=Max("back_until"),
+            until=Min("read_until"),
+            regions=Count("pk"),
+            behind=Count("pk", filter=Q(back_until__gt=F("back_goal"))),
+            troubled=Count("pk", filter=~Q(problem_code="")),
+        )  # fmt: skip
+        return {account_id: TrailReach(*reach) for account_id, *reach in rows}
+
 
 class TrailReading(TenantModel):
-    """How far the trail of one account is read: all of it between `back_until` and `read_until` is stored.
+    """How far the trail of one account is read in one region: all of it between `back_until` and `read_until` is
+    stored. An account has one of these for each region that keeps events of it.
 
     What is younger than `read_until` may still be listed late, and is read again each time.
     """
 
-    cloud_account = models.OneToOneField("assets.CloudAccount", on_delete=models.PROTECT, related_name="+")
+    cloud_account = models.ForeignKey("assets.CloudAccount", on_delete=models.PROTECT, related_name="+")
+    region = models.CharField(_("region"), max_length=40)
     began_at = models.DateTimeField(_("read since"))
     next_due_at = models.DateTimeField(_("next due at"))
     lease_until = models.DateTimeField(null=True, blank=True)
@@ -60,14 +98,17 @@ class TrailReading(TenantModel):
     class Meta:
         verbose_name = _("reading of an audit trail")
         verbose_name_plural = _("reading of audit trails")
+        constraints = (
+            models.UniqueConstraint(fields=("cloud_account", "region"), name="trail_reading_once_per_region"),
+        )
         indexes = (models.Index(fields=("next_due_at",), name="trail_reading_due"),)
 
     def __str__(self) -> str:
-        return f"trail of account {self.cloud_account_id}"
+        return f"trail of account {self.cloud_account_id} in {self.region}"
 
     @property
     def is_complete(self) -> bool:
-        """The 90 days before the account came are read, too."""
+        """The 90 days before reading began are read, too."""
         return self.back_until <= self.back_goal
 
     @property

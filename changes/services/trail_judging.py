@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import F, Prefetch
 from django.utils import translation
 from django.utils.translation import gettext as _
 
 from accounts import bulk
 from accounts.models import Severity
 from assets.aliyun.trail import record_of
-from assets.models import Asset, Credential, CredentialKind, Rotation
-from changes.matching import EMERGENCY_BEFORE, Before, Facts, Happened, Judgement, Run, Verdict, Work, judge
+from assets.models import Asset, CloudAccount, Credential, CredentialKind, Rotation
+from changes.matching import EMERGENCY_BEFORE, Before, Facts, Happened, Judgement, Run, Verdict, Work, is_agreed, judge
 from changes.models import (
     Change,
+    ChangeEntry,
+    ChangeKind,
     ChangeState,
     RunStep,
     TrailActor,
@@ -25,6 +29,7 @@ from changes.models import (
     TrailReading,
     TrailVerdict,
 )
+from changes.models.trail import TrailEventQuerySet
 from changes.trail_rules import Rule, actions, rules
 from changes.words import said
 from incidents import locks
@@ -37,65 +42,71 @@ LANGUAGE: Final = "zh-hans"
 """Of incidents that the platform opens, as for alarms."""
 REMEMBERED: Final = timedelta(days=1)
 """Before the first of the events: changes that ended earlier explain none of them."""
+UNDONE_WITHIN: Final = timedelta(days=1)
+"""How long the undoing of a failure explains what is done: there is no window for it, and it is begun at once or in the
+night that follows."""
+FAILURES: Final = (ChangeEntry.Kind.FAILED, ChangeEntry.Kind.OBJECTED)
 OVERLAP: Final = timedelta(minutes=5)
 """A change that was pressed before a look may be committed after it."""
 SIGN_IN: Final = "ConsoleSignin"
 LONGEST_BURST: Final = max((rule.burst.within for rule in rules().values() if rule.burst), default=timedelta())
+NEWS: Final = timedelta(minutes=15)
+"""So much before its first reading begin the news of a region."""
 JUDGED: Final = ("verdict", "because", "rule", "known_as", "change", "incident")
 FEW: Final = 500
 
 
-def judge_new(*, reading: TrailReading, events: Sequence[TrailEvent], now: datetime) -> None:
+def judge_new(*, account: CloudAccount, events: Sequence[TrailEvent], began_at: datetime, now: datetime) -> None:
     """Verdicts for events that were stored just now, oldest first. The caller holds the customer.
 
-    What is suspicious opens an incident when it came after the account did; what was read afterwards is only listed.
+    What is suspicious opens an incident when it came after `began_at`, since when its region is read; what was there
+    before is only listed.
     """
     for at in range(0, len(events), FEW):
-        _judge(reading, events[at : at + FEW], now)
+        _judge(account, events[at : at + FEW], began_at, now)
 
 
 @transaction.atomic
-def judge_again(*, reading: TrailReading, events: Iterable[TrailEvent], now: datetime) -> int:
+def judge_again(*, account: CloudAccount, events: Iterable[TrailEvent], now: datetime) -> int:
     """Verdicts of the machine once more, because something else is known now; returns how many are others."""
-    locks.hold_customer(reading.cloud_account.customer)
+    locks.hold_customer(account.customer)
     wanted = [event.pk for event in events]
     rows = TrailEvent.objects.select_for_update(of=("self",)).filter(pk__in=wanted).by_machine()
     held = list(rows.order_by("occurred_at", "pk"))
     before = {event.pk: (event.verdict, event.change_id) for event in held}
-    judge_new(reading=reading, events=held, now=now)
+    judge_new(account=account, events=held, began_at=_began(account, now), now=now)
     changed = sum(before[event.pk] != (event.verdict, event.change_id) for event in held)
     if changed:
-        live.publish(customer_id=reading.customer_id, topic="trail", object_id=reading.cloud_account_id)
+        live.publish(customer_id=account.customer_id, topic="trail", object_id=account.pk)
     return changed
 
 
-def follow_changes(*, reading: TrailReading, now: datetime) -> int:
+def follow_changes(*, account: CloudAccount, now: datetime) -> int:
     """Look again at what nobody explained, around the changes that moved since the last look: one may have been begun
-    or written down late. Returns how many events found their change."""
+    or written down late, or its window's end was moved. Returns how many events found their change."""
+    readings = TrailReading.objects.filter(cloud_account=account)
+    judged_at = min(readings.values_list("judged_at", flat=True), default=now)
     moved = Change.objects.filter(
-        customer=reading.customer_id, begun_at__isnull=False, changed_at__gt=reading.judged_at, changed_at__lte=now
+        customer=account.customer_id, begun_at__isnull=False, changed_at__gt=judged_at, changed_at__lte=now
     )
     found = 0
-    for change in moved:
-        starts, ends = _work(change, reading.cloud_account_id, ()).span
-        rows = TrailEvent.objects.filter(cloud_account=reading.cloud_account_id, occurred_at__gte=starts)
-        rows = rows.unexplained().by_machine()
-        found += judge_again(
-            reading=reading, events=rows if ends is None else rows.filter(occurred_at__lte=ends), now=now
-        )
-    reading.judged_at = max(reading.judged_at, now - OVERLAP)
-    reading.save(update_fields=["judged_at"])
+    for change in moved.prefetch_related(_failures()):
+        for work in _works(change, account.pk, ()):
+            rows = TrailEvent.objects.filter(cloud_account=account, occurred_at__range=work.span)
+            found += judge_again(account=account, events=rows.unexplained().by_machine(), now=now)
+    readings.filter(judged_at__lt=now - OVERLAP).update(judged_at=now - OVERLAP)
     return found
 
 
-def judgement_of(*, reading: TrailReading, event: TrailEvent) -> Judgement:
+def judgement_of(*, event: TrailEvent) -> Judgement:
     """What the machine makes of one event now, whatever a person said."""
+    facts, assets = facts_around(event.cloud_account, [event]), _asset_ids([event])
     return judge(
-        happened(event, _asset_ids([event])[event.pk]),
-        facts_around(reading, [event]),
+        happened(event, assets[event.pk]),
+        facts,
         rules=rules().values(),
         actions=actions(),
-        before=_before(event, reading, ()),
+        before=_before(event, frozenset()),
     )
 
 
@@ -106,27 +117,26 @@ def apply(event: TrailEvent, found: Judgement) -> None:
     event.rule, event.known_as, event.change_id = found.rule, found.who[:120], found.change
 
 
-def _judge(reading: TrailReading, events: Sequence[TrailEvent], now: datetime) -> None:
+def _judge(account: CloudAccount, events: Sequence[TrailEvent], began_at: datetime, now: datetime) -> None:
     if not events:
         return
-    facts, assets = facts_around(reading, events), _asset_ids(events)
-    done: list[TrailEvent] = []
+    facts, assets = facts_around(account, events), _asset_ids(events)
+    these = {event.pk: happened(event, assets[event.pk]) for event in events}
+    agreed = frozenset(pk for pk, one in these.items() if is_agreed(one, facts, actions()))
     for event in events:
-        before = _before(event, reading, done)
-        found = judge(
-            happened(event, assets[event.pk]), facts, rules=rules().values(), actions=actions(), before=before
-        )
+        before = _before(event, agreed)
+        found = judge(these[event.pk], facts, rules=rules().values(), actions=actions(), before=before)
         apply(event, found)
-        done.append(event)
-        if found.verdict is Verdict.SUSPICIOUS and event.incident_id is None and event.occurred_at >= _since(reading):
+        is_news = event.occurred_at >= began_at - NEWS
+        if found.verdict is Verdict.SUSPICIOUS and event.incident_id is None and is_news:
             event.incident = report(event, rules()[found.rule], now=now)
             event.save(update_fields=JUDGED)  # the next one of this person finds it
-    bulk.update(done, list(JUDGED))
+    bulk.update(events, list(JUDGED))
 
 
-def _since(reading: TrailReading) -> datetime:
-    """From when on suspicion opens incidents: a little before the account came, where the news begin."""
-    return reading.began_at - timedelta(minutes=15)
+def _began(account: CloudAccount, now: datetime) -> datetime:
+    """Since when some region of the account is read: rather an alarm of what is old than none of what is new."""
+    return min(TrailReading.objects.filter(cloud_account=account).values_list("began_at", flat=True), default=now)
 
 
 # --- what is known around events --------------------------------------------------------------------------------------
@@ -150,13 +160,13 @@ def happened(event: TrailEvent, asset_ids: frozenset[int]) -> Happened:
     )
 
 
-def facts_around(reading: TrailReading, events: Sequence[TrailEvent]) -> Facts:
+def facts_around(account: CloudAccount, events: Sequence[TrailEvent]) -> Facts:
     """Changes, runs and people that may explain these events, in a constant number of queries."""
-    account = reading.cloud_account
     first, last = min(event.occurred_at for event in events), max(event.occurred_at for event in events)
     rows = Change.objects.filter(customer=account.customer_id, begun_at__lte=last + EMERGENCY_BEFORE)
     rows = rows.exclude(state__in=(ChangeState.CLOSED, ChangeState.ROLLED_BACK), ended_at__lt=first - REMEMBERED)
-    works = [_work(change, account.pk, change.assets.all()) for change in rows.prefetch_related("assets")]
+    begun = rows.prefetch_related("assets", _failures())
+    works = [work for change in begun for work in _works(change, account.pk, change.assets.all())]
     ours = {account.key_user, account.ram_username}
     mine = Credential.objects.filter(cloud_account=account, retired_at=None)
     ours |= set(mine.filter(kind=CredentialKind.CONSOLE).values_list("username", flat=True))
@@ -186,24 +196,30 @@ def runs_of(request_ids: set[str], customer_id: int) -> Mapping[str, Run]:
     }
 
 
-def _work(change: Change, account_id: int, assets: Iterable[Asset]) -> Work:
-    """What a begun change explains. Undoing it belongs to it; after the customer's word nothing does any more."""
+def _failures() -> Prefetch[Any]:
+    return Prefetch("entries", ChangeEntry.objects.filter(kind__in=FAILURES))
+
+
+def _works(change: Change, account_id: int, assets: Iterable[Asset]) -> list[Work]:
+    """What a begun change explains: its work, at most until its window ends, and the undoing of what failed. A change
+    that nobody ends explains nothing after its window. The change comes with its `_failures`."""
     begun_at = change.begun_at or change.created_at
-    ends_at = {
-        ChangeState.EXECUTING: None,
-        ChangeState.FAILED: None,
-        ChangeState.ROLLED_BACK: change.ended_at,
-    }.get(ChangeState(change.state), change.finished_at or change.ended_at)
+    window = change.ends_at or begun_at  # none is begun without one
     places = {asset.pk: asset.cloud_account_id for asset in assets}
-    return Work(
+    work = Work(
         pk=change.pk,
         operation=change.operation,
         asset_ids=frozenset(places),
         begun_at=begun_at,
-        ends_at=ends_at,
-        is_emergency=change.kind == "emergency",
+        ends_at=max(begun_at, min(change.finished_at or change.ended_at or window, window)),
+        is_emergency=change.kind == ChangeKind.EMERGENCY,
         in_account=not places or account_id in places.values(),
     )
+    failed_at = max((entry.at for entry in change.entries.all()), default=None)
+    if failed_at is None:
+        return [work]
+    limit = failed_at + UNDONE_WITHIN
+    return [work, replace(work, begun_at=failed_at, ends_at=min(change.ended_at or limit, limit), is_emergency=False)]
 
 
 def _asset_ids(events: Sequence[TrailEvent]) -> dict[int, frozenset[int]]:
@@ -214,29 +230,33 @@ def _asset_ids(events: Sequence[TrailEvent]) -> dict[int, frozenset[int]]:
     return {pk: frozenset(ids) for pk, ids in found.items()}
 
 
-def _before(event: TrailEvent, reading: TrailReading, done: Sequence[TrailEvent]) -> Before:
-    """What this person did around or before; `done` are events of the same page that are judged and not saved yet."""
-    known = actions()
-    same = TrailEvent.objects.filter(cloud_account=reading.cloud_account_id, actor_name=event.actor_name)
+def _before(event: TrailEvent, agreed: frozenset[int]) -> Before:
+    """What this person did around or before; `agreed` are deletions of the same page that somebody agreed on."""
+    same = TrailEvent.objects.filter(cloud_account=event.cloud_account_id, actor_name=event.actor_name)
     deletions: list[datetime] = []
     origins: frozenset[str] | None = None
-    if LONGEST_BURST and known.is_deletion(event.service, event.action):
-        near = same.exclude(pk__in=[event.pk, *(one.pk for one in done)]).filter(
-            occurred_at__gte=event.occurred_at - LONGEST_BURST, occurred_at__lte=event.occurred_at + LONGEST_BURST
+    if LONGEST_BURST and actions().is_deletion(event.service, event.action):
+        near = same.exclude(pk__in={event.pk, *agreed}).filter(
+            error_code="", occurred_at__range=(event.occurred_at - LONGEST_BURST, event.occurred_at + LONGEST_BURST)
         )
-        rows = [*near.defer("raw"), *(one for one in done if one.actor_name == event.actor_name)]
-        deletions = [
-            one.occurred_at
-            for one in rows
-            if known.is_deletion(one.service, one.action)
-            and not one.error_code
-            and one.verdict not in (TrailVerdict.CHANGE, TrailVerdict.AUTOMATION)
-        ]
-    if event.action == SIGN_IN and reading.is_complete:
+        deletions = [one.occurred_at for one in _not_agreed(near) if actions().is_deletion(one.service, one.action)]
+    if event.action == SIGN_IN and TrailReading.objects.filter(cloud_account=event.cloud_account_id).are_complete():
         earlier = same.filter(action=SIGN_IN, error_code="", occurred_at__lt=event.occurred_at).exclude(origin="")
         found = frozenset(earlier.exclude(pk=event.pk).values_list("origin", flat=True).distinct())
         origins = found or None  # somebody who never signed in before has no usual place
     return Before(deletions, origins)
+
+
+def _not_agreed(near: TrailEventQuerySet) -> TrailEventQuerySet:
+    """Without what the platform did itself, what was the removal of its asset under a change, as `is_agreed` says of
+    one, and what a person assigned to a change."""
+    removed = near.filter(
+        verdict=TrailVerdict.CHANGE,
+        change__operation__in=actions().removals,
+        touched__asset=F("change__touched__asset"),
+    )
+    rows = near.exclude(verdict=TrailVerdict.AUTOMATION).exclude(pk__in=removed.values("pk"))
+    return rows.exclude(verdict=TrailVerdict.CHANGE, decided_by__isnull=False).defer("raw")
 
 
 # --- incidents --------------------------------------------------------------------------------------------------------

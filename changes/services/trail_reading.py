@@ -1,12 +1,14 @@
 """Reading the audit trail of cloud accounts (R89): the news first, then what is left of the 90 days before.
 
-One row per account says how far reading came. A page is stored with its verdicts in one transaction, and a mark moves
-only over what is stored: whoever dies in between reads a page again, and an event that is there already is passed over.
+One row for each region of an account says how far reading came. A page is stored with its verdicts in one transaction,
+and a mark moves only over what is stored: whoever dies in between reads a page again, and an event that is there
+already is passed over.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -31,10 +33,13 @@ EVERY: Final = timedelta(seconds=settings.TRAIL_PERIOD_S)
 LEASE: Final = timedelta(minutes=8)
 LATE: Final = timedelta(minutes=15)
 """Events are listed up to ten minutes after they happened: what is younger is read again."""
-WINDOW: Final = timedelta(days=1)
 CALLS: Final = 4
-"""Pages of one round: at two a second it holds a poller, which monitoring needs, for two seconds and no longer. Ninety
-days are read in some minutes, round by round."""
+"""Pages of one region's round. Ninety days are read in some minutes, round by round."""
+PAST_SHARE: Final = 4
+"""Of so many pages one is the past's until it is read, however many news there are."""
+REGIONS: Final = 4
+"""Of one account at a time, one after the other: an account's calls share one limit of two a second, and its rounds
+hold one poller, which monitoring needs, for ten seconds at most. Thirty regions have their turn in two minutes."""
 MARGIN: Final = timedelta(minutes=30)
 """Less than the 90 days that Alibaba Cloud keeps: the oldest end goes on moving while it is read."""
 
@@ -66,45 +71,82 @@ class Budget:
         return self.left <= 0
 
 
+def regions_of(account: CloudAccount) -> frozenset[str]:
+    """Which regions keep events of an account: its own, and those of what belongs to none."""
+    return frozenset(account.regions).union(api.GLOBAL_REGIONS)
+
+
 def follow_accounts(*, now: datetime) -> int:
-    """A row for every account that has none yet; returns how many were made. Needs a platform scope."""
+    """A row for every region of every account, and none for a region that is no longer its; returns how many were made.
+    What a region told stays. Needs a platform scope."""
     there = CloudAccount.objects.existing().filter(is_enabled=True).exclude(customer__status=Customer.Status.LEFT)
-    new = [reading_of(account, now) for account in there.exclude(pk__in=TrailReading.objects.values("cloud_account"))]
-    return len(new)
+    known: dict[int, set[str]] = defaultdict(set)
+    for account_id, region in TrailReading.objects.values_list("cloud_account_id", "region"):
+        known[account_id].add(region)
+    made = 0
+    for account in there:
+        wanted = regions_of(account)
+        made += follow(account, wanted - known[account.pk], now)
+        if gone := known[account.pk] - wanted:
+            TrailReading.objects.filter(cloud_account=account, region__in=gone).delete()
+    return made
 
 
-def reading_of(account: CloudAccount, now: datetime) -> TrailReading:
-    """The account's row, made when it is first asked for: the news begin there, and the past is read backwards."""
-    found, _made = TrailReading.objects.get_or_create(
-        cloud_account=account,
-        defaults={
-            "customer_id": account.customer_id,
-            "began_at": now,
-            "next_due_at": now,
-            "read_until": now - LATE,
-            "back_until": now - LATE,
-            "back_goal": now - api.BACK + MARGIN,
-            "judged_at": now,
-        },
-    )
-    return found
+def follow(account: CloudAccount, regions: Iterable[str], now: datetime) -> int:
+    """Begin to read these regions: their news begin now, and the past is read backwards."""
+    rows = [
+        TrailReading(
+            customer_id=account.customer_id,
+            cloud_account=account,
+            region=region,
+            began_at=now,
+            next_due_at=now,
+            read_until=now - LATE,
+            back_until=now - LATE,
+            back_goal=now - api.BACK + MARGIN,
+            judged_at=now,
+        )
+        for region in sorted(regions)
+    ]
+    bulk.insert(rows, skip_known=True)
+    return len(rows)
 
 
 @transaction.atomic
-def claim(*, now: datetime, limit: int = 100) -> list[tuple[int, int]]:
-    """Take the accounts that are due: customer and reading. Needs a platform scope."""
-    due = TrailReading.objects.claimable(now)
-    rows = list(due.select_for_update(skip_locked=True, of=("self",)).order_by("next_due_at", "pk")[:limit])
+def claim(*, now: datetime, limit: int = 100) -> list[tuple[int, list[int]]]:
+    """Take what is due, at most so many accounts: the customer and some readings of one account, which one worker reads
+    one after the other. An account that a worker is reading waits. Needs a platform scope."""
+    busy = TrailReading.objects.filter(lease_until__gt=now).values("cloud_account")
+    due = TrailReading.objects.claimable(now).exclude(cloud_account__in=busy).order_by("next_due_at", "pk")
+    chosen: dict[int, list[int]] = {}
+    for account_id, pk in due.values_list("cloud_account_id", "pk"):
+        if len(chosen.setdefault(account_id, [])) < REGIONS:
+            chosen[account_id].append(pk)
+    wanted = [pk for readings in list(chosen.values())[:limit] for pk in readings]
+    rows = list(due.filter(pk__in=wanted).select_for_update(skip_locked=True, of=("self",)))
     TrailReading.objects.filter(pk__in=[row.pk for row in rows]).update(
         lease_until=now + LEASE, next_due_at=now + EVERY
     )
-    return [(row.customer_id, row.pk) for row in rows]
+    taken: dict[tuple[int, int], list[int]] = defaultdict(list)
+    for row in rows:
+        taken[row.customer_id, row.cloud_account_id].append(row.pk)
+    return [(customer_id, readings) for (customer_id, _account_id), readings in taken.items()]
 
 
-def read(*, reading_id: int, now: datetime, calls: int = CALLS) -> int:
-    """One round over an account; returns how many events were new. Trouble is written down and not raised: one account
-    does not hold up another. Needs the customer's scope."""
-    reading = TrailReading.objects.select_related("cloud_account__customer").get(pk=reading_id)
+def read_some(*, reading_ids: Sequence[int], now: datetime, calls: int = CALLS) -> int:
+    """One round over some regions of one account, and a look at its changes that moved meanwhile; returns how many
+    events were new. Needs the customer's scope."""
+    readings = TrailReading.objects.filter(pk__in=reading_ids).select_related("cloud_account__customer")
+    rows = list(readings.order_by("next_due_at", "pk"))
+    new = sum(read(reading=reading, now=now, calls=calls) for reading in rows)
+    if rows:
+        trail_judging.follow_changes(account=rows[0].cloud_account, now=now)
+    return new
+
+
+def read(*, reading: TrailReading, now: datetime, calls: int = CALLS) -> int:
+    """One round over one region; returns how many events were new. Trouble is written down and not raised: one region
+    or account does not hold up another."""
     account = reading.cloud_account
     budget = Budget(calls)
     new, code, detail = 0, "", ""
@@ -116,20 +158,22 @@ def read(*, reading_id: int, now: datetime, calls: int = CALLS) -> int:
         code, detail = error.code, error.message
     except AliyunError as error:
         code, detail = error.code, error.message
-    trail_judging.follow_changes(reading=reading, now=now)
     _settle(reading, code, detail, now=now, goes_on=budget.is_spent)
     return new
 
 
 def _round(reading: TrailReading, client: Client, budget: Budget, now: datetime) -> Iterator[int]:
-    """The news, oldest first, in windows of a day; then the past, newest first."""
+    """The news, oldest first; then the past, newest first, for which some pages are kept."""
+    kept = 0 if reading.is_complete else budget.left // PAST_SHARE
+    budget.left -= kept
     while not budget.is_spent:
-        end = min(reading.read_until + WINDOW, now)
+        end = min(reading.read_until + api.WINDOW, now)
         yield from _window(reading, client, budget, reading.read_until, end, now=now, backwards=False)
         if end == now:
             break
+    budget.left += kept
     while not budget.is_spent and not reading.is_complete:
-        start = max(reading.back_until - WINDOW, reading.back_goal)
+        start = max(reading.back_until - api.WINDOW, reading.back_goal)
         yield from _window(reading, client, budget, start, reading.back_until, now=now, backwards=True)
 
 
@@ -143,14 +187,16 @@ def _window(  # one window, said in full
     now: datetime,
     backwards: bool,
 ) -> Iterator[int]:
-    """Every page of a window. The mark follows each page, so that a long window goes on where a round ended."""
-    token, last = "", False
-    while not last and not budget.is_spent:
+    """Every page of a window. The mark follows each page, so that a long window goes on where a round ended: over one
+    second that fills more pages than a round may read it goes on at once, or it would begin there for ever."""
+    token, last, stands_still = "", False, False
+    while not last and (stands_still or not budget.is_spent):
         budget.left -= 1
-        page = api.page(client, start, end, token=token, newest_first=backwards)
+        page = api.page(client, reading.region, start, end, token=token, newest_first=backwards)
         token, last = page.next_token, not page.next_token
         reached = page.records[-1].occurred_at if page.records else None
         mark = (start if backwards else end) if last else reached
+        stands_still = reached is not None and (reached >= end if backwards else reached <= start)
         yield keep(reading=reading, records=page.records, mark=mark, backwards=backwards, now=now)
 
 
@@ -181,7 +227,7 @@ def keep(
             for asset_id in sorted({touched[name] for name in record.resources if name in touched})
         ]
     )
-    trail_judging.judge_new(reading=held, events=events, now=now)
+    trail_judging.judge_new(account=account, events=events, began_at=held.began_at, now=now)
     if mark is not None:
         _move(held, mark, backwards=backwards, now=now)
     reading.read_until, reading.back_until = held.read_until, held.back_until

@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
+from assets.models import CloudAccount
 from changes.models import Change, TrailActor, TrailEvent, TrailReading, TrailVerdict
 from changes.services import trail_judging
 from changes.services.marks import required
@@ -70,8 +71,7 @@ def undo(*, event: TrailEvent, actor: User, now: datetime) -> TrailEvent:
     if event.decided_by_id is None:
         raise DomainError(_("Nobody has decided about this event: there is nothing to take back."), code="not_decided")
     before = event.verdict
-    reading = TrailReading.objects.select_related("cloud_account__customer").get(cloud_account=event.cloud_account_id)
-    trail_judging.apply(event, trail_judging.judgement_of(reading=reading, event=event))
+    trail_judging.apply(event, trail_judging.judgement_of(event=event))
     event.decided_by, event.decided_at, event.reason = None, None, ""
     return _saved(event, "undo", actor, now, {"before": before, "after": event.verdict})
 
@@ -136,9 +136,9 @@ def know(*, customer: Customer, name: str, person: str, actor: User | None, now:
     audit.record(
         action="trail.know", actor=actor, customer=customer, obj=made, detail={"name": name, "who": person}, now=now
     )
-    for reading in TrailReading.objects.filter(customer=customer).select_related("cloud_account__customer"):
-        rows = TrailEvent.objects.filter(cloud_account=reading.cloud_account_id, actor_name__istartswith=name)
-        trail_judging.judge_again(reading=reading, events=rows.unexplained(), now=now)
+    for account in CloudAccount.objects.filter(customer=customer).select_related("customer"):
+        rows = TrailEvent.objects.filter(cloud_account=account, actor_name__istartswith=name)
+        trail_judging.judge_again(account=account, events=rows.unexplained(), now=now)
     return made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -26,8 +27,9 @@ from accounts import tables
 from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
-from assets.models import Asset
+from assets.models import Asset, CloudAccount
 from changes.models import TrailActor, TrailEvent, TrailReading, TrailVerdict
+from changes.models.trail import TrailReach
 from changes.services import trail_verdicts
 from changes.trail_forms import BelongsForm, HarmlessForm, KnownForm
 from changes.trail_rules import rules
@@ -91,15 +93,38 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     if tables.wants_csv(request):
         return _export(page)
-    readings = TrailReading.objects.select_related("cloud_account", "customer")
     context = {
         "page": page,
         "shows_customer": is_provider(person),
-        "troubled": readings.exclude(problem_code="") if is_provider(person) else [],
-        "behind": [reading for reading in readings if not reading.is_complete],
+        "behind": _behind(),
         "unexplained": TrailEvent.objects.unexplained().count(),
     }
     return render(request, "changes/trail_list.html", context)
+
+
+@require_safe
+def readings(request: HttpRequest) -> HttpResponse:
+    """Which region of which account is read from when to when, and what cannot be read."""
+    person = person_of(request)
+    followed = TrailReading.objects.values("cloud_account")
+    page = tables.page(
+        request,
+        CloudAccount.objects.existing().filter(pk__in=followed).select_related("customer"),
+        sort={"name": ("name", "pk")},
+        default="name",
+        search=("name", "account_uid", "customer__name"),
+        filters={"customer": _customers()} if is_provider(person) else {},
+    )
+    rows = TrailReading.objects.filter(cloud_account__in=page.rows)
+    reaches, regions = rows.by_account(), defaultdict(list)
+    for reading in rows.order_by("region"):
+        regions[reading.cloud_account_id].append(reading)
+    context = {
+        "page": page,
+        "shows_problem": is_provider(person),
+        "trails": [(account, reaches[account.pk], regions[account.pk]) for account in page.rows],
+    }
+    return render(request, "changes/trail_readings.html", context)
 
 
 @require_safe
@@ -215,6 +240,19 @@ def _session(event: TrailEvent) -> Mapping[str, str]:
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, Mapping) else {}
 
 
+def _behind() -> list[tuple[CloudAccount, TrailReach]]:
+    """The accounts whose trail is not read everywhere."""
+    reaches = TrailReading.objects.filter(cloud_account__retired_at=None).by_account()
+    found = {pk: reach for pk, reach in reaches.items() if not reach.is_complete}
+    accounts = CloudAccount.objects.filter(pk__in=found).select_related("customer").order_by("name", "pk")
+    return [(account, found[account.pk]) for account in accounts]
+
+
+def _customers() -> tables.Choice:
+    options = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
+    return tables.Choice(_("Customer"), options, "customer_id")
+
+
 def _filters(person: User) -> dict[str, tables.Filter]:
     days = [("1", _("last day")), ("7", _("last 7 days")), ("30", _("last 30 days")), ("90", _("last 90 days"))]
     chosen: dict[str, tables.Filter] = {
@@ -233,8 +271,7 @@ def _filters(person: User) -> dict[str, tables.Filter]:
         "incident": "incident",
     }
     if is_provider(person):
-        customers = [(customer.pk, str(customer)) for customer in Customer.objects.all()]
-        chosen = {"customer": tables.Choice(_("Customer"), customers, "customer_id"), **chosen}
+        chosen = {"customer": _customers(), **chosen}
     return chosen
 
 

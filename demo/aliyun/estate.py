@@ -45,7 +45,8 @@ class Estate:
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     events: list[Json] = field(default_factory=list)  # system events of CloudMonitor
     maintenance: dict[str, Json] = field(default_factory=dict)  # what ECS plans, by event id
-    trail: list[Json] = field(default_factory=list)  # events of ActionTrail, each with when it is listed
+    trail: list[Json] = field(default_factory=list)  # events of ActionTrail, each with when and where it is listed
+    global_region: str = "ap-southeast-1"  # where ActionTrail keeps what belongs to no region
     renewals: dict[str, str] = field(default_factory=dict)  # AutoRenewal … by instance
     work: Workings = field(default_factory=Workings)  # what calls that change something work on
     subscriptions: list[Json] = field(default_factory=list)  # prepaid things that no list of resources shows

@@ -1,5 +1,6 @@
 """ActionTrail of the simulated cloud: events that are listed some minutes late, now and then twice, in pages, for 90
-days, two calls a second. Field names are those of LookupEvents' reference.
+days, two calls a second; each region lists its own, and one of them what belongs to none. Field names are those of
+LookupEvents' reference.
 """
 
 import re
@@ -12,6 +13,10 @@ from demo.aliyun.answers import ApiError, Call, invalid
 from demo.aliyun.estate import Estate, Json, seconds
 
 BACK = timedelta(days=90)
+LONGEST = timedelta(days=30)
+"""The longest time range of one query."""
+GLOBAL = frozenset({"Ram", "Ims", "Sts", "AasSub", "AasCustomer", "ResourceManager", "CloudSSO"})
+"""Services that belong to no region: their events are kept in `Estate.global_region`, wherever they were called."""
 LATE = timedelta(minutes=5)
 """How long after it happened an event is listed, unless it says otherwise."""
 PLATFORM = "120.55.10.8"
@@ -62,6 +67,7 @@ def add_trail_event(
         "eventTime": seconds(at),
         "serviceName": service,
         "acsRegion": region,
+        "isGlobal": service in GLOBAL,
         "sourceIpAddress": ip,
         "userAgent": "AlibabaCloud API Workbench" if not key else "aliyun-cli/3.0",
         "requestId": request_id or str(uuid.UUID(int=zlib.crc32(event_id.encode()))).upper(),
@@ -72,7 +78,8 @@ def add_trail_event(
     }
     if error:
         event |= {"errorCode": error, "errorMessage": "You are not authorized to do this action."}
-    estate.trail.append({"event": event, "at": at, "listed_at": at + late})
+    kept_in = estate.global_region if service in GLOBAL else region
+    estate.trail.append({"event": event, "at": at, "listed_at": at + late, "kept_in": kept_in})
     return event_id
 
 
@@ -101,9 +108,12 @@ def note(call: Call, service: str, action: str, *, request_id: str, answered: Js
 
 
 def lookup_events(call: Call) -> Json:
+    """The events of one region. The real one has an address for each: this one is told by the region of the call."""
     start, end = (_moment(call, name) for name in ("StartTime", "EndTime"))
     if start > end:
         raise invalid("StartTime")
+    if end - start > LONGEST:
+        raise ApiError(400, "InvalidQueryParameter", "The specified time range is longer than 30 days.")
     if call.now - start > BACK + timedelta(hours=1):
         raise ApiError(400, "InvalidQueryParameter", "The specified StartTime is more than 90 days ago.")
     size = call.number("MaxResults", 20, top=50)
@@ -119,6 +129,7 @@ def lookup_events(call: Call) -> Json:
         for row in sorted(call.estate.trail, key=lambda row: (_at(row, "at"), str(_event(row)["eventId"])))
         if _at(row, "listed_at") <= call.now and start <= _at(row, "at").replace(microsecond=0) <= end
         and wanted.get("EventRW", "All") in ("All", _event(row)["eventRW"])
+        and row["kept_in"] == call.need("RegionId")
     ]  # fmt: skip
     if call.params.get("Direction", "BACKWARD") == "BACKWARD":
         listed.reverse()

@@ -480,17 +480,17 @@ class _Server:
 
 
 def _trail(span: Span, rows: QuerySet[TrailEvent], broken: Q) -> Counts:
-    """Unknown where an account's trail was not read over the whole of the month so far."""
+    """Unknown where an account's trail was not read over the whole of the month so far, in each of its regions."""
     found = _by_month(span, rows, "occurred_at", broken=broken)
     accounts = CloudAccount.objects.existing().filter(customer__in=span.ids)
-    readings = {one.cloud_account_id: one for one in TrailReading.objects.filter(customer__in=span.ids)}
+    read = TrailReading.objects.filter(customer__in=span.ids).by_account()
     for account in accounts:
-        reading = readings.get(account.pk)
+        reach = read.get(account.pk)
         for month in span.months:
             if month.ends_at <= account.created_at:
                 continue
             first, last = max(month.starts_at, account.created_at), min(month.ends_at, span.now - TRAIL_LAG)
-            is_read = reading is not None and reading.back_until <= first and reading.read_until >= last
+            is_read = reach is not None and reach.since <= first and reach.until >= last
             key = (account.customer_id, month)
             if not is_read:
                 found[key] = Count(None, found.get(key, NOTHING).broken)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from assets.aliyun.trail import record_of
-from changes.matching import Because, Before, Facts, Happened, Judgement, Run, Verdict, Work, in_burst, judge
+from changes.matching import Because, Before, Facts, Happened, Judgement, Run, Verdict, Work, in_burst, is_agreed, judge
 from changes.trail_rules import actions, rules
 from tests.conftest import NOW
 
@@ -29,6 +29,9 @@ RESTART = Happened(
 )
 POWER = Work(pk=7, operation="ecs-power", asset_ids=frozenset({1}), begun_at=NOW - 5 * MINUTE, ends_at=NOW + 5 * MINUTE)
 OPENED = replace(RESTART, action="AuthorizeSecurityGroup", parameters={"Permissions.0.SourceCidrIp": "0.0.0.0/0"})
+WHITELIST = replace(
+    RESTART, service="Rds", action="ModifySecurityIps", parameters={"SecurityIps": "192.0.2.7,0.0.0.0/0"}
+)
 SIGN_IN = replace(RESTART, service="AasSub", action="ConsoleSignin", asset_ids=frozenset())
 
 
@@ -53,7 +56,7 @@ def test_a_change_on_the_asset_at_that_time_of_that_kind_explains_an_event() -> 
         replace(POWER, asset_ids=frozenset({2})),
         replace(POWER, asset_ids=frozenset()),
         replace(POWER, operation="dns-record"),
-        replace(POWER, begun_at=NOW + HOUR, ends_at=None),
+        replace(POWER, begun_at=NOW + HOUR, ends_at=NOW + 2 * HOUR),
         replace(POWER, begun_at=NOW - 3 * HOUR, ends_at=NOW - HOUR),
     ],
     ids=["another asset", "no asset", "another kind of work", "begun later", "over before"],
@@ -66,7 +69,7 @@ def test_a_little_before_and_after_still_belongs_to_it() -> None:
     for work in (
         replace(POWER, begun_at=NOW + 9 * MINUTE),
         replace(POWER, begun_at=NOW - HOUR, ends_at=NOW - 14 * MINUTE),
-        replace(POWER, begun_at=NOW + 90 * MINUTE, ends_at=None, is_emergency=True),
+        replace(POWER, begun_at=NOW + 90 * MINUTE, ends_at=NOW + 3 * HOUR, is_emergency=True),
     ):
         assert verdict(RESTART, Facts(works=[work])).verdict is Verdict.CHANGE
 
@@ -96,6 +99,24 @@ def test_a_run_of_the_platform_is_known_by_its_request() -> None:
         (replace(RESTART, service="Ram", action="CreateAccessKey"), "access-key-created"),
         (OPENED, "open-to-the-world"),
         (replace(OPENED, parameters={"Ipv6SourceCidrIp": "::/0"}), "open-to-the-world"),
+        (replace(OPENED, parameters={"Ipv6SourceCidrIp": "0:0::/0"}), "open-to-the-world"),
+        (replace(OPENED, parameters={"SourceCidrIp": "128.0.0.0/1"}), "open-to-the-world"),
+        (WHITELIST, "database-open-to-the-world"),
+        (replace(WHITELIST, service="R-kvstore"), "database-open-to-the-world"),
+        (replace(WHITELIST, service="Dds"), "database-open-to-the-world"),
+        (
+            replace(
+                WHITELIST,
+                service="polardb",
+                action="ModifyDBClusterAccessWhitelist",
+                parameters={"ModifyMode": "Append", "SecurityIps": "::/0"},
+            ),
+            "database-open-to-the-world",
+        ),
+        (
+            replace(WHITELIST, action="CreateDBInstance", parameters={"SecurityIPList": "0.0.0.0/0"}),
+            "database-open-to-the-world",
+        ),
         (replace(RESTART, service="Actiontrail", action="StopLogging"), "trail-off"),
         (replace(RESTART, service="Actiontrail", action="DeleteTrail", is_refused=True), "trail-off"),
     ],
@@ -110,6 +131,9 @@ def test_a_rule_makes_suspicious(event: Happened, rule: str) -> None:
     [
         replace(OPENED, parameters={"SourceCidrIp": "10.0.0.0/8"}),
         replace(OPENED, parameters={"SourceCidrIp": "0.0.0.0/0", "Policy": "Drop"}),
+        replace(OPENED, parameters={"SourceCidrIp": "nowhere/0", "Ipv6SourceCidrIp": "2001:db8::/32"}),
+        replace(WHITELIST, parameters={"SecurityIps": "10.0.0.0/8,192.0.2.7"}),
+        replace(WHITELIST, parameters={"SecurityIps": "0.0.0.0/0", "ModifyMode": "Delete"}),
         replace(OPENED, action="AuthorizeSecurityGroupEgress", parameters={"DestCidrIp": "0.0.0.0/0"}),
         replace(RESTART, service="Ram", action="ListAccessKeys"),
         replace(OPENED, is_refused=True),
@@ -123,6 +147,111 @@ def test_an_approved_change_explains_an_open_port_but_never_the_main_account() -
     facts = Facts(works=[replace(POWER, operation="security-group-rule")])
     assert verdict(OPENED, facts).verdict is Verdict.CHANGE
     assert verdict(replace(OPENED, actor_type="root-account"), facts).verdict is Verdict.SUSPICIOUS
+
+
+DROP = {"Policy": "drop", "SourceCidrIp": "10.0.0.0/8"}
+ACCEPT_ALL = {"Policy": "accept", "SourceCidrIp": "0.0.0.0/0"}
+DROP_ALL = {"Policy": "drop", "SourceCidrIp": "0.0.0.0/0"}
+
+
+def as_listed(*permissions: dict[str, str]) -> list[dict[str, object]]:
+    """The forms in which ActionTrail shows the parameters of one call."""
+    dotted = {f"Permissions.{at}.{key}": value for at, one in enumerate(permissions) for key, value in one.items()}
+    nested = {"Permissions": list(permissions)}
+    return [
+        {"requestParameters": dotted},
+        {"requestParameters": nested},
+        {"requestParameters": {"Permissions": json.dumps(permissions)}},
+        {"requestParameters": {f"Permissions.{at}": json.dumps(one) for at, one in enumerate(permissions)}},
+        {"requestParameters": {}, "requestParameterJson": json.dumps(dotted)},
+        {"requestParameterJson": json.dumps(nested)},
+        {"requestParameters": json.dumps(nested)},
+    ]
+
+
+@pytest.mark.parametrize("form", range(7))
+@pytest.mark.parametrize(
+    ("permissions", "is_open"),
+    [
+        ((DROP, ACCEPT_ALL), True),
+        ((DROP_ALL, {"SourceCidrIp": "0.0.0.0/0"}), True),
+        ((*[DROP] * 99, ACCEPT_ALL), True),
+        ((DROP_ALL, {"Policy": "accept", "SourceCidrIp": "10.0.0.0/8"}), False),
+        ((DROP, DROP_ALL), False),
+        (({**DROP_ALL, "policy": "accept"},), True),
+    ],
+)
+def test_each_rule_of_a_call_is_looked_at_by_itself(
+    form: int, permissions: tuple[dict[str, str], ...], is_open: bool
+) -> None:
+    """A rule that refuses, or ninety-nine of them, hide none that lets everybody in."""
+    listed = as_listed(*permissions)[form]
+    record = record_of(
+        {"eventId": "e", "eventTime": "2026-03-02T02:00:00Z", "eventRW": "Write", "Policy": "drop", **listed}
+    )
+    assert record is not None
+    again = record_of(record.raw)  # verdicts are given by what is stored
+    assert again is not None
+    assert again.parameters == record.parameters
+    found = verdict(replace(OPENED, parameters=again.parameters))
+    assert (found.rule == "open-to-the-world") is is_open
+
+
+def test_a_policy_of_the_whole_call_holds_for_none_of_its_rules() -> None:
+    both = replace(OPENED, parameters={"Policy": "drop", "Permissions.1.SourceCidrIp": "0.0.0.0/0"})
+    assert verdict(both).rule == "open-to-the-world"
+
+
+def test_a_change_explains_the_making_of_backups_and_never_their_loss() -> None:
+    """Whoever wants a ransom deletes the backups first; some change is always open (R89)."""
+    patch = replace(POWER, operation="linux-patch", asset_ids=frozenset({2}))
+    stranger = replace(RESTART, actor_name="stranger", asset_ids=frozenset())
+    for made in ("CreateSnapshot", "CreateImage"):
+        assert verdict(replace(stranger, action=made), Facts(works=[patch])).verdict is Verdict.CHANGE
+    lost = [
+        ("Ecs", "DeleteSnapshot"), ("Ecs", "DeleteSnapshotGroup"), ("Ecs", "DeleteImage"),
+        ("Ecs", "CreateAutoSnapshotPolicy"), ("Ecs", "CancelAutoSnapshotPolicy"), ("Rds", "ModifyBackupPolicy"),
+        ("Rds", "DeleteBackup"), ("Hbr", "DeleteVault"), ("Hbr", "DisableBackupPlan"), ("Dbs", "ReleaseBackupPlan"),
+    ]  # fmt: skip
+    for service, action in lost:
+        event = replace(stranger, service=service, action=action)
+        assert verdict(event, Facts(works=[patch])).verdict is Verdict.UNMATCHED, action
+        for operation in ("snapshot-policy", "database-backup-policy", "ecs-delete"):
+            work = replace(patch, operation=operation)
+            assert verdict(event, Facts(works=[work])).verdict is Verdict.CHANGE, (action, operation)
+
+
+def test_many_deletions_alarm_under_a_change_too_unless_it_removes_this_very_asset() -> None:
+    gone = replace(RESTART, action="DeleteInstance")
+    before = Before(deletions=[NOW - (at + 1) * MINUTE for at in range(4)])
+    removal = replace(POWER, operation="ecs-delete")
+    assert verdict(gone, Facts(works=[removal]), before).verdict is Verdict.CHANGE
+    for work in (
+        replace(POWER, operation="ecs-create"),
+        replace(removal, asset_ids=frozenset({2})),
+        replace(removal, begun_at=NOW - 5 * HOUR, ends_at=NOW - 4 * HOUR),
+    ):
+        assert verdict(gone, Facts(works=[work]), before).rule == "many-deletions"
+        assert not is_agreed(gone, Facts(works=[work]), actions())
+    no_asset = replace(gone, action="DeleteSnapshot", asset_ids=frozenset())
+    assert verdict(no_asset, Facts(works=[removal]), before).rule == "many-deletions"
+    root = replace(gone, actor_type="root-account")
+    assert verdict(root, Facts(works=[removal]), before).rule == "root-account", "one excuse is none for another rule"
+    assert is_agreed(gone, Facts(works=[removal]), actions())
+    assert is_agreed(gone, Facts(runs={"R-1": Run("CHG-000009", 9)}), actions())
+
+
+def test_texts_that_somebody_chose_stop_no_reading() -> None:
+    deep = '{"a":' * 5000
+    found = record_of(
+        {
+            "eventId": "e",
+            "eventTime": "2026-03-02T02:00:00Z",
+            "requestParameters": {"Description": deep, "SourceCidrIp": "0.0.0.0/0"},
+        }
+    )
+    assert found is not None
+    assert found.parameters["SourceCidrIp"] == "0.0.0.0/0"
 
 
 def test_a_key_that_the_platform_rotates_is_no_suspicion() -> None:
@@ -213,7 +342,7 @@ WORKS = st.builds(
     operation=st.sampled_from(["ecs-power", "ecs-delete", "security-group-rule", "ram-user", "gone"]),
     asset_ids=st.frozensets(st.integers(1, 3), max_size=2),
     begun_at=st.integers(-9000, 9000).map(lambda seconds: NOW + timedelta(seconds=seconds)),
-    ends_at=st.none() | st.just(NOW + 3 * HOUR),
+    ends_at=st.just(NOW + 3 * HOUR),
     is_emergency=st.booleans(),
     in_account=st.booleans(),
 )

@@ -5,8 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 
 import pytest
+from django.apps import apps
 from django.core.exceptions import PermissionDenied
 
 from accounts import scope
@@ -16,6 +18,7 @@ from assets.models import Asset, CloudAccount
 from assets.services import pacing
 from changes.models import (
     Change,
+    ChangeEntry,
     ChangeState,
     OperationRun,
     RunStep,
@@ -33,8 +36,10 @@ from demo.aliyun.trail import add_trail_event
 from incidents.models import Incident
 from tests.assets.conftest import _hasty, register, sync  # noqa: F401 - calls that fail are repeated soon
 from tests.conftest import ClientFor
+from tests.incidents.conftest import make_asset
 
 pytestmark = pytest.mark.django_db
+HANGZHOU, SINGAPORE, SHANGHAI = "cn-hangzhou", "ap-southeast-1", "cn-shanghai"
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 OPEN_ALL: dict[str, object] = {"SecurityGroupId": "sg-1", "SourceCidrIp": "0.0.0.0/0", "Password": "hunter2"}
 
@@ -70,12 +75,23 @@ def account(jia: Customer, server: CloudServer) -> Iterator[CloudAccount]:
         yield made
 
 
-def reading(account: CloudAccount) -> TrailReading:
-    return trail_reading.reading_of(account, later())
+def reading(account: CloudAccount, region: str = HANGZHOU) -> TrailReading:
+    """Of one region; all of them are there as soon as one is asked for."""
+    if not TrailReading.objects.filter(cloud_account=account).exists():
+        trail_reading.follow(account, trail_reading.regions_of(account), later())
+    return TrailReading.objects.get(cloud_account=account, region=region)
 
 
 def look(account: CloudAccount, *, calls: int = 500, now: datetime | None = None) -> int:
-    return trail_reading.read(reading_id=reading(account).pk, now=now or later(), calls=calls)
+    """Read every region."""
+    reading(account)
+    ids = list(TrailReading.objects.filter(cloud_account=account).values_list("pk", flat=True))
+    return trail_reading.read_some(reading_ids=ids, now=now or later(), calls=calls)
+
+
+def look_at(account: CloudAccount, region: str = HANGZHOU, *, calls: int) -> int:
+    """One round over one region."""
+    return trail_reading.read(reading=reading(account, region), now=later(), calls=calls)
 
 
 def instance(estate: Estate) -> dict[str, list[str]]:
@@ -87,7 +103,7 @@ def begun(
 ) -> Change:
     change = Change.objects.create(
         customer=account.customer, title="重启", operation=operation, risk="medium", kind=kind, requester=chen,
-        state=ChangeState.EXECUTING, begun_at=at, created_at=at, changed_at=at,
+        state=ChangeState.EXECUTING, begun_at=at, created_at=at, changed_at=at, starts_at=at, ends_at=at + 2 * HOUR,
     )  # fmt: skip
     change.touched.create(customer=account.customer, asset=Asset.objects.get(name="oa-01"))
     return change
@@ -104,7 +120,7 @@ def test_ninety_days_are_read_over_many_pages_each_event_once(account: CloudAcco
     add_trail_event(estate, action="RebootInstance", at=later() - 91 * DAY)
     add_trail_event(estate, action="DescribeInstances", at=later(-70), reads=True)
     assert look(account) == 183
-    assert reading(account).is_complete
+    assert TrailReading.objects.filter(cloud_account=account).are_complete()
     assert look(account) == 0
     assert TrailEvent.objects.count() == 183
 
@@ -125,12 +141,12 @@ def test_a_long_past_goes_on_where_the_round_ended(account: CloudAccount, estate
     found, rounds = 0, 0
     while not reading(account).is_complete:
         before = server.cloud.calls(action="LookupEvents")
-        found += look(account, calls=5)
+        found += look_at(account, calls=2)
         rounds += 1
-        assert server.cloud.calls(action="LookupEvents") - before <= 5
+        assert server.cloud.calls(action="LookupEvents") - before <= 2
         assert rounds < 40
     assert found == TrailEvent.objects.count() == 400
-    assert rounds > 10
+    assert rounds > 6
 
 
 @pytest.mark.parametrize("backwards", [False, True])
@@ -178,8 +194,9 @@ def test_throttling_is_waited_out_and_what_lasts_is_shown(
     assert row.problem
     with scope.platform("test"):
         page = client_for(chen).get("/changes/trail/").content.decode()
+        regions = client_for(chen).get("/changes/trail/readings/").content.decode()
     assert "Main" in page
-    assert row.problem in page
+    assert row.problem in regions
     server.cloud.heal()
     assert look(account) == 1
     assert reading(account).problem_code == ""
@@ -192,10 +209,11 @@ def test_the_simulated_cloud_holds_to_two_calls_a_second_and_the_pace_keeps_with
     monkeypatch.setitem(simulated.CALLS_PER_SECOND, "Actiontrail", 2)
     reading(account)
     began = datetime.now(UTC)
-    look(account, calls=4)
-    assert reading(account).problem_code == ""
+    for region in (HANGZHOU, SINGAPORE):
+        look_at(account, region, calls=2)
+        assert reading(account, region).problem_code == ""
     assert server.cloud.calls(action="LookupEvents") <= 6, "two may go at once; what is refused then is asked again"
-    assert datetime.now(UTC) - began > timedelta(seconds=1)
+    assert datetime.now(UTC) - began > timedelta(seconds=1), "the regions of an account share its two calls"
 
 
 def test_one_account_that_refuses_does_not_hold_up_another(
@@ -206,18 +224,173 @@ def test_one_account_that_refuses_does_not_hold_up_another(
         other = register(yi, server)
     server.cloud.fail(FaultKind.ERROR, 99, action="LookupEvents", uid="1623400000000001")
     with scope.platform("test"):
-        assert trail_reading.follow_accounts(now=later()) == 2
+        assert trail_reading.follow_accounts(now=later()) == sum(
+            len(trail_reading.regions_of(a)) for a in (account, other)
+        )
         assert trail_reading.follow_accounts(now=later()) == 0
         due = trail_reading.claim(now=later())
         assert trail_reading.claim(now=later()) == []
     assert len(due) == 2
-    for customer_id, pk in due:
+    for customer_id, ids in due:
         with scope.customer(customer_id):
-            trail_reading.read(reading_id=pk, now=later(), calls=200)
+            trail_reading.read_some(reading_ids=ids, now=later(), calls=200)
     assert reading(account).problem_code == ""
     assert TrailEvent.objects.filter(cloud_account=account).count() == 1
     with scope.customer(yi):
         assert reading(other).problem_code == "InternalError"
+
+
+# --- regions ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_region_is_read_and_what_belongs_to_none_wherever_it_is_kept(
+    account: CloudAccount, estate: Estate
+) -> None:
+    """A stranger's mining servers stand where nobody looks, and keys are made in Singapore's books."""
+    reading(account)
+    add_trail_event(estate, action="RunInstances", at=later(-8), who="miner", region=SHANGHAI)
+    add_trail_event(estate, service="Ram", action="CreateAccessKey", at=later(-8))
+    estate.global_region = HANGZHOU
+    add_trail_event(estate, service="Ram", action="CreateUser", at=later(-8))
+    for region, found in ((HANGZHOU, {"CreateUser"}), (SHANGHAI, {"RunInstances"}), (SINGAPORE, {"CreateAccessKey"})):
+        before = set(TrailEvent.objects.values_list("action", flat=True))
+        look_at(account, region, calls=20)
+        assert set(TrailEvent.objects.values_list("action", flat=True)) - before == found, region
+    assert Incident.objects.get().title.startswith("创建了 AccessKey")
+
+
+def test_an_event_that_two_regions_list_is_stored_once(account: CloudAccount, estate: Estate) -> None:
+    add_trail_event(estate, service="Ram", action="CreateUser", at=later(-30))
+    estate.trail.append({**estate.trail[-1], "kept_in": HANGZHOU})
+    assert look(account) == 1
+    assert look(account) == 0
+
+
+def test_a_region_that_refuses_keeps_its_gap_and_the_account_is_not_complete(
+    account: CloudAccount, estate: Estate, server: CloudServer, chen: User, client_for: ClientFor
+) -> None:
+    look(account)
+    assert TrailReading.objects.are_complete()
+    begins = reading(account, SHANGHAI).read_until
+    add_trail_event(estate, action="RebootInstance", at=later(-6), region=SHANGHAI)
+    server.cloud.fail(FaultKind.ERROR, 99, action="LookupEvents", region=SHANGHAI)
+    assert look(account, now=later(60)) == 0
+    assert reading(account, SHANGHAI).read_until == begins
+    assert reading(account, HANGZHOU).read_until > begins
+    assert TrailReading.objects.by_account()[account.pk].until == begins, "nobody knows what happened there since"
+    with scope.platform("test"):
+        engineer = client_for(chen)
+        assert "个地域中有 1 个无法读取" in engineer.get("/changes/trail/").content.decode()
+        page = engineer.get("/changes/trail/readings/").content.decode()
+    assert "部分地域无法读取" in page
+    assert reading(account, SHANGHAI).problem in page
+    server.cloud.heal()
+    assert look(account, now=later(61)) == 1
+    assert TrailReading.objects.by_account()[account.pk].until > begins
+
+
+def test_the_page_calls_an_account_complete_only_when_every_region_is(
+    account: CloudAccount, alice: User, eve: User, client_for: ClientFor
+) -> None:
+    look(account)
+    with scope.platform("test"):
+        mine, strange = client_for(alice), client_for(eve)
+        page = mine.get("/changes/trail/readings/").content.decode()
+        assert page.count("正在补读历史") == 0
+        assert "/changes/trail/readings/" in mine.get("/changes/trail/").content.decode()
+        TrailReading.objects.filter(region=SHANGHAI).update(back_until=later(-60))
+        page = mine.get("/changes/trail/readings/").content.decode()
+        assert page.count("正在补读历史") == 2, "the region, and the account"
+        assert "正在补读历史" in mine.get("/changes/trail/").content.decode()
+        page = strange.get("/changes/trail/readings/").content.decode()
+        assert SHANGHAI not in page
+        assert account.name not in page
+
+
+def test_regions_come_and_go_with_the_account(account: CloudAccount, estate: Estate) -> None:
+    look(account)
+    add_trail_event(estate, service="Ram", action="CreateAccessKey", at=later() - 2 * DAY)
+    add_trail_event(estate, action="RebootInstance", at=later() - 2 * DAY, region="cn-chengdu")
+    CloudAccount.objects.filter(pk=account.pk).update(regions=["cn-chengdu"])
+    with scope.platform("test"):
+        assert trail_reading.follow_accounts(now=later()) == 1
+    regions = TrailReading.objects.filter(cloud_account=account).values_list("region", flat=True)
+    assert set(regions) == {"cn-chengdu", HANGZHOU, SINGAPORE}
+    assert not TrailReading.objects.are_complete()
+    assert look(account) == 1
+    assert TrailReading.objects.are_complete()
+
+
+def test_the_past_of_a_region_that_came_later_alarms_nobody_and_its_news_do(
+    account: CloudAccount, estate: Estate
+) -> None:
+    CloudAccount.objects.filter(pk=account.pk).update(regions=[HANGZHOU])
+    account.refresh_from_db()
+    look(account)
+    TrailReading.objects.update(began_at=later() - 30 * DAY)
+    for days in (3, 0):
+        add_trail_event(
+            estate, action="AuthorizeSecurityGroup", at=later(-6) - days * DAY, parameters=OPEN_ALL, region=SHANGHAI
+        )
+    CloudAccount.objects.filter(pk=account.pk).update(regions=[HANGZHOU, SHANGHAI])
+    with scope.platform("test"):
+        trail_reading.follow_accounts(now=later())
+    assert look(account) == 2
+    assert TrailEvent.objects.exclude(incident=None).count() == Incident.objects.count() == 1
+    assert TrailEvent.objects.filter(verdict=TrailVerdict.SUSPICIOUS).count() == 2
+
+
+def test_what_was_read_of_an_account_is_what_was_read_of_its_first_region(account: CloudAccount) -> None:
+    migration = import_module("changes.migrations.0007_trail_regions")
+    look(account)
+    TrailReading.objects.exclude(region=HANGZHOU).delete()
+    TrailReading.objects.update(region="")
+    migration.name_the_region(apps, None)
+    assert TrailReading.objects.get().region == account.regions[0]
+    look(account)
+    trail_reading.follow(account, [SHANGHAI, SINGAPORE], later())
+    migration.keep_one_region(apps, None)
+    assert TrailReading.objects.get().region == account.regions[0]
+
+
+def test_one_worker_at_a_time_reads_an_account_and_every_region_has_its_turn(account: CloudAccount) -> None:
+    regions = [f"cn-place-{number}" for number in range(20)]
+    CloudAccount.objects.filter(pk=account.pk).update(regions=regions)
+    now, seen = later(), []
+    with scope.platform("test"):
+        trail_reading.follow_accounts(now=now)
+        for _ in range(6):
+            [(_customer, ids)] = trail_reading.claim(now=now)
+            assert len(ids) <= trail_reading.REGIONS
+            assert trail_reading.claim(now=now) == [], "its two calls a second are one queue"
+            seen += ids
+            TrailReading.objects.filter(pk__in=ids).update(lease_until=None)
+    assert len(seen) == len(set(seen)) == 22
+    assert set(TrailReading.objects.values_list("pk", flat=True)) == set(seen)
+
+
+def test_the_past_has_its_share_however_many_news_there_are(account: CloudAccount, estate: Estate) -> None:
+    """More than four pages within the quarter of an hour that is always read again."""
+    for number in range(260):
+        add_trail_event(estate, action="ModifyInstanceAttribute", at=later(-6) - number * timedelta(seconds=1))
+    for days in (20, 50, 80):
+        add_trail_event(estate, action="RebootInstance", at=later() - days * DAY)
+    for _ in range(4):
+        look_at(account, calls=trail_reading.CALLS)
+    assert reading(account).is_complete
+    assert TrailEvent.objects.filter(action="RebootInstance").count() == 3
+
+
+def test_one_second_that_fills_many_pages_does_not_stop_the_reading(account: CloudAccount, estate: Estate) -> None:
+    reading(account)
+    for number in range(260):
+        add_trail_event(estate, action="ModifyInstanceAttribute", at=later(-20), who=f"u{number}", late=MINUTE)
+    TrailReading.objects.update(read_until=later(-25), back_until=later(-25))
+    add_trail_event(estate, action="RebootInstance", at=later(-18))
+    for _ in range(3):
+        look_at(account, calls=trail_reading.CALLS)
+    assert TrailEvent.objects.filter(action="RebootInstance").exists()
+    assert TrailEvent.objects.count() == 261
 
 
 def test_secrets_in_parameters_are_not_stored(account: CloudAccount, estate: Estate) -> None:
@@ -244,6 +417,116 @@ def test_an_event_finds_its_change_and_one_begun_late_finds_its_event(
     look(account, now=later(1))
     event.refresh_from_db()
     assert (event.verdict, event.change_id) == (TrailVerdict.CHANGE, change.pk)
+
+
+def test_a_change_that_nobody_ends_explains_nothing_after_its_window(
+    account: CloudAccount, estate: Estate, chen: User
+) -> None:
+    """Of a month of forgotten work one key would have been enough."""
+    look(account)
+    change = begun(account, chen, later() - 20 * DAY, operation="ram-user")
+    add_trail_event(estate, service="Ram", action="CreateAccessKey", at=later(-6))
+    add_trail_event(estate, service="Ram", action="CreateUser", at=later() - 20 * DAY + HOUR, who="neu")
+    TrailReading.objects.update(back_until=later(), back_goal=later() - 30 * DAY)
+    look(account)
+    assert TrailEvent.objects.get(action="CreateAccessKey").verdict == TrailVerdict.SUSPICIOUS
+    inside = TrailEvent.objects.get(action="CreateUser")
+    assert (inside.verdict, inside.change) == (TrailVerdict.CHANGE, change)
+
+
+def test_whoever_moves_the_windows_end_explains_what_was_done_meanwhile(
+    account: CloudAccount, estate: Estate, chen: User
+) -> None:
+    change = begun(account, chen, later(-180))
+    add_trail_event(estate, action="RebootInstance", at=later(-20), resources=instance(estate))
+    look(account)
+    assert TrailEvent.objects.get().verdict == TrailVerdict.UNMATCHED
+    Change.objects.filter(pk=change.pk).update(ends_at=later(60), changed_at=later())
+    look(account, now=later(1))
+    assert TrailEvent.objects.get().change == change
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(3, TrailVerdict.CHANGE), (30, TrailVerdict.UNMATCHED)])
+def test_undoing_a_failure_belongs_to_the_change_for_a_day(
+    account: CloudAccount, estate: Estate, chen: User, hours: int, verdict: TrailVerdict
+) -> None:
+    begins = later() - 3 * DAY
+    change = begun(account, chen, begins)
+    failed_at = begins + 10 * HOUR
+    Change.objects.filter(pk=change.pk).update(state=ChangeState.FAILED, finished_at=begins + HOUR)
+    ChangeEntry.objects.create(
+        customer=account.customer, change=change, at=failed_at, kind=ChangeEntry.Kind.OBJECTED, actor=chen
+    )
+    add_trail_event(estate, action="RebootInstance", at=failed_at + hours * HOUR, resources=instance(estate))
+    add_trail_event(estate, action="StopInstance", at=failed_at - 5 * HOUR, resources=instance(estate))
+    look(account)
+    assert TrailEvent.objects.get(action="RebootInstance").verdict == verdict
+    between = TrailEvent.objects.get(action="StopInstance")
+    assert between.verdict == TrailVerdict.UNMATCHED, "while the customer tests nothing is done"
+
+
+def test_an_emergencys_window_ends_too(account: CloudAccount, estate: Estate, chen: User) -> None:
+    begun(account, chen, later() - DAY, kind="emergency")
+    for hours in (1, 5):
+        add_trail_event(
+            estate,
+            action="RebootInstance",
+            at=later() - DAY + hours * HOUR,
+            resources=instance(estate),
+            who=f"u{hours}",
+        )
+    look(account)
+    assert dict(TrailEvent.objects.values_list("actor_name", "verdict")) == {
+        "u1": TrailVerdict.CHANGE, "u5": TrailVerdict.UNMATCHED
+    }  # fmt: skip
+
+
+def test_an_open_change_explains_no_lost_backup(account: CloudAccount, estate: Estate, chen: User) -> None:
+    look(account)
+    begun(account, chen, later(-60), operation="linux-patch")
+    for number in range(5):
+        add_trail_event(
+            estate, action="DeleteSnapshot", at=later(-8) + number * timedelta(seconds=20), who="stranger",
+            resources={"ACS::ECS::Snapshot": [f"s-{number}"]},
+        )  # fmt: skip
+    add_trail_event(estate, action="CreateSnapshot", at=later(-7), who="stranger")
+    look(account)
+    assert set(TrailEvent.objects.filter(action="DeleteSnapshot").values_list("rule", flat=True)) == {"many-deletions"}
+    assert Incident.objects.get().severity == Severity.DISASTER
+    assert TrailEvent.objects.get(action="CreateSnapshot").verdict == TrailVerdict.CHANGE
+
+
+def test_removing_the_servers_of_a_change_alarms_nobody_and_one_more_is_counted_alone(
+    account: CloudAccount, estate: Estate, chen: User
+) -> None:
+    look(account)
+    change = begun(account, chen, later(-60), operation="ecs-delete")
+    assets = [make_asset(account.customer, f"old-{number}") for number in range(5)]
+    for asset in assets:
+        Asset.objects.filter(pk=asset.pk).update(cloud_account=account, provider_id=f"i-{asset.name}")
+        change.touched.create(customer=account.customer, asset=asset)
+    for number, provider_id in enumerate([*(f"i-{asset.name}" for asset in assets), "i-another"]):
+        add_trail_event(
+            estate, action="DeleteInstance", at=later(-8) + number * timedelta(seconds=20),
+            resources={"ACS::ECS::Instance": [provider_id]},
+        )  # fmt: skip
+    look(account)
+    assert set(TrailEvent.objects.values_list("verdict", flat=True)) == {TrailVerdict.CHANGE}
+    for number in range(4):
+        add_trail_event(estate, action="DeleteVSwitch", service="Vpc", at=later(-6) + number * timedelta(seconds=1))
+    look(account)
+    assert TrailEvent.objects.filter(rule="many-deletions").count() == 4, "with the one that no change removes, five"
+    assert Incident.objects.count() == 1
+
+
+def test_a_database_opened_to_everybody_opens_an_incident(account: CloudAccount, estate: Estate) -> None:
+    look(account)
+    add_trail_event(
+        estate, service="Rds", action="ModifySecurityIps", at=later(-6),
+        parameters={"SecurityIps": "10.0.0.0/8,0.0.0.0/0", "DBInstanceIPArrayName": "default"},
+    )  # fmt: skip
+    look(account)
+    assert Incident.objects.get().title.startswith("数据库白名单向全网放开")
 
 
 def test_a_request_of_a_run_was_the_platform_itself(account: CloudAccount, estate: Estate, chen: User) -> None:

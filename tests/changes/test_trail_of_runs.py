@@ -9,7 +9,7 @@ import pytest
 from accounts import scope
 from accounts.models import Customer, User
 from assets.services import pacing
-from changes.models import ChangeState, RunState, TrailEvent, TrailVerdict
+from changes.models import ChangeState, RunState, TrailEvent, TrailReading, TrailVerdict
 from changes.services import trail_reading
 from demo.aliyun import JIA_UID
 from demo.aliyun import cloud as simulated
@@ -34,12 +34,13 @@ def test_a_run_finds_its_own_calls_in_the_trail(
         )
         assert carry_out(change, chen, driver).state == RunState.VERIFIED
         now = datetime.now(UTC)
-        reading = trail_reading.reading_of(account, now)
-        trail_reading.read(reading_id=reading.pk, now=now, calls=200)
+        trail_reading.follow(account, trail_reading.regions_of(account), now)
+        readings = list(TrailReading.objects.values_list("pk", flat=True))
+        trail_reading.read_some(reading_ids=readings, now=now, calls=200)
         assert not TrailEvent.objects.exists(), "nothing is listed at once"
         for row in server.cloud.estate(JIA_UID).trail:
             row["listed_at"] = row["at"]
-        trail_reading.read(reading_id=reading.pk, now=now + timedelta(minutes=1), calls=200)
+        trail_reading.read_some(reading_ids=readings, now=now + timedelta(minutes=1), calls=200)
         event = TrailEvent.objects.get(action="RebootInstance")
         assert (event.verdict, event.change) == (TrailVerdict.AUTOMATION, change)
         assert [asset.name for asset in event.assets.all()] == ["mall-web-01"]

@@ -287,7 +287,7 @@ def test_the_audit_trail_by_verdict(
     assert value(read(jia), "trail") is None
     whole = {"read_until": END, "back_until": START, "back_goal": START}
     TrailReading.objects.create(
-        customer=jia, cloud_account=account, began_at=NOW, next_due_at=END, judged_at=END, **whole
+        customer=jia, cloud_account=account, region="cn-hangzhou", began_at=NOW, next_due_at=END, judged_at=END, **whole
     )
     for number, (at, verdict) in enumerate(
         ((START, "known"), (on(9), "known"), (on(9), "automation"), (on(9), "refused"), (LAST, "unmatched"),
@@ -301,8 +301,13 @@ def test_the_audit_trail_by_verdict(
     assert sum(int(str(row[1])) for row in table(part, "trail").rows) == 5
     assert len(table(part, "trail_unexplained").rows) == 1
     before = len(warnings(part))
-    TrailReading.objects.update(read_until=on(20))
-    assert len(warnings(read(jia))) == before + 1
+    TrailReading.objects.create(
+        customer=jia, cloud_account=account, region="ap-southeast-1", began_at=NOW, next_due_at=END, judged_at=END,
+        **{**whole, "back_until": on(20)},
+    )  # fmt: skip
+    assert len(warnings(read(jia))) == before + 1, "one region is not read from the beginning"
+    TrailReading.objects.filter(region="cn-hangzhou").update(read_until=on(20))
+    assert "未在其全部地域读取" in " ".join(warnings(read(jia))), "no day is read in both"
 
 
 def test_credentials_by_age(

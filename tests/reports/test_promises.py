@@ -419,8 +419,8 @@ def test_the_audit_trail_counts_only_where_it_was_read(jia: Customer, chen: User
     )
     assert counted("audit-trail", jia) == UNSEEN
     TrailReading.objects.create(
-        customer=jia, cloud_account=account, began_at=NOW, next_due_at=END, judged_at=END, read_until=END,
-        back_until=NOW, back_goal=NOW,
+        customer=jia, cloud_account=account, region="cn-hangzhou", began_at=NOW, next_due_at=END, judged_at=END,
+        read_until=END, back_until=NOW, back_goal=NOW,
     )  # fmt: skip
     incident = raise_incident(alice, customer=jia)
     events: list[tuple[str, dict[str, object]]] = [
@@ -436,6 +436,12 @@ def test_the_audit_trail_counts_only_where_it_was_read(jia: Customer, chen: User
         )  # fmt: skip
     assert counted("audit-trail", jia) == Count(4, 1)
     assert counted("trail-suspicious", jia) == Count(2, 1)
+    other = TrailReading.objects.create(
+        customer=jia, cloud_account=account, region="ap-southeast-1", began_at=NOW, next_due_at=END, judged_at=END,
+        read_until=END, back_until=END, back_goal=NOW,
+    )  # fmt: skip
+    assert counted("audit-trail", jia) == Count(None, 1), "nobody knows what is in the other region's past"
+    other.delete()
     TrailReading.objects.update(read_until=END - DAY)
     assert counted("audit-trail", jia) == Count(None, 1)
     assert counted("trail-suspicious", jia, FEBRUARY) == NOTHING

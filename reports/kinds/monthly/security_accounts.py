@@ -35,23 +35,21 @@ def _events(asked: Asked) -> TrailEventQuerySet:
 def trail_blocks(asked: Asked) -> list[Block]:
     source = page(asked, _("Write events of the accounts' audit trails, each with its one verdict."),
                   "changes.trailevent, occurred_at", "changes:trail")  # fmt: skip
-    readings = {
-        reading.cloud_account_id: reading
-        for reading in TrailReading.objects.filter(customer=asked.customer, cloud_account__retired_at=None)
-    }
+    read = TrailReading.objects.filter(customer=asked.customer).by_account()
     remarks: list[Block] = []
     is_known = False
     for account in CloudAccount.objects.existing().filter(customer=asked.customer).order_by("name", "pk"):
-        reading = readings.get(account.pk)
+        reach = read.get(account.pk)
         names = {"name": account.name}
-        if reading is None or reading.read_until <= asked.start:
-            remarks.append(Remark(_("The audit trail of %(name)s was not read.") % names, is_warning=True))
+        if reach is None or max(reach.since, asked.start) >= min(reach.until, asked.until):
+            text = _("The audit trail of %(name)s was not read in all its regions.")
+            remarks.append(Remark(text % names, is_warning=True))
             continue
         is_known = True
-        if reading.back_until > asked.start or reading.read_until < asked.until:
-            span = names | {"from": minute(max(reading.back_until, asked.start)),
-                            "until": minute(min(reading.read_until, asked.until))}  # fmt: skip
-            text = _("The audit trail of %(name)s was read from %(from)s to %(until)s only.")
+        if reach.since > asked.start or reach.until < asked.until:
+            span = names | {"from": minute(max(reach.since, asked.start)),
+                            "until": minute(min(reach.until, asked.until))}  # fmt: skip
+            text = _("The audit trail of %(name)s was read in all its regions from %(from)s to %(until)s only.")
             remarks.append(Remark(text % span, is_warning=True))
     counts = Counter(dict(_events(asked).order_by().values_list("verdict").annotate(Count("pk"))))
     total = sum(counts.values())
