@@ -63,7 +63,7 @@ class Layout:
 
 
 def layout(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Layout:
-    """The largest type, upright before lying, with which no word, number, day or short heading is broken."""
+    """The first choice, upright before lying and large type before small, that breaks no word, day or short heading."""
     columns = list(zip(*rows, strict=True)) if rows else [()] * len(heads)
     padding = PADDING if len(heads) < SEVERAL else LESS_PADDING
     least = [
@@ -84,7 +84,7 @@ def layout(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Layout:
 
 def _choices(count: int) -> list[tuple[bool, float]]:
     if count >= MANY:
-        return [(False, SMALLER), (True, SMALLER), (True, 7.0), (True, 6.0)]
+        return [(False, SMALLER), (False, 7.5), (True, SMALLER), (True, 7.0), (True, 6.0)]
     return [(False, size) for size in ((SMALLER, 7.0, 6.0) if count >= SEVERAL else (USUAL, SMALLER, 7.0, 6.0))]
 
 
