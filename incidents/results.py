@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final
 
-from django.db.models import Aggregate, Avg, Count, F, FloatField, Q, QuerySet, Sum
+from django.db.models import Aggregate, Avg, Count, F, FloatField, Max, Min, Q, QuerySet, Sum
 from django.db.models.functions import TruncMonth
 
 from accounts.calendars import ALWAYS
@@ -63,10 +63,15 @@ class Line:
     severity: Severity
     kind: Clock.Kind
     tally: Tally
-    has_target: bool
+    targets: tuple[int, ...]
+    """The shortest and the longest limit of its clocks, in minutes: one where all have the same, none without any."""
     mean_s: float | None
     p90_s: float | None
     paused_s: int
+
+    @property
+    def has_target(self) -> bool:
+        return bool(self.targets)
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,7 +227,8 @@ def _lines(rows: QuerySet[Clock]) -> tuple[Line, ...]:
     found = {}
     for row in grouped.annotate(
         **_counts(),
-        targets=Count("target_minutes"),
+        shortest=Min("target_minutes"),
+        longest=Max("target_minutes"),
         mean=Avg("elapsed_seconds"),
         p90=Percentile90("elapsed_seconds"),
         paused=Sum("paused_seconds"),
@@ -232,7 +238,7 @@ def _lines(rows: QuerySet[Clock]) -> tuple[Line, ...]:
             severity=severity,
             kind=kind,
             tally=_tally(row),
-            has_target=row["targets"] > 0,
+            targets=tuple(sorted({row["shortest"], row["longest"]} - {None})),
             mean_s=None if row["mean"] is None else float(row["mean"]),
             p90_s=row["p90"],
             paused_s=int(row["paused"] or 0),

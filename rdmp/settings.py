@@ -383,6 +383,7 @@ EMERGENCY_NAME = env.text("RDMP_EMERGENCY_NAME", "济通科技监控中心")
 EMERGENCY_PHONE = env.text("RDMP_EMERGENCY_PHONE", "0571-56337786")
 EMERGENCY_EMAIL = env.text("RDMP_EMERGENCY_EMAIL", "service@trisfal.com")
 PROVIDER_NAME = env.text("RDMP_PROVIDER_NAME", "杭州济通科技斯法科技有限公司")
+PROVIDER_NAME_EN = env.text("RDMP_PROVIDER_NAME_EN") or PROVIDER_NAME  # on English reports
 
 # --- incidents ------------------------------------------------------------------------------------------------------
 

@@ -102,9 +102,9 @@ Block = Figures | Table | Chart | Remark
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a part says in a sentence: what was done, what was good, what was not, what is to be done."""
+    """What a part says in a sentence: how it stands, what was done, what was good, what was not, what is to be done."""
 
-    tone: Literal["done", "good", "bad", "next"]
+    tone: Literal["note", "done", "good", "bad", "next"]
     text: str
 
 

@@ -43,6 +43,11 @@ class Rule:
     advice_zh: str
     advice_en: str
 
+    @property
+    def is_severe(self) -> bool:
+        """Whether something is lacking; the others say that there is more than enough."""
+        return not self.id.endswith("-smaller")
+
     def advice(self, language: str) -> str:
         return self.advice_zh if language.startswith("zh") else self.advice_en
 

@@ -10,6 +10,8 @@ from django.utils.translation import gettext as _
 from reports.blocks import Cell, Figure, Kind
 
 UNKNOWN = "—"
+MOST = 99.99
+"""The highest share below a hundred, as it is written."""
 UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 
 
@@ -26,7 +28,8 @@ def written(value: Cell, kind: Kind, zone: ZoneInfo) -> str:  # noqa: PLR0911  #
     if isinstance(value, str):
         return value
     if kind == "share":
-        return f"{_rounded(value, 2)} %"
+        # Nothing short of everything reads as everything.
+        return f"{_rounded(MOST if MOST < value < 100 else value, 2)} %"
     if kind == "length":
         return length(value)
     if kind == "money":
@@ -55,7 +58,7 @@ def length(seconds: float) -> str:
 def _rounded(value: float, digits: int) -> str:
     if isinstance(value, int) or float(value).is_integer():
         return f"{value:,.0f}"
-    return f"{value:,.{digits}f}"
+    return f"{round(value, digits) + 0.0:,.{digits}f}"  # a zero has no sign
 
 
 def _bytes(value: float) -> str:

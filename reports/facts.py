@@ -87,6 +87,12 @@ def entries_of(incident: Incident) -> list[TimelineEntry]:
     return list(rows.select_related("actor")[:MOST_ENTRIES])
 
 
+def told(entry: TimelineEntry) -> str:
+    """What happened, and what a person wrote about it, as one line."""
+    sentence, body = timeline.sentence(entry), " ".join(entry.body.split())
+    return _told(sentence, body) if body and entry.actor else sentence
+
+
 def sessions_of(incident: Incident) -> list[BastionSession]:
     """Who was on which host for it, with `commands`: how many were typed there."""
     rows = around.of_incident(incident).select_related("person", "asset").annotate(commands=Count("sessioncommands"))
@@ -106,9 +112,7 @@ def plain(text: str) -> str:
 
 def _entry(entry: TimelineEntry) -> str:
     who = f"{plain(entry.actor.name)} " if entry.actor else ""
-    said = f"- {_time(entry.at)} {who}{plain(timeline.sentence(entry))}"
-    body = plain(entry.body)
-    return _told(said, body) if body and entry.actor else said
+    return f"- {_time(entry.at)} {who}{plain(told(entry))}"
 
 
 def _session(session: BastionSession) -> str:

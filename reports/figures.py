@@ -170,10 +170,16 @@ def share(part: float, whole: float) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """Health of a month, 0 to 100: the weighted mean of what is known. `parts`: name to value, None unknown."""
+    """Health of a month, 0 to 100: the weighted mean of what is known, None where that is too little. `parts`: name to
+    value, None unknown."""
 
     value: float | None
     parts: Mapping[str, float | None]
+
+    @property
+    def known(self) -> list[str]:
+        """The sides that it rests on."""
+        return [name for name, value in self.parts.items() if value is not None]
 
 
 WEIGHTS: Final[Mapping[str, int]] = {
@@ -184,6 +190,8 @@ WEIGHTS: Final[Mapping[str, int]] = {
     "care": 15,
 }
 """How much each side of health counts. What is not known leaves the others their weight among themselves."""
+LEAST_KNOWN: Final = 50
+"""Weight, of a hundred, that must be known for a score: one side alone says nothing of a month."""
 DOWN_COSTS: Final = 20.0
 """Points of a hundred for each per cent of time that the worst business was not available."""
 
@@ -192,10 +200,9 @@ def score(parts: Mapping[str, float | None]) -> Score:
     """Each part 0 to 100 or None."""
     known = {name: value for name, value in parts.items() if value is not None}
     weight = sum(WEIGHTS[name] for name in known)
-    value = (
-        sum(WEIGHTS[name] * min(max(value, 0.0), 100.0) for name, value in known.items()) / weight if weight else None
-    )
-    return Score(value, parts)
+    if weight < LEAST_KNOWN:
+        return Score(None, parts)
+    return Score(sum(WEIGHTS[name] * min(max(value, 0.0), 100.0) for name, value in known.items()) / weight, parts)
 
 
 def availability_score(available: float | None) -> float | None:

@@ -39,6 +39,8 @@ DASHES: Final = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1
 MARKS: Final = ("o", "s", "^", "D", "v", "P", "X", "*")
 HATCHES: Final = ("", "////", "..", "xxxx", "----", "\\\\\\\\", "++", "oo")
 MOST_TICKS: Final = 12
+HEADROOM: Final = 0.03
+"""Of the axis, beyond the value at which it ends, for lines that lie upon it."""
 MARKED_UP_TO: Final = 40
 """Points of a curve up to which each has a mark."""
 STYLE: Final[dict[str, Any]] = {
@@ -160,11 +162,20 @@ def _ticks(axes: Axes, chart: Chart) -> None:
         axes.set_title(chart.unit, loc="left", fontsize=7.5, color="#57606a", pad=3)
     if chart.lowest is not None or chart.highest is not None:
         axes.set_ylim(chart.lowest, chart.highest)
+        if chart.shape == "line":
+            _loosen(axes, chart)
     known = [value for curve in chart.curves for value in curve.values if value is not None]
     if all(value.is_integer() for value in known):
         axes.yaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         if chart.highest is None and max(known, default=0) < 1:
             axes.set_ylim(top=1)
+
+
+def _loosen(axes: Axes, chart: Chart) -> None:
+    """Room for the half of a line, and of its marks, that lies beyond the value at which the axis ends."""
+    low, high = axes.get_ylim()
+    room = HEADROOM * (high - low)
+    axes.set_ylim(low if chart.lowest is None else low - room, high if chart.highest is None else high + room)
 
 
 def _floats(values: tuple[float | None, ...]) -> Any:

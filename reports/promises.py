@@ -22,7 +22,7 @@ class Promise:
     code: str
     group: str
     requirements: tuple[str, ...]
-    clause: str
+    clause: Words
     words: Words
     path: str
     is_internal: bool
@@ -117,7 +117,7 @@ def catalogue() -> tuple[Promise, ...]:
             code=said["code"],
             group=said["group"],
             requirements=tuple(said["requirements"]),
-            clause=said["clause"],
+            clause=Words(said["clause"]["en"], said["clause"]["zh"]),
             words=Words(said["en"], said["zh"]),
             path=said["path"],
             is_internal=said.get("internal", False),

@@ -15,6 +15,8 @@ from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.dateparse import parse_datetime
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
 
 from incidents import prose
 from reports import blocks, cells, columns, plots
@@ -25,16 +27,11 @@ from reports.models import ServiceIssue
 ZONE: Final = ZoneInfo(settings.TIME_ZONE)
 LOGO_TYPES: Final = {".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg"}
 TO_THE_LEFT: Final = frozenset({"text", "time", "day"})
-WIDE: Final = 7
-"""Columns from which a table is printed smaller."""
 SHORT: Final = 9
 """Rows up to which a table is not divided between two pages."""
 HEAD_WORD: Final = 14
 LONG: Final = 40
 """Width from which a cell's text wants a broad column."""
-ROOM: Final = 107.0
-ROOM_OF_WIDE: Final = 120.0
-"""How many halves of its font's size a printed table is wide: 170 mm at 9 and at 8 points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +47,16 @@ class Shown:
     @property
     def heads(self) -> list[tuple[Column, str]]:
         """Of a table: its columns, each with the class of its heading."""
-        found = self.block.columns if isinstance(self.block, Table) else ()
-        return [(column, _side(column.label, column.kind, HEAD_WORD)) for column in found]
+        return [(column, _side(column.label, column.kind, HEAD_WORD)) for column in self._columns]
+
+    @property
+    def printed_heads(self) -> list[tuple[Column, str]]:
+        """The same on paper, where words may stand below one another, and a unit below its heading."""
+        return [(column, _side_of(column.kind)) for column in self._columns]
+
+    @property
+    def _columns(self) -> tuple[Column, ...]:
+        return self.block.columns if isinstance(self.block, Table) else ()
 
     @property
     def lines(self) -> list[tuple[list[tuple[str, str]], str]]:
@@ -61,11 +66,19 @@ class Shown:
 
     @property
     def unknown(self) -> str:
-        """Of a chart that is drawn: the labels over which nothing is known."""
+        """Of a chart that is drawn: the labels over which nothing is known, and the curves of which nothing is; of bars
+        also the single ones, which a gap alone would not show."""
         if not isinstance(self.block, Chart) or not self.is_drawn:
             return ""
-        values = zip(*(curve.values for curve in self.block.curves), strict=True)
-        missing = [label for label, some in zip(self.block.labels, values, strict=True) if set(some) == {None}]
+        chart = self.block
+        values = zip(*(curve.values for curve in chart.curves), strict=True)
+        missing = [label for label, some in zip(chart.labels, values, strict=True) if set(some) == {None}]
+        for curve in chart.curves:
+            gone = [label for label, value in zip(chart.labels, curve.values, strict=True) if value is None]
+            if len(gone) == len(chart.labels):
+                missing.append(curve.name)
+            elif chart.shape != "line" and (single := [label for label in gone if label not in missing]):
+                missing.append(_("%(name)s (%(part)s)") % {"name": curve.name, "part": names_of(single)})
         return names_of(missing)
 
     @property
@@ -82,7 +95,7 @@ class Shown:
 
     @property
     def is_wide(self) -> bool:
-        return isinstance(self.block, Table) and len(self.block.columns) >= WIDE
+        return len(self._columns) >= columns.SEVERAL
 
     @property
     def picture(self) -> str:
@@ -90,13 +103,11 @@ class Shown:
         return f"data:image/svg+xml;base64,{base64.b64encode((self.svg or '').encode()).decode()}"
 
     @property
-    def shares(self) -> list[float]:
-        """Of the columns of a printed table, in per cent."""
-        if not isinstance(self.block, Table):
-            return []
-        labels = [f"{column.label} {column.unit}".strip() for column in self.block.columns]
-        rows = [labels, *([text for text, _side in row] for row in self.rows)]
-        return columns.shares(rows, ROOM_OF_WIDE if self.is_wide else ROOM)
+    def layout(self) -> columns.Layout:
+        """Of a printed table. A unit stands below its heading where there is no room beside it."""
+        units = [column.unit for column in self._columns]
+        rows = [units, *([text for text, _side in row] for row in self.rows)]
+        return columns.layout([column.label for column in self._columns], rows)
 
     @property
     def not_drawn(self) -> int:
@@ -113,6 +124,11 @@ class Number:
     before: str
     change: str
     tone: str
+
+    @property
+    def verdict(self) -> str:
+        """The tone in a word: not everybody sees colours, and no black and white print has any."""
+        return {"good": pgettext("figure", "better"), "bad": pgettext("figure", "worse")}.get(self.tone, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +203,13 @@ def _row(row: tuple[blocks.Cell, ...], of: tuple[Column, ...]) -> list[tuple[str
     return [(text, _side(text, column.kind)) for text, column in zip(texts, of, strict=True)]
 
 
-def _side(text: str, kind: blocks.Kind, word: int = columns.WORD) -> str:
+def _side_of(kind: blocks.Kind) -> str:
+    return "start" if kind in TO_THE_LEFT else "end"
+
+
+def _side(text: str, kind: blocks.Kind, word: int = columns.SHORT) -> str:
     """The class of a cell: which side it stands on, and whether its text stays on one line or wants a broad column."""
-    side = "start" if kind in TO_THE_LEFT else "end"
+    side = _side_of(kind)
     if columns.is_short(text, word):
         return f"{side} word"
     return f"{side} long" if len(text) > LONG else side

@@ -15,15 +15,20 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.worksheet import Worksheet
 
+from reports import cells
 from reports.blocks import Cell, Kind, Part, Source
 
 LONGEST_NAME: Final = 31
 """Excel's limit of a sheet's name."""
 FORMATS: Final[Mapping[str, str]] = {
-    "time": "yyyy-mm-dd hh:mm", "day": "yyyy-mm-dd", "share": '0.00" %"', "money": "#,##0.00", "number": "#,##0.##",
+    "time": "yyyy-mm-dd hh:mm", "day": "yyyy-mm-dd", "share": '0.00" %"', "money": "#,##0.00", "number": "#,##0.00",
     "length": "[h]:mm:ss", "bytes": "#,##0",
 }  # fmt: skip
+ALMOST: Final = '0.0000" %"'
+"""Of a share that two places would round up to everything."""
 HEAD: Final = PatternFill("solid", fgColor="DCE6F1")
+WHOLE: Final = "#,##0"
+"""Of a number without a fraction: an optional fraction leaves its point behind."""
 WIDEST: Final = 60
 
 
@@ -56,7 +61,7 @@ def _numbers(sheet: Worksheet, title: str, parts: Sequence[Part], zone: ZoneInfo
             values = [_value(cell, figure.kind, zone) for cell in (figure.value, figure.before)]
             sheet.append([_safe(part.title), _safe(figure.label), *values, figure.unit, _safe(figure.source.how)])
             for cell in sheet[sheet.max_row][2:4]:
-                cell.number_format = FORMATS.get(figure.kind, "General")
+                cell.number_format = _format(cell.value, figure.kind)
     _fit(sheet)
 
 
@@ -72,12 +77,20 @@ def _fill(
     for row in rows:
         sheet.append([_value(cell, kind, zone) for cell, (_label, kind) in zip(row, columns, strict=True)])
         for cell, (_label, kind) in zip(sheet[sheet.max_row], columns, strict=True):
-            cell.number_format = FORMATS.get(kind, "General")
+            cell.number_format = _format(cell.value, kind)
     sheet.freeze_panes = "A2"
     sheet.auto_filter.ref = sheet.dimensions
     _fit(sheet)
     sheet.append([])
     sheet.append([_safe(source.how)])
+
+
+def _format(value: Any, kind: Kind) -> str:
+    if kind == "number" and isinstance(value, int | float) and float(value).is_integer():
+        return WHOLE
+    if kind == "share" and isinstance(value, int | float) and cells.MOST < value < 100:
+        return ALMOST
+    return FORMATS.get(kind, "General")
 
 
 def _value(cell: Cell, kind: Kind, zone: ZoneInfo) -> Any:

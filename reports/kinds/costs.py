@@ -37,7 +37,7 @@ def read(asked: Asked) -> Part:
             (
                 Figure("total", _("Costs"), this, source, kind="money", unit=CNY, better="down",
                        note=unread if this is None else ""),
-                Figure("before", _("Month before"), before, source, kind="money", unit=CNY),
+                Figure("before", _("Costs of the month before"), before, source, kind="money", unit=CNY),
                 Figure("saving", _("Open proposals would save each month"), float(bills.open_saving(asked.customer)),
                        source, kind="money", unit=CNY),
             )

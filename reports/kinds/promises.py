@@ -147,7 +147,7 @@ def block(asked: Asked) -> Table:
     key = (asked.customer.pk, asked.month)
     rows = tuple(_row(promise, found[promise.code].get(key, NOTHING)) for promise in catalogue())
     columns = (
-        Column(_("Promise")), Column(_("Requirement")), Column(_("State")),
+        Column(_("Promise")), Column(_("Clause")), Column(_("State")),
         Column(pgettext("promise", "Due"), "number"), Column(pgettext("promise", "Kept"), "number"),
         Column(pgettext("promise", "Broken"), "number"), Column(_("Mean"), "length"), Column(_("Longest"), "length"),
     )  # fmt: skip
@@ -163,7 +163,7 @@ def block(asked: Asked) -> Table:
 def _row(promise: Promise, count: Count) -> tuple[Cell, ...]:
     state = str(LABELS[count.verdict])
     return (
-        said(promise.words), ", ".join(promise.requirements), state, count.owed, count.kept, count.broken,
+        said(promise.words), said(promise.clause), state, count.owed, count.kept, count.broken,
         count.mean_s, count.longest_s,
     )  # fmt: skip
 
@@ -453,10 +453,12 @@ def _bastion_only(span: Span) -> Counts:
         "customer_id", "created_at", "retired_at", "hardening__logins_upto"
     ):
         servers.setdefault(owner, []).append(_Server(since, until, upto))
-    for (customer_id, month), count in found.items():
-        there = [one for one in servers.get(customer_id, []) if one.was_there(month)]
-        if not there or not all(one.is_read(month, span.now) for one in there):
-            found[customer_id, month] = Count(None, count.broken)
+    for customer, month in span.cells():
+        key = customer.pk, month
+        there = [one for one in servers.get(customer.pk, []) if one.was_there(month)]
+        is_known = all(one.is_read(month, span.now) for one in there) if there else key not in found
+        if not is_known:
+            found[key] = Count(None, found.get(key, NOTHING).broken)
     return found
 
 
@@ -525,7 +527,9 @@ READERS: Final[Mapping[str, Reader]] = {
     "restore-disaster": _restored(Severity.DISASTER),
     "restore-high": _restored(Severity.HIGH),
     "response-raised": _raised,
-    "notice": partial(_limited, kind=Clock.Kind.NOTICE, incident__kind=IncidentKind.INCIDENT),
+    "notice": partial(
+        _limited, kind=Clock.Kind.NOTICE, incident__kind=IncidentKind.INCIDENT, incident__severity=Severity.WARNING
+    ),
     "stage-report": partial(_limited, kind=Clock.Kind.STAGE_REPORT, incident__kind=IncidentKind.INCIDENT),
     "escalation": _escalation,
     "monthly-report": _monthly_report,

@@ -128,6 +128,15 @@ def table(  # noqa: PLR0917 - what a table is made of
     return Table(key, title, columns, tuple(rows[:MOST_ROWS]), source, left_out=left_out, empty=empty)
 
 
+def enough_of(seen: Mapping[str, Sequence[figures.Summary]]) -> list[str]:
+    """The names of those figures of which every one is known over enough of the time: only they can be praised."""
+    return [name for name, found in seen.items() if found and all(map(is_covered, found))]
+
+
+def is_covered(one: figures.Summary) -> bool:
+    return one.coverage >= figures.ENOUGH
+
+
 # --- words ---
 
 

@@ -12,7 +12,6 @@ from django.utils.translation import gettext_lazy, pgettext
 
 from accounts.models import Severity
 from assets.models import Asset, Kind
-from incidents import timeline
 from incidents.models import Incident, TimelineEntry
 from reports import facts
 from reports.blocks import Block, Column, Part, Remark, Source, Table
@@ -24,12 +23,17 @@ MOST_ENTRIES: Final = 200
 def _fault(asked: Asked) -> Part:
     """The incident that was named, the databases it touched, and what happened in the order of time."""
     incident = Incident.objects.filter(customer=asked.customer, pk=asked.wishes.get("incident") or 0).first()
-    blocks: list[Block] = [_resources(asked, list(incident.assets.all()) if incident else asked.assets)]
+    blocks: list[Block] = [_resources(asked, list(incident.assets.all()) if incident else _databases(asked))]
     if incident is None:
         blocks.append(Remark(_("No incident was named: only the resources are listed.")))
     else:
         blocks += [_incident(incident), _process(incident)]
     return Part("fault", _("Fault"), tuple(blocks))
+
+
+def _databases(asked: Asked) -> list[Asset]:
+    """Those that somebody named, whatever they are; else every database."""
+    return [one for one in asked.assets if asked.wishes.get("assets") or one.kind in facts.DATABASES]
 
 
 def _incident(incident: Incident) -> Table:
@@ -43,7 +47,13 @@ def _incident(incident: Incident) -> Table:
         (_("Cause"), str(incident.get_cause_display()) if incident.cause else ""),
         (_("Resolution"), incident.resolution),
     )
-    return Table("incident", _("Incident"), (Column(_("What")), Column("")), rows, source)
+    return Table(
+        "incident",
+        _("Incident"),
+        (Column(pgettext("of an incident", "Fact")), Column(pgettext("of an incident", "Content"))),
+        rows,
+        source,
+    )
 
 
 def _process(incident: Incident) -> Table:
@@ -51,7 +61,7 @@ def _process(incident: Incident) -> Table:
         _("Its timeline, without internal notes."), f"incidents.timelineentry, at; {incident.number}",
         reverse("incidents:detail", args=[incident.pk]),
     )  # fmt: skip
-    rows = tuple((entry.at.isoformat(), _who(entry), timeline.sentence(entry)) for entry in facts.entries_of(incident))
+    rows = tuple((entry.at.isoformat(), _who(entry), facts.told(entry)) for entry in facts.entries_of(incident))
     columns = (Column(_("Time"), "time"), Column(_("Who")), Column(_("What happened")))
     return Table("process", _("Timeline"), columns, rows[:MOST_ENTRIES], source)
 

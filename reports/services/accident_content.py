@@ -11,7 +11,6 @@ from django.utils.translation import gettext as _
 
 from accounts.errors import DomainError
 from accounts.models import Contact, Severity
-from incidents import timeline
 from reports import accident_document, facts, parts
 from reports.models import AccidentIssue, AccidentPart, AccidentReport, PartName
 
@@ -46,7 +45,7 @@ def content(report: AccidentReport) -> dict[str, Any]:
                 "at": entry.at.isoformat(),
                 "kind": entry.kind,
                 "who": entry.actor.name if entry.actor else "",
-                "text": timeline.sentence(entry),
+                "text": facts.told(entry),
             }
             for entry in facts.entries_of(incident)
         ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.conf import settings
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
@@ -14,7 +13,7 @@ from incidents.months import Month
 from reports import blocks
 from reports.blocks import Chart, Column, Curve, Figure, Figures, Finding, Part, Remark, Source, Table
 from reports.models import ReportKind, ReportPlan
-from reports.services import service_content, service_reports
+from reports.services import service_content, service_reports, writing
 
 
 def content(customer: Customer, plan: ReportPlan, *, now: datetime) -> dict[str, Any]:
@@ -26,7 +25,7 @@ def content(customer: Customer, plan: ReportPlan, *, now: datetime) -> dict[str,
         kept = blocks.written(parts)
         return {
             "number": "REP-000000", "issue": 0, "language": language, "customer": customer.name,
-            "provider": settings.PROVIDER_NAME, "author": "", "reason": "",
+            "provider": writing.provider(language), "author": "", "reason": "",
             "kind": ReportKind.MONTHLY, "title": f"{ReportKind.MONTHLY.label} {month}", "period": str(month),
             "starts_at": month.starts_at.isoformat(), "ends_at": month.ends_at.isoformat(), "figures_at": None,
             "layout": {"parts": layout, "accent": plan.accent, "logo": plan.logo},

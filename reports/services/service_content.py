@@ -34,9 +34,10 @@ def texts(report: ServiceReport, now: datetime) -> Mapping[str, str]:
 def sentences(findings: Sequence[Finding]) -> str:
     """Markdown: a heading and a list for each tone that has something to say."""
     headings = {
+        "note": pgettext("report", "In short"),
         "done": pgettext("report", "What was done"),
         "good": _("What was good"),
-        "bad": _("What was not"),
+        "bad": _("What was not good"),
         "next": _("What to do next"),
     }
     sections = []

@@ -24,6 +24,7 @@ from incidents.services import opening
 from notify import live
 from reports import blocks, messages
 from reports.blocks import Part
+from reports.kinds import comparing
 from reports.kinds.asking import Asked
 from reports.kinds.registry import KINDS
 from reports.models import MadeState, ReportKind, ReportPlan, ServiceFigures, ServicePart, ServiceReport
@@ -178,18 +179,26 @@ def _read(reading: ServiceFigures, now: datetime) -> list[Part]:
                 parts.append(by_name[name].read(asked))
             percent = 5 + 90 * (number + 1) // len(names)
             leases.show(reading, percent, until=timezone.now() + leases.LEASE)
-    return blocks.compared(parts, _before(report))
+        return comparing.told(blocks.compared(parts, _before(report)))
 
 
 def _before(report: ServiceReport) -> list[Part]:
-    """The parts of the same report of the month before, as they were issued or else stand."""
+    """The parts of the same report of the month before, as they were issued or else stand: of the newest one that was
+    asked about the same and not withdrawn."""
     rows = ServiceReport.objects.filter(customer=report.customer, kind=report.kind, subject=report.subject)
-    earlier = rows.filter(period=str(report.month.shifted(-1))).first()
+    rows = rows.filter(period=str(report.month.shifted(-1))).exclude(state=State.WITHDRAWN).order_by("-pk")
+    wished = _wished(report)
+    earlier = next((one for one in rows if _wished(one) == wished), None)
     if earlier is None:
         return []
     issue = earlier.issues.order_by("-number").first()
     kept = issue.content["parts"] if issue is not None else earlier.figures.get("parts", [])
     return blocks.read([{key: value for key, value in part.items() if key != "text"} for part in kept])
+
+
+def _wished(report: ServiceReport) -> dict[str, Any]:
+    """What a report was asked about, in whatever order somebody named it."""
+    return {name: sorted(set(one)) if isinstance(one, list) else one for name, one in report.wishes.items()}
 
 
 @transaction.atomic

@@ -264,11 +264,16 @@ def content_of(report: WrittenReport, number: int) -> dict[str, Any]:
         "issue": number,
         "language": report.language,
         "customer": report.customer.name,
-        "provider": settings.PROVIDER_NAME,
+        "provider": provider(report.language),
         "author": report.author.name if report.author else "",
         "reason": report.reissue_reason if number > 1 else "",
         **families.of(report).content(report),
     }
+
+
+def provider(language: str) -> str:
+    """What the service provider is called in a report of that language."""
+    return str(settings.PROVIDER_NAME if language.startswith("zh") else settings.PROVIDER_NAME_EN)
 
 
 def digest(content: Mapping[str, object]) -> str:

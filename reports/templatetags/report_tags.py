@@ -1,5 +1,6 @@
 """How reports read on a page."""
 
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 
@@ -8,13 +9,13 @@ from django import template
 from django.http import HttpRequest
 from django.urls import Resolver404, resolve
 from django.utils import timezone
-from django.utils.html import json_script
-from django.utils.safestring import SafeString
+from django.utils.html import conditional_escape, escape, format_html, json_script
+from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import get_language_info
 
 from accounts.permissions import is_provider, person_of
 from incidents.templatetags.incident_tags import span
-from reports import service_document
+from reports import columns, service_document
 from reports.blocks import Chart, Figure
 from reports.models import AccidentReport, WrittenReport
 
@@ -24,6 +25,8 @@ PROVIDERS_PAGES = frozenset({
     "accounts:roster", "assets:credentials", "assets:cloud_accounts", "bastion:reviews", "incidents:responder-notices",
 })  # fmt: skip
 """Sources of figures that are no page of the customer's."""
+BREAKS = re.compile(r"[!-~][-/?|][!-~]")
+"""Where a line may end within a word."""
 INKS = {"bad": "#a3271b", "good": "#1f7a3f", "work": "#0b5fa5", "plain": "#57606a"}
 
 
@@ -78,6 +81,25 @@ def rows_behind(context: Mapping[str, object], path: str) -> str:
     except Resolver404:
         return ""
     return "" if name in PROVIDERS_PAGES else path
+
+
+@register.filter
+def whole_words(text: str) -> SafeString:
+    """A text of a printed table in which no word is broken at a hyphen or a stroke; `reports.columns` keeps room."""
+    if columns.is_short(text) or not BREAKS.search(text):
+        return conditional_escape(text)
+    return mark_safe(columns.WORDS.sub(_whole, text))  # noqa: S308 - every piece is escaped
+
+
+@register.filter
+def whole_head(label: str) -> SafeString:
+    """The same of a heading; a short Chinese one stays on one line."""
+    return format_html('<span class="word">{}</span>', label) if columns.is_whole_head(label) else whole_words(label)
+
+
+def _whole(word: re.Match[str]) -> str:
+    said = escape(word[0])
+    return f'<span class="word">{said}</span>' if len(word[0]) <= columns.WORD and BREAKS.search(word[0]) else said
 
 
 @register.simple_tag

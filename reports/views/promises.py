@@ -58,6 +58,7 @@ class Line:
 
     promise: Promise
     words: str
+    clause: str
     shown: Cell
     cells: tuple[Cell, ...]
     evidence: str
@@ -135,7 +136,14 @@ def _groups(customer: Customer, month: Month, months: Sequence[Month], person: U
         cells = {one: Cell(one, counts.get((customer.pk, one), NOTHING)) for one in wanted}
         is_open = is_provider(person) or not promise.is_internal
         evidence = promise.evidence(customer.pk, str(month)) if is_open else ""
-        return Line(promise, said(promise.words), cells[month], tuple(cells[one] for one in months), evidence)
+        return Line(
+            promise,
+            said(promise.words),
+            said(promise.clause),
+            cells[month],
+            tuple(cells[one] for one in months),
+            evidence,
+        )
 
     return [
         Group(said(words), tuple(line(one) for one in promises.catalogue() if one.group == code))
@@ -162,8 +170,7 @@ def _export(customer: Customer, lines: Sequence[Line]) -> HttpResponse:
     columns: dict[str, Callable[[tuple[Line, Cell]], object]] = {
         _("Customer"): lambda _row: customer.name,
         _("Promise"): lambda row: row[0].words,
-        _("Requirement"): lambda row: " ".join(row[0].promise.requirements),
-        _("Clause"): lambda row: row[0].promise.clause,
+        _("Clause"): lambda row: row[0].clause,
         _("Month"): lambda row: str(row[1].month),
         _("State"): lambda row: row[1].label,
         pgettext("promise", "Due"): lambda row: row[1].count.owed,

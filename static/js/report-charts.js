@@ -17,6 +17,15 @@ const HATCHES = [
 ];
 const hatch = (place) => HATCHES[place % HATCHES.length] && { color: "rgba(255, 255, 255, .7)", ...HATCHES[place % HATCHES.length] };
 
+// A bar that nobody knows is a question mark where it would stand, as on paper: no bar would be a zero.
+function unknown(chart, place, ink) {
+  const isStack = chart.shape === "stack";
+  if (chart.shape === "line" || (isStack && place)) return undefined;
+  const gone = (at) => (isStack ? chart.curves.every((curve) => curve.values[at] === null) : chart.curves[place].values[at] === null);
+  const data = chart.labels.map((_label, at) => at).filter(gone).map((at) => ({ coord: [at, chart.lowest ?? 0] }));
+  return data.length ? { silent: true, animation: false, symbol: "rect", symbolSize: 1, itemStyle: { opacity: 0 }, label: { show: true, formatter: "?", position: "top", distance: 2, color: ink, fontSize: 13 }, data } : undefined;
+}
+
 function option(chart) {
   const dark = document.documentElement.getAttribute("data-bs-theme") === "dark";
   const ink = dark ? "#9aa5b1" : "#5f6b7a";
@@ -37,6 +46,7 @@ function option(chart) {
       connectNulls: false, symbol: SYMBOLS[place % SYMBOLS.length], symbolSize: 5, showSymbol: curve.values.length < 40, data: curve.values,
       lineStyle: isLine ? { type: DASHES[place % DASHES.length] } : undefined,
       itemStyle: isLine ? undefined : { decal: hatch(place) },
+      markPoint: unknown(chart, place, ink),
     })),
   };
 }

@@ -341,7 +341,7 @@ def test_the_past_of_a_region_that_came_later_alarms_nobody_and_its_news_do(
 
 
 def test_what_was_read_of_an_account_is_what_was_read_of_its_first_region(account: CloudAccount) -> None:
-    migration = import_module("changes.migrations.0007_trail_regions")
+    migration = import_module("changes.migrations.0008_trail_regions")
     look(account)
     TrailReading.objects.exclude(region=HANGZHOU).delete()
     TrailReading.objects.update(region="")

@@ -15,7 +15,7 @@ from reports.blocks import Part
 from reports.kinds import inventory
 from reports.kinds.asking import Asked
 from reports.kinds.monthly import databases, hosts, incidents, overview, security, web
-from tests.reports.golden import BEFORE, day, figure, read, rows, table, write
+from tests.reports.golden import BEFORE, day, figure, read, rows, said, table, warnings, write
 
 pytestmark = pytest.mark.django_db
 KINDS = ("ecs", "ecs", "ecs", "rds", "url")
@@ -75,3 +75,29 @@ def test_all_of_them_are_counted(jia: Customer) -> None:
     assert len(listed) == MANY
     part = read(jia, hosts.read)
     assert figure(part, "hosts") == 300
+
+
+def test_of_five_hundred_those_that_told_something_have_their_numbers(jia: Customer) -> None:
+    fill(jia, MANY)
+    with scope.customer(jia):
+        every = list(Asset.objects.select_related("customer").order_by("pk")[:25])
+    for asset in every:
+        metric, value = {"ecs": ("ecs.cpu.util", 91.0), "rds": ("rds.cpu.util", 30.0)}.get(
+            asset.kind, ("url.result_code", 0.0)
+        )
+        labels = {"url": f"https://{asset.name}.example/"} if asset.kind == "url" else {}
+        write(asset, metric, value, first=day(1), last=day(1, 6), **labels)
+    part = read(jia, hosts.read)
+    assert (figure(part, "hosts"), figure(part, "cpu"), figure(part, "short")) == (300, 91, 15)
+    assert len(table(part, "use").rows) == 15
+    assert "280" in warnings(part)[0], "285 told nothing: five are named, the others counted"
+    assert said(part, "good") == ""
+    part = read(jia, databases.read)
+    assert (figure(part, "databases"), figure(part, "cpu"), figure(part, "short")) == (100, 30, 0)
+    assert said(part, "good") == ""
+    part = read(jia, web.read)
+    assert (figure(part, "urls"), figure(part, "available")) == (5, 100)
+    assert said(part, "good") == ""
+    part = read(jia, overview.read)
+    assert figure(part, "resources") == MANY
+    assert figure(part, "health_availability") is None

@@ -96,6 +96,10 @@ def test_an_english_report_is_english(outage: Incident, chen: User, lin: User) -
     with scope.platform("test"):
         report = AccidentReport.objects.select_related("customer", "incident").get()
     text = text_of(read(made(issue_of(report, chen, lin, now=at(61)), now=at(62))))
+    with scope.platform("test"):
+        told = [entry["text"] for entry in report.issues.get().content["timeline"]]
+    assert any("Restarting *nginx*" in text for text in told), "what a person wrote"
+    assert not any("secret" in text for text in told)
     for wanted in ("Accidentreport", "Faultdescription", "Advice", "Contents", "acknowledgedtheincident"):
         assert wanted in text
     assert "事故报告" not in text

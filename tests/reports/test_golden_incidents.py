@@ -21,7 +21,7 @@ from changes.models import BackupRecord, Change, DutyOccurrence, RecurringDuty
 from incidents.models import Clock, Incident, IncidentAsset, Satisfaction
 from incidents.months import Month
 from monitoring.models import Alert
-from reports import blocks, pdf, service_document
+from reports import blocks, cells, pdf, service_document
 from reports.blocks import Part, Table
 from reports.kinds import earlier
 from reports.kinds.asking import Asked
@@ -131,16 +131,34 @@ def test_by_severity_and_way_in(part: Part) -> None:
 def test_clocks_against_what_was_promised(part: Part) -> None:
     response, handling = str(Clock.Kind.RESPONSE.label), str(Clock.Kind.HANDLING.label)
     found = wide_rows(part, "promises")
-    assert found[DISASTER, response] == (1, 0.0, 0.0, 1, 1200.0, 1200.0, 0)
-    assert found[HIGH, response][:4] == (3, 100.0, 100.0, 0)
-    assert found[DISASTER, handling] == (1, 100.0, 100.0, 0, 10_800.0, 10_800.0, 300)
-    count, share, _own, missed, mean, p90, paused = found[HIGH, handling]
-    assert (count, share, missed, mean, paused) == (3, 100.0, 0, pytest.approx(8 * 3600 / 3), 900)
+    minutes, unlimited = cells.length(15 * 60), _("no limit")
+    assert found[DISASTER, response] == (minutes, 1, 0.0, 0.0, 1, 1200.0, 1200.0, 0)
+    assert found[HIGH, response][:5] == (minutes, 3, 100.0, 100.0, 0)
+    assert found[DISASTER, handling] == (unlimited, 1, None, None, 0, 10_800.0, 10_800.0, 300)
+    target, count, share, _own, missed, mean, p90, paused = found[HIGH, handling]
+    assert (target, count, share, missed, mean, paused) == (unlimited, 3, None, 0, pytest.approx(8 * 3600 / 3), 900)
     assert p90 == pytest.approx(2 * 3600 + 0.8 * 3 * 3600)
-    assert found[WARNING, handling][:2] == (1, None)
+    assert found[WARNING, handling][1:3] == (1, None)
+    assert table(part, "promises").note
     assert [row[2] for row in table(part, "breaches").rows] == [
         (day(1) + timedelta(minutes=15)).isoformat(), (day(9) + timedelta(minutes=15)).isoformat(),
     ]  # fmt: skip
+
+
+def test_where_the_contract_sets_a_limit_handling_has_a_share(jia: Customer, month: list[Incident]) -> None:
+    with scope.customer(jia):
+        high = Clock.objects.filter(kind="handling", incident__severity=Severity.HIGH)
+        high.update(target_minutes=240)
+        Clock.objects.filter(kind="handling", incident=month[2]).update(target_minutes=120)
+        Clock.objects.filter(kind="handling", incident=month[5]).update(breached_at=day(32))
+    handling = str(Clock.Kind.HANDLING.label)
+    target, count, share = wide_rows(read(jia, incidents.read), "promises")[HIGH, handling][:3]
+    assert (count, share) == (3, pytest.approx(200 / 3))
+    assert target == f"{cells.length(7200)} – {cells.length(14_400)}"
+    found = rows(read(jia, overview.read), "sla")
+    assert found[HIGH] == (3, cells.length(900), 100.0, target, pytest.approx(200 / 3))
+    assert found[DISASTER][3:] == (_("no limit"), None)
+    assert table(read(jia, overview.read), "sla").note
 
 
 def test_by_day_class_and_cause(part: Part) -> None:
@@ -192,7 +210,9 @@ def test_the_health_is_the_weighted_mean_of_what_is_known(jia: Customer, month: 
         "health_availability": None, "health_service_levels": pytest.approx(400 / 6), "health_alerts": 100.0,
         "health_hardening": None, "health_care": None,
     }  # fmt: skip
-    assert figure(part, "health") == pytest.approx((25 * 400 / 6 + 15 * 100) / 40)
+    assert figure(part, "health") is None, "sides of a weight of 40 are too few"
+    write(asset_of(jia, "shop", "url"), "url.result_code", 0, url="https://shop.example/")
+    assert figure(read(jia, overview.read), "health") == pytest.approx((30 * 100 + 25 * 400 / 6 + 15 * 100) / 70)
 
 
 def kept(customer: Customer, month: Month, health: float | None, issued: float | None = None) -> None:
@@ -345,6 +365,7 @@ def test_curves_over_months_ask_two_queries_however_many_there_are(
 def test_json_page_and_document_say_the_same_numbers(
     jia: Customer, chen: User, month: list[Incident], client_for: ClientFor
 ) -> None:
+    write(asset_of(jia, "shop", "url"), "url.result_code", 0, url="https://shop.example/")
     with scope.platform("test"):
         Contract.objects.update(starts_on="2026-01-01", ends_on="2026-12-31")
     with scope.user(chen):
@@ -362,7 +383,7 @@ def test_json_page_and_document_say_the_same_numbers(
     printed = paper.packed("".join(paper.texts(document)))
     numbers = {one.key: one for part in kept for one in part.figures()}
     golden = {"count": "6", "requests": "1", "unsolved": "2", "response": "66.67 %", "missed": "2", "content": "4.50",
-              "alerts": "5", "noise": "40 %", "health": "79.17", "done_incidents": "5"}  # fmt: skip
+              "alerts": "5", "noise": "40 %", "health": "88.10", "done_incidents": "5"}  # fmt: skip
     for key, text in golden.items():
         label = numbers[key].label
         assert paper.packed(label + text) in printed, key

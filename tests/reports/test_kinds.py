@@ -12,6 +12,7 @@ from django.utils.html import escape
 from accounts import scope
 from accounts.models import Contract, Customer, Severity, User
 from assets.models import Asset
+from incidents import services as incidents
 from incidents.models import Incident
 from incidents.months import Month
 from reports import blocks, pdf, service_document
@@ -80,14 +81,28 @@ def test_a_fault_is_told_with_its_databases_and_its_timeline(
     database: Asset, jia: Customer, chen: User, client_for: ClientFor
 ) -> None:
     incident = alarm(database, severity=Severity.HIGH, title="Replication has stopped")
+    with scope.customer(jia):
+        incidents.comment(incident=incident, body="restarted *the*\nreplica", actor=chen, now=NOW)
+        incidents.comment(incident=incident, body="secret", is_internal=True, actor=chen, now=NOW)
     report = asked(client_for, chen, jia, "database_fault", incident=incident.number)
     found = tables(report)
     assert [row[0] for row in found["resources"].rows] == ["orders-db"]
     assert found["incident"].rows[0][1] == f"{incident.number} Replication has stopped"
-    assert len(found["process"].rows) >= 1
+    told = [row[2] for row in found["process"].rows]
+    assert any("restarted *the* replica" in str(text) for text in told), "what a person wrote is what was done"
+    assert not any("secret" in str(text) for text in told)
     with scope.platform("test"):
         names = list(ServicePart.objects.filter(report=report).values_list("name", flat=True))
     assert names == ["fault", "cause", "solution", "avoidance"]
+
+
+def test_without_an_incident_a_fault_analysis_is_about_the_databases_or_what_was_named(
+    database: Asset, jia: Customer, chen: User, client_for: ClientFor
+) -> None:
+    found = tables(asked(client_for, chen, jia, "database_fault"))
+    assert [row[0] for row in found["resources"].rows] == ["orders-db"]
+    found = tables(asked(client_for, chen, jia, "database_fault", resources="web-01"))
+    assert [row[0] for row in found["resources"].rows] == ["web-01"]
 
 
 def test_a_report_about_some_resources_is_about_no_other(

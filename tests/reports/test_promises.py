@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 
@@ -94,6 +95,7 @@ def test_every_promise_has_its_reader_its_requirement_and_a_page() -> None:
     assert {one.code for one in catalogue()} == kept.READERS.keys()
     for one in catalogue():
         assert one.requirements
+        assert one.clause.en.isascii()
         assert one.words.zh != one.words.en
         assert resolve(one.evidence(1, "2026-03").partition("?")[0])
 
@@ -120,11 +122,14 @@ def test_clocks_by_severity_and_month(jia: Customer, alice: User) -> None:
     clock(incident, "response", START, target_minutes=None)
     clock(incident, "notice", START, breached_at=START)
     clock(incident, "stage_report", START)
+    assert counted("notice", jia) == NOTHING, "the contract promises it of severity Warning alone"
+    Incident.objects.update(severity=Severity.WARNING)
+    assert counted("notice", jia).verdict is Verdict.BROKEN
+    Incident.objects.update(severity=Severity.HIGH)
     assert counted("response-high", jia) == Count(3, 1, 1)
     assert counted("response-high", jia, APRIL) == Count(1)
     assert counted("response-disaster", jia) == NOTHING
     assert counted("response-raised", jia) == Count(3, 1, 1)
-    assert counted("notice", jia).verdict is Verdict.BROKEN
     assert counted("stage-report", jia) == Count(1)
     Incident.objects.update(source=Incident.Source.MONITORING)
     assert counted("response-raised", jia) == NOTHING
@@ -413,6 +418,17 @@ def test_log_ins_past_the_bastion_want_an_explanation(
 
 
 @pytest.mark.usefixtures("inside")
+def test_a_month_of_which_no_servers_log_ins_were_read_is_not_known(jia: Customer) -> None:
+    web = make_asset(jia, "web")
+    assert counted("bastion-only", jia) == UNSEEN, "without a session or a log-in nobody knows either"
+    HardenedServer.objects.create(customer=jia, asset=web, logins_upto=END)
+    assert counted("bastion-only", jia) == NOTHING
+    Asset.objects.filter(pk=web.pk).update(kind="rds")
+    HardenedServer.objects.all().delete()
+    assert counted("bastion-only", jia) == NOTHING, "no server, no log-in"
+
+
+@pytest.mark.usefixtures("inside")
 def test_the_audit_trail_counts_only_where_it_was_read(jia: Customer, chen: User, alice: User) -> None:
     account = CloudAccount.objects.create(
         customer=jia, name="Main", account_uid="1", access_key_id="LTAI", created_at=NOW
@@ -460,7 +476,9 @@ def test_the_report_has_them_as_a_table(jia: Customer, alice: User) -> None:
     assert len(table.rows) == len(catalogue())
     rows = {row[0]: row for row in table.rows}
     raised = next(one for one in catalogue() if one.code == "response-raised")
-    assert (rows.get(raised.words.zh) or rows[raised.words.en])[3] == 1
+    shown = rows.get(raised.words.zh) or rows[raised.words.en]
+    assert shown[1] in (raised.clause.zh, raised.clause.en), "the contract's clause, not a number of ours"
+    assert shown[3] == 1
     assert table.source.path == f"/reports/promises/{jia.pk}/?month=2026-03"
     assert len(table.paths) == len(table.rows)
     handled = next(place for place, one in enumerate(catalogue()) if one.code == "handling-high")
@@ -487,6 +505,7 @@ def test_both_sides_see_a_customers_month_and_strangers_nothing(
         assert len(shown["notice"].cells) == 12
         assert bool(shown["contact-change"].evidence) == person.is_provider
         assert 'id="response-raised"' in response.content.decode()
+        assert not re.search(r"\bR\d{1,3}\b", response.content.decode()), "requirements are numbers of our own"
 
 
 def test_the_page_says_how_long_handling_and_restoring_took(jia: Customer, alice: User, client_for: ClientFor) -> None:
@@ -536,8 +555,8 @@ def test_the_year_as_csv(jia: Customer, alice: User, client_for: ClientFor) -> N
     rows = list(csv.reader(io.StringIO(response.content.decode("utf-8-sig"))))[1:]
     assert len(rows) == 12 * len(catalogue())
     this_month = str(Month.of(timezone.localdate()))
-    raised = [row for row in rows if row[2] == "R55" and row[4] == this_month]
-    assert [row[6] for row in raised] == ["1"]
+    raised = [row for row in rows if row[2] == "表1 注" and row[3] == this_month]
+    assert [row[5] for row in raised] == ["1"]
 
 
 def test_the_csv_has_the_seconds(jia: Customer, alice: User, client_for: ClientFor) -> None:

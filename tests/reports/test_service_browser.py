@@ -239,3 +239,39 @@ def test_what_is_typed_while_a_save_is_under_way_stays_guarded(
 def read_figures(report: ServiceReport) -> None:
     with scope.platform("test"):
         assert service_reports.read_figures(reading_id=ServiceFigures.objects.get(report=report).pk)
+
+
+DRAW = """async (chart) => {
+  const place = document.createElement("div"), data = document.createElement("script");
+  place.dataset.reportChart = "";
+  place.style.width = "600px";
+  place.style.height = "240px";
+  data.type = "application/json";
+  data.textContent = JSON.stringify(chart);
+  document.body.prepend(place, data);
+  await import("/static/js/report-charts.js?again");
+}"""
+MARKS = """async () => {
+  const echarts = await import("/static/vendor/echarts/echarts.esm.min.js");
+  const drawn = echarts.getInstanceByDom(document.querySelector("[data-report-chart]"));
+  return drawn.getOption().series.map((one) => (one.markPoint?.data ?? []).map((mark) => mark.coord));
+}"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "lowest", "marks"),
+    [("bar", 95, [[[0, 95], [1, 95]], [[1, 95]]]), ("stack", 0, [[[1, 0]], []]), ("line", None, [[], []])],
+)
+def test_a_bar_that_nobody_knows_is_a_question_mark_on_the_page_too(
+    chen: User,
+    visit: Visit,  # noqa: F811
+    shape: str,
+    lowest: float | None,
+    marks: list[list[list[float]]],
+) -> None:
+    curves = [{"name": "2026-02", "values": [None, None]}, {"name": "2026-03", "values": [99, None]}]
+    chart = {"shape": shape, "unit": "", "lowest": lowest, "highest": None, "labels": ["a", "b"], "curves": curves}
+    page = visit(chen, "/customers/")
+    page.evaluate(DRAW, chart)
+    expect(page.locator("[data-report-chart] canvas").first).to_be_visible()
+    assert page.evaluate(MARKS) == marks

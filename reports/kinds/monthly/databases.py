@@ -24,7 +24,7 @@ from reports.kinds.asking import Asked
 from reports.kinds.monthly import database_care as care
 from reports.kinds.monthly import slow_sql
 from reports.kinds.monthly.database_use import CONNECTIONS, CPU, IOPS, MEMORY, SPACE, Database, Item, databases
-from reports.kinds.readings import day_chart, listed, missing, names_of, patchy, table
+from reports.kinds.readings import day_chart, enough_of, listed, missing, names_of, patchy, table
 
 DETAILED: Final = 20
 """Instances whose items are drawn one by one; those of the others are in the workbook alone."""
@@ -43,7 +43,7 @@ def read(asked: Asked) -> Part:
     agreed, drills = care.policies(assets), care.drills_of(asked)
     advice = [(one, rule) for one in known for rule in capacity.advice("database", _measured(asked, one))]
     blocks: list[Block] = [
-        _numbers(asked, found, known, slow, agreed),
+        _numbers(asked, found, known, slow, agreed, advice),
         *missing(unknown),
         *patchy({one.name: one.coverage for one in known}),
         _instances(asked, known),
@@ -65,7 +65,7 @@ def read(asked: Asked) -> Part:
         blocks.append(Remark(text % {"names": names_of([one.name for one in found[DETAILED:]])}))
     if not found:
         blocks.insert(0, Remark(_("No database was looked after in this time.")))
-    said = _findings(asked, known, unknown, slow, agreed, drills, advice)
+    said = _findings(asked, found, unknown, slow, agreed, drills, advice)
     return Part("databases", _("Database report"), tuple(blocks), tuple(said))
 
 
@@ -90,15 +90,17 @@ def _measured(asked: Asked, one: Database) -> dict[str, float | None]:
 # --- blocks ---
 
 
-def _numbers(
+def _numbers(  # noqa: PLR0917 - what a part knows
     asked: Asked,
     found: Sequence[Database],
     known: Sequence[Database],
     slow: slow_sql.Found,
     agreed: Mapping[int, BackupPolicy],
+    advice: Sequence[Advice],
 ) -> Figures:
     use, space = _use_source(asked), _space_source(asked)
     no_data = _("No data.")
+    short = {one.asset.pk for one, rule in advice if rule.is_severe}
     cpu = figures.mean(one.cpu.mean for one in known)
     connections = max((one.connections.high for one in known if one.connections.high is not None), default=None)
     fullest = max((one.space.last for one in known if one.space.last is not None), default=None)
@@ -113,6 +115,8 @@ def _numbers(
                    note="" if connections is not None else no_data),
             Figure("fullest", _("Fullest storage"), fullest, space, kind="share", better="down",
                    note="" if fullest is not None else no_data),
+            Figure("short", _("Databases that lack something"), len(short) if known else None, use, better="down",
+                   note="" if known else no_data),
             Figure("filling", _("Storage full within 30 days"), len(_filling(asked, known)), space, better="down"),
             Figure("slow", _("Slow SQL executions"), slow_count, slow_sql.source(asked), better="down",
                    note="" if slow.read else _("No source told of slow SQL.")),
@@ -230,7 +234,7 @@ def _advised(asked: Asked, advice: Sequence[Advice]) -> Table:
 
 def _findings(  # noqa: PLR0917 - what a part knows
     asked: Asked,
-    known: Sequence[Database],
+    found: Sequence[Database],
     unknown: Sequence[str],
     slow: slow_sql.Found,
     agreed: Mapping[int, BackupPolicy],
@@ -238,13 +242,13 @@ def _findings(  # noqa: PLR0917 - what a part knows
     advice: Sequence[Advice],
 ) -> list[Finding]:
     said: list[Finding] = []
-    if known and not advice and not unknown:
-        said.append(Finding("good", _("Every database had enough CPU, connections and storage.")))
-    if slow.read and not slow.statements:
+    if not any(rule.is_severe for _one, rule in advice):
+        said += _praise(found)
+    if slow.read and not slow.statements and not slow.untold and not slow.failed:
         said.append(Finding("good", _("No statement was slow.")))
     if agreed and all(row.state == State.AS_AGREED for row in agreed.values()):
         said.append(Finding("good", _("Every backup is as agreed.")))
-    for days, one in _filling(asked, known)[:DRAWN]:
+    for days, one in _filling(asked, found)[:DRAWN]:
         words = {"name": one.name, "days": math.floor(days)}
         said.append(Finding("bad", _("The storage of %(name)s is expected to be full; days left: %(days)d.") % words))
     differing = [row.asset.name for row in agreed.values() if row.state == State.DIFFERS]
@@ -267,6 +271,22 @@ def _findings(  # noqa: PLR0917 - what a part knows
     for text, names in by_rule.items():
         said.append(Finding("next", _("%(names)s: %(advice)s") % {"names": names_of(names), "advice": text}))
     return said
+
+
+def _praise(found: Sequence[Database]) -> list[Finding]:
+    """Of what was seen of every database for long enough, and of nothing else."""
+    seen = {
+        _("CPU"): [one.cpu for one in found],
+        _("connections"): [one.connections for one in found],
+        _("storage"): [one.space for one in found],
+    }
+    enough = enough_of(seen)
+    if len(enough) == len(seen):
+        return [Finding("good", _("Every database had enough CPU, connections and storage."))]
+    if not enough:
+        return []
+    text = _("Every database had enough of what was seen of all of them: %(what)s.")
+    return [Finding("good", text % {"what": names_of(enough)})]
 
 
 # --- sources ---

@@ -29,10 +29,11 @@ from reports.kinds.monthly.host_use import (
     Port,
     hosts_and_ports,
 )
-from reports.kinds.readings import day_chart, is_chinese, listed, missing, names_of, patchy, table
+from reports.kinds.readings import day_chart, enough_of, is_chinese, listed, missing, names_of, patchy, table
 
 TOP: Final = 10
 DRAWN: Final = 5
+Advice = tuple[Host, capacity.Rule]
 
 
 def read(asked: Asked) -> Part:
@@ -41,7 +42,7 @@ def read(asked: Asked) -> Part:
     unknown = [host.name for host in hosts if not host.is_known]
     advice = _advice(asked, known)
     blocks: list[Block] = [
-        _numbers(asked, hosts, known, ports),
+        _numbers(asked, hosts, known, ports, advice),
         *missing(unknown),
         *patchy({host.name: host.coverage for host in known}),
         _use(asked, known),
@@ -58,13 +59,13 @@ def read(asked: Asked) -> Part:
     ]
     if not hosts:
         blocks.insert(0, Remark(_("No host was looked after in this time.")))
-    return Part("hosts", _("Host report"), tuple(blocks), tuple(_findings(asked, known, unknown, ports, advice)))
+    return Part("hosts", _("Host report"), tuple(blocks), tuple(_findings(asked, hosts, unknown, ports, advice)))
 
 
 # --- advice ---
 
 
-def _advice(asked: Asked, hosts: Sequence[Host]) -> list[tuple[Host, capacity.Rule]]:
+def _advice(asked: Asked, hosts: Sequence[Host]) -> list[Advice]:
     return [(host, rule) for host in hosts for rule in capacity.advice("host", _measured(asked, host))]
 
 
@@ -85,11 +86,14 @@ def _measured(asked: Asked, host: Host) -> dict[str, float | None]:
 # --- blocks ---
 
 
-def _numbers(asked: Asked, hosts: Sequence[Host], known: Sequence[Host], ports: Sequence[Port]) -> Figures:
+def _numbers(
+    asked: Asked, hosts: Sequence[Host], known: Sequence[Host], ports: Sequence[Port], advice: Sequence[Advice]
+) -> Figures:
     use, disks = _use_source(asked), _disk_source(asked)
     fullest = max((host.worst.last for host in known if host.worst), default=None)
     reboots = [host.reboots for host in known if host.reboots is not None]
     no_data = _("No data.")
+    short = {host.asset.pk for host, rule in advice if rule.is_severe}
     cpu, memory = (figures.mean([one.mean for one in each]) for each in (
         [host.cpu for host in known], [host.memory for host in known],
     ))  # fmt: skip
@@ -101,6 +105,8 @@ def _numbers(asked: Asked, hosts: Sequence[Host], known: Sequence[Host], ports: 
                    note="" if memory is not None else no_data),
             Figure("fullest", _("Fullest disk"), fullest, disks, kind="share", better="down",
                    note="" if fullest is not None else no_data),
+            Figure("short", _("Hosts that lack something"), len(short) if known else None, use, better="down",
+                   note="" if known else no_data),
             Figure("filling", _("Disks full within 30 days"), len(_filling(asked, known)), disks, better="down"),
             Figure("reboots", _("Reboots"), sum(reboots) if reboots else None, _boot_source(asked),
                    note="" if reboots else no_data),
@@ -234,7 +240,7 @@ def _code_text(code: int) -> str:
     return CODES[PORT].get(code, (str(code), str(code)))[0 if is_chinese() else 1]
 
 
-def _advised(asked: Asked, advice: Sequence[tuple[Host, capacity.Rule]]) -> Table:
+def _advised(asked: Asked, advice: Sequence[Advice]) -> Table:
     rows: list[tuple[Cell, ...]] = [(host.name, rule.advice(get_language() or "zh")) for host, rule in advice]
     source = Source(
         _("Rules over the figures of each host; those of which a figure is not known say nothing."),
@@ -252,12 +258,12 @@ def _findings(
     hosts: Sequence[Host],
     unknown: Sequence[str],
     ports: Sequence[Port],
-    advice: Sequence[tuple[Host, capacity.Rule]],
+    advice: Sequence[Advice],
 ) -> list[Finding]:
     said: list[Finding] = []
     closed = [f"{port.asset.name}:{port.number}" for port in ports if port.code != 0]
-    if hosts and not advice and not unknown:
-        said.append(Finding("good", _("Every host had enough CPU, memory and disk.")))
+    if not any(rule.is_severe for _one, rule in advice):
+        said += _praise(hosts)
     if ports and not closed:
         said.append(Finding("good", _("Every watched port was open at the end.")))
     if closed:
@@ -279,6 +285,22 @@ def _findings(
     for text, names in by_rule.items():
         said.append(Finding("next", _("%(names)s: %(advice)s") % {"names": names_of(names), "advice": text}))
     return said
+
+
+def _praise(hosts: Sequence[Host]) -> list[Finding]:
+    """Of what was seen on every host for long enough, and of nothing else."""
+    seen = {
+        _("CPU"): [host.cpu for host in hosts],
+        _("memory"): [host.memory for host in hosts],
+        _("disk"): [disk.summary for host in hosts for disk in host.disks] if all(h.disks for h in hosts) else [],
+    }
+    enough = enough_of(seen)
+    if len(enough) == len(seen):
+        return [Finding("good", _("Every host had enough CPU, memory and disk."))]
+    if not enough:
+        return []
+    text = _("Every host had enough of what was seen on all of them: %(what)s.")
+    return [Finding("good", text % {"what": names_of(enough)})]
 
 
 # --- sources ---

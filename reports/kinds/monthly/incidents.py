@@ -15,9 +15,9 @@ from django.utils.translation import ngettext, pgettext
 from accounts.models import Severity
 from incidents import results
 from incidents.models import Clock, Incident, IncidentAsset, IncidentKind, IncidentQuerySet
-from incidents.results import Result
+from incidents.results import Line, Result
 from monitoring.models import Alert
-from reports import figures
+from reports import cells, figures
 from reports.blocks import Block, Cell, Chart, Column, Curve, Figure, Figures, Finding, Part, Source, Table
 from reports.kinds.asking import MOST_ROWS, Asked
 from reports.kinds.readings import iso
@@ -91,20 +91,40 @@ def _by_severity(asked: Asked, found: Sequence[Incident]) -> Table:
 
 def _promises(asked: Asked, result: Result) -> Table:
     columns = (
-        Column(_("Severity")), Column(_("Clock")), Column(_("Count"), "number"), Column(_("Kept"), "share"),
-        Column(_("Kept without others' causes"), "share"), Column(_("Missed"), "number"), Column(_("Mean"), "length"),
+        Column(_("Severity")), Column(_("Clock")), Column(pgettext("service level", "Target")),
+        Column(_("Count"), "number"), Column(_("Kept"), "share"), Column(_("Kept without others' causes"), "share"),
+        Column(_("Missed"), "number"), Column(_("Mean"), "length"),
         Column(_("90 % within"), "length"), Column(_("Paused"), "length"),
     )  # fmt: skip
     rows = tuple(
         (
-            str(line.severity.label), str(line.kind.label), line.tally.count, line.tally.share, line.tally.own_share,
+            str(line.severity.label), str(line.kind.label), target(line), line.tally.count, *_shares(line),
             line.tally.missed, line.mean_s, line.p90_s, line.paused_s,
         )
         for line in result.lines
     )  # fmt: skip
     return Table(
-        "promises", _("Service levels"), columns, rows, _sla_source(asked), empty=_("No clock ran in this month.")
-    )
+        "promises", _("Service levels"), columns, rows, _sla_source(asked), empty=_("No clock ran in this month."),
+        note=limitless(result),
+    )  # fmt: skip
+
+
+def _shares(line: Line) -> tuple[float | None, float | None]:
+    return (line.tally.share, line.tally.own_share) if line.has_target else (None, None)
+
+
+def target(line: Line | None) -> str:
+    """How long it may take; empty where nothing ran."""
+    if line is None:
+        return ""
+    return " – ".join(cells.length(60 * minutes) for minutes in line.targets) or _("no limit")
+
+
+def limitless(result: Result) -> str:
+    """What stands below a table in which a share is missing."""
+    if all(line.has_target for line in result.lines):
+        return ""
+    return _("Where the contract sets no limit, nothing can be in time or late. Limits count within their hours.")
 
 
 def _breaches(asked: Asked) -> Table:
@@ -146,16 +166,16 @@ def _kinds(asked: Asked, found: Sequence[Incident]) -> list[Table]:
     causes = Counter(one.cause or "" for one in found)
     classes = Counter(one.category for one in found)
     source = _source(asked, _("As the engineer wrote down when the incident was solved."))
-    columns = (Column(""), Column(_("Incidents"), "number"), Column(_("Share"), "share"))
+    columns = (Column(_("Incidents"), "number"), Column(_("Share"), "share"))
     return [
         Table(
-            "by_class", _("By class"), columns,
+            "by_class", _("By class"), (Column(pgettext("incident", "Class")), *columns),
             tuple((str(Incident.Category(name).label), count, figures.share(count, len(found)))
                   for name, count in classes.most_common()),
             source, empty=_("No incident."),
         ),
         Table(
-            "by_cause", _("By cause"), columns,
+            "by_cause", _("By cause"), (Column(_("Cause")), *columns),
             tuple((str(Incident.Cause(name).label) if name else _("not known yet"), count,
                    figures.share(count, len(found))) for name, count in causes.most_common()),
             source, empty=_("No incident."),
@@ -182,7 +202,7 @@ def _sides(asked: Asked, result: Result) -> Table:
         Column(_("Cause lay with")), Column(_("Solved incidents"), "number"), Column(_("Handling time"), "length"),
         Column(_("Waited for them"), "length"),
     )  # fmt: skip
-    return Table("sides", _("Whose time it was"), columns, rows, _sla_source(asked))
+    return Table("sides", _("Time by cause"), columns, rows, _sla_source(asked))
 
 
 def _list(asked: Asked, found: Sequence[Incident]) -> Table:

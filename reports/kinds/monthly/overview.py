@@ -29,7 +29,7 @@ from reports.figures import Score
 from reports.kinds import promises
 from reports.kinds.asking import Asked
 from reports.kinds.monthly import overview_done, overview_health
-from reports.kinds.monthly.incidents import incidents_of
+from reports.kinds.monthly.incidents import incidents_of, limitless, target
 from reports.kinds.readings import readings
 from reports.kinds.words import day, page
 
@@ -46,7 +46,8 @@ Business = tuple[str, float | None, float, int]
 def read(asked: Asked) -> Part:
     result = results.of_month(asked.month, customer=asked.customer)
     businesses = _businesses(asked)
-    score = overview_health.score(asked, result, _known(businesses))
+    seen = [one for one in businesses if one[2] >= figures.ENOUGH]
+    score = overview_health.score(asked, result, _known(seen))
     ending = _ending(asked)
     risks = _risks(asked, businesses, ending)
     done = overview_done.summary(asked)
@@ -111,17 +112,19 @@ def _resources(asked: Asked) -> Table:
 
 def _promises(asked: Asked, result: Result) -> Table:
     kinds = (Clock.Kind.RESPONSE, Clock.Kind.HANDLING)
-    found = {(line.severity, line.kind): line.tally for line in result.lines}
+    found = {(line.severity, line.kind): line for line in result.lines}
     rows: list[tuple[Cell, ...]] = []
     for severity in Severity:
-        tallies = [found.get((severity, kind)) for kind in kinds]
-        count = tallies[0].count if tallies[0] else 0
-        rows.append((str(severity.label), count, *(tally.share if tally else None for tally in tallies)))
+        lines = [found.get((severity, kind)) for kind in kinds]
+        count = lines[0].tally.count if lines[0] else 0
+        sides = [(target(line), line.tally.share if line and line.has_target else None) for line in lines]
+        rows.append((str(severity.label), count, *(cell for side in sides for cell in side)))
     columns = (
-        Column(_("Severity")), Column(_("Incidents"), "number"), Column(_("Response in time"), "share"),
-        Column(_("Handled in time"), "share"),
+        Column(_("Severity")), Column(_("Incidents"), "number"), Column(_("Response target")),
+        Column(_("Response in time"), "share"), Column(_("Handling target")), Column(_("Handled in time"), "share"),
     )  # fmt: skip
-    return Table("sla", _("Service levels by severity"), columns, tuple(rows), _sla_source(asked))
+    note = limitless(result)
+    return Table("sla", _("Service levels by severity"), columns, tuple(rows), _sla_source(asked), note=note)
 
 
 def _businesses(asked: Asked) -> list[Business]:
@@ -221,7 +224,7 @@ def _ending(asked: Asked) -> Table:
         Column(_("Renewal")),
     )  # fmt: skip
     source = Source(
-        _("What ends within sixty days after the figures were read."), "monitoring.expiry",
+        _("What ends within sixty days after the end of the month."), "monitoring.expiry",
         f"{reverse('monitoring:expiry')}?customer={asked.customer.pk}",
     )  # fmt: skip
     return Table("expiring", _("What ends soon"), columns, tuple(rows), source, empty=_("Nothing ends soon."))
@@ -276,7 +279,8 @@ def _costs(asked: Asked) -> list[Block]:
 def _findings(score: Score, businesses: Sequence[Business], ending: Table, asked: Asked) -> list[Finding]:
     said = []
     known = [(name, share) for name, share, _coverage, _count in businesses if share is not None]
-    if known and all(share >= GOOD_FROM for _name, share in known):
+    is_seen = all(share is not None and coverage >= figures.ENOUGH for _name, share, coverage, _count in businesses)
+    if known and is_seen and all(share >= GOOD_FROM for _name, share in known):
         said.append(Finding("good", _("Every business was available for at least 99.9 % of the time.")))
     said += [
         Finding(
@@ -290,7 +294,7 @@ def _findings(score: Score, businesses: Sequence[Business], ending: Table, asked
         names = {"names": ", ".join(blind[:5])}
         said.append(Finding("bad", _("Data is missing for more than a tenth of the time: %(names)s.") % names))
     if score.value is not None and score.value >= 90:
-        said.append(Finding("good", _("The health of the month is %(score).0f of 100.") % {"score": score.value}))
+        said.append(Finding("good", overview_health.sentence(score)))
     soon = [row for row in ending.rows if isinstance(row[3], int) and row[3] <= 30 and row[4] != _("renews itself")]
     if soon:
         text = ngettext(

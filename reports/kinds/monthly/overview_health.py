@@ -56,39 +56,57 @@ def duties(asked: Asked) -> list[bool]:
 
 
 def figure(score: Score) -> Figure:
-    note = _("Nothing of it is known.") if score.value is None else ""
+    note = ""
+    if score.value is None:
+        note = _("Too little of it is known.") if score.known else _("Nothing of it is known.")
     return Figure(KEY, _("Health, 0 to 100"), score.value, _source(), better="up", note=note)
 
 
 def sides(asked: Asked, score: Score, availability: Source, service_levels: Source) -> Figures:
     """How the score came about."""
-    names = {
-        "availability": (_("Availability of the worst business"), availability),
-        "service_levels": (_("Responses in time"), service_levels),
-        "alerts": (
-            _("Severe alerts for each resource"),
-            page(asked, _("Disaster and High alerts opened in the month against the resources at its end: none is 100 "
-                          "points, one for each resource 0."),
-                 "monitoring.alert, opened_at, severity", "monitoring:alerts"),
+    sources = {
+        "availability": availability,
+        "service_levels": service_levels,
+        "alerts": page(
+            asked, _("Disaster and High alerts opened in the month against the resources at its end: none is 100 "
+                     "points, one for each resource 0."),
+            "monitoring.alert, opened_at, severity", "monitoring:alerts",
         ),
-        "hardening": (
-            _("Hardening of the servers"),
-            page(asked, _("Mean score of the last look at each server before the end of the month."),
-                 "bastion.hardeningcheck, ended_at, score", "bastion:hardening"),
+        "hardening": page(
+            asked, _("Mean score of the last look at each server before the end of the month."),
+            "bastion.hardeningcheck, ended_at, score", "bastion:hardening",
         ),
-        "care": (
-            _("Recurring duties done in time"),
-            page(asked, _("Of the duties that fell due in the month, in days of Shanghai."),
-                 "changes.dutyoccurrence, due_on, done_at", "changes:duties"),
+        "care": page(
+            asked, _("Of the duties that fell due in the month, in days of Shanghai."),
+            "changes.dutyoccurrence, due_on, done_at", "changes:duties",
         ),
     }  # fmt: skip
-    shown = []
+    names, shown = _names(), []
     for name, value in score.parts.items():
-        label, source = names[name]
+        source, label = sources[name], names[name]
         label = _("%(aspect)s, weight %(weight)d") % {"aspect": label, "weight": WEIGHTS[name]}
         note = _("not known: the others count more") if value is None else ""
         shown.append(Figure(f"{KEY}_{name}", label, value, source, better="up", note=note))
     return Figures(tuple(shown), _("How the health is reckoned, points of 100"))
+
+
+def _names() -> dict[str, str]:
+    return {
+        "availability": _("Availability of the worst business"),
+        "service_levels": _("Responses in time"),
+        "alerts": _("Severe alerts for each resource"),
+        "hardening": _("Hardening of the servers"),
+        "care": _("Recurring duties done in time"),
+    }
+
+
+def sentence(score: Score) -> str:
+    """The score, and what it rests on where that is not everything."""
+    if len(score.known) == len(score.parts):
+        return _("The health of the month is %(score).0f of 100.") % {"score": score.value}
+    names = _names()
+    words = {"score": score.value, "sides": (_(", ")).join(names[name] for name in score.known)}
+    return _("The health of the month is %(score).0f of 100, as far as it is known: %(sides)s.") % words
 
 
 def chart(asked: Asked, score: Score) -> Chart:
@@ -105,7 +123,8 @@ def _source() -> Source:
         _(
             "Weighted mean of five sides, each 0 to 100: availability of the worst business (20 points for each per "
             "cent missing), responses in time, Disaster and High alerts for each resource, mean hardening score, "
-            "recurring duties done in time. What is not known leaves its weight to the others."
+            "recurring duties done in time. What is not known leaves its weight to the others; with less than half "
+            "of the weight known there is no score."
         ),
         f"reports.figures.score = ({weights}) / {sum(WEIGHTS.values())}",
     )

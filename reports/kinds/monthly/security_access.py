@@ -80,14 +80,14 @@ def session_blocks(asked: Asked) -> list[Block]:
     loose = _unmatched(asked).select_related("person", "asset").order_by("opened_at", "pk")
     unmatched = Table(
         "sessions_unmatched", _("Sessions without incident or change"),
-        (Column(_("Begun"), "time"), Column(_("Person")), Column(_("Resource")), Column(_("Account")),
+        (Column(pgettext("session", "Begun"), "time"), Column(_("Person")), Column(_("Resource")), Column(_("Account")),
          Column(_("Reason given"))),
         tuple(
             (iso(one.opened_at), one.person.name, one.asset.name, one.account, one.reason)
             for one in loose[:MOST_ROWS]
         ),
         source, left_out=max(loose.count() - MOST_ROWS, 0),
-        empty=_("Every session belongs to an incident or a change."),
+        empty=_("Every session belongs to an incident or a change.") if counted["count"] else _("No session."),
     )  # fmt: skip
     return [numbers, by_person(asked), unmatched]
 

@@ -10,7 +10,7 @@ from typing import Final
 from django.conf import settings
 from django.db.models import Count, Q, QuerySet
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext
+from django.utils.translation import pgettext
 
 from assets.models import CloudAccount, Credential, CredentialKind, RamFinding
 from changes.models import TrailEvent, TrailReading, TrailVerdict
@@ -162,8 +162,8 @@ def _ages(rows: Sequence[Credential], at: datetime, source: Source) -> list[Char
         return []
     counts = Counter((one.kind, _age_class(_age(one, at))) for one in rows)
     labels = (
-        *(ngettext("up to %(count)d day", "up to %(count)d days", days) % {"count": days} for days in AGES),
-        ngettext("over %(count)d day", "over %(count)d days", AGES[-1]) % {"count": AGES[-1]},
+        *(_("≤ %(count)d d") % {"count": days} for days in AGES),
+        _("> %(count)d d") % {"count": AGES[-1]},
         pgettext("age", "not known"),
     )
     curves = tuple(

@@ -97,6 +97,8 @@ def blocks(asked: Asked, center: Center) -> list[Block]:
 
 
 def findings(asked: Asked, center: Center) -> list[Finding]:
+    if not center.accounts:
+        return []
     if not center.is_known:
         return [Finding("next", _("Make Security Center readable: its figures are missing from this report."))]
     said = []

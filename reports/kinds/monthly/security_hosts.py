@@ -42,8 +42,11 @@ class Hardening:
         return figures.mean(check.score for check in self.now.values())
 
     @property
-    def score_before(self) -> float | None:
-        return figures.mean(check.score for check in self.before.values())
+    def compared(self) -> tuple[float | None, float | None]:
+        """The score now and before of the servers that were looked at both times."""
+        both = [key for key in self.now if key in self.before]
+        now, before = (figures.mean(looks[key].score for key in both) for looks in (self.now, self.before))
+        return now, before
 
     @property
     def unseen(self) -> list[Asset]:
@@ -146,7 +149,7 @@ def _server_row(asset: Asset, now: HardeningCheck | None, before: HardeningCheck
 
 def hardening_findings(found: Hardening) -> list[Finding]:
     told = []
-    now, before = found.score, found.score_before
+    now, before = found.compared
     if now is not None and before is not None and now != before:
         numbers = {"before": round(before), "now": round(now)}
         if now > before:

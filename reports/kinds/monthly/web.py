@@ -68,7 +68,7 @@ def read(asked: Asked) -> Part:
     ]
     if not sites:
         blocks.insert(0, Remark(_("No URL was watched in this time."), is_warning=True))
-    return Part("web", _("Web report"), tuple(blocks), tuple(_findings(asked, known, unknown, outages, endings, ports)))
+    return Part("web", _("Web report"), tuple(blocks), tuple(_findings(asked, sites, unknown, outages, endings, ports)))
 
 
 # --- blocks ---
@@ -224,10 +224,14 @@ def _findings(  # noqa: PLR0917 - what a part knows
 ) -> list[Finding]:
     said: list[Finding] = []
     weak = [site for site in sites if site.available is not None and site.available < GOOD]
-    if sites and not weak and not unknown:
-        text = _("Every URL was available for at least %(share)s %% of the time.") % {"share": GOOD}
-        said.append(Finding("good", text))
-    if sites and not outages:
+    covered = [site for site in sites if site.available is not None and site.coverage >= figures.ENOUGH]
+    if covered and not weak:
+        text = _("Every URL was available for at least %(share)s %% of the time.")
+        if len(covered) < len(sites):
+            text = _("What was watched for long enough, %(count)d of %(all)d URLs, was available for at least "
+                     "%(share)s %% of the time.")  # fmt: skip
+        said.append(Finding("good", text % {"share": GOOD, "count": len(covered), "all": len(sites)}))
+    if sites and len(covered) == len(sites) and not outages:
         said.append(Finding("good", _("No URL was down.")))
     for site in sorted(weak, key=lambda one: _rank(one.available))[:NAMED]:
         words = {"url": site.url, "share": f"{site.available:.2f}"}
