@@ -331,6 +331,8 @@ class _Turn:
 
     def _stop(self, code: str) -> timedelta | None:
         self._end_steps()
+        if self.run.problem_code:
+            return self._end_failed()
         self._finish(RunState.CANCELLED, Line.STOPPED, code)
         return OVER
 

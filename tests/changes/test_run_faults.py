@@ -397,6 +397,26 @@ def test_a_person_stops_it_between_two_calls(
     assert (calls(server, "StopInstance"), calls(server, "ModifyPrepayInstanceSpec")) == (1, 0)
 
 
+def test_a_run_that_failed_stays_failed_when_somebody_stops_its_last_call(
+    make: Make, web: Asset, server: CloudServer, chen: User, driver: Driver
+) -> None:
+    server.cloud.estate(JIA_UID).find("mall-web-01")["_downgrades"] = 3
+    server.cloud.fail("throttle", 1, action="StartInstance")
+    change = make("ecs-resize", {"spec": "ecs.c7.large", "may_restart": True}, web)
+    (run,) = runs.plan(change=change, actor=chen, now=driver.moment)
+    runs.start(run=run, actor=chen, now=driver.moment)
+    run.refresh_from_db()
+    while not run.problem_code:
+        driver.turn(run)
+    runs.stop(run=run, actor=chen, now=driver.moment)
+    driver.to_end(run)
+    assert (run.state, run.problem_code) == (RunState.FAILED, "InstanceDowngrade.QuotaExceed")
+    assert [step.state for step in run.steps.all()] == ["settled", "failed", "skipped"]
+    assert Delivery.objects.filter(subject__contains="mall-web-01").exists(), "somebody has to start it"
+    assert undo(run, chen, driver).state == RunState.VERIFIED
+    assert server.cloud.estate(JIA_UID).find("mall-web-01")["Status"] == "Running"
+
+
 def test_one_run_at_a_time_works_on_an_asset(make: Make, web: Asset, chen: User, driver: Driver) -> None:
     first, second = (make("ecs-power", {"action": "stop"}, web) for _ in range(2))
     planned = [runs.plan(change=change, actor=chen, now=driver.moment)[0] for change in (first, second)]
