@@ -66,7 +66,7 @@ class ChangeSerializer(serializers.ModelSerializer[Change]):
             "operation", "details", "risk", "reason", "plan", "rollback", "test_waiver", "backup_waiver", "assets",
             "state", "gate", "revision", "risk_text", "risk_told_at", "confirmation", "starts_at", "ends_at",
             "requester", "owner", "created_at", "changed_at", "begun_at", "finished_at", "ended_at", "result",
-            "failure", "verified_by", "reviewed_at", "version",
+            "failure", "verified_by", "reviewed_at", "unsigned_reason", "version",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -160,7 +160,9 @@ class TestSerializer(Said):
 
 
 class BackupSerializer(Said):
-    asset = serializers.IntegerField()
+    asset = serializers.IntegerField(
+        required=False, allow_null=True, default=None, help_text="null where the change touches none: a file is named."
+    )
     method = serializers.ChoiceField(choices=BackupRecord.Method.choices)
     reference = serializers.CharField(max_length=500)
     sha256 = serializers.CharField(max_length=64, required=False, default="", allow_blank=True)
@@ -183,6 +185,16 @@ class ChangeResultSerializer(Said):
 
 class ChangeReasonSerializer(Said):
     reason = serializers.CharField(max_length=4000)
+
+
+class ReviewSerializer(ChangeReasonSerializer):
+    unsigned = serializers.CharField(
+        max_length=2000,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Why the spoken yes is not signed; needed while it is not.",
+    )
 
 
 class ChangeWordsSerializer(Said):
@@ -303,6 +315,14 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """In an emergency: the customer said yes on the telephone."""
         return self.shown(confirming.hear(change=self.get_object(), **self.said(HeardSerializer), **self.who()))
 
+    @extend_schema(request=None, responses=ChangeSerializer)
+    @action(detail=True, methods=["post"], url_path="ask-signature")
+    def ask_signature(self, request: Request, **_kwargs: object) -> Response:
+        """An emergency began on a spoken word, and nobody signed in time: the customer is asked once more."""
+        change = self.get_object()
+        confirming.ask_signature(change=change, **self.who())
+        return self.shown(change)
+
     @extend_schema(request=TestSerializer, responses={201: ChangeSerializer})
     @action(detail=True, methods=["post"])
     def tests(self, request: Request, **_kwargs: object) -> Response:
@@ -315,9 +335,9 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
     @extend_schema(request=BackupSerializer, responses={201: ChangeSerializer})
     @action(detail=True, methods=["post"])
     def backups(self, request: Request, **_kwargs: object) -> Response:
-        """Record where the backup of one of its assets lies."""
+        """Record where the backup of one of its assets lies, or the file of what it changes."""
         change, given = self.get_object(), self.said(BackupSerializer)
-        given["asset"] = self._asset(change, given["asset"])
+        given["asset"] = None if given["asset"] is None else self._asset(change, given["asset"])
         evidence.record_backup(change=change, **given, **self.who())
         return self.shown(change, status.HTTP_201_CREATED)
 
@@ -431,12 +451,15 @@ class ChangeViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantView
         """Give it up; nothing was touched."""
         return self.shown(drafting.cancel(change=self.get_object(), **self.said(ChangeReasonSerializer), **self.who()))
 
-    @extend_schema(request=ChangeReasonSerializer, responses=ChangeSerializer)
+    @extend_schema(request=ReviewSerializer, responses=ChangeSerializer)
     @action(detail=True, methods=["post"])
     def review(self, request: Request, **_kwargs: object) -> Response:
         """A service manager looks at an emergency afterwards."""
-        words = self.said(ChangeReasonSerializer)["reason"]
-        return self.shown(executing.review(change=self.get_object(), words=words, **self.who()))
+        given = self.said(ReviewSerializer)
+        change = self.get_object()
+        return self.shown(
+            executing.review(change=change, words=given["reason"], unsigned=given["unsigned"], **self.who())
+        )
 
     @extend_schema(request=ChangeReasonSerializer, responses={201: ChangeEntrySerializer})
     @action(detail=True, methods=["post"])

@@ -14,15 +14,18 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from changes import approval, gates
-from changes.catalogue import Check, Field, Type, operations
+from changes.answers import value_of
+from changes.catalogue import Check, Field, Type
 from changes.gates import Actor, Gate, Lack, Word
-from changes.letters import value_of
-from changes.models import ApprovalLevel, Change, ChangeGate, CheckRecord
+from changes.models import ApprovalLevel, Change, ChangeEntry, ChangeGate, ChangeState, CheckRecord
 from changes.services import evidence, facts
 from changes.words import said
 
 LACKS: Mapping[Lack, str | Promise] = {
-    Lack.NO_REQUEST: _("No incident, accepted request or vendor's notice stands behind it."),
+    Lack.NO_REQUEST: _(
+        "No incident that is open or was closed at most 30 days before it was drafted, no accepted request and no "
+        "vendor's notice with its number or address stands behind it."
+    ),
     Lack.TEMPLATE_NOT_IN_FORCE: _("Its standard change is not in force."),
     Lack.NOT_TOLD: _("The customer has not been told what may happen."),
     Lack.NOT_SIGNED: _("A named contact has not signed yet."),
@@ -30,10 +33,15 @@ LACKS: Mapping[Lack, str | Promise] = {
     Lack.NOT_HEARD: _("Nobody of the customer has said yes yet."),
     Lack.NOT_TESTED: _("It has not been tested on something that is not production."),
     Lack.TEST_FAILED: _("The last test failed."),
+    Lack.NO_INSTANCE: _("A patch names the instances that it is brought to: rewrite it."),
     Lack.NO_SOP: _("The customer's procedure (SOP) is not attached."),
     Lack.NOT_PROVEN: _("The same patch has not gone through on another instance that is not production."),
     Lack.NO_BACKUP: _("Not every asset is backed up:"),
     Lack.OLD_BACKUP: _("The backup will be older than seven days:"),
+    Lack.NO_FILE: _(
+        "What it changes is not backed up: record a file with its checksum, seven days old at most, or have the "
+        "customer sign why there is nothing to back up."
+    ),
     Lack.NOT_APPROVED: _("Not everybody has approved yet."),
     Lack.REFUSED: _("It was refused: rewrite it, or ask again."),
     Lack.LAPSED: _("Nobody decided in time: ask again."),
@@ -76,10 +84,20 @@ class ShownLevel:
 
 
 def shown_gates(change: Change, *, now: datetime) -> list[ShownGate]:
-    """The path as it is drawn: before the work as the gates are, afterwards as they were passed."""
+    """The path as it is drawn: before the work as the gates are, afterwards as they were passed.
+
+    Work begins when all of them are; of what was given up the moment of that says which were.
+    """
     found = facts.gather(change, now=now)
     if not change.is_pending:
-        return [ShownGate(gate.value, str(ChangeGate(gate).label), True, False, (), "") for gate in gates.needed(found)]
+        needed = gates.needed(found)
+        passed = [gate.value for gate in needed]
+        if change.state == ChangeState.CANCELLED:
+            entry = change.entries.filter(kind=ChangeEntry.Kind.CANCELLED).last()
+            passed = [] if entry is None else entry.data.get("passed", [])
+        return [
+            ShownGate(gate.value, str(ChangeGate(gate).label), gate.value in passed, False, (), "") for gate in needed
+        ]
     names = {asset.pk: asset.name for asset in change.assets.all()}
     current = gates.current(found)
     return [
@@ -177,25 +195,3 @@ def _proof(change: Change, field: Field, value: Any, files: Mapping[int, str]) -
         return ShownProof(field.name, label, files[value], False, reverse("changes:file", args=[change.pk, value]))
     href = str(value) if field.type is Type.LINK else ""
     return ShownProof(field.name, label, value_of(value), field.type is Type.LONG_TEXT, href)
-
-
-def details(operation: str, fields: Mapping[str, object]) -> Sequence[tuple[str, str, bool]]:
-    """Label, value and whether it is long, of what was answered; as the reader's language has it."""
-    labels = _labels(operation)
-    return [
-        (label, options.get(str(fields[name]), value_of(fields[name])), is_long)
-        for name, (label, options, is_long) in labels.items()
-        if fields.get(name) not in (None, "")
-    ]
-
-
-def _labels(operation: str) -> dict[str, tuple[str, dict[str, str], bool]]:
-    entry = operations().get(operation)
-    return {} if entry is None else {
-        field.name: (
-            said(field.words) + (f" ({field.unit})" if field.unit else ""),
-            {option.value: said(option.words) for option in field.options},
-            field.type is Type.LONG_TEXT,
-        )
-        for field in entry.fields
-    }  # fmt: skip

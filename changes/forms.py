@@ -15,9 +15,18 @@ from django.utils.translation import pgettext_lazy
 from accounts.models import Customer, Role, User
 from accounts.windows import Once, Weekly, Window, WindowError
 from assets.models import Asset
-from changes.models import BackupRecord, Change, ChangeFile, ChangeRisk, ChangeTemplate, ChangeWindow
+from changes.models import (
+    NOT_PRODUCTION,
+    BackupRecord,
+    Change,
+    ChangeFile,
+    ChangeRisk,
+    ChangeTemplate,
+    ChangeWindow,
+)
+from changes.services.approving import delegates_for
 from changes.services.executing import verifiers
-from changes.services.facts import NOT_PRODUCTION
+from changes.services.facts import can_be_looked_up
 from incidents.duty import eligible_assignees
 from incidents.forms import LOCAL_TIME
 from incidents.models import Incident
@@ -131,8 +140,11 @@ class OriginForm(OfIncidentForm):
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         vendors = (Change.Origin.CLOUD_VENDOR, Change.Origin.SOFTWARE_VENDOR)
-        if given.get("origin") in vendors and not given.get("vendor_notice"):
-            self.add_error("vendor_notice", _("Please name the notice: it stands for the request."))
+        if given.get("origin") in vendors and not can_be_looked_up(given.get("vendor_notice") or ""):
+            self.add_error(
+                "vendor_notice",
+                _("Please name the notice by its number or address: it stands for the request."),
+            )
         return given
 
 
@@ -154,7 +166,13 @@ class RiskForm(forms.Form):
 
     @classmethod
     def of(cls, data: Any, change: Change) -> RiskForm:
-        return cls(data, initial={"text": change.risk_text})
+        form = cls(data, initial={"text": change.risk_text})
+        if change.levels.filter(round=change.approval_round).exists():
+            form.fields["text"].help_text = _(
+                "The customer's contact signs this together with the plan and the way back. The approvers have been "
+                "asked: with another text they are asked once more."
+            )
+        return form
 
 
 class HearForm(forms.Form):
@@ -192,9 +210,21 @@ class BackupForm(forms.Form):
 
     def __init__(self, *args: Any, change: Change, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.fields["asset"] = forms.ModelChoiceField(change.assets.order_by("name"), label=_("Asset"))
         self.fields["taken_at"].initial = timezone.localtime
-        self.order_fields(["asset", "method", "reference", "sha256", "taken_at"])
+        if change.touched.exists():
+            self.fields["asset"] = forms.ModelChoiceField(change.assets.order_by("name"), label=_("Asset"))
+            self.order_fields(["asset", "method", "reference", "sha256", "taken_at"])
+            return
+        way = BackupRecord.Method.FILE
+        self.fields["method"] = forms.ChoiceField(choices=[(way.value, way.label)], label=_("How"), initial=way.value)
+        self.fields["reference"].label = _("File with what is changed, as it was")
+        self.fields["reference"].help_text = _(
+            "The change touches no asset: export the zone, policy or route table, and name the file."
+        )
+        self.fields["sha256"].required = True
+
+    def clean(self) -> dict[str, Any]:
+        return {"asset": None, **(super().clean() or {})}
 
 
 class FileForm(forms.Form):
@@ -263,6 +293,22 @@ class RollBackForm(ResultForm):
         self.fields["verified_by"] = forms.ModelChoiceField(verifiers(change), label=_("Who has verified it?"))
 
 
+class ReviewForm(ReasonForm):
+    """What the review found; and where the spoken yes is not signed, why."""
+
+    def __init__(self, *args: Any, change: Change, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["reason"].label = _("What did the review find?")
+        if change.lacks_signature:
+            self.fields["unsigned"] = forms.CharField(
+                label=_("Why is the spoken yes not signed?"),
+                max_length=2000,
+                widget=WORDS,
+                help_text=_("The signature: %(state)s. What you write stands with the change.")
+                % {"state": change.signature_text},
+            )
+
+
 class WindowForm(forms.Form):
     """A freeze or a maintenance window: once, every week, or on public holidays."""
 
@@ -317,18 +363,29 @@ class DelegationForm(forms.Form):
 
     def __init__(self, *args: Any, person: User, **options: Any) -> None:
         super().__init__(*args, **options)
+        self.person = person
         rows = User.objects.filter(is_active=True, customer=person.customer_id).exclude(pk=person.pk)
         self.fields["delegate"] = forms.ModelChoiceField(
             rows.exclude(role="customer_viewer").order_by("name"), label=_("Who decides for you?")
         )
-        self.order_fields(["delegate"])
+        others = delegates_for(person)
+        if others:
+            self.fields["delegate"].label = _("Who decides?")
+            self.fields["principal"] = forms.ModelChoiceField(
+                others,
+                label=_("For whom?"),
+                required=False,
+                empty_label=_("For me"),
+                help_text=_("For a colleague who is ill: they are told, and may take it back."),
+            )
+        self.order_fields(["principal", "delegate"])
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
         begins, ends = given.get("begins_on"), given.get("ends_on")
         if begins is not None and ends is not None and ends < begins:
             self.add_error("ends_on", _("It ends after it begins."))
-        return given
+        return {**given, "principal": given.get("principal") or self.person}
 
 
 class TemplateForm(forms.Form):

@@ -48,9 +48,11 @@ class Lack(StrEnum):
     NOT_TESTED = "not_tested"
     TEST_FAILED = "test_failed"
     NO_SOP = "no_sop"
+    NO_INSTANCE = "no_instance"
     NOT_PROVEN = "not_proven"
     NO_BACKUP = "no_backup"
     OLD_BACKUP = "old_backup"
+    NO_FILE = "no_file"
     NOT_APPROVED = "not_approved"
     REFUSED = "refused"
     LAPSED = "lapsed"
@@ -87,12 +89,11 @@ class Tested(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An asset that the change touches. `backed_up_at`: its newest recorded backup; `waived`: none is needed."""
+    """An asset that the change touches. `backed_up_at`: its newest recorded backup."""
 
     asset_id: int
     is_production: bool = True
     backed_up_at: datetime | None = None
-    waived: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +122,10 @@ class Facts:
     freeze_overruled: bool = False
     backup_since: datetime | None = None
     """A backup that is older than this says nothing about today's state."""
+    backup_waived: bool = False
+    """That nothing is backed up stands in the text that the customer signs."""
+    file_backed_up_at: datetime | None = None
+    """The newest file that keeps what is changed where no asset is touched: a zone, a policy, a route table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,8 +212,13 @@ def _tested(facts: Facts) -> list[Missing]:
 
 
 def _patch(facts: Facts) -> list[Missing]:
-    """R150: no production instance before another, non-production one; R151: the customer's procedure lies with it."""
+    """R150: no production instance before another, non-production one; R151: the customer's procedure lies with it.
+
+    A patch that names no instance is proven nowhere.
+    """
     lacks = [] if facts.has_sop else [Missing(Gate.PATCH_PROVEN, Lack.NO_SOP, Actor.CUSTOMER)]
+    if not facts.targets:
+        lacks.append(Missing(Gate.PATCH_PROVEN, Lack.NO_INSTANCE, Actor.PROVIDER))
     production = tuple(target.asset_id for target in facts.targets if target.is_production)
     if production and not facts.patch_proven:
         lacks.append(Missing(Gate.PATCH_PROVEN, Lack.NOT_PROVEN, Actor.PROVIDER, production))
@@ -216,12 +226,17 @@ def _patch(facts: Facts) -> list[Missing]:
 
 
 def _backed_up(facts: Facts) -> list[Missing]:
-    wanting = [target for target in facts.targets if not target.waived]
-    bare = tuple(target.asset_id for target in wanting if target.backed_up_at is None)
-    since = facts.backup_since
+    """Every asset, or where none is touched a file of what is changed (R87)."""
+    since, kept = facts.backup_since, facts.file_backed_up_at
+    if facts.backup_waived:
+        return []
+    if not facts.targets:
+        has_file = kept is not None and (since is None or kept >= since)
+        return [] if has_file else [Missing(Gate.BACKED_UP, Lack.NO_FILE, Actor.PROVIDER)]
+    bare = tuple(target.asset_id for target in facts.targets if target.backed_up_at is None)
     old = tuple(
         target.asset_id
-        for target in wanting
+        for target in facts.targets
         if target.backed_up_at is not None and since is not None and target.backed_up_at < since
     )
     lacks = [Missing(Gate.BACKED_UP, Lack.NO_BACKUP, Actor.PROVIDER, bare)] if bare else []

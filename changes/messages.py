@@ -6,16 +6,18 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from accounts.models import User
 from accounts.permissions import is_customer_pm
 from changes.links import token_of
-from changes.models import ApprovalLevel, Change, ChangeEntry, OperationRun
+from changes.models import ApprovalLevel, Change, ChangeEntry, Delegation, OperationRun
 from changes.run_words import problem_text
-from changes.telling import BY_MAIL, INBOX, Text, contacts_here, tell
+from changes.telling import BY_MAIL, INBOX, TOPIC, Text, contacts_here, tell
 from incidents import duty
+from notify import services as notify
+from notify.services import Message
 
 EXCERPT = 300
 CALLING = ("inbox", "push", "email")
@@ -154,12 +156,39 @@ def missed_window(change: Change, *, now: datetime) -> None:
 
 def review_wanted(change: Change, managers: Iterable[int], *, now: datetime) -> None:
     def text() -> tuple[str, str]:
+        unsigned = _("The customer's spoken yes is not signed: %(state)s.") % {"state": change.signature_text}
         return _("%(number)s was an emergency: please review it") % {"number": change.number}, _lines(
-            f"{change.customer}", change.title, change.result[:EXCERPT]
+            f"{change.customer}", change.title, unsigned if change.lacks_signature else "", change.result[:EXCERPT]
         )
 
     people = User.objects.filter(pk__in=list(managers))
     _tell(change, f"change:{change.pk}:review:{now:%Y%m%d%H%M}", people, text, now=now, channels=BY_MAIL)
+
+
+def delegated(delegation: Delegation, *, now: datetime) -> None:
+    """To whose word was given to somebody else by a third person: they hear of it, and may take it back."""
+    person = delegation.principal
+    names = {
+        "name": delegation.made_by.name,
+        "delegate": delegation.delegate.name,
+        "from": f"{delegation.begins_on:%Y-%m-%d}",
+        "until": f"{delegation.ends_on:%Y-%m-%d}",
+    }
+    with translation.override(person.language):
+        message = Message(
+            topic=TOPIC,
+            subject=_("%(delegate)s decides on changes for you") % names,
+            text=_(
+                "%(name)s has let %(delegate)s decide for you, from %(from)s until %(until)s. You may take it back "
+                "under “Approvals”."
+            )
+            % names,
+            url=reverse("changes:approvals"),
+        )
+    notify.tell(
+        user=person, key=f"delegation:{delegation.pk}", message=message, now=now, channels=BY_MAIL,
+        customer=delegation.customer,
+    )  # fmt: skip
 
 
 def _ours(change: Change, now: datetime) -> list[User]:

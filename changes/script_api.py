@@ -20,7 +20,7 @@ from changes.models import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptR
 from changes.permissions import may_ever
 from changes.run_api import found_change
 from changes.script_words import line_text, problem_text
-from changes.scripts import LONGEST_BODY, LONGEST_S, MOST_OUTPUT, Interpreter, Script
+from changes.scripts import LONGEST_BODY, LONGEST_PATCH, LONGEST_S, MOST_OUTPUT, Interpreter, Script
 from changes.services import script_library, script_runs
 from changes.services.script_library import LONGEST_CODE, Proposal
 from changes.services.script_runs import MOST_AT_A_TIME, MOST_HOSTS, Pace
@@ -37,8 +37,8 @@ class ScriptSerializer(serializers.ModelSerializer[ScriptVersion]):
         model = ScriptVersion
         fields: tuple[str, ...] = (
             "id", "customer", "code", "number", "name_zh", "name_en", "purpose", "interpreter", "body", "parameters",
-            "accounts", "as_root", "only_reads", "timeout_s", "output_limit", "sha256", "is_approved", "proposed_by",
-            "proposed_at", "approved_by", "approved_at", "retired_at",
+            "accounts", "as_root", "only_reads", "patch", "timeout_s", "output_limit", "sha256", "is_approved",
+            "proposed_by", "proposed_at", "approved_by", "approved_at", "retired_at",
         )  # fmt: skip
         read_only_fields = fields
 
@@ -63,6 +63,9 @@ class ProposalSerializer(Said):
     accounts = serializers.ListField(child=serializers.ChoiceField(choices=AccountPurpose.choices))
     as_root = serializers.BooleanField(default=False)
     only_reads = serializers.BooleanField(default=False)
+    patch = serializers.CharField(
+        max_length=LONGEST_PATCH, required=False, default="", allow_blank=True, help_text="The patch that it brings."
+    )
     timeout_s = serializers.IntegerField(min_value=1, max_value=LONGEST_S, default=60)
     output_limit = serializers.IntegerField(min_value=1, max_value=MOST_OUTPUT, default=65_536)
 

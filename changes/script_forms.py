@@ -17,7 +17,16 @@ from changes.catalogue import Field, Words
 from changes.models import ScriptVersion
 from changes.operation_forms import form_field
 from changes.script_words import fault_text
-from changes.scripts import LONGEST_BODY, LONGEST_S, MOST_OUTPUT, BadScript, Interpreter, Script, fields_of
+from changes.scripts import (
+    LONGEST_BODY,
+    LONGEST_PATCH,
+    LONGEST_S,
+    MOST_OUTPUT,
+    BadScript,
+    Interpreter,
+    Script,
+    fields_of,
+)
 from changes.services.script_library import LONGEST_CODE, Proposal
 from changes.services.script_runs import KINDS, MOST_AT_A_TIME, Pace
 
@@ -56,6 +65,15 @@ class VersionForm(forms.Form):
     only_reads = forms.BooleanField(
         label=_("It only reads: it changes nothing, and may run without a change"), required=False
     )
+    patch = forms.CharField(
+        label=_("Patch that it brings"),
+        max_length=LONGEST_PATCH,
+        required=False,
+        help_text=_(
+            "KB, CVE or a name of your own; empty: none. A script that brings one passes the gate of patches: the "
+            "customer's procedure, and the same patch on an instance that is not production first."
+        ),
+    )
     timeout_s = forms.IntegerField(label=_("Time-out (seconds)"), min_value=1, max_value=LONGEST_S, initial=60)
     output_limit = forms.IntegerField(
         label=_("Output is cut after (bytes)"), min_value=1, max_value=MOST_OUTPUT, initial=65_536
@@ -65,7 +83,7 @@ class VersionForm(forms.Form):
     def of(cls, data: Any, version: ScriptVersion | None) -> VersionForm:
         if version is None:
             return cls(data, initial={"accounts": [AccountPurpose.OPERATIONS]})
-        names = ("code", "name_zh", "name_en", "interpreter", "body", "accounts", "as_root", "only_reads")
+        names = ("code", "name_zh", "name_en", "interpreter", "body", "accounts", "as_root", "only_reads", "patch")
         initial = {name: getattr(version, name) for name in (*names, "timeout_s", "output_limit")}
         form = cls(data, initial={**initial, "parameters": as_json(version.parameters)})
         form.fields["code"].disabled = True
@@ -99,6 +117,7 @@ class VersionForm(forms.Form):
             only_reads=said["only_reads"],
             timeout_s=said["timeout_s"],
             output_limit=said["output_limit"],
+            patch=" ".join(said["patch"].split()),
         )
         return Proposal(said["code"], Words(said["name_en"], said["name_zh"]), script, said["purpose"])
 

@@ -20,6 +20,9 @@ FAULTS: Final[Mapping[str, str | Promise]] = {
     "no_accounts": gettext_lazy("Please say with which accounts it may run."),
     "timeout": gettext_lazy("The time-out is between 1 and 900 seconds."),
     "output_limit": gettext_lazy("The output is cut after 1 to 1 048 576 bytes."),
+    "bad_patch": gettext_lazy(
+        "The patch is a name on one line, and a script that only reads brings none: it would change something."
+    ),
     "too_many_parameters": gettext_lazy("A script has at most 12 parameters."),
     "bad_parameter": gettext_lazy("A parameter needs name, type, en and zh; a choice its choices."),
     "bad_name": gettext_lazy("The name of a parameter has small letters, digits and _, and is there once."),

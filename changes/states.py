@@ -32,6 +32,7 @@ class Verb(StrEnum):
     SUBMIT = "submit"
     TELL_RISK = "tell_risk"
     HEAR = "hear"
+    ASK_SIGNATURE = "ask_signature"
     RECORD_TEST = "record_test"
     RECORD_BACKUP = "record_backup"
     ATTACH = "attach"
@@ -103,6 +104,7 @@ TRANSITIONS: tuple[Transition, ...] = (
     Transition(Verb.TELL_RISK, GATED, None, _PROVIDER),
     # In an emergency the customer's word is heard first and signed afterwards.
     Transition(Verb.HEAR, GATED, None, _PROVIDER),
+    Transition(Verb.ASK_SIGNATURE, RUNNING | REVIEWED, None, _PROVIDER),
     Transition(Verb.RECORD_TEST, GATED, None, _PROVIDER),
     Transition(Verb.RECORD_BACKUP, GATED, None, _PROVIDER),
     Transition(Verb.ATTACH, EVERY, None, _BOTH),

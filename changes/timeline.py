@@ -37,6 +37,20 @@ def _edited(data: Data) -> str:
     return _("rewrote it: revision %(number)s, every word is asked for again") % {"number": data.get("revision")}
 
 
+def _told(data: Data) -> str:
+    if data.get("again"):
+        return _("asked the customer again to sign what it said yes to")
+    if data.get("approvals_again"):
+        return _("told the risk in other words; the customer is asked to sign, and the approvers once more")
+    return _("told the risk; the customer is asked to sign")
+
+
+def _reviewed(data: Data) -> str:
+    if data.get("unsigned"):
+        return _("reviewed the emergency, whose spoken yes was never signed: %(why)s") % {"why": data["unsigned"]}
+    return _("reviewed the emergency")
+
+
 def _answered(data: Data) -> str:
     outcome = str(data.get("outcome"))
     label = AttestationAnswer.Outcome(outcome).label if outcome in AttestationAnswer.Outcome.values else outcome
@@ -51,11 +65,10 @@ def _test(data: Data) -> str:
 def _backup(data: Data) -> str:
     method = str(data.get("method"))
     label = BackupRecord.Method(method).label if method in BackupRecord.Method.values else method
-    return _("backed %(name)s up: %(method)s %(reference)s") % {
-        "name": data.get("asset"),
-        "method": label,
-        "reference": data.get("reference"),
-    }
+    names = {"name": data.get("asset"), "method": label, "reference": data.get("reference")}
+    if not data.get("asset"):
+        return _("backed up what is changed: %(method)s %(reference)s") % names
+    return _("backed %(name)s up: %(method)s %(reference)s") % names
 
 
 def _restored(data: Data) -> str:
@@ -137,7 +150,7 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.CREATED: lambda _data: _("drafted the change"),
     Kind.EDITED: _edited,
     Kind.SUBMITTED: lambda _data: _("handed it in"),
-    Kind.RISK_TOLD: lambda _data: _("told the risk; the customer is asked to sign"),
+    Kind.RISK_TOLD: _told,
     Kind.ANSWERED: _answered,
     Kind.HEARD: lambda data: _("heard %(name)s say yes on the telephone") % {"name": data.get("name")},
     Kind.TEST: _test,
@@ -159,7 +172,7 @@ _SENTENCES: Mapping[Kind, Callable[[Data], str]] = {
     Kind.SIGNED_OFF: lambda _data: _("signed it off"),
     Kind.OBJECTED: lambda _data: _("says that it is not right"),
     Kind.CANCELLED: lambda _data: _("gave it up"),
-    Kind.REVIEWED: lambda _data: _("reviewed the emergency"),
+    Kind.REVIEWED: _reviewed,
     Kind.COMMENT: lambda _data: _("wrote"),
     Kind.RUN: _run,
     Kind.RESTORED: _restored,

@@ -9,8 +9,10 @@ from changes.models.approvals import (
 )
 from changes.models.backups import BackupPolicy
 from changes.models.change import (
+    NOT_PRODUCTION,
     PORT_CLOSING,
     REVIEW_DUE,
+    SCRIPT_RUN,
     Change,
     ChangeAsset,
     ChangeEntry,
@@ -27,15 +29,18 @@ from changes.models.evidence import BackupRecord, ChangeFile, CheckRecord, TestR
 from changes.models.ideas import AutomationIdea
 from changes.models.restores import TemporaryExtension, TemporaryInstance
 from changes.models.runs import OperationRun, RunLine, RunState, RunStep, StepState
-from changes.models.scripts import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState, ScriptVersion
+from changes.models.script_versions import ScriptVersion
+from changes.models.scripts import HostState, ScriptHost, ScriptLine, ScriptRun, ScriptRunState
 from changes.models.targets import RequestTarget
 from changes.models.trail import TrailActor, TrailEvent, TrailEventAsset, TrailReading, TrailVerdict
 from changes.models.transfers import OwnershipTransfer, TransferMethod, TransferStep, TransferTrigger
-from changes.models.windows import ChangeWindow
+from changes.models.windows import ChangeWindow, ChangeWindowQuerySet
 
 __all__ = [
+    "NOT_PRODUCTION",
     "PORT_CLOSING",
     "REVIEW_DUE",
+    "SCRIPT_RUN",
     "ApprovalDuty",
     "ApprovalLevel",
     "ApprovalNeeds",
@@ -54,6 +59,7 @@ __all__ = [
     "ChangeState",
     "ChangeTemplate",
     "ChangeWindow",
+    "ChangeWindowQuerySet",
     "CheckRecord",
     "Delegation",
     "DutyFile",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any, ClassVar, Self
 
@@ -13,11 +13,18 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
+from assets.models import Environment
 from changes import gates, states
 from changes.catalogue import Check, Operation, Risk, after_failure, operations
-from incidents.models import Attestation, Incident
+from changes.models.script_versions import ScriptVersion
+from changes.scripts import BadScript, as_lines, parse, parse_values
+from incidents.models import Attestation, AttestationAnswer, Incident
 
 PORT_CLOSING = "port-closing"
+SCRIPT_RUN = "script-run"
+"""The one operation of the catalogue under which a script that changes something runs."""
+NOT_PRODUCTION = (Environment.TEST, Environment.DEVELOPMENT)
+"""What nobody knows counts as production."""
 
 
 class ChangeState(models.TextChoices):
@@ -64,6 +71,19 @@ class ChangeRisk(models.TextChoices):
     DANGEROUS = Risk.DANGEROUS, pgettext_lazy("risk", "Dangerous")
 
 
+def _script_of(
+    operation: str, fields: Mapping[str, object], customer_id: int, told_at: datetime | None
+) -> ScriptVersion | None:
+    if operation != SCRIPT_RUN:
+        return None
+    try:
+        code, number = parse(str(fields.get("script", "")))
+    except BadScript:
+        return None
+    found: ScriptVersion | None = ScriptVersion.objects.meant(code, number, customer_id=customer_id, told_at=told_at)
+    return found
+
+
 class ChangeTemplate(TenantModel):
     """A standard change: described once, signed by the customer, approved by us, then used as often as needed."""
 
@@ -97,14 +117,22 @@ class ChangeTemplate(TenantModel):
         given = None if self.attestation is None else self.attestation.given
         return given is not None and given.outcome == given.Outcome.SIGNED
 
+    @property
+    def script(self) -> ScriptVersion | None:
+        """The version of the script that it says is run."""
+        return _script_of(self.operation, self.fields, self.customer_id, self.created_at)
+
     def is_in_force(self, now: datetime) -> bool:
         is_agreed = self.approved_at is not None and self.is_signed
         return is_agreed and self.retired_at is None and timezone.localdate(now) <= self.valid_until
 
 
 class TemplateAsset(TenantModel):
-    template = models.ForeignKey(ChangeTemplate, on_delete=models.CASCADE, related_name="+")
+    """An asset that a standard change was approved for. `environment`: what it was when that was signed."""
+
+    template = models.ForeignKey(ChangeTemplate, on_delete=models.CASCADE, related_name="touched")
     asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
+    environment = models.CharField(_("environment"), max_length=12, choices=Environment, blank=True)
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("template", "asset"), name="template_asset_once"),)
@@ -134,6 +162,11 @@ class ChangeQuerySet(TenantQuerySet["Change"]):
     def touching(self, asset_ids: Iterable[int]) -> Self:
         touched = ChangeAsset.objects.filter(asset_id__in=asset_ids).values("change_id")
         return self.filter(pk__in=touched)
+
+    def may_bring_patches(self) -> Self:
+        """By their operation; of a script that is run, the change itself knows whether it brings one (`is_patch`)."""
+        brought = [code for code, entry in operations().items() if entry.is_patch]
+        return self.filter(operation__in=[*brought, SCRIPT_RUN])
 
     def for_lists(self) -> Self:
         """With all that a row shows, in a constant number of queries."""
@@ -237,6 +270,9 @@ class Change(TenantModel):
     reviewed_at = models.DateTimeField(_("reviewed at"), null=True, blank=True)
     reviewed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     review = models.TextField(_("review"), blank=True)
+    unsigned_reason = models.TextField(
+        _("why the spoken yes was never signed"), blank=True, help_text=_("Of an emergency, when it is reviewed.")
+    )
     version = models.PositiveIntegerField(default=0)
 
     objects: ClassVar = ScopedManager.from_queryset(ChangeQuerySet)()
@@ -321,29 +357,87 @@ class Change(TenantModel):
         return self.kind == ChangeKind.EMERGENCY and self.stage in states.REVIEWED and self.reviewed_at is None
 
     @property
+    def lacks_signature(self) -> bool:
+        """An emergency that began on a spoken word, and the signature that follows on it is not there (R84)."""
+        if self.kind != ChangeKind.EMERGENCY or self.begun_at is None:
+            return False
+        given = None if self.confirmation is None else self.confirmation.given
+        return given is None or given.outcome != AttestationAnswer.Outcome.SIGNED
+
+    @property
+    def signature_text(self) -> str:
+        """What became of the customer's signature, in the reader's language."""
+        if self.confirmation is None:
+            return str(pgettext_lazy("signature", "not asked for"))
+        given = self.confirmation.given
+        return str(pgettext_lazy("signature", "awaited")) if given is None else given.get_outcome_display()
+
+    @property
+    def may_be_asked_to_sign(self) -> bool:
+        """The time to sign went by unused, or the asking was taken back; who declined has answered."""
+        given = None if self.confirmation is None else self.confirmation.given
+        lapsed = (AttestationAnswer.Outcome.EXPIRED, AttestationAnswer.Outcome.WITHDRAWN)
+        return self.lacks_signature and given is not None and given.outcome in lapsed
+
+    @property
     def closes_ports(self) -> bool:
         """A named contact confirms which (R145)."""
         return self.operation == PORT_CLOSING
 
     @property
+    def told_at(self) -> datetime | None:
+        """When the customer was told what is done; of a standard change that was when its template was."""
+        return self.risk_told_at if self.template is None else self.template.created_at
+
+    @property
+    def script(self) -> ScriptVersion | None:
+        """The version of the script that it says is run."""
+        return _script_of(self.operation, self.fields, self.customer_id, self.told_at)
+
+    @property
     def is_patch(self) -> bool:
-        """By its operation, whatever its fields say: the gate of patches is shut for it (R150)."""
-        entry = self.catalogue_entry
-        return entry is not None and entry.is_patch
+        """By its operation or the script that it names, whatever its fields say: the gate of patches is shut for it
+        (R150)."""
+        entry, script = self.catalogue_entry, self.script
+        return (entry is not None and entry.is_patch) or (script is not None and script.patch != "")
 
     @property
     def patch(self) -> str:
-        """What two changes that bring the same patch have in common; "" for all others, and where it is not named."""
-        if not self.is_patch:
+        """What two changes that bring the same patch have in common; "" for all others, and where it is not named.
+
+        A script with parameters brings the same patch with the same values only.
+        """
+        entry, script = self.catalogue_entry, self.script
+        if entry is not None and entry.is_patch:
+            return " ".join(str(self.fields.get("patch", "")).upper().split())
+        if script is None or not script.patch:
             return ""
-        return " ".join(str(self.fields.get("patch", "")).upper().split())
+        try:
+            values = as_lines(parse_values(str(self.fields.get("parameters", ""))))
+        except BadScript:
+            return ""
+        return " ".join([*script.patch.upper().split(), *values.splitlines()])
+
+
+class ChangeAssetQuerySet(TenantQuerySet["ChangeAsset"]):
+    def production(self) -> Self:
+        """What the inventory calls production, or did when the customer was told of the risk: nobody makes it something
+        else for an hour."""
+        return self.exclude(asset__environment__in=NOT_PRODUCTION, environment__in=("", *NOT_PRODUCTION))
+
+    def spare(self) -> Self:
+        """What was no production when the customer was told, and is none today: what was done there is a proof."""
+        return self.filter(asset__environment__in=NOT_PRODUCTION, environment__in=NOT_PRODUCTION)
 
 
 class ChangeAsset(TenantModel):
-    """An asset that the change touches."""
+    """An asset that the change touches. `environment`: what it was when the risk was told; empty before that."""
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="touched")
     asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+")
+    environment = models.CharField(_("environment"), max_length=12, choices=Environment, blank=True)
+
+    objects: ClassVar = ScopedManager.from_queryset(ChangeAssetQuerySet)()
 
     class Meta:
         constraints = (models.UniqueConstraint(fields=("change", "asset"), name="change_asset_once"),)

@@ -36,7 +36,7 @@ class TestRecord(TenantModel):
 
 
 class BackupRecord(TenantModel):
-    """A backup of one asset, taken for this change (R87)."""
+    """A backup of one asset, or of what a change of no asset changes, taken for this change (R87)."""
 
     APPEND_ONLY: ClassVar[bool] = True
 
@@ -46,7 +46,9 @@ class BackupRecord(TenantModel):
         FILE = "file", _("Configuration file")
 
     change = models.ForeignKey(Change, on_delete=models.CASCADE, related_name="backups")
-    asset = models.ForeignKey("assets.Asset", on_delete=models.PROTECT, related_name="+", verbose_name=_("asset"))
+    asset = models.ForeignKey(
+        "assets.Asset", on_delete=models.PROTECT, related_name="+", verbose_name=_("asset"), null=True, blank=True
+    )
     method = models.CharField(_("how"), max_length=12, choices=Method)
     reference = models.CharField(_("snapshot ID, backup ID or file path"), max_length=500)
     sha256 = models.CharField("SHA-256", max_length=64, blank=True)
@@ -61,6 +63,9 @@ class BackupRecord(TenantModel):
         constraints = (
             models.CheckConstraint(condition=~Q(method="file") | ~Q(sha256=""), name="backed_up_file_has_its_sum"),
             models.CheckConstraint(condition=~Q(reference=""), name="backup_says_where_it_is"),
+            models.CheckConstraint(
+                condition=Q(asset__isnull=False) | Q(method="file"), name="backup_of_no_asset_is_a_file"
+            ),
         )
 
     def __str__(self) -> str:

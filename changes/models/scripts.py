@@ -1,4 +1,4 @@
-"""Scripts for hosts: versions that a second person has approved, and their runs, host by host."""
+"""Runs of scripts on hosts, host by host."""
 
 from __future__ import annotations
 
@@ -10,100 +10,9 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from accounts.tenancy import ScopedManager, SharedManager, SharedModel, TenantModel, TenantQuerySet
-from changes.catalogue import Field, Words, field_of
+from accounts.tenancy import ScopedManager, TenantModel, TenantQuerySet
 from changes.models.change import Change
-from changes.scripts import Interpreter, Script, digest
-
-
-class ScriptVersionQuerySet(TenantQuerySet["ScriptVersion"]):
-    def approved(self) -> Self:
-        return self.exclude(approved_at=None).filter(retired_at=None)
-
-    def of(self, customer_id: int) -> Self:
-        """What may be run for a customer: everybody's, and its own."""
-        return self.filter(Q(customer=customer_id) | Q(customer=None))
-
-    def joined(self) -> Self:
-        return self.select_related("customer", "proposed_by", "approved_by", "retired_by")
-
-
-class ScriptVersion(SharedModel):
-    """One wording of a script, never changed: who wants another proposes the next version."""
-
-    code = models.CharField(_("code"), max_length=40)
-    number = models.PositiveIntegerField(_("version"))
-    name_en = models.CharField(_("name in English"), max_length=120)
-    name_zh = models.CharField(_("name in Chinese"), max_length=120)
-    purpose = models.TextField(_("what it is for"), blank=True)
-    interpreter = models.CharField(
-        _("interpreter"), max_length=10, choices=[(one.value, one.value) for one in Interpreter]
-    )
-    body = models.TextField(_("body"))
-    parameters: Any = models.JSONField(_("parameters"), default=list, blank=True)
-    accounts: Any = models.JSONField(_("accounts it may use"), default=list)
-    as_root = models.BooleanField(_("needs root"), default=False)
-    only_reads = models.BooleanField(
-        _("only reads"), default=False, help_text=_("It changes nothing on the host and may run without a change.")
-    )
-    timeout_s = models.PositiveIntegerField(_("time-out"), default=60)
-    output_limit = models.PositiveIntegerField(_("output is cut after"), default=65_536)
-    sha256 = models.CharField("SHA-256", max_length=64)
-    proposed_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+")
-    proposed_at = models.DateTimeField(_("proposed at"))
-    approved_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
-    approved_at = models.DateTimeField(_("approved at"), null=True, blank=True)
-    retired_by = models.ForeignKey("accounts.User", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
-    retired_at = models.DateTimeField(_("retired at"), null=True, blank=True)
-
-    objects: ClassVar = SharedManager.from_queryset(ScriptVersionQuerySet)()
-
-    class Meta:
-        ordering = ("code", "-number")
-        verbose_name = _("script")
-        verbose_name_plural = _("scripts")
-        constraints = (
-            models.UniqueConstraint(
-                fields=("customer", "code", "number"), nulls_distinct=False, name="script_version_once"
-            ),
-            models.CheckConstraint(
-                condition=Q(approved_by=None) | ~Q(approved_by=models.F("proposed_by")),
-                name="script_approved_by_a_second_person",
-            ),
-        )
-
-    def __str__(self) -> str:
-        return f"{self.code}@{self.number}"
-
-    @property
-    def words(self) -> Words:
-        return Words(self.name_en, self.name_zh)
-
-    @property
-    def fields(self) -> tuple[Field, ...]:
-        return tuple(field_of(one) for one in self.parameters)
-
-    @property
-    def is_approved(self) -> bool:
-        return self.approved_at is not None and self.retired_at is None
-
-    @property
-    def content(self) -> Script:
-        return Script(
-            interpreter=Interpreter(self.interpreter),
-            body=self.body,
-            parameters=tuple(self.parameters),
-            accounts=frozenset(self.accounts),
-            as_root=self.as_root,
-            only_reads=self.only_reads,
-            timeout_s=self.timeout_s,
-            output_limit=self.output_limit,
-        )
-
-    @property
-    def is_as_approved(self) -> bool:
-        """The row still says what its digest was made of."""
-        return digest(self.content) == self.sha256
+from changes.models.script_versions import ScriptVersion
 
 
 class ScriptRunState(models.TextChoices):

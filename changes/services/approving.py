@@ -8,13 +8,14 @@ from datetime import date, datetime
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
 from accounts.errors import DomainError
 from accounts.models import Role, User
-from accounts.permissions import can_write
+from accounts.permissions import can_write, is_customer_pm, is_manager
 from changes import approval, messages
 from changes.catalogue import Duty, Needs
 from changes.gates import Word
@@ -170,10 +171,17 @@ def waiting_for(person: User, *, now: datetime) -> list[Change]:
 def delegate(
     *, principal: User, delegate: User, begins_on: date, ends_on: date, actor: User, now: datetime
 ) -> Delegation:
-    """Let somebody of the same side decide in one's place. A manager may do it for somebody who is ill."""
-    from_manager = actor.role in (Role.MANAGER, Role.ADMIN) and principal.is_provider
-    if actor.pk != principal.pk and not from_manager:
+    """Let somebody of the same side decide in one's place.
+
+    For somebody who is ill a manager of ours does it, or one of the customer's project managers; that person is told.
+    Nobody takes another's word for themself.
+    """
+    if not may_delegate_for(actor, principal):
         raise PermissionDenied
+    if actor.pk != principal.pk and actor.pk == delegate.pk:
+        raise DomainError(_("Nobody takes another's word for themself: please choose a third person."), code="own_gain")
+    if ends_on < begins_on or ends_on < timezone.localdate(now):
+        raise DomainError(_("All of it lies in the past, or it ends before it begins."), code="bad_days")
     if principal.customer_id != delegate.customer_id or not can_write(delegate) or not delegate.is_active:
         raise DomainError(_("Only somebody of the same side can decide for you."), code="other_side")
     if principal.pk == delegate.pk:
@@ -192,13 +200,44 @@ def delegate(
         audit.record(
             action="approval.delegate", actor=actor, customer=principal.customer, obj=made, detail=detail, now=now
         )
+        if actor.pk != principal.pk:
+            messages.delegated(made, now=now)
     return made
+
+
+def may_delegate_for(actor: User, principal: User) -> bool:
+    """For oneself; else a manager for our own people, and a project manager for the own company's."""
+    if not can_write(actor) or not can_write(principal):
+        return False
+    if actor.pk == principal.pk:
+        return True
+    leads = is_manager(actor) if principal.is_provider else is_customer_pm(actor)
+    return leads and actor.customer_id == principal.customer_id and principal.is_active
+
+
+def delegations_of(person: User, now: datetime) -> QuerySet[Delegation]:
+    """Those that are not over and that this person may end: one's own, and of whom one may speak for. Evaluate within
+    the platform's scope."""
+    rows = Delegation.objects.filter(ended_at=None, ends_on__gte=timezone.localdate(now))
+    mine = Q(principal=person) | Q(made_by=person)
+    leads = is_manager(person) or is_customer_pm(person)
+    side = Q(customer=person.customer_id) if person.customer_id else Q(customer__isnull=True)
+    found: QuerySet[Delegation] = rows.filter(mine | side if leads else mine)
+    return found.select_related("principal", "delegate", "made_by")
+
+
+def delegates_for(person: User) -> QuerySet[User]:
+    """Whom this person may speak for when they are ill: everybody of the own side who decides at all."""
+    rows = User.objects.filter(is_active=True, customer=person.customer_id).exclude(pk=person.pk)
+    if not (is_manager(person) or is_customer_pm(person)):
+        return rows.none()
+    return rows.exclude(role=Role.CUSTOMER_VIEWER).order_by("name")
 
 
 @transaction.atomic
 def end_delegation(*, delegation: Delegation, actor: User, now: datetime) -> Delegation:
     """Decide by oneself again."""
-    if actor.pk not in (delegation.principal_id, delegation.made_by_id):
+    if actor.pk != delegation.made_by_id and not may_delegate_for(actor, delegation.principal):
         raise PermissionDenied
     with scope.platform("who speaks for whom"):
         delegation = Delegation.objects.select_for_update(of=("self",)).select_related("customer").get(pk=delegation.pk)

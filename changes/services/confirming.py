@@ -11,10 +11,10 @@ from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import User
 from changes import letters
-from changes.models import Change, ChangeKind
+from changes.models import ApprovalLevel, Change, ChangeAsset, ChangeKind
 from changes.services import following
 from changes.services.marks import Kind, allowed, finish, hold, required
-from changes.states import Verb
+from changes.states import OPEN, Verb
 from incidents.models import Attestation, AttestationAnswer, Purpose
 from incidents.services import attestations
 from incidents.services.attestations import Subject
@@ -26,29 +26,67 @@ ANSWERED_TASK = "changes.confirmation_answered"
 def tell_risk(*, change: Change, text: str, actor: User, now: datetime) -> Attestation | None:
     """Tell the customer what may happen, with all that is to be done; a named contact signs the whole.
 
-    A standard change was signed with its template: nothing is asked again.
+    Another text is another question: what was heard and approved before was about something else. A standard change
+    was signed with its template: nothing is asked again.
     """
     change = hold(change)
     allowed(Verb.TELL_RISK, change, actor)
     if change.kind == ChangeKind.STANDARD:
         raise DomainError(_("The risk of a standard change was signed with it."), code="standard")
     text = required(text, _("Please write what may happen."))
-    if change.confirmation is not None and change.confirmation.given is None:
-        attestations.lapse(attestation=change.confirmation, actor=actor, now=now)
+    before = change.confirmation
+    if before is not None and before.given is None:
+        attestations.lapse(attestation=before, actor=actor, now=now)
     change.risk_text, change.risk_told_at = text, now
-    change.confirmation = attestations.ask(
+    _freeze_environments(change)
+    letter = letters.confirmation_text(change)
+    data: dict[str, object] = {"revision": change.revision}
+    if before is not None and before.text != letter:
+        change.heard_at, change.heard_from = None, ""
+        if ApprovalLevel.objects.filter(change=change, round=change.approval_round).exists():
+            change.approval_round += 1
+            data["approvals_again"] = True
+    change.confirmation = _ask(change, letter, actor, now)
+    data["attestation"] = change.confirmation.pk
+    finish(change, Kind.RISK_TOLD, actor=actor, now=now, body=text, data=data)
+    following.go_on(change, now=now)
+    return change.confirmation
+
+
+@transaction.atomic
+def ask_signature(*, change: Change, actor: User, now: datetime) -> Attestation:
+    """An emergency began on a spoken word, and nobody signed in time: the contacts get the same text again."""
+    change = hold(change)
+    allowed(Verb.ASK_SIGNATURE, change, actor)
+    before = change.confirmation
+    if before is None or not change.may_be_asked_to_sign:
+        raise DomainError(
+            _("It is signed, declined, or a signature is awaited: nobody was asked again."), code="answered"
+        )
+    change.confirmation = _ask(change, before.text, actor, now)
+    data = {"again": True, "attestation": change.confirmation.pk}
+    finish(change, Kind.RISK_TOLD, actor=actor, now=now, data=data)
+    return change.confirmation
+
+
+def _freeze_environments(change: Change) -> None:
+    """What is production stands in the text that is signed, and holds from then on (R85, R150)."""
+    rows = list(change.touched.select_related("asset"))
+    for row in rows:
+        row.environment = row.asset.environment
+    ChangeAsset.objects.bulk_update(rows, ["environment"])
+
+
+def _ask(change: Change, letter: str, actor: User, now: datetime) -> Attestation:
+    return attestations.ask(
         customer=change.customer,
         purpose=_purpose(change),
         subject=Subject(f"change:{change.pk}", str(change)[:250], f"/changes/{change.pk}/"),
-        text=letters.confirmation_text(change),
+        text=letter,
         actor=actor,
         now=now,
         on_answer=ANSWERED_TASK,
     )
-    data = {"revision": change.revision, "attestation": change.confirmation.pk}
-    finish(change, Kind.RISK_TOLD, actor=actor, now=now, body=text, data=data)
-    following.go_on(change, now=now)
-    return change.confirmation
 
 
 def _purpose(change: Change) -> Purpose:
@@ -95,4 +133,5 @@ def answered(*, attestation_id: int, now: datetime) -> None:
             return
         data = {"outcome": given.outcome, "signer": given.signer_name, "attestation": asked.pk}
         finish(change, Kind.ANSWERED, actor=given.signer, now=now, body=given.words, data=data)
-        following.go_on(change, now=now)
+        if change.stage in OPEN:
+            following.go_on(change, now=now)

@@ -15,11 +15,11 @@ from accounts import audit
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from assets.models import Asset
-from changes import messages
+from changes import gates, messages
 from changes.catalogue import Operation, Risk, operations
 from changes.models import Change, ChangeAsset, ChangeEntry, ChangeKind, ChangeRisk, ChangeState, ChangeTemplate
 from changes.permissions import may_overrule
-from changes.services import following
+from changes.services import facts, following
 from changes.services.marks import Kind, allowed, finish, hold, required, same_version, write
 from changes.states import Verb
 from incidents.models import Incident
@@ -99,7 +99,12 @@ def draft_standard(
     )
     origin = Change.Origin.CUSTOMER if incident is not None else Change.Origin.PROVIDER
     change = Change(kind=ChangeKind.STANDARD, origin=origin, template=template)
-    return _create(change, customer, content, incident=incident, actor=actor, now=now)
+    change = _create(change, customer, content, incident=incident, actor=actor, now=now)
+    signed = dict(template.touched.values_list("asset_id", "environment"))
+    for touched in change.touched.all():
+        touched.environment = signed[touched.asset_id]
+        touched.save(update_fields=["environment"])
+    return change
 
 
 @transaction.atomic
@@ -148,9 +153,10 @@ def cancel(*, change: Change, reason: str, actor: User, now: datetime) -> Change
     change = hold(change)
     change.state = ChangeState(allowed(Verb.CANCEL, change, actor).target or change.state)
     reason = required(reason, _("Please say why."))
+    passed = [step.gate.value for step in gates.path(facts.gather(change, now=now)) if step.is_passed]
     _forget_words(change, actor, now)
     change.gate, change.ended_at = "", now
-    finish(change, Kind.CANCELLED, actor=actor, now=now, body=reason)
+    finish(change, Kind.CANCELLED, actor=actor, now=now, body=reason, data={"passed": passed})
     following.stop(change, now=now)
     messages.cancelled(change, actor, reason, now=now)
     return change
@@ -251,7 +257,7 @@ def _check(customer: Customer, content: Content, actor: User) -> None:
         raise DomainError(_("Please say how risky it is."), code="risk_missing")
     _check_risk(content, entry, actor)
     check_assets(customer, content.assets, entry)
-    if entry.kinds and not content.assets:
+    if (entry.kinds or entry.is_patch) and not content.assets:
         raise DomainError(_("Please choose what it is done to."), code="no_assets")
 
 

@@ -19,10 +19,9 @@ from accounts.errors import DomainError
 from accounts.models import User
 from assets.models import Asset
 from changes.catalogue import SNAPSHOT_ID, Check, Type
-from changes.models import BackupRecord, Change, ChangeFile, CheckRecord, TestRecord
+from changes.models import NOT_PRODUCTION, BackupRecord, Change, ChangeFile, CheckRecord, TestRecord
 from changes.permissions import side_of
 from changes.services import following, restores
-from changes.services.facts import NOT_PRODUCTION
 from changes.services.marks import Kind, allowed, finish, hold, required, write
 from changes.states import FAILING, Side, Verb
 from changes.words import said
@@ -47,7 +46,7 @@ def record_test(
     allowed(Verb.RECORD_TEST, change, actor)
     if asset.customer_id != change.customer_id:
         raise DomainError(_("One of the assets is not this customer's. Nothing was saved."), code="other_customer")
-    if asset.environment not in NOT_PRODUCTION:
+    if asset.environment not in NOT_PRODUCTION or change.touched.production().filter(asset=asset).exists():
         raise DomainError(
             _("“%(name)s” is production, or nobody knows what it is: nothing is tested there. Nothing was saved.")
             % {"name": asset.name},
@@ -75,7 +74,7 @@ def record_test(
 def record_backup(
     *,
     change: Change,
-    asset: Asset,
+    asset: Asset | None,
     method: str,
     reference: str,
     sha256: str,
@@ -83,12 +82,14 @@ def record_backup(
     actor: User,
     now: datetime,
 ) -> BackupRecord:
-    """Where the backup of one asset lies: snapshot or backup set by its ID, a file by path and checksum (R87)."""
+    """Where the backup of one asset lies: snapshot or backup set by its ID, a file by path and checksum (R87).
+
+    A change that touches no asset has a file of what it changes: a zone, a policy, a route table. `asset` None.
+    """
     change = hold(change)
     allowed(Verb.RECORD_BACKUP, change, actor)
-    if not change.touched.filter(asset=asset).exists():
-        raise DomainError(_("The change does not touch “%(name)s”.") % {"name": asset.name}, code="other_asset")
     way, reference, sha256 = BackupRecord.Method(method), reference.strip(), sha256.strip().lower()
+    _must_be_touched(change, asset, way)
     if not REFERENCES[way].fullmatch(reference):
         raise DomainError(_complaint(way), code="bad_reference")
     if way is BackupRecord.Method.FILE and not SHA256.fullmatch(sha256):
@@ -108,7 +109,7 @@ def record_backup(
         recorded_at=now,
         by=actor,
     )
-    data = {"asset": asset.name, "method": way.value, "reference": reference, "sha256": sha256}
+    data = {"asset": "" if asset is None else asset.name, "method": way.value, "reference": reference, "sha256": sha256}
     finish(change, Kind.BACKUP, actor=actor, now=now, data=data)
     following.go_on(change, now=now)
     return record
@@ -258,6 +259,20 @@ def _stored(change: Change, files: Iterable[UploadedFile[Any]]) -> Iterator[list
 
 def _said_of(kept: ChangeFile) -> dict[str, object]:
     return {"name": kept.name, "purpose": kept.purpose, "sha256": kept.sha256}
+
+
+def _must_be_touched(change: Change, asset: Asset | None, way: BackupRecord.Method) -> None:
+    if asset is not None:
+        if not change.touched.filter(asset=asset).exists():
+            raise DomainError(_("The change does not touch “%(name)s”.") % {"name": asset.name}, code="other_asset")
+        return
+    if change.touched.exists():
+        raise DomainError(_("Please say which asset was backed up. Nothing was saved."), code="asset_missing")
+    if way is not BackupRecord.Method.FILE:
+        raise DomainError(
+            _("The change touches no asset: please name a file of what it changes. Nothing was saved."),
+            code="file_missing",
+        )
 
 
 def _complaint(method: BackupRecord.Method) -> str:

@@ -145,8 +145,11 @@ def object_to(*, change: Change, words: str, actor: User, now: datetime) -> Chan
 
 
 @transaction.atomic
-def review(*, change: Change, words: str, actor: User, now: datetime) -> Change:
-    """An emergency is looked at again: was it one, and what would spare the next?"""
+def review(*, change: Change, words: str, actor: User, now: datetime, unsigned: str = "") -> Change:
+    """An emergency is looked at again: was it one, and what would spare the next?
+
+    The spoken yes that it began on is signed by then, or `unsigned` says why it never was.
+    """
     change = hold(change)
     allowed(Verb.REVIEW, change, actor)
     if not may_overrule(actor):
@@ -154,8 +157,21 @@ def review(*, change: Change, words: str, actor: User, now: datetime) -> Change:
     if not change.needs_review:
         raise DomainError(_("There is nothing to review."), code="nothing_to_review")
     change.review = required(words, _("Please write what the review found."))
+    data: dict[str, object] = {}
+    if change.lacks_signature:
+        if not unsigned.strip():
+            raise DomainError(
+                _(
+                    "The customer's spoken yes is not signed (%(state)s). Ask for the signature, or write why it was "
+                    "never given. Nothing was saved."
+                )
+                % {"state": change.signature_text},
+                code="not_signed",
+            )
+        change.unsigned_reason = unsigned.strip()
+        data["unsigned"] = change.unsigned_reason
     change.reviewed_at, change.reviewed_by = now, actor
-    finish(change, Kind.REVIEWED, actor=actor, now=now, body=change.review)
+    finish(change, Kind.REVIEWED, actor=actor, now=now, body=change.review, data=data)
     following.review_later(change, now=now)
     return change
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from assets.models import Environment
+from django.db.models import Max
+
 from changes import approval, gates, states
 from changes.catalogue import Duty, Needs
 from changes.gates import Facts, Gate, Target, Tested, Word
 from changes.models import (
+    NOT_PRODUCTION,
     ApprovalLevel,
     Change,
     ChangeAsset,
@@ -24,8 +27,11 @@ from incidents.models import AttestationAnswer, IncidentKind, RequestPhase
 
 BACKUP_LIFE: Final = timedelta(days=7)
 """A backup that is older on the day of the work is taken again."""
+INCIDENT_LIFE: Final = timedelta(days=30)
+"""An incident that was closed longer before a change was drafted asked for something else."""
 AUTHORISED_PHASES: Final = (RequestPhase.ACCEPTED, RequestPhase.IN_WORK)
 VENDORS: Final = (Change.Origin.CLOUD_VENDOR, Change.Origin.SOFTWARE_VENDOR)
+NOTICE: Final = re.compile(r"\d|https?://[^\s/]+\.[^\s/]+")
 Outcome = AttestationAnswer.Outcome
 
 
@@ -49,7 +55,9 @@ def gather(change: Change, *, now: datetime) -> Facts:
         has_window=change.starts_at is not None and change.ends_at is not None and change.ends_at > now,
         is_frozen=is_frozen(change),
         freeze_overruled=change.freeze_overruled_by_id is not None,
-        backup_since=None if change.starts_at is None else change.starts_at - BACKUP_LIFE,
+        backup_since=_day_of_work(change, now) - BACKUP_LIFE,
+        backup_waived=bool(change.backup_waiver),
+        file_backed_up_at=change.backups.filter(asset=None).aggregate(newest=Max("taken_at"))["newest"],
     )
 
 
@@ -82,39 +90,47 @@ def is_frozen(change: Change) -> bool:
 def is_proven(change: Change) -> bool:
     """The same patch went through on another instance that is not production (R150)."""
     own = ChangeAsset.objects.filter(change=change).values("asset_id")
-    others = Change.objects.filter(customer=change.customer_id, state=ChangeState.CLOSED).exclude(pk=change.pk)
-    spared = others.filter(touched__asset__environment__in=NOT_PRODUCTION).exclude(touched__asset_id__in=own)
-    return any(other.patch == change.patch for other in spared.distinct())
+    spared = ChangeAsset.objects.filter(customer=change.customer_id).spare().exclude(asset_id__in=own)
+    others = Change.objects.may_bring_patches().filter(state=ChangeState.CLOSED, pk__in=spared.values("change_id"))
+    patch = change.patch
+    return any(other.patch == patch for other in others.select_related("template"))
 
 
-NOT_PRODUCTION: Final = (Environment.TEST, Environment.DEVELOPMENT)
-"""What nobody knows counts as production."""
+def _day_of_work(change: Change, now: datetime) -> datetime:
+    """An emergency is done at once, whatever its window says."""
+    return now if change.kind == ChangeKind.EMERGENCY or change.starts_at is None else change.starts_at
 
 
 def _targets(change: Change) -> tuple[Target, ...]:
     taken: dict[int, datetime] = {}
-    for asset_id, at in change.backups.values_list("asset_id", "taken_at"):
+    for asset_id, at in change.backups.exclude(asset=None).values_list("asset_id", "taken_at"):
         taken[asset_id] = max(at, taken.get(asset_id, at))
-    touched = change.touched.order_by("asset_id").values_list("asset_id", "asset__environment")
-    return tuple(
-        Target(asset_id, environment not in NOT_PRODUCTION, taken.get(asset_id), bool(change.backup_waiver))
-        for asset_id, environment in touched
-    )
+    production = set(change.touched.production().values_list("asset_id", flat=True))
+    touched = change.touched.order_by("asset_id").values_list("asset_id", flat=True)
+    return tuple(Target(asset_id, asset_id in production, taken.get(asset_id)) for asset_id in touched)
 
 
 def _is_authorised(change: Change) -> bool:
     """By an incident of the customer's (R83), a request that was accepted, or a vendor's notice on record (R88).
 
-    The release of a temporary instance was authorised with the day that the request gave the instance.
+    An incident that was settled long before the change was drafted says nothing about it, nor does a notice that
+    nobody could look up. The release of a temporary instance was authorised with the day that the request gave it.
     """
     if change.operation == TemporaryInstance.RELEASED_BY and change.releases.exists():
         return True
-    if change.origin in VENDORS and change.vendor_notice:
+    if change.origin in VENDORS and can_be_looked_up(change.vendor_notice):
         return True
     incident = change.incident
     if incident is None or incident.kind == IncidentKind.INTERNAL:
         return False
-    return incident.kind != IncidentKind.REQUEST or incident.phase in AUTHORISED_PHASES
+    if incident.kind == IncidentKind.REQUEST:
+        return incident.phase in AUTHORISED_PHASES
+    return incident.closed_at is None or incident.closed_at >= change.created_at - INCIDENT_LIFE
+
+
+def can_be_looked_up(notice: str) -> bool:
+    """A vendor's notice is named by a number or an address, not by words alone."""
+    return NOTICE.search(notice) is not None
 
 
 def _confirmed(change: Change) -> Word:
@@ -128,9 +144,11 @@ def _confirmed(change: Change) -> Word:
 
 
 def _tested(change: Change) -> Tested:
-    latest = change.tests.filter(revision=change.revision).order_by("-at", "-pk").first()
-    if latest is not None:
-        return Tested.PASSED if latest.has_passed else Tested.FAILED
+    latest = change.tests.filter(revision=change.revision).select_related("asset").order_by("-at", "-pk").first()
+    if latest is not None and not latest.has_passed:
+        return Tested.FAILED
+    if latest is not None and latest.asset.environment in NOT_PRODUCTION:
+        return Tested.PASSED
     return Tested.WAIVED if change.test_waiver else Tested.NOT
 
 

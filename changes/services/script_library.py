@@ -9,7 +9,6 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
-from django.db.models import F
 from django.utils.translation import gettext as _
 
 from accounts import audit, scope
@@ -104,15 +103,9 @@ def may_retire(person: User, version: ScriptVersion) -> bool:
 
 
 def find(code: str, number: int | None, *, customer_id: int, told_at: datetime | None) -> ScriptVersion:
-    """The approved version that is meant: a customer's own before everybody's, the newest that was approved before
-    the customer was told of it. Raises DomainError when there is none."""
-    rows = ScriptVersion.objects.approved().of(customer_id).filter(code=code)
-    if number is not None:
-        rows = rows.filter(number=number)
-    if told_at is not None:
-        rows = rows.filter(approved_at__lte=told_at)
-    found: ScriptVersion | None = rows.order_by(F("customer").asc(nulls_last=True), "-number").first()
-    if found is None:
+    """The approved version that is meant. Raises DomainError when there is none, or it was withdrawn since."""
+    found = ScriptVersion.objects.meant(code, number, customer_id=customer_id, told_at=told_at)
+    if found is None or found.retired_at is not None:
         name = code if number is None else f"{code}@{number}"
         raise DomainError(_("No approved script is called “%(name)s”.") % {"name": name}, code="no_script")
     return found
@@ -159,6 +152,7 @@ def _create(customer: Customer | None, said: Proposal, number: int, actor: User,
         only_reads=script.only_reads,
         timeout_s=script.timeout_s,
         output_limit=script.output_limit,
+        patch=script.patch,
         sha256=digest(script),
         proposed_by=actor,
         proposed_at=now,

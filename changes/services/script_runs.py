@@ -20,7 +20,7 @@ from accounts.permissions import is_provider
 from assets.models import Asset, Kind
 from changes import states
 from changes.catalogue import Type
-from changes.models import Change, ChangeEntry, HostState, ScriptHost, ScriptLine, ScriptRun, ScriptVersion
+from changes.models import SCRIPT_RUN, Change, ChangeEntry, HostState, ScriptHost, ScriptLine, ScriptRun, ScriptVersion
 from changes.models import ScriptRunState as State
 from changes.operation_forms import form_field
 from changes.permissions import may_ever, side_of
@@ -35,8 +35,6 @@ from changes.words import said as in_words
 from notify import live
 from timers import services as timers
 
-OPERATION: Final = "script-run"
-"""The one operation of the catalogue under which a script that changes something runs."""
 ADVANCE_TASK: Final = "changes.advance_script_run"
 WAKE_TASK: Final = "changes.wake_script_run"
 KINDS: Final = (Kind.ECS, Kind.SERVER)
@@ -97,20 +95,15 @@ def plan_for_change(*, change: Change, pace: Pace, actor: User, now: datetime) -
 
 def named_by(change: Change) -> tuple[ScriptVersion, dict[str, str]]:
     """The version and checked values that were signed and approved. Raises DomainError when they are not right."""
-    if change.operation != OPERATION:
+    if change.operation != SCRIPT_RUN:
         raise DomainError(_("This change does not say that a script is run."), code="no_script")
     try:
         code, number = parse(str(change.fields.get("script", "")))
         given = parse_values(str(change.fields.get("parameters", "")))
     except BadScript as fault:
         raise DomainError(fault_text(fault.code, fault.detail), code=fault.code) from None
-    version = script_library.find(code, number, customer_id=change.customer_id, told_at=_told_at(change))
+    version = script_library.find(code, number, customer_id=change.customer_id, told_at=change.told_at)
     return version, checked(version, given)
-
-
-def _told_at(change: Change) -> datetime | None:
-    """When the customer was told what is run; of a standard change that was when its template was put before it."""
-    return change.risk_told_at if change.template is None else change.template.created_at
 
 
 def checked(version: ScriptVersion, given: Mapping[str, object]) -> dict[str, str]:

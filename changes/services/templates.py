@@ -70,7 +70,8 @@ def create(*, customer: Customer, said: Described, actor: User, now: datetime) -
         created_at=now,
     )
     TemplateAsset.objects.bulk_create(
-        TemplateAsset(customer=customer, template=template, asset=asset) for asset in said.assets
+        TemplateAsset(customer=customer, template=template, asset=asset, environment=asset.environment)
+        for asset in said.assets
     )
     template.attestation = attestations.ask(
         customer=customer,

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import scope
 from accounts.models import User
 from accounts.permissions import can_write, person_of, require
-from changes import faces
+from changes import answers
 from changes.forms import DecisionForm, DelegationForm
 from changes.links import read_token
 from changes.models import ApprovalLevel, ApprovalVote, Change, Delegation
@@ -47,10 +47,12 @@ def _inbox(request: HttpRequest, form: DelegationForm, status: int = 200) -> Htt
     asked = [change.pk for change in approving.waiting_for(person, now=timezone.now())]
     rows = Change.objects.for_lists().in_bulk(asked)
     waiting = [
-        Waiting(rows[pk], faces.details(rows[pk].operation, rows[pk].fields), DecisionForm(auto_id=f"id_{pk}_%s"))
+        Waiting(rows[pk], answers.shown(rows[pk].operation, rows[pk].fields), DecisionForm(auto_id=f"id_{pk}_%s"))
         for pk in asked
     ]
-    context = {"waiting": waiting, "delegations": delegations_of(person), "form": form}
+    with scope.platform("delegations that one may end"):
+        delegations = list(approving.delegations_of(person, timezone.now()))
+    context = {"waiting": waiting, "delegations": delegations, "form": form}
     return render(request, "changes/approvals.html", context, status=status)
 
 
@@ -66,7 +68,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, _("Your decision on %(number)s is kept.") % {"number": change.number})
             return redirect("changes:approvals")
         return answer(request, change, _("Your decision is kept."))
-    context = {"change": change, "form": form, "details": faces.details(change.operation, change.fields)}
+    context = {"change": change, "form": form, "details": answers.shown(change.operation, change.fields)}
     return render(request, "changes/decide.html", context, status=422 if form.errors else 200)
 
 
@@ -95,7 +97,7 @@ def decide_by_link(request: HttpRequest, token: str) -> HttpResponse:
             "change": change,
             "form": form,
             "person": person,
-            "details": faces.details(change.operation, change.fields),
+            "details": answers.shown(change.operation, change.fields),
         }
         return render(request, "changes/decide_link.html", context, status=422 if form.errors else 200)
 
@@ -103,13 +105,14 @@ def decide_by_link(request: HttpRequest, token: str) -> HttpResponse:
 @require_POST
 @require(can_write)
 def delegate(request: HttpRequest) -> HttpResponse:
-    """Have a colleague decide on some days."""
+    """Have a colleague decide on some days, for oneself or for somebody who is ill."""
     person = person_of(request)
     form = DelegationForm(request.POST, person=person)
     if not form.is_valid():
         return _inbox(request, form, 422)
-    approving.delegate(principal=person, actor=person, now=timezone.now(), **form.cleaned_data)
-    messages.success(request, _("On those days your colleague decides for you."))
+    made = approving.delegate(actor=person, now=timezone.now(), **form.cleaned_data)
+    names = {"delegate": made.delegate.name, "principal": made.principal.name}
+    messages.success(request, _("On those days %(delegate)s decides for %(principal)s.") % names)
     return redirect("changes:approvals")
 
 
@@ -117,18 +120,11 @@ def delegate(request: HttpRequest) -> HttpResponse:
 @require(can_write)
 def end_delegation(request: HttpRequest, pk: int) -> HttpResponse:
     person = person_of(request)
-    with scope.platform("one's own delegations"):
-        delegation = get_object_or_404(Delegation.objects.filter(principal=person), pk=pk)
+    with scope.platform("delegations that one may end"):
+        delegation: Delegation = get_object_or_404(approving.delegations_of(person, timezone.now()), pk=pk)
     approving.end_delegation(delegation=delegation, actor=person, now=timezone.now())
-    messages.success(request, _("You decide by yourself again."))
+    messages.success(request, _("%(principal)s decides alone again.") % {"principal": delegation.principal.name})
     return redirect("changes:approvals")
-
-
-def delegations_of(person: User) -> list[Delegation]:
-    """One's own that are not over."""
-    with scope.platform("one's own delegations"):
-        rows = Delegation.objects.filter(principal=person, ended_at=None, ends_on__gte=timezone.localdate())
-        return list(rows.select_related("delegate"))
 
 
 def _decide(

@@ -21,11 +21,11 @@ from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of
 from assets.models import CloudAccount
 from changes import states
-from changes.models import Change, OperationRun, RunLine, RunState, ScriptRun
+from changes.models import SCRIPT_RUN, Change, OperationRun, RunLine, RunState, ScriptRun
 from changes.operations import EXECUTABLES
 from changes.permissions import may_ever, side_of
 from changes.run_words import problem_text
-from changes.services import restores, runs, script_runs
+from changes.services import restores, runs
 from changes.states import Verb
 from changes.views.pages import answer, get_change
 from changes.words import said
@@ -75,7 +75,7 @@ def of_change(request: HttpRequest, pk: int) -> HttpResponse:
         "script_runs": ScriptRun.objects.filter(change=change).for_lists()[:SHOWN],
         "instances": change.temporary_instances.all(),
         "offers_instance": change.operation in restores.TEMPORARY and Verb.CHECK in verbs,
-        "offers_script": change.operation == script_runs.OPERATION and Verb.DRY_RUN in verbs,
+        "offers_script": change.operation == SCRIPT_RUN and Verb.DRY_RUN in verbs,
     }
     return render(request, "changes/_runs.html", context)
 

@@ -18,7 +18,7 @@ from accounts.fragments import is_fragment
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
 from assets.models import Asset
-from changes import faces, states
+from changes import answers, faces, states
 from changes.catalogue import Risk, after_failure, operations
 from changes.forms import ContentForm, OriginForm
 from changes.models import (
@@ -86,7 +86,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
         "change": change,
         "gates": faces.shown_gates(change, now=now),
         "levels": faces.shown_levels(change),
-        "details": faces.details(change.operation, change.fields),
+        "details": answers.shown(change.operation, change.fields),
         "verbs": set(states.verbs(change.stage, side_of(person))),
         "is_time": change.starts_at is None or change.starts_at <= now,
         "may_decide": change.pk in {one.pk for one in approving.waiting_for(person, now=now)},
@@ -195,7 +195,7 @@ def for_request(request: HttpRequest, incident_id: int) -> HttpResponse:
     context = {
         "operation": operations().get(asked.operation),
         "code": asked.operation,
-        "details": faces.details(asked.operation, asked.fields),
+        "details": answers.shown(asked.operation, asked.fields),
         "target": RequestTarget.objects.for_lists().filter(incident=incident_id).first(),
     }
     return render(request, "changes/_for_request.html", context)

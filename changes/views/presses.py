@@ -25,6 +25,7 @@ from changes.forms import (
     HearForm,
     ReasonForm,
     ResultForm,
+    ReviewForm,
     RiskForm,
     RollBackForm,
     ScheduleForm,
@@ -70,6 +71,10 @@ PRESSES: dict[str, Press] = {
         Verb.HEAR, _("The customer said yes on the telephone"), _("Write it down"), _("Written down."),
         lambda data, _change: HearForm(data),
         lambda change, said, actor, now: confirming.hear(change=change, actor=actor, now=now, **said),
+    ),
+    "ask_signature": Press(
+        Verb.ASK_SIGNATURE, _("Ask for the signature again"), _("Ask again"), _("The customer is asked to sign."),
+        _plain, lambda change, _said, actor, now: confirming.ask_signature(change=change, actor=actor, now=now),
     ),
     "record_test": Press(
         Verb.RECORD_TEST, _("Record a test"), _("Record"), _("The test is recorded."),
@@ -150,8 +155,10 @@ PRESSES: dict[str, Press] = {
     ),
     "review": Press(
         Verb.REVIEW, _("Review the emergency"), _("Save the review"), _("Reviewed."),
-        lambda data, _change: ReasonForm(data),
-        lambda change, said, actor, now: executing.review(change=change, words=said["reason"], actor=actor, now=now),
+        lambda data, change: ReviewForm(data, change=change),
+        lambda change, said, actor, now: executing.review(
+            change=change, words=said["reason"], unsigned=said.get("unsigned", ""), actor=actor, now=now
+        ),
     ),
     "comment": Press(
         Verb.COMMENT, _("Write"), _("Send"), "", lambda data, _change: ReasonForm(data),

@@ -18,7 +18,7 @@ from accounts import tables
 from accounts.errors import DomainError
 from accounts.models import Customer, User
 from accounts.permissions import is_provider, person_of, require
-from changes.models import ScriptRun, ScriptVersion
+from changes.models import SCRIPT_RUN, ScriptRun, ScriptVersion
 from changes.script_forms import ParameterForm, UseForm, VersionForm
 from changes.scripts import as_lines, digest, shipped
 from changes.services import script_library, script_runs
@@ -152,7 +152,7 @@ def _draft_url(version: ScriptVersion, customer: Customer, form: UseForm, questi
         raise DomainError(_("At most %(most)d servers at once.") % {"most": script_runs.MOST_HOSTS}, code="too_many")
     said = {
         "customer": customer.pk,
-        "operation": script_runs.OPERATION,
+        "operation": SCRIPT_RUN,
         "script": str(version),
         "parameters": as_lines(values),
         "assets": ",".join(chosen),

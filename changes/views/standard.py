@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 from accounts import tables
 from accounts.models import Customer
 from accounts.permissions import is_manager, is_provider, person_of, require
-from changes import faces
+from changes import answers
 from changes.catalogue import Risk, operations
 from changes.forms import StandardUseForm, TemplateForm
 from changes.models import ChangeTemplate
@@ -46,7 +46,7 @@ def detail(request: HttpRequest, pk: int) -> HttpResponse:
     context = {
         "template": template,
         "in_force": template.is_in_force(timezone.now()),
-        "details": faces.details(template.operation, template.fields),
+        "details": answers.shown(template.operation, template.fields),
         "may_approve": is_manager(person) and template.created_by_id != person.pk and template.approved_at is None,
     }
     return render(request, "changes/standard_one.html", context)

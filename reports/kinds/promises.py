@@ -35,7 +35,6 @@ from assets.facts import QUOTA_DATABASES
 from assets.hosting import HOSTS
 from assets.models import Asset, CloudAccount, Kind
 from bastion.models import BastionSession, DirectLogin
-from changes.catalogue import operations
 from changes.models import (
     BackupPolicy,
     BackupRecord,
@@ -48,7 +47,6 @@ from changes.models import (
     TrailReading,
     TrailVerdict,
 )
-from changes.services.facts import NOT_PRODUCTION
 from changes.words import said
 from incidents import sla
 from incidents.interruptions import Interruption
@@ -391,14 +389,17 @@ def _duty(kind: DutyKind) -> Reader:
 
 
 def _patch_gate(span: Span) -> Counts:
-    """Patches that began on something of production, and whether the same one had gone through elsewhere before."""
-    brought = [code for code, entry in operations().items() if entry.is_patch]
-    patches = Change.objects.filter(customer__in=span.ids, operation__in=brought)
-    proofs = patches.filter(state=ChangeState.CLOSED, touched__asset__environment__in=NOT_PRODUCTION).distinct()
-    proven = [(one.customer_id, one.patch, one.ended_at, one.pk) for one in proofs]
-    production = ChangeAsset.objects.filter(change=OuterRef("pk")).exclude(asset__environment__in=NOT_PRODUCTION)
+    """Patches that began on something of production, and whether the same one had gone through elsewhere before; those
+    that a script brings as well."""
+    rows = Change.objects.may_bring_patches().filter(customer__in=span.ids).select_related("template")
+    spare = ChangeAsset.objects.filter(change=OuterRef("pk")).spare()
+    proofs = rows.filter(Exists(spare), state=ChangeState.CLOSED)
+    proven = [(one.customer_id, one.patch, one.ended_at, one.pk) for one in proofs if one.patch]
+    production = ChangeAsset.objects.filter(change=OuterRef("pk")).production()
     found: Counts = {}
-    for change in span.within(patches, "begun_at").filter(Exists(production)):
+    for change in span.within(rows, "begun_at").filter(Exists(production)):
+        if not change.is_patch:
+            continue
         is_proven = any(
             (owner, patch) == (change.customer_id, change.patch) and pk != change.pk and at and at <= change.begun_at
             for owner, patch, at, pk in proven
@@ -409,10 +410,12 @@ def _patch_gate(span: Span) -> Counts:
 
 
 def _change_backup(span: Span) -> Counts:
+    """Every asset, and of what touches none a file of what is changed."""
     taken = BackupRecord.objects.filter(change=OuterRef("change"), asset=OuterRef("asset"))
-    bare = ChangeAsset.objects.filter(~Exists(taken), change=OuterRef("pk"))
-    rows = Change.objects.filter(Exists(ChangeAsset.objects.filter(change=OuterRef("pk"))))
-    rows = rows.annotate(is_bare=Exists(bare))
+    touched = ChangeAsset.objects.filter(change=OuterRef("pk"))
+    files = BackupRecord.objects.filter(change=OuterRef("pk"), asset=None)
+    is_bare = Exists(touched.filter(~Exists(taken))) | ~Exists(touched) & ~Exists(files)
+    rows = Change.objects.annotate(is_bare=is_bare)
     return _by_month(span, rows, "begun_at", broken=Q(is_bare=True, backup_waiver=""))
 
 

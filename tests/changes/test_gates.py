@@ -50,6 +50,12 @@ def test_nothing_is_missing_when_everything_is_recorded() -> None:
         ({"is_frozen": True}, Gate.SCHEDULED, Lack.FROZEN, Actor.APPROVER),
         ({"is_patch": True, "patch_proven": True}, Gate.PATCH_PROVEN, Lack.NO_SOP, Actor.CUSTOMER),
         ({"is_patch": True, "has_sop": True}, Gate.PATCH_PROVEN, Lack.NOT_PROVEN, Actor.PROVIDER),
+        (
+            {"is_patch": True, "has_sop": True, "patch_proven": True, "targets": (), "file_backed_up_at": NOW},
+            Gate.PATCH_PROVEN, Lack.NO_INSTANCE, Actor.PROVIDER,
+        ),
+        ({"targets": ()}, Gate.BACKED_UP, Lack.NO_FILE, Actor.PROVIDER),
+        ({"targets": (), "file_backed_up_at": NOW - timedelta(days=8)}, Gate.BACKED_UP, Lack.NO_FILE, Actor.PROVIDER),
     ],
 )  # fmt: skip
 def test_each_gate_says_what_is_missing_and_who_must_act(
@@ -60,8 +66,17 @@ def test_each_gate_says_what_is_missing_and_who_must_act(
 
 
 def test_a_waived_test_and_a_waived_backup_pass_because_the_customer_signed_them() -> None:
-    waived = replace(PASSED, tested=gates.Tested.WAIVED, targets=(replace(WEB, backed_up_at=None, waived=True),))
+    bare = (replace(WEB, backed_up_at=None),)
+    waived = replace(PASSED, tested=gates.Tested.WAIVED, targets=bare, backup_waived=True)
     assert gates.missing(waived) == ()
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_what_touches_no_asset_has_a_file_of_what_it_changes_or_the_signed_waiver(kind: Kind) -> None:
+    bare = replace(PASSED, kind=kind, targets=())
+    assert [lack.gate for lack in gates.missing(bare)] == [Gate.BACKED_UP]
+    assert gates.missing(replace(bare, file_backed_up_at=NOW)) == ()
+    assert gates.missing(replace(bare, backup_waived=True)) == ()
 
 
 def test_a_patch_needs_no_proof_where_nothing_is_production() -> None:

@@ -471,6 +471,10 @@ def test_an_emergency_begins_on_a_managers_word_and_is_reviewed_afterwards(
         assert reminders.filter(key__contains=f"{NOW + day * 24 * HOUR + HOUR:%Y%m%d%H%M}").exists(), day
     with pytest.raises(PermissionDenied):
         executing.review(change=urgent, words="Fine", actor=chen, now=NOW + HOUR)
+    with pytest.raises(DomainError) as refusal:
+        executing.review(change=urgent, words="It was one", actor=lin, now=NOW + HOUR)
+    assert refusal.value.code == "not_signed"
+    sign(urgent, alice, now=NOW + HOUR)
     executing.review(change=urgent, words="It was one", actor=lin, now=NOW + HOUR)
     urgent.refresh_from_db()
     assert not urgent.needs_review

@@ -25,6 +25,7 @@ from changes.models import (
     ChangeAsset,
     DutyOccurrence,
     RecurringDuty,
+    ScriptVersion,
     TrailEvent,
     TrailReading,
 )
@@ -330,7 +331,8 @@ def change(customer: Customer, by: User, asset: Asset, *, begun_at: datetime, **
         customer=customer, title="OpenSSL", risk="high", requester=by, created_at=begun_at, changed_at=begun_at,
         begun_at=begun_at, ended_at=begun_at + MINUTE, **{**usual, **said},
     )  # fmt: skip
-    ChangeAsset.objects.create(customer=customer, change=made, asset=asset)
+    asset.refresh_from_db()
+    ChangeAsset.objects.create(customer=customer, change=made, asset=asset, environment=asset.environment)
     return made
 
 
@@ -351,6 +353,28 @@ def test_patches_in_production_before_they_were_proven_and_changes_without_backu
         by=chen,
     )  # fmt: skip
     assert counted("change-backup", jia) == Count(5, 3)
+    of_nothing = change(jia, chen, web, begun_at=START, operation="dns-record", fields={})
+    of_nothing.touched.all().delete()
+    assert counted("change-backup", jia) == Count(6, 4), "a file of the zone is missing"
+    BackupRecord.objects.create(
+        customer=jia, change=of_nothing, method="file", reference="/zone", sha256="0" * 64, taken_at=START,
+        recorded_at=START, by=chen,
+    )  # fmt: skip
+    assert counted("change-backup", jia) == Count(6, 3)
+
+
+@pytest.mark.usefixtures("inside")
+def test_a_patch_that_a_script_brings_counts_like_any_other(jia: Customer, chen: User, lin: User) -> None:
+    web = make_asset(jia, "web")
+    for code, patch in (("patching", "CVE-1"), ("harmless", "")):
+        ScriptVersion.objects.create(
+            customer=jia, code=code, number=1, name_en=code, name_zh=code, interpreter="sh", body="true", patch=patch,
+            sha256="0" * 64, proposed_by=chen, proposed_at=START, approved_by=lin, approved_at=START,
+        )  # fmt: skip
+        change(
+            jia, chen, web, begun_at=START + DAY, operation="script-run", fields={"script": code}, risk_told_at=START
+        )
+    assert counted("patch-gate", jia) == Count(1, 1)
 
 
 @pytest.mark.usefixtures("inside")

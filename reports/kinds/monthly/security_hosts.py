@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext, pgettext
@@ -15,7 +15,6 @@ from assets.hosting import HOSTS
 from assets.models import Asset
 from bastion.hardening.catalogue import items
 from bastion.models import HardeningCheck, HardeningException, HardeningResult
-from changes.catalogue import operations
 from changes.models import Change, ChangeState, DutyKind, DutyOccurrence
 from changes.words import said
 from incidents.models import AttestationAnswer
@@ -189,8 +188,8 @@ class Patches:
 
 
 def patches(asked: Asked) -> Patches:
-    brought = [code for code, entry in operations().items() if entry.is_patch]
-    rows = Change.objects.filter(customer=asked.customer, operation__in=brought).prefetch_related("assets")
+    rows = Change.objects.may_bring_patches().filter(customer=asked.customer)
+    rows = rows.select_related("template").prefetch_related("assets")
     over = rows.filter(ended_at__gte=asked.start, ended_at__lt=asked.until).order_by("ended_at", "pk")
     taken_back = Q(state=ChangeState.ROLLED_BACK, ended_at__gte=asked.start, ended_at__lt=asked.until)
     failed_in = Q(state=ChangeState.FAILED, finished_at__gte=asked.start, finished_at__lt=asked.until)
@@ -203,12 +202,17 @@ def patches(asked: Asked) -> Patches:
     owed = tuple(reviews.select_related("duty").order_by("due_on", "pk"))
     last_day = timezone.localdate(asked.until)
     return Patches(
-        done=tuple(over.filter(state=ChangeState.CLOSED)),
-        failed=tuple(rows.filter(taken_back | failed_in).order_by("finished_at", "pk")),
-        waiting=tuple(waiting),
+        done=_patches_of(over.filter(state=ChangeState.CLOSED)),
+        failed=_patches_of(rows.filter(taken_back | failed_in).order_by("finished_at", "pk")),
+        waiting=_patches_of(waiting),
         reviews=owed,
         late=tuple(one for one in owed if one.due_on < last_day and not _was_done(one, asked.until)),
     )
+
+
+def _patches_of(rows: QuerySet[Change]) -> tuple[Change, ...]:
+    """Not every script that is run brings one."""
+    return tuple(one for one in rows if one.is_patch)
 
 
 def _was_done(one: DutyOccurrence, at: datetime) -> bool:
