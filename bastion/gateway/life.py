@@ -10,6 +10,7 @@ import time
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -150,7 +151,8 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop, *
     for directory in recordings.iterdir():
         _recover(directory, who.key, portal)
     record = recorder(recordings, who.key, portal)
-    node = Node(portal, state, record, judge, copies=portal.copies, least_free=least_free)
+    home = urlsplit(who.portal).hostname or ""
+    node = Node(portal, state, record, judge, copies=portal.copies, least_free=least_free, portal_host=home)
     desk = Desk(node)
     desk.serve(portal.streams)
     portal.streams.serve(Tunnel, tunnel.serve)

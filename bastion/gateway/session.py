@@ -126,6 +126,7 @@ class Node:
     copies: CopySpool | None = None
     least_free: int = 0
     """Bytes that are free where recordings lie, or no session begins."""
+    portal_host: str = ""
 
     def check_room(self, language: Language) -> None:
         """Raises Refused. What runs has this room to be recorded to its end, and the rest of the machine some of it."""
