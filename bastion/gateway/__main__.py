@@ -22,6 +22,7 @@ from bastion.gateway import asking, identity, life, wire
 from bastion.gateway.contract import Refused, Unreachable
 from bastion.gateway.identity import Identity, NotEnrolled
 
+GIGABYTE = 2**30
 DEFAULT_STATE = "/var/lib/rdmp-node"
 ASKED: Mapping[str, Callable[[Identity], Awaitable[wire.Standing]]] = {
     "standing": asking.standing,
@@ -54,14 +55,18 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--token", default=os.environ.get("RDMP_NODE_TOKEN", ""))
     parser.add_argument("--host", default=os.environ.get("RDMP_NODE_HOST", ""))
     parser.add_argument("--port", type=int, default=int(os.environ.get("RDMP_NODE_PORT", "2222")))
+    least = float(os.environ.get("RDMP_NODE_LEAST_FREE_GB", "1"))
+    parser.add_argument("--least-free-gb", type=float, default=least)
     return parser
 
 
 async def _do(said: argparse.Namespace) -> int:
+    least_free = round(said.least_free_gb * GIGABYTE)
     if said.what == "run":
-        return await life.installed(said.state, said.host, said.port)
+        return await life.installed(said.state, said.host, said.port, least_free=least_free)
     if said.what == "beside":
-        return await life.beside(said.state, said.portal, _secret("RDMP_NODE_SECRET"), said.host, said.port)
+        secret = _secret("RDMP_NODE_SECRET")
+        return await life.beside(said.state, said.portal, secret, said.host, said.port, least_free=least_free)
     if said.what in ASKED:
         print(_words(await ASKED[said.what](identity.read(said.state))))
         return 0

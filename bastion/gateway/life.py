@@ -10,6 +10,7 @@ import time
 from enum import Enum, auto
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 import psutil
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -60,12 +61,12 @@ class Stop:
         return self.is_asked_for
 
 
-async def installed(state: Path, host: str, port: int) -> int:
-    """The life of a node that a person has enrolled. Raises NotEnrolled."""
+async def installed(state: Path, host: str, port: int, *, least_free: int) -> int:
+    """The life of a node that a person has enrolled. `least_free` as in `Node`. Raises NotEnrolled."""
     stop = Stop()
     who = identity.read(state)
     while not stop.is_asked_for:
-        ending = await _serve(state, who, host, port, stop)
+        ending = await _serve(state, who, host, port, stop, least_free=least_free)
         if ending is Ending.UNKNOWN:
             log.error("the portal knows this node no more: it was revoked. Waiting for it to be known again.")
             await _until_known(who, stop)
@@ -74,12 +75,12 @@ async def installed(state: Path, host: str, port: int) -> int:
     return 0
 
 
-async def beside(state: Path, portal: str, secret: str, host: str, port: int) -> int:
+async def beside(state: Path, portal: str, secret: str, host: str, port: int, *, least_free: int) -> int:
     """The life of the platform's own node: it enrols itself, again and again if need be, once the portal answers."""
     stop = Stop()
     while not stop.is_asked_for:
         who = await _join(state, portal, secret, port, stop)
-        ending = await _serve(state, who, host, port, stop) if who is not None else None
+        ending = await _serve(state, who, host, port, stop, least_free=least_free) if who is not None else None
         if ending is Ending.UNKNOWN:
             log.warning("the portal knows this node no more: enrolling again")
         elif ending is Ending.FAILED:
@@ -141,7 +142,7 @@ async def _until_known(who: Identity, stop: Stop) -> None:
             return
 
 
-async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -> Ending:
+async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop, *, least_free: int) -> Ending:
     """From the opened port to the last word told. Raises OSError when the port cannot be had."""
     portal = RemotePortal(who.portal, who.node, who.key, state / identity.SPOOL)
     recordings = state / identity.RECORDINGS
@@ -149,7 +150,9 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     portal.end_interrupted()
     for directory in recordings.iterdir():
         _recover(directory, who.key, portal)
-    node = Node(portal, state, recorder(recordings, who.key, portal), judge, copies=portal.copies)
+    record = recorder(recordings, who.key, portal)
+    home = urlsplit(who.portal).hostname or ""
+    node = Node(portal, state, record, judge, copies=portal.copies, least_free=least_free, portal_host=home)
     desk = Desk(node)
     desk.serve(portal.streams)
     portal.streams.serve(Tunnel, tunnel.serve)
@@ -158,7 +161,7 @@ async def _serve(state: Path, who: Identity, host: str, port: int, stop: Stop) -
     carrying = asyncio.ensure_future(errands.run())
     try:
         gateway = await serve(node, host=host, port=port)
-        portal.load = lambda: _load(state, gateway, desk) | errands.load()
+        portal.load = lambda: _load(node, gateway, desk) | errands.load()
         log.info("SSH on port %d, node %s", gateway.port, who.node)
         presenting = asyncio.ensure_future(_present(state, who, gateway.port))
         ending = await _until_over(portal, who, talking, stop)
@@ -223,11 +226,12 @@ def _recover(directory: Path, key: Ed25519PrivateKey, portal: RemotePortal) -> N
         log.error("%s cannot be recovered: %s", directory.name, problem)
 
 
-def _load(state: Path, gateway: Gateway, desk: Desk) -> dict[str, object]:
-    """cpu and memory in percent, disk_free in bytes."""
+def _load(node: Node, gateway: Gateway, desk: Desk) -> dict[str, object]:
+    """cpu and memory in percent; disk_free, and disk_least below which no session begins, in bytes."""
     return {
         "cpu": psutil.cpu_percent(),
         "memory": psutil.virtual_memory().percent,
-        "disk_free": psutil.disk_usage(str(state)).free,
+        "disk_free": psutil.disk_usage(str(node.state)).free,
+        "disk_least": node.least_free,
         "sessions": sum(len(visit.sessions) for visit in gateway.visits) + len(desk),
     }

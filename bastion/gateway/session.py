@@ -6,6 +6,7 @@ the session ends; whatever way that comes about, exactly one `ended` is told, as
 
 import asyncio
 import logging
+import shutil
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from bastion.gateway.contract import (
     Fact,
     Hop,
     Judged,
+    Language,
     Lock,
     NewTerms,
     Order,
@@ -122,6 +124,14 @@ class Node:
     grace_s: float = 300.0
     review_s: float = 300.0
     copies: CopySpool | None = None
+    least_free: int = 0
+    """Bytes that are free where recordings lie, or no session begins."""
+    portal_host: str = ""
+
+    def check_room(self, language: Language) -> None:
+        """Raises Refused. What runs has this room to be recorded to its end, and the rest of the machine some of it."""
+        if self.least_free and shutil.disk_usage(self.state).free < self.least_free:
+            raise Refused("node_full", say(language, "node_full"))
 
 
 class Part(Protocol):

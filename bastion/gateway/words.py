@@ -8,6 +8,10 @@ _WORDS: dict[str, tuple[str, str]] = {
         "门户暂时无法访问, 不能建立新会话. 请稍后重试.",
         "The portal cannot be reached, so no new session can begin. Please try again later.",
     ),
+    "node_full": (
+        "堡垒机节点磁盘空间不足, 暂不能建立新会话. 请联系管理员.",
+        "The bastion's node is short of disk space, so no new session begins. Tell an administrator.",
+    ),
     "bad_name": (
         "用户名格式不对. 可用: 用户, 用户#资源, 用户@账号@资源.",
         "This user name cannot be read. Use: user, user#resource, user@account@resource.",

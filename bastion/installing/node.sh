@@ -13,7 +13,7 @@ BUNDLE='@BUNDLE@'
 SHA256='@SHA256@'
 VERSION='@VERSION@'
 
-ROOT='' PORT=2222 HOST='' WHAT=install SYSTEMD=yes SPOOL=ask WAIT=600 YES=no
+ROOT='' PORT=2222 HOST='' LEAST_FREE='' WHAT=install SYSTEMD=yes SPOOL=ask WAIT=600 YES=no
 NAME=rdmp-node
 
 usage() {
@@ -184,6 +184,7 @@ write_settings() { # a proxy's address may hold a password: for root and the nod
 		say "RDMP_NODE_STATE=$STATE"
 		say "RDMP_NODE_PORT=$PORT"
 		[ -z "$HOST" ] || say "RDMP_NODE_HOST=$HOST"
+		[ -z "$LEAST_FREE" ] || say "RDMP_NODE_LEAST_FREE_GB=$LEAST_FREE"
 		for name in https_proxy http_proxy no_proxy; do
 			eval "value=\${$name-}"
 			[ -z "$value" ] || say "$name=$value"
@@ -199,6 +200,7 @@ keep_settings() { # what a former run was told, unless this one was told otherwi
 	former=$(sed -n 's/^RDMP_NODE_PORT=//p' "$SETTINGS")
 	if [ "$PORT" = 2222 ] && [ -n "$former" ]; then PORT=$former; fi
 	if [ -z "$HOST" ]; then HOST=$(sed -n 's/^RDMP_NODE_HOST=//p' "$SETTINGS"); fi
+	if [ -z "$LEAST_FREE" ]; then LEAST_FREE=$(sed -n 's/^RDMP_NODE_LEAST_FREE_GB=//p' "$SETTINGS"); fi
 }
 
 write_unit() {

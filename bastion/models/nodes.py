@@ -96,6 +96,11 @@ class Node(SharedModel):
     def public_port(self) -> int:
         return self.clients_port or self.ssh_port
 
+    @property
+    def is_full(self) -> bool:
+        """It takes no session: less is free on its disk than it wants."""
+        return bool(self.load.get("disk_free", 0) < self.load.get("disk_least", 0))
+
     def is_silent(self, now: datetime) -> bool:
         return self.seen_at is None or now - self.seen_at > SILENT_AFTER
 

@@ -27,7 +27,7 @@ STATES: Final = BastionSession.State
 ENDINGS: Final = BastionSession.Ending
 UNUSED_AFTER: Final = timedelta(minutes=2)
 SILENT_AFTER: Final = timedelta(hours=1)
-MOST_LOAD: Final = 12
+MOST_LOAD: Final = 16
 CUT_AGAIN_S: Final = 5
 
 

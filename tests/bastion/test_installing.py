@@ -361,6 +361,16 @@ def test_the_settings_are_not_for_everybodys_eyes(wrong: Machine) -> None:
     assert [path.name for path in settings.parent.iterdir()] == [settings.name]
 
 
+def test_the_room_that_a_node_wants_survives_an_upgrade(wrong: Machine) -> None:
+    settings = wrong.root / "etc/rdmp-node.env"
+    settings.parent.mkdir(parents=True)
+    settings.write_text("RDMP_NODE_PORT=2222\nRDMP_NODE_LEAST_FREE_GB=5\n")
+    only(wrong, "keep_settings; write_settings")
+    done = wrong.run()
+    assert done.returncode == 0, done.stderr
+    assert "RDMP_NODE_LEAST_FREE_GB=5\n" in settings.read_text()
+
+
 @pytest.mark.skipif(os.getuid() != 0 or shutil.which("runuser") is None, reason="needs root")
 def test_a_process_that_is_not_the_nodes_is_left_alone(wrong: Machine) -> None:
     """Whatever the node's user writes into its pid file."""

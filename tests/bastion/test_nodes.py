@@ -60,6 +60,15 @@ def test_its_page_shows_how_it_is_and_what_to_run_on_its_machine(db: None, root:
     assert "--upgrade" not in client_for(root).get(f"/bastion/nodes/{node.pk}/").content.decode()
 
 
+def test_one_that_is_short_of_disk_says_that_it_takes_nothing(db: None, root: User, client_for: ClientFor) -> None:
+    node, client, words = enrolled(), client_for(root), "不接受新会话"
+    for free, is_said in ((2**29, True), (2**31, False)):
+        living.beat(node=node, sessions=[], load={"cpu": 1, "disk_free": free, "disk_least": 2**30}, now=NOW)
+        assert (words in client.get(f"/bastion/nodes/{node.pk}/").content.decode()) == is_said
+    living.beat(node=node, sessions=[], load={}, now=NOW)
+    assert words not in client.get(f"/bastion/nodes/{node.pk}/").content.decode()
+
+
 def test_one_that_waits_is_told_how_to_come_and_its_token_is_on_no_line(
     db: None, root: User, client_for: ClientFor
 ) -> None:

@@ -10,10 +10,11 @@ from pathlib import Path
 import asyncssh
 import pytest
 
-from bastion.gateway.contract import Access, Language, Wish
+from bastion.gateway.contract import Access, Client, Language, Refused, WebTerminal, Wish
 from bastion.gateway.limits import Doorstep
 from bastion.gateway.ssh.server import host_keys
 from bastion.gateway.ssh.target import public_line
+from bastion.gateway.web.desk import Desk
 from tests.bastion.targets import Bench, KeyTarget, bench
 
 TICKET = "ticket-" + "x" * 32
@@ -126,6 +127,21 @@ async def test_a_refusal_says_why_in_the_persons_language(b: Bench) -> None:
     assert "You may not reach db-9" in ran.err
     b.portal.people["chen"] = b.portal.enter("chen", language=Language.ZH, keys=b.portal.people["chen"].keys)
     assert "请在用户名中写明资源" in (await b.run("echo in", user="chen")).err
+
+
+async def test_a_node_that_is_short_of_disk_begins_nothing(tmp_path: Path, target: KeyTarget, keys: Path) -> None:
+    async with bench(tmp_path, [target.hop()], keys=keys, change=lambda node: replace(node, least_free=2**60)) as b:
+        b.portal.change("web-01", forwards=("*:*",))
+        ran = await b.run("echo in")
+        assert (ran.status, ran.out) == (255, b"")
+        assert "short of disk space" in ran.err
+        async with b.connect() as conn:
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await conn.open_connection("192.0.2.1", 80)
+        person, client = b.portal.people["chen"].person, Client("192.0.2.1", 1)
+        with pytest.raises(Refused, match="node_full"):
+            await Desk(b.node).terminal(WebTerminal(person, client, "web-01", "", "", 80, 24), object())  # type: ignore[arg-type]
+        assert b.portal.wishes == [], "the portal is not asked for what cannot begin"
 
 
 async def test_work_is_taken_from_the_environment(b: Bench) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import asyncssh
+import psutil
 import pytest
 
 from bastion.gateway.contract import Action, End, NewTerms
@@ -238,6 +239,45 @@ async def test_what_is_taken_back_while_it_is_opened_does_not_open(
         with pytest.raises(asyncssh.ChannelOpenError):
             await conn.open_connection("127.0.0.1", echo)
         assert await asyncio.wait_for(kept.read(), 2) == b""
+
+
+async def test_home_is_reached_only_where_a_grant_names_it(
+    b: Bench, echo: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The echo stands in for the portal."""
+
+    async def home(portal_host: str) -> set[forward.Address]:
+        return {ipaddress.ip_address("127.0.0.1")}
+
+    monkeypatch.setattr(forward, "home", home)
+    for forwards in (("*:*",), ("127.0.0.0/7:*",), (f"127.0.0.1:{echo + 1}", "*:*")):
+        b.portal.change("web-01", forwards=forwards)
+        async with b.connect() as conn:
+            with pytest.raises(asyncssh.ChannelOpenError):
+                await conn.open_connection("127.0.0.1", echo)
+    b.portal.change("web-01", forwards=(f"127.0.0.1:{echo}",))
+    async with b.connect() as conn:
+        await conn.open_connection("127.0.0.1", echo)
+    assert [told["code"] for told in b.portal.told("refused")] == ["forbidden_address"] * 3
+
+
+async def test_home_is_the_portal_and_the_nodes_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Spoken:
+        def __init__(self, family: int, address: str) -> None:
+            self.family, self.address = family, address
+
+    found = {
+        "lo": [Spoken(socket.AF_INET, "127.0.0.1"), Spoken(socket.AF_INET6, "::1")],
+        "eth0": [
+            Spoken(socket.AF_INET, "10.0.0.7"),
+            Spoken(socket.AF_INET6, "fe80::1%eth0"),
+            Spoken(-1, "00:16:3e:00:00:01"),
+        ],
+    }
+    own = {ipaddress.ip_address("10.0.0.7"), ipaddress.ip_address("fe80::1")}
+    monkeypatch.setattr(psutil, "net_if_addrs", lambda: found)
+    assert await forward.home("") == await forward.home("localhost") == own
+    assert await forward.home("192.0.2.1") == own | {ipaddress.ip_address("192.0.2.1")}
 
 
 async def test_from_the_menu_nothing_is_forwarded(b: Bench, echo: int) -> None:

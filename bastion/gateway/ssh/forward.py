@@ -2,7 +2,8 @@
 
 A name is resolved here and judged by its address; the target is then asked to connect to that very address, so that
 no second answer of a name server can lead elsewhere. Link-local and the metadata services of clouds are never reached,
-whatever a grant says; the target's own loopback only where a grant names it as such (VS Code's server listens there).
+whatever a grant says; the target's own loopback only where a grant names it as such (VS Code's server listens there),
+and so the portal and this node's own machine.
 """
 
 import asyncio
@@ -12,6 +13,7 @@ import socket
 from collections.abc import Callable, Sequence
 
 import asyncssh
+import psutil
 
 from bastion.gateway.contract import Action, Refused, Unreachable, WorkNeeded
 from bastion.gateway.session import Session
@@ -26,6 +28,7 @@ METADATA = {
     for address in ("169.254.169.254", "100.100.100.200", "168.63.129.16", "fd00:ec2::254")
 }
 NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
+IP = {socket.AF_INET, socket.AF_INET6}
 MOST_AT_ONCE = 64
 RESOLVE_S = 5.0
 SAY_WORK = "say what you work on: user#resource~INC-000123, or in a session of the same connection"
@@ -78,6 +81,24 @@ def may_reach(host: str, address: Address, port: int, forwards: Sequence[str]) -
     if is_named_loopback(address, port, forwards):
         return True
     return not is_forbidden(address) and is_granted(host, address, port, forwards)
+
+
+def is_named(host: str, address: Address, port: int, forwards: Sequence[str]) -> bool:
+    """Whether a grant names this very place: `*` and networks around it do not mean it."""
+    places = {host.lower(), str(_plain(address))}
+    for rule in forwards:
+        place, _, wanted = rule.rpartition(":")
+        if wanted in {"*", str(port)} and place.strip("[]").lower() in places:
+            return True
+    return False
+
+
+async def home(portal_host: str) -> set[Address]:
+    """Where the portal and this machine are reached. Loopback, that of the target, has a rule of its own."""
+    spoken = (one.address for ones in psutil.net_if_addrs().values() for one in ones if one.family in IP)
+    own = [ipaddress.ip_address(address.partition("%")[0]) for address in spoken]
+    found = {_plain(one) for one in own + (await resolve(portal_host, 443) if portal_host else [])}
+    return {one for one in found if not one.is_loopback}
 
 
 def _is_loopback(place: str) -> bool:
@@ -281,6 +302,9 @@ class Forwards:
         if any(is_forbidden(address) for address in addresses):
             raise Refused("forbidden_address", "this address is never forwarded to")
         granted = near + [one for one in addresses if is_granted(host, one, port, forwards)]
+        is_unnamed = bool(granted) and not is_named(host, granted[0], port, forwards)
+        if is_unnamed and _plain(granted[0]) in await home(session.node.portal_host):
+            raise Refused("forbidden_address", "this address is forwarded to only where a grant names it")
         if not granted:
             raise Refused("no_destination", "this destination is not granted")
         return granted[0]

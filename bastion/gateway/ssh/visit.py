@@ -35,6 +35,7 @@ class Visit:
             raise Refused("no_target", self.say("no_target"))
         if work:
             wish = replace(wish, work=work)
+        self.node.check_room(self.language)
         access = await self.node.portal.authorise(wish)
         self.work = wish.work or self.work
         return self._begin(access)

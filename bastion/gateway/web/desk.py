@@ -111,6 +111,7 @@ class Desk:
         person, client = asked.person, asked.client
         if len(self._sessions) >= MOST_SESSIONS:
             raise Refused("too_many", "")
+        self._node.check_room(person.language)
         try:
             wish = Wish(person, client, Front.WEB, asked.resource, asked.account, asked.work)
             access = await self._node.portal.authorise(wish)
