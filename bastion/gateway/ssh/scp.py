@@ -214,6 +214,7 @@ class Scp(Relay):
 
     def input(self, data: bytes) -> None:
         session = self.session
+        self._pass_on()
         if session.is_over:
             return
         session.used()
@@ -237,5 +238,6 @@ class Scp(Relay):
         self.output_valve.turn("lock", is_held=is_locked)
 
     def cut(self, exit_status: int | None) -> None:
+        self._pass_on()
         self._ledger.finish_all()
         super().cut(exit_status)
