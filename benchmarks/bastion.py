@@ -5,12 +5,14 @@
 
 It starts a PostgreSQL, a Redis, a portal, a node, a target's sshd and a jump host's of its own, all on this machine,
 and measures the ways by turns, so that what else the machine does meets all of them. Ratios are of throughput or rate,
-the way through the node over the other one: higher is better, 1 is as fast.
+the way through the node over the other one: higher is better, 1 is as fast. Before each of them the portal has taken
+what was recorded before.
 
 * bulk: output of a command as text, against `ssh -J`, in a terminal: all of it is recorded;
 * stream: the same without a terminal, of which the recording keeps the beginning (`bastion.gateway.ssh.relay`);
 * small: a few megabytes of it, all recorded, the connection made for them included;
-* setup: connections made, authorised, recorded and ended (`ssh … true`), four at a time, against the target directly;
+* setup: connections made, authorised, recorded and ended (`ssh … true`), four at a time, against the target directly:
+  by the same key exchange, and by what client and server agree on when nobody says anything;
 * sftp: a file up and down, listed with its SHA-256 by the node, against the target directly;
 * echo: how much later a typed character comes back than from the target directly, while so many sessions are typed in;
 * opens: from the click to the first piece of a recording of so many megabytes: page, index and piece, no network;
@@ -50,7 +52,7 @@ from bastion.gateway.recording.writer import Recorder
 from bastion.models import BastionSession, Node, RecordingPiece
 from bastion.services import recordings
 from benchmarks._crowd import signed_in
-from benchmarks._door import PEOPLE, WORK, Door, door, login
+from benchmarks._door import PEOPLE, SAME_KEX, WORK, Door, door, login
 
 Figures = Iterator[tuple[str, float, str]]
 LINE = "2026-11-30 12:00:00 web-01 nginx[1234]: 192.0.2.7 GET /orders/{at:08d} 200 0.012 Mozilla/5.0 (X11; Linux)\n"
@@ -85,7 +87,7 @@ def _output(rounds: int, megabytes: int, there: Door, options: tuple[str, ...]) 
         if len(done.stdout) < file.stat().st_size:
             raise SystemExit(f"{way}: {len(done.stdout)} bytes of {file.stat().st_size} came")
 
-    return _ratio(rounds, read, "jumped")
+    return _ratio(rounds, read, "jumped", there)
 
 
 def opens(asked: argparse.Namespace, there: Door) -> Figures:
@@ -163,14 +165,17 @@ def _opened(session: BastionSession) -> float:
 
 
 def setup(asked: argparse.Namespace, there: Door) -> Figures:
-    def connect(way: str) -> None:
-        def one(_number: int) -> None:
-            subprocess.run(there.ssh(way, "true"), stdin=subprocess.DEVNULL, check=True)
+    def connect(*kex: str) -> Callable[[str], None]:
+        def many(way: str) -> None:
+            command = there.ssh(way, "true", kex=kex)
+            with ThreadPoolExecutor(4) as pool:
+                list(pool.map(lambda _number: subprocess.run(command, stdin=subprocess.DEVNULL, check=True), one_each))
 
-        with ThreadPoolExecutor(4) as pool:
-            list(pool.map(one, range(asked.connections)))
+        return many
 
-    yield "bastion.setup_vs_direct", _ratio(asked.rounds, connect, "direct"), "ratio"
+    one_each = range(asked.connections)
+    yield "bastion.setup_vs_direct", _ratio(asked.rounds, connect(SAME_KEX), "direct", there), "ratio"
+    yield "bastion.setup_vs_direct_own_kex", _ratio(asked.rounds, connect(), "direct", there), "ratio"
 
 
 def sftp(asked: argparse.Namespace, there: Door) -> Figures:
@@ -198,8 +203,8 @@ def sftp(asked: argparse.Namespace, there: Door) -> Figures:
 
     up = copy(lambda way: f"put {big} {there.place}/up-{way}\n")
     down = copy(lambda way: f"get {big} {back}-{way}\n")
-    yield "bastion.sftp_up_vs_direct", _ratio(asked.rounds, up, "direct"), "ratio"
-    yield "bastion.sftp_down_vs_direct", _ratio(asked.rounds, down, "direct"), "ratio"
+    yield "bastion.sftp_up_vs_direct", _ratio(asked.rounds, up, "direct", there), "ratio"
+    yield "bastion.sftp_down_vs_direct", _ratio(asked.rounds, down, "direct", there), "ratio"
 
 
 def echo(asked: argparse.Namespace, there: Door) -> Figures:
@@ -282,11 +287,12 @@ async def _sessions(there: Door, count: int) -> AsyncIterator[list[asyncssh.SSHC
         yield opened
 
 
-def _ratio(rounds: int, act: Callable[[str], None], other: str) -> float:
+def _ratio(rounds: int, act: Callable[[str], None], other: str, there: Door) -> float:
     """How many times as fast the way through the node is; the median of rounds by turns, after one to warm up."""
     took: dict[str, list[float]] = {"through": [], other: []}
     for number in range(rounds + 1):
         for way, seconds in took.items():
+            there.settle()
             began = time.perf_counter()
             act(way)
             if number:

@@ -6,7 +6,6 @@ from importlib import import_module
 import django
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.conf import settings
-from django.core.asgi import get_asgi_application
 from django.urls import re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "rdmp.settings")
@@ -17,13 +16,14 @@ from bastion.routing import node_patterns, people_patterns  # noqa: E402 - needs
 from notify.routing import websocket_urlpatterns  # noqa: E402 - needs the app registry
 from rdmp.memory import sweep_less  # noqa: E402 - beside the others
 from rdmp.safety import refuse_to_serve_insecurely  # noqa: E402 - needs the app registry
+from rdmp.serving import Handler  # noqa: E402 - beside the others
 
 refuse_to_serve_insecurely()
 
 people = [*websocket_urlpatterns, *people_patterns]
 application = ProtocolTypeRouter(
     {
-        "http": get_asgi_application(),
+        "http": Handler(),
         "websocket": URLRouter([*node_patterns, re_path("", SignedInOnly(URLRouter(people)))]),
     }
 )

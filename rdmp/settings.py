@@ -132,7 +132,7 @@ def database(url: str) -> dict[str, object]:
         "HOST": options.pop("host", "") or unquote(parts.hostname or ""),
         "PORT": str(parts.port or ""),
         "OPTIONS": {"connect_timeout": 10, "application_name": "rdmp", **options},
-        "CONN_MAX_AGE": 0,  # under ASGI each request has a thread of its own; a kept connection would only pile up
+        "CONN_MAX_AGE": 0,  # threads come and go, and kept connections would pile up; those of requests: `rdmp.serving`
     }
 
 
@@ -141,7 +141,12 @@ REDIS_URL = env.secret("REDIS_URL", "redis://127.0.0.1:6379/0")
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL, "KEY_PREFIX": "c"}
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "c",
+        "OPTIONS": {"pool_class": "rdmp.serving.Pool"},
+    }
 }
 CHANNEL_LAYERS = {
     "default": {

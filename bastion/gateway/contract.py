@@ -60,12 +60,16 @@ class Client:
 
 @dataclass(frozen=True)
 class Person:
-    """Who has signed in. `token` stands for this login in later questions; it is worth nothing elsewhere."""
+    """Who has signed in. `token` stands for this login in later questions; it is worth nothing elsewhere.
+
+    `says_work`: nothing is let in without a word about what it is for.
+    """
 
     id: int
     name: str
     language: Language
     token: str = field(repr=False)
+    says_work: bool = False
 
 
 @dataclass(frozen=True)

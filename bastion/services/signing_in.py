@@ -119,7 +119,7 @@ def token_for(person: User, node: Node, key: SshKey | None = None) -> str:
 def as_person(person: User, node: Node, *, language: str = "", key: SshKey | None = None) -> Person:
     """Somebody who has signed in, as this node knows them. `language`: of the page they look at, else their own."""
     spoken = Language.EN if (language or person.language or "").startswith("en") else Language.ZH
-    return Person(person.pk, person.name, spoken, token_for(person, node, key))
+    return Person(person.pk, person.name, spoken, token_for(person, node, key), says_work=person.is_provider)
 
 
 def person_of(token: str, node: Node) -> User:

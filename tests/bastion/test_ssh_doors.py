@@ -188,6 +188,36 @@ async def test_work_stands_in_the_user_name(b: Bench) -> None:
     assert b.portal.wishes[-1].work == "CHG-000007"
 
 
+async def test_who_must_say_what_it_is_for_is_asked_about_once(b: Bench) -> None:
+    b.portal.change("web-01", needs_work=True)
+    chen = b.portal.people["chen"]
+    chen.person = replace(chen.person, says_work=True)
+    ran = await b.run("echo in", options=["-oSetEnv=RDMP_WORK=INC-000123"])
+    assert ran.out == b"in\n"
+    assert [wish.work for wish in b.portal.wishes] == ["INC-000123"]
+    refused = await b.run("echo in")
+    assert (refused.status, refused.out) == (255, b"")
+    assert "INC-000123" in refused.err
+
+
+async def test_the_portal_is_asked_twice_about_a_key(b: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When it is offered, and once it has been proven; of another one it knows nothing by that."""
+    asked, is_known = [], b.portal.is_known_key
+
+    async def known(login: str, public_key: str, client: Client) -> bool:
+        asked.append(public_key)
+        return await is_known(login, public_key, client)
+
+    monkeypatch.setattr(b.portal, "is_known_key", known)
+    client_key, stranger = asyncssh.read_private_key(b.key), asyncssh.generate_private_key("ssh-ed25519")
+    async with b.connect(client_keys=[client_key, stranger]) as conn:
+        assert (await conn.run("echo in")).stdout == "in\n"
+    assert asked == [public_line(client_key)] * 2
+    with pytest.raises(asyncssh.PermissionDenied):
+        await b.connect(client_keys=[stranger])
+    assert asked[2:] == [public_line(stranger)]
+
+
 async def test_nothing_is_accepted_before_the_portal_has_answered(b: Bench) -> None:
     """Warpgate GHSA-xm63: forwards opened before the decision."""
     b.portal.change("web-01", forwards=("*:*",))

@@ -377,6 +377,80 @@ async def test_another_front_attaches_to_a_session(b: Bench) -> None:
     links.cut()
 
 
+class Parts(Web):
+    """A screen that remembers in which parts it was shown something."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts: list[tuple[str, bytes]] = []
+
+    def output(self, data: bytes) -> None:
+        self.parts.append(("output", data))
+
+    def error(self, data: bytes) -> None:
+        self.parts.append(("error", data))
+
+    def eof(self) -> None:
+        self.parts.append(("eof", b""))
+
+
+@pytest.fixture
+async def flooded(b: Bench) -> Relay:
+    """A relay without target, to be told what came from it."""
+    person = b.portal.people["chen"].person
+    access = await b.portal.authorise(Wish(person, Client("192.0.2.1", 1), Front.WEB, "web-01"))
+    session = Session(b.node, access, person, Client("192.0.2.1", 1))
+    assert session.record(Opening(access, person))
+    return Relay(session, Parts(), Ask("shell", terminal=Terminal("xterm", 80, 24)))
+
+
+def recorded(b: Bench, code: str = "o") -> str:
+    return "".join(row.text for row in reader.rows(b.place / "recordings" / "s-1") if row.code == code)
+
+
+async def test_a_flood_is_recorded_and_shown_in_large_parts(b: Bench, flooded: Relay) -> None:
+    said = [b"%07d " % number * 128 for number in range(200)]
+    for part in said:
+        flooded.data_received(part, None)
+    flooded.eof_received()
+    *parts, last = flooded.screen.parts  # type: ignore[attr-defined]
+    assert last == ("eof", b"")
+    assert b"".join(data for _, data in parts) == b"".join(said)
+    assert len(parts) <= 4
+    flooded.session.end("exit")
+    assert recorded(b) == b"".join(said).decode()
+
+
+async def test_output_and_errors_stay_in_their_order(flooded: Relay) -> None:
+    for data, kind in ((b"a", None), (b"b", None), (b"c", 1), (b"d", 1), (b"e", None)):
+        flooded.data_received(data, kind)
+    flooded.eof_received()
+    assert flooded.screen.parts == [  # type: ignore[attr-defined]
+        ("output", b"ab"),
+        ("error", b"cd"),
+        ("output", b"e"),
+        ("eof", b""),
+    ]
+
+
+async def test_what_has_come_is_recorded_before_the_end(b: Bench, flooded: Relay) -> None:
+    flooded.session.attach(flooded)
+    flooded.data_received(b"the last words", None)
+    flooded.session.end("killed")
+    assert recorded(b) == "the last words"
+    assert ("output", b"the last words") in flooded.screen.parts  # type: ignore[attr-defined]
+
+
+async def test_what_cannot_be_passed_on_ends_the_session(flooded: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
+    def breaks(data: bytes) -> None:
+        raise ValueError(data)
+
+    monkeypatch.setattr(flooded.screen, "output", breaks)
+    flooded.data_received(b"x", None)
+    await asyncio.wait_for(flooded.session.over.wait(), 2)
+    assert flooded.session.reason == "node"
+
+
 async def test_a_warning_that_is_due_at_the_start_is_said(b: Bench) -> None:
     b.portal.change("web-01", limits=Limits(idle_s=60, total_s=60, ends_at=time.time() + 50, warn_s=300))
     async with b.connect() as conn:

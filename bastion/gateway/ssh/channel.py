@@ -1,6 +1,7 @@
 """A session channel of a person's SSH client: the questions before a session, then the session itself.
 
-The portal has answered before the channel is confirmed. Whoever was refused gets a channel that leads nowhere: it says
+The portal has answered before the channel is confirmed, but where it wants to be told what the work is: that comes from
+the client afterwards, and it is asked once. Whoever was refused gets a channel that leads nowhere: it says
 why, in their language, and closes.
 """
 
@@ -74,7 +75,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     async def admit(self) -> None:
         """Ask the portal, before anything is accepted."""
-        if self._visit.wish is None:
+        wish = self._visit.wish
+        if wish is None or (self._visit.person.says_work and not wish.work):
             return
         try:
             self._session = await self._visit.admit()
@@ -300,6 +302,8 @@ class Channel(asyncssh.SSHServerSession[bytes]):
 
     async def _admit_late(self, wish: Wish, refusal: Refused | Unreachable | None) -> Session:
         """What the person can still answer is asked: which of several, and what they work on."""
+        if refusal is None and not wish.work:
+            wish = replace(wish, work=self._env().get(WORK_ENV, "") or self._visit.work)
         while True:
             work = self._env().get(WORK_ENV, "") or self._visit.work
             if isinstance(refusal, WorkNeeded) and not wish.work and (work or self._terminal is not None):

@@ -1,6 +1,8 @@
 """A shell or a command on the target, byte for byte: what the person sends, what the target answers, both recorded."""
 
+import asyncio
 import hashlib
+import logging
 import re
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -16,10 +18,15 @@ from bastion.gateway.ssh.pressure import Valve
 from bastion.gateway.ssh.target import Link, TargetFailed
 from bastion.policy import Judgement, bare, unquoted
 
+log = logging.getLogger(__name__)
+
 # Of a command's data, per stream; the rest is counted, and of input hashed. What has a NUL byte near its beginning is
 # nothing to read. What a shell reads and shows is kept as in a terminal.
 TEXT_KEPT, BINARY_KEPT, LOOKED_AT = 8 * 1024 * 1024, 1024 * 1024, 4096
 MOST_EARLY = 4096
+TOGETHER, GATHER_S = 64 * 1024, 0.004
+"""Output is recorded and passed on at once after a rest of so many seconds, else as soon as it is so many bytes or that
+rest is over."""
 SHELLS = {"sh", "bash", "dash", "zsh", "ksh", "ash"}
 OPTIONS = re.compile(r"[-+][A-Za-z]*")
 BECOMING_A_SHELL = re.compile(r"(\S*/)?sudo\s(.*\s)?(-[A-Za-z]*[is][A-Za-z]*|--login|--shell)(\s.*)?", re.DOTALL)
@@ -89,6 +96,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._channel: asyncssh.SSHClientChannel[bytes] | None = None
         self._exit = Exit()
         self._is_open, self._early = False, bytearray()
+        self._came, self._is_error, self._passed_at = bytearray(), False, 0.0
         self._kept = {"input": 0, "output": 0, "error": 0}
         self._is_shell = ask.kind == "shell" or is_bare_shell(ask.command)
         self._kept_most = {"input": TEXT_KEPT, "output": TEXT_KEPT, "error": TEXT_KEPT}
@@ -171,6 +179,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     def input(self, data: bytes) -> None:
         session = self.session
+        self._pass_on()
         if session.is_over or (session.is_locked and self.ask.terminal is not None):
             return
         session.used()
@@ -196,6 +205,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             self._channel.write_eof()
 
     def resize(self, cols: int, rows: int, width: int = 0, height: int = 0) -> None:
+        self._pass_on()
         self.session.keep_size(cols, rows)
         if self._guard is not None:
             self._guard.resize(cols, rows)
@@ -233,10 +243,35 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             chan.abort()
 
     def data_received(self, data: bytes, datatype: int | None) -> None:
+        """A terminal's output comes in packets of a few kilobytes, and each that is passed on costs as much as many
+        bytes: those of a flood go on together."""
         session, is_error = self.session, datatype == STDERR
         session.received += len(data)
         if self.ask.terminal is None:
             session.used()
+        if is_error != self._is_error:
+            self._pass_on()
+            self._is_error = is_error
+        if not self._came:
+            asyncio.get_running_loop().call_at(self._passed_at + GATHER_S, self._pass_on_soon)
+        self._came += data
+        if len(self._came) >= TOGETHER:
+            self._pass_on()
+
+    def _pass_on_soon(self) -> None:
+        try:
+            self._pass_on()
+        except Exception:
+            log.exception("session %s: its output cannot be passed on", self.session.access.session_id)
+            self.session.end("node", self.session.say("end_node"))
+
+    def _pass_on(self) -> None:
+        """What has come from the target: recorded, then shown. Before anything else that happens to either side."""
+        if not self._came:
+            return
+        session, is_error, data = self.session, self._is_error, bytes(self._came)
+        self._came.clear()
+        self._passed_at = asyncio.get_running_loop().time()
         if session.is_over or not (is_error or self.receives(data)):
             return
         if not self._keep("error" if is_error else "output", data):
@@ -251,6 +286,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         return True
 
     def eof_received(self) -> bool:
+        self._pass_on()
         if not self.session.is_over:
             self.screen.eof()
         return True
@@ -263,6 +299,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
         self._exit = Exit(signal=(signal, core_dumped, msg, lang))
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._pass_on()
         self._channel = None
         if exc is None or self._exit != Exit():
             self.session.end("exit", exit_status=self._exit.status)
@@ -303,6 +340,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
     # --- as a part of the session -----------------------------------------------------------------------------------
 
     def show(self, words: str) -> None:
+        self._pass_on()
         lines = [clean(line) for line in words.splitlines()]
         if self.ask.terminal is not None:
             text = "".join(f"\r\n*** {line} ***" for line in lines) + "\r\n"
@@ -325,6 +363,7 @@ class Relay(asyncssh.SSHClientSession[bytes]):
             self.session.end("revoked", self.session.say("no_files"))
 
     def cut(self, exit_status: int | None) -> None:
+        self._pass_on()
         if self._channel is not None:
             self._channel.abort()
         self._say_what_was_cut()

@@ -205,6 +205,7 @@ class Scp(Relay):
 
     def input(self, data: bytes) -> None:
         session = self.session
+        self._pass_on()
         if session.is_over:
             return
         session.used()
@@ -228,5 +229,6 @@ class Scp(Relay):
         self.output_valve.turn("lock", is_held=is_locked)
 
     def cut(self, exit_status: int | None) -> None:
+        self._pass_on()
         self._ledger.finish_all()
         super().cut(exit_status)
