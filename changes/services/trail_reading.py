@@ -31,6 +31,9 @@ from notify import live
 
 EVERY: Final = timedelta(seconds=settings.TRAIL_PERIOD_S)
 LEASE: Final = timedelta(minutes=8)
+LASTING: Final = timedelta(hours=1)
+SELDOM: Final = timedelta(minutes=15)
+"""A region that has not answered for so long is asked less often: each attempt holds a poller for up to a minute."""
 LATE: Final = timedelta(minutes=15)
 """Events are listed up to ten minutes after they happened: what is younger is read again."""
 CALLS: Final = 4
@@ -88,7 +91,8 @@ def follow_accounts(*, now: datetime) -> int:
         wanted = regions_of(account)
         made += follow(account, wanted - known[account.pk], now)
         if gone := known[account.pk] - wanted:
-            TrailReading.objects.filter(cloud_account=account, region__in=gone).delete()
+            rows = TrailReading.objects.filter(cloud_account=account, region__in=gone)
+            rows.exclude(lease_until__gt=now).delete()  # while a worker reads it, the next look takes it away
     return made
 
 
@@ -281,7 +285,8 @@ def _settle(reading: TrailReading, code: str, detail: str, *, now: datetime, goe
     reading.problem_code, reading.problem_detail = code[:80], detail[:400]
     reading.read_at = reading.read_at if code else now
     reading.lease_until = None
-    reading.next_due_at = now if goes_on and not code else now + EVERY
+    lasts = reading.problem_since is not None and now - reading.problem_since > LASTING
+    reading.next_due_at = now if goes_on and not code else now + (SELDOM if lasts else EVERY)
     reading.save(
         update_fields=["problem_code", "problem_detail", "problem_since", "read_at", "lease_until", "next_due_at"]
     )

@@ -274,7 +274,8 @@ def test_a_region_that_refuses_keeps_its_gap_and_the_account_is_not_complete(
     begins = reading(account, SHANGHAI).read_until
     add_trail_event(estate, action="RebootInstance", at=later(-6), region=SHANGHAI)
     server.cloud.fail(FaultKind.ERROR, 99, action="LookupEvents", region=SHANGHAI)
-    assert look(account, now=later(60)) == 0
+    hour = later(60)
+    assert look(account, now=hour) == 0
     assert reading(account, SHANGHAI).read_until == begins
     assert reading(account, HANGZHOU).read_until > begins
     assert TrailReading.objects.by_account()[account.pk].until == begins, "nobody knows what happened there since"
@@ -284,6 +285,10 @@ def test_a_region_that_refuses_keeps_its_gap_and_the_account_is_not_complete(
         page = engineer.get("/changes/trail/readings/").content.decode()
     assert "部分地域无法读取" in page
     assert reading(account, SHANGHAI).problem in page
+    assert reading(account, SHANGHAI).next_due_at == hour + trail_reading.EVERY
+    TrailReading.objects.filter(region=SHANGHAI).update(problem_since=later(-60))
+    look(account, now=hour)
+    assert reading(account, SHANGHAI).next_due_at > later(70), "what has not answered for an hour is asked less often"
     server.cloud.heal()
     assert look(account, now=later(61)) == 1
     assert TrailReading.objects.by_account()[account.pk].until > begins
@@ -312,8 +317,11 @@ def test_regions_come_and_go_with_the_account(account: CloudAccount, estate: Est
     add_trail_event(estate, service="Ram", action="CreateAccessKey", at=later() - 2 * DAY)
     add_trail_event(estate, action="RebootInstance", at=later() - 2 * DAY, region="cn-chengdu")
     CloudAccount.objects.filter(pk=account.pk).update(regions=["cn-chengdu"])
+    TrailReading.objects.filter(region=SHANGHAI).update(lease_until=later(5))
     with scope.platform("test"):
         assert trail_reading.follow_accounts(now=later()) == 1
+        assert TrailReading.objects.filter(region=SHANGHAI).exists(), "a worker is reading it"
+        assert trail_reading.follow_accounts(now=later(6)) == 0
     regions = TrailReading.objects.filter(cloud_account=account).values_list("region", flat=True)
     assert set(regions) == {"cn-chengdu", HANGZHOU, SINGAPORE}
     assert not TrailReading.objects.are_complete()
