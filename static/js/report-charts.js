@@ -23,7 +23,7 @@ function unknown(chart, place, ink) {
   if (chart.shape === "line" || (isStack && place)) return undefined;
   const gone = (at) => (isStack ? chart.curves.every((curve) => curve.values[at] === null) : chart.curves[place].values[at] === null);
   const data = chart.labels.map((_label, at) => at).filter(gone).map((at) => ({ coord: [at, chart.lowest ?? 0] }));
-  return data.length ? { silent: true, animation: false, symbol: "rect", symbolSize: 1, itemStyle: { opacity: 0 }, label: { show: true, formatter: "?", position: "top", distance: 2, color: ink, fontSize: 13 }, data } : undefined;
+  return data.length ? { silent: true, animation: false, symbol: "rect", symbolSize: 1, itemStyle: { color: "transparent" }, label: { show: true, formatter: "?", position: "top", distance: 2, color: ink, fontSize: 13 }, data } : undefined;
 }
 
 function option(chart) {
