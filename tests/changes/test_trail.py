@@ -14,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from accounts import scope
 from accounts.errors import DomainError
 from accounts.models import AuditEntry, Customer, Severity, User
+from assets.aliyun.transport import Connection
 from assets.models import Asset, CloudAccount
 from assets.services import pacing
 from changes.models import (
@@ -257,6 +258,13 @@ def test_every_region_is_read_and_what_belongs_to_none_wherever_it_is_kept(
         look_at(account, region, calls=20)
         assert set(TrailEvent.objects.values_list("action", flat=True)) - before == found, region
     assert Incident.objects.get().title.startswith("创建了 AccessKey")
+
+
+def test_each_region_is_asked_at_its_own_address() -> None:
+    """Also those that are younger than the SDK's table of addresses."""
+    connection = Connection("LTAI", "secret")
+    for region in (HANGZHOU, SINGAPORE, "cn-wulanchabu"):
+        assert connection._endpoint("Actiontrail", region) == f"actiontrail.{region}.aliyuncs.com"
 
 
 def test_an_event_that_two_regions_list_is_stored_once(account: CloudAccount, estate: Estate) -> None:
