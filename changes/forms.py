@@ -78,7 +78,10 @@ class ContentForm(forms.Form):
         max_length=2000,
         required=False,
         widget=forms.Textarea({"rows": 2}),
-        help_text=_("Empty: each asset is backed up. The customer signs what stands here."),
+        help_text=_(
+            "Empty: each asset is backed up, or without assets a file of what is changed. The customer signs what "
+            "stands here."
+        ),
     )
 
     def __init__(self, *args: Any, customer: Customer, **options: Any) -> None:

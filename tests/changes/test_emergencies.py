@@ -150,12 +150,12 @@ def test_the_reminder_names_what_is_not_signed(jia: Customer, urgent: Change, al
     with scope.customer(jia):
         sweep(NOW + DAY + HOUR)
         [first] = Delivery.objects.filter(user=lin, key__contains=f"change:{urgent.pk}:review:", medium="inbox")
-        assert "签署" in first.text
+        assert "签字" in first.text
         sign(urgent, alice, now=NOW + DAY + HOUR)
         sweep(NOW + 2 * DAY + 2 * HOUR)
         told = Delivery.objects.filter(user=lin, key__contains=f"change:{urgent.pk}:review:", medium="inbox")
         [second] = told.exclude(pk=first.pk)
-        assert "签署" not in second.text
+        assert "签字" not in second.text
 
 
 def test_when_the_time_to_sign_is_over_the_same_text_is_put_before_them_again(

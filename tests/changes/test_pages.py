@@ -42,7 +42,7 @@ def asked(change: Change, web: Asset, staging: Asset, chen: User, alice: User, l
         confirming.tell_risk(change=change, text="It may restart", actor=chen, now=NOW)
         sign(change, alice)
         try_out(change, staging, chen)
-        back_up(change, web, chen)
+        back_up(change, web, chen, at=timezone.now())
     return change
 
 
