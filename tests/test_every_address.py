@@ -129,6 +129,7 @@ WRITABLE_BY_READERS: Final[dict[str, str]] = {
 WRITTEN_WHEN_READING: Final[dict[str, str]] = {
     "accounts/^password/reset/key/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$": "following the link of a mail signs out",
     "bastion/sessions/<int:pk>/": "who looks at somebody's session is written down",
+    "bastion/sessions/<int:pk>/events/": "the same",
     "api/v1/bastion/sessions/<int:pk>/": "the same",
     "reports/accidents/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
     "reports/service/<int:pk>/issues/<int:issue_id>/": "that a recipient has read it is written down",
