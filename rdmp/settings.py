@@ -494,6 +494,7 @@ SPECTACULAR_SETTINGS = {
         "ChangeRiskEnum": "changes.models.ChangeRisk",
         "ChangeStateEnum": "changes.models.ChangeState",
         "ChangeKindEnum": "changes.models.ChangeKind",
+        "ChangeWindowKindEnum": "changes.models.ChangeWindow.Kind",
         "ChangeFilePurposeEnum": "changes.models.ChangeFile.Purpose",
         "AccountPurposeEnum": "assets.models.AccountPurpose",
         "DutyKindEnum": "changes.models.DutyKind",
