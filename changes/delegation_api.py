@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers, status
@@ -50,7 +49,7 @@ class NewDelegationSerializer(Said):
 
 
 class DelegationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, TenantViewSet[Delegation]):
-    """Who decides on changes for whom: one's own, and for those who lead a side all of it. What is over is left out."""
+    """Who decides on changes for whom: one's own, and for those who lead a side all of it."""
 
     model = Delegation
     serializer_class = DelegationSerializer
@@ -60,10 +59,10 @@ class DelegationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Tenant
     def rows(self) -> QuerySet[Delegation]:
         if getattr(self, "swagger_fake_view", False):
             return Delegation.objects.all()
-        return approving.delegations_of(self.person, timezone.now())
+        return approving.delegations_of(self.person)
 
     def list(self, request: Request, *args: object, **kwargs: object) -> Response:
-        """Those that are not over."""
+        """The latest first, with those that are over."""
         with scope.platform(WHY):
             return super().list(request, *args, **kwargs)
 

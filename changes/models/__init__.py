@@ -6,6 +6,7 @@ from changes.models.approvals import (
     ApprovalNeeds,
     ApprovalVote,
     Delegation,
+    DelegationQuerySet,
 )
 from changes.models.backups import BackupPolicy
 from changes.models.change import (
@@ -62,6 +63,7 @@ __all__ = [
     "ChangeWindowQuerySet",
     "CheckRecord",
     "Delegation",
+    "DelegationQuerySet",
     "DutyFile",
     "DutyKind",
     "DutyOccurrence",

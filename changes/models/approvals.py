@@ -94,7 +94,10 @@ class ApprovalVote(TenantModel):
 
 class DelegationQuerySet(TenantQuerySet["Delegation"]):
     def on(self, day: date) -> Self:
-        return self.filter(begins_on__lte=day, ends_on__gte=day, ended_at=None)
+        return self.filter(begins_on__lte=day).not_over(day)
+
+    def not_over(self, day: date) -> Self:
+        return self.filter(ends_on__gte=day, ended_at=None)
 
 
 class Delegation(TenantOrProviderModel):

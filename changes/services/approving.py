@@ -19,7 +19,7 @@ from accounts.permissions import can_write, is_customer_pm, is_manager
 from changes import approval, messages
 from changes.catalogue import Duty, Needs
 from changes.gates import Word
-from changes.models import ApprovalLevel, ApprovalVote, Change, Delegation
+from changes.models import ApprovalLevel, ApprovalVote, Change, Delegation, DelegationQuerySet
 from changes.services import facts, following
 from changes.services.marks import Kind, allowed, finish, hold, required, write
 from changes.states import GATED, Verb
@@ -215,15 +215,13 @@ def may_delegate_for(actor: User, principal: User) -> bool:
     return leads and actor.customer_id == principal.customer_id and principal.is_active
 
 
-def delegations_of(person: User, now: datetime) -> QuerySet[Delegation]:
-    """Those that are not over and that this person may end: one's own, and of whom one may speak for. Evaluate within
-    the platform's scope."""
-    rows = Delegation.objects.filter(ended_at=None, ends_on__gte=timezone.localdate(now))
+def delegations_of(person: User) -> DelegationQuerySet:
+    """Those that this person may end: one's own, and of whom one may speak for. Needs the platform's scope."""
     mine = Q(principal=person) | Q(made_by=person)
     leads = is_manager(person) or is_customer_pm(person)
     side = Q(customer=person.customer_id) if person.customer_id else Q(customer__isnull=True)
-    found: QuerySet[Delegation] = rows.filter(mine | side if leads else mine)
-    return found.select_related("principal", "delegate", "made_by")
+    rows: DelegationQuerySet = Delegation.objects.filter(mine | side if leads else mine)
+    return rows.select_related("principal", "delegate", "made_by")
 
 
 def delegates_for(person: User) -> QuerySet[User]:

@@ -51,7 +51,7 @@ def _inbox(request: HttpRequest, form: DelegationForm, status: int = 200) -> Htt
         for pk in asked
     ]
     with scope.platform("delegations that one may end"):
-        delegations = list(approving.delegations_of(person, timezone.now()))
+        delegations = list(approving.delegations_of(person).not_over(timezone.localdate()))
     context = {"waiting": waiting, "delegations": delegations, "form": form}
     return render(request, "changes/approvals.html", context, status=status)
 
@@ -121,7 +121,7 @@ def delegate(request: HttpRequest) -> HttpResponse:
 def end_delegation(request: HttpRequest, pk: int) -> HttpResponse:
     person = person_of(request)
     with scope.platform("delegations that one may end"):
-        delegation: Delegation = get_object_or_404(approving.delegations_of(person, timezone.now()), pk=pk)
+        delegation: Delegation = get_object_or_404(approving.delegations_of(person), pk=pk)
     approving.end_delegation(delegation=delegation, actor=person, now=timezone.now())
     messages.success(request, _("%(principal)s decides alone again.") % {"principal": delegation.principal.name})
     return redirect("changes:approvals")
