@@ -19,6 +19,8 @@ from typing import Any, Final
 
 DATA: Final = Path(__file__).parent / "data"
 SNAPSHOT_ID: Final = re.compile(r"s-[a-z0-9]{6,40}")
+CREATED: Final = "created"
+"""The checklist of what is made anew."""
 LICENCE: Final = "license"
 """The field of a form that asks for licence and vendor's support."""
 ANY_KIND: Final[frozenset[str]] = frozenset()
@@ -150,6 +152,8 @@ class Operation:
     costs: bool
     """Alibaba Cloud charges the customer for what comes of it."""
     is_patch: bool
+    makes_new: bool
+    """What it is about does not exist before: there is nothing to back up."""
     checklist: tuple[Check, ...]
     response_minutes: int
     """Within which a request for it is answered: 15 by the contract (R55)."""
@@ -237,6 +241,7 @@ def _operation(
         billing=row["billing"],
         costs=row["cloud_cost"] == "yes",
         is_patch=row["patch"] == "yes",
+        makes_new=row["checklist"] == CREATED,
         checklist=checklists[row["checklist"]] if row["checklist"] else (),
         response_minutes=_time(row, "respond_minutes"),
         completion_hours=_time(row, "complete_hours"),

@@ -266,6 +266,8 @@ def _proposed(code: str, incident: Incident | None) -> dict[str, object]:
     entry = operations().get(code)
     risk = ChangeRisk.LOW if entry is None or entry.risk is Risk.NONE else entry.risk.value
     told = {} if incident is None else {"title": incident.title, "reason": incident.description[:4000]}
+    if entry is not None and entry.makes_new:
+        told["backup_waiver"] = _("Something new is made: nothing that exists is changed.")
     return {"risk": risk, **told}
 
 

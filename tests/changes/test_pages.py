@@ -138,6 +138,13 @@ def test_an_engineer_drafts_from_a_request_with_its_answers(
         assert (made.incident, made.requester, made.operation) == (incident, alice, "ecs-power")
 
 
+def test_what_is_made_anew_proposes_why_nothing_is_backed_up(jia: Customer, chen: User, client_for: ClientFor) -> None:
+    page = f"/changes/new/?customer={jia.pk}&operation="
+    proposed = client_for(chen).get(f"{page}bucket-create").context["form"].initial
+    assert "未改动" in proposed["backup_waiver"], "the customer signs it"
+    assert "backup_waiver" not in client_for(chen).get(f"{page}dns-record").context["form"].initial
+
+
 def test_a_change_shows_its_path_and_who_must_act(change: Change, chen: User, client_for: ClientFor) -> None:
     client = client_for(chen)
     client.post(f"/changes/{change.pk}/submit/")
