@@ -26,6 +26,10 @@ class Valve:
         self._hold = hold
         self._reasons: set[str] = set()
 
+    @property
+    def is_held(self) -> bool:
+        return bool(self._reasons)
+
     def turn(self, reason: str, *, is_held: bool) -> None:
         before = bool(self._reasons)
         (self._reasons.add if is_held else self._reasons.discard)(reason)

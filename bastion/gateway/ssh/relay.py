@@ -239,6 +239,8 @@ class Relay(asyncssh.SSHClientSession[bytes]):
 
     def connection_made(self, chan: "asyncssh.SSHClientChannel[bytes]") -> None:
         self._channel = chan
+        if self.output_valve.is_held:
+            chan.pause_reading()
         if self.session.is_over:
             chan.abort()
 
