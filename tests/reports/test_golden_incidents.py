@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from html import unescape
 from typing import Any
 
 import numpy as np
@@ -21,17 +20,17 @@ from changes.models import BackupRecord, Change, DutyOccurrence, RecurringDuty
 from incidents.models import Clock, Incident, IncidentAsset, Satisfaction
 from incidents.months import Month
 from monitoring.models import Alert
-from reports import blocks, cells, pdf, service_document
+from reports import blocks, cells, service_document
 from reports.blocks import Part, Table
 from reports.kinds import earlier
 from reports.kinds.asking import Asked
 from reports.kinds.monthly import incidents, overview
-from reports.models import ReportKind, ServiceFigures, ServiceIssue, ServiceReport
-from reports.services import service_reports, writing
+from reports.models import ServiceIssue, ServiceReport
 from tests.bastion.conftest import node  # noqa: F401 - fixture
 from tests.conftest import NOW, ClientFor
 from tests.incidents.conftest import make_asset, raise_incident
 from tests.reports import paper
+from tests.reports.everywhere import shown_everywhere
 from tests.reports.golden import MARCH, asset_of, chart, day, figure, read, rows, said, table, wide_rows, write
 from tests.reports.test_golden_security import session
 
@@ -368,19 +367,8 @@ def test_json_page_and_document_say_the_same_numbers(
     write(asset_of(jia, "shop", "url"), "url.result_code", 0, url="https://shop.example/")
     with scope.platform("test"):
         Contract.objects.update(starts_on="2026-01-01", ends_on="2026-12-31")
-    with scope.user(chen):
-        report = service_reports.open_by_hand(
-            customer=jia, kind=ReportKind.MONTHLY, month=MARCH, actor=chen, now=day(34)
-        )
-    with scope.platform("test"):
-        reading = ServiceFigures.objects.get(report=report)
-        assert service_reports.read_figures(reading_id=reading.pk, clock=lambda: day(34))
-        report = ServiceReport.objects.select_related("customer", "author").get(pk=report.pk)
-        document = pdf.make(service_document.preview(writing.content_of(report, 1)))
-    browser = client_for(chen)
-    kept = blocks.read(browser.get(f"/reports/service/{report.pk}/figures/").json()["parts"])
-    page = unescape(browser.get(f"/reports/service/{report.pk}/").content.decode())
-    printed = paper.packed("".join(paper.texts(document)))
+    found = shown_everywhere(jia, chen, client_for(chen))
+    kept, page, printed = list(found.parts.values()), found.page, found.paper
     numbers = {one.key: one for part in kept for one in part.figures()}
     golden = {"count": "6", "requests": "1", "unsolved": "2", "response": "66.67 %", "missed": "2", "content": "4.50",
               "alerts": "5", "noise": "40 %", "health": "88.10", "done_incidents": "5"}  # fmt: skip

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from html import unescape
 
 import numpy as np
 import pytest
 
 from accounts import scope
 from accounts.models import Contract, Customer, User
-from reports import blocks, pdf, service_document
-from reports.blocks import Part
-from reports.models import ReportKind, ServiceFigures, ServiceReport
-from reports.services import service_reports, writing
 from tests.conftest import ClientFor
 from tests.reports import paper
-from tests.reports.golden import MARCH, asset_of, day, figure, table, write
+from tests.reports.everywhere import Shown, shown_everywhere
+from tests.reports.golden import asset_of, day, figure, table, write
 from tests.reports.test_golden_hosts import fleet
 
 pytestmark = pytest.mark.django_db
@@ -55,13 +50,6 @@ ROWS: dict[tuple[str, str], list[tuple[str, ...]]] = {
 """By part and table: rows, or how they begin."""
 
 
-@dataclass(frozen=True)
-class Shown:
-    parts: dict[str, Part]
-    page: str
-    paper: str
-
-
 @pytest.fixture
 def shown(jia: Customer, yi: Customer, chen: User, client_for: ClientFor) -> Shown:
     fleet(jia, yi)
@@ -80,19 +68,7 @@ def shown(jia: Customer, yi: Customer, chen: User, client_for: ClientFor) -> Sho
         Contract.objects.update(starts_on="2026-01-01", ends_on="2026-12-31")
         Customer.objects.filter(pk=jia.pk).update(created_at=day(-60))
         jia.refresh_from_db()
-    with scope.user(chen):
-        report = service_reports.open_by_hand(
-            customer=jia, kind=ReportKind.MONTHLY, month=MARCH, actor=chen, now=day(34)
-        )
-    with scope.platform("test"):
-        reading = ServiceFigures.objects.get(report=report)
-        assert service_reports.read_figures(reading_id=reading.pk, clock=lambda: day(34))
-        report = ServiceReport.objects.select_related("customer", "author").get(pk=report.pk)
-        document = pdf.make(service_document.preview(writing.content_of(report, 1)))
-    browser = client_for(chen)
-    kept = blocks.read(browser.get(f"/reports/service/{report.pk}/figures/").json()["parts"])
-    page = unescape(browser.get(f"/reports/service/{report.pk}/").content.decode())
-    return Shown({part.name: part for part in kept}, page, paper.packed("".join(paper.texts(document))))
+    return shown_everywhere(jia, chen, client_for(chen))
 
 
 def test_json_page_and_document_say_the_same(shown: Shown) -> None:
