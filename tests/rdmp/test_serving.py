@@ -14,6 +14,7 @@ from django.db import connection, connections
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.urls import path
 
+from accounts import scope
 from accounts.postgres.base import DatabaseWrapper
 from rdmp import serving, urls
 from rdmp.serving import Handler
@@ -25,9 +26,18 @@ together = threading.Barrier(2)
 @login_not_required
 def here(_request: HttpRequest) -> HttpResponse:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        (server,) = cursor.fetchone()
-    return JsonResponse({"thread": threading.get_ident(), "server": server})
+        cursor.execute("SELECT pg_backend_pid(), current_setting('rdmp.customers', true)")
+        server, customers = cursor.fetchone()
+    return JsonResponse({"thread": threading.get_ident(), "server": server, "customers": customers or ""})
+
+
+@login_not_required
+def stays_in_scope(request: HttpRequest, customer: int) -> HttpResponse:
+    """A view that forgets to leave the scope that it opened."""
+    with scope.customer(customer) as opened:
+        pass
+    scope._current.set(opened)
+    return here(request)
 
 
 @login_not_required
@@ -41,7 +51,13 @@ def fails(_request: HttpRequest) -> HttpResponse:
     raise ValueError
 
 
-urlpatterns = [path("here/", here), path("waits/", waits), path("fails/", fails), *urls.urlpatterns]
+urlpatterns = [
+    path("here/", here),
+    path("waits/", waits),
+    path("fails/", fails),
+    path("stays/<int:customer>/", stays_in_scope),
+    *urls.urlpatterns,
+]
 
 
 @pytest.fixture
@@ -66,8 +82,14 @@ async def ask(handler: Handler, where: str) -> tuple[int, dict[str, Any]]:
     async def send(message: Mapping[str, Any]) -> None:
         said.append(message)
 
-    scope = {"type": "http", "method": "GET", "path": where, "headers": [(b"host", b"localhost")], "query_string": b""}
-    await handler(scope, receive, send)
+    said_to = {
+        "type": "http",
+        "method": "GET",
+        "path": where,
+        "headers": [(b"host", b"localhost")],
+        "query_string": b"",
+    }
+    await handler(said_to, receive, send)
     body = b"".join(message.get("body", b"") for message in said)
     return said[0]["status"], json.loads(body) if said[0]["status"] == 200 else {}
 
@@ -76,6 +98,16 @@ async def test_the_next_request_has_the_thread_and_connection_of_the_last(handle
     first = await ask(handler, "/here/")
     assert first[0] == 200
     assert await ask(handler, "/here/") == first
+
+
+async def test_no_scope_of_one_request_is_left_to_the_next_on_its_connection(handler: Handler) -> None:
+    first = await ask(handler, "/stays/7/")
+    second = await ask(handler, "/stays/8/")
+    third = await ask(handler, "/here/")
+    assert {one[1]["server"] for one in (first, second, third)} == {first[1]["server"]}
+    said = [one[1]["customers"] for one in (first, second, third)]
+    assert said[0] != said[1]
+    assert ("7" in said[0], "8" in said[1], said[2]) == (True, True, "")
 
 
 async def test_requests_at_once_have_one_each(handler: Handler) -> None:
